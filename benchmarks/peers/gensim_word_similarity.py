@@ -3,8 +3,8 @@
     python -m benchmarks.prepare.words                       # with BENCHMARK_DATA, the folder of the text
     python -m benchmarks.peers.gensim_word_similarity        # with gensim; 6 minutes on one core, prints JSON
 
-Sizes and epochs are those of `python -m zoo.train word2vec`, skip-gram with negative sampling, all else gensim's
-defaults.
+Sizes, epochs and the subsampling of frequent words are those of `python -m zoo.train word2vec`, skip-gram with
+negative sampling, all else gensim's defaults.
 """
 
 import json
@@ -12,7 +12,7 @@ import os
 import time
 from pathlib import Path
 
-SIZES = {"vector_size": 100, "window": 5, "negative": 5, "min_count": 5, "max_final_vocab": 20_000}
+SIZES = {"vector_size": 100, "window": 5, "negative": 5, "sample": 1e-4, "min_count": 5, "max_final_vocab": 20_000}
 EPOCHS = 4
 RATINGS = Path("~/.cache/keras-proof-zoo/word_lists/english/men.tsv")  # written by an evaluation of word2vec
 

@@ -119,6 +119,30 @@ class AdamW(_FusedAdam, keras.optimizers.AdamW):
 
 
 @keras.saving.register_keras_serializable("zoo")
+class Adagrad(keras.optimizers.Adagrad):
+    """Keras' Adagrad (Duchi 2011, https://jmlr.org/papers/v12/duchi11a.html), sparse for the rows of an embedding.
+
+    Rows that occur several times in a batch are summed first, as in a dense gradient; Keras adds the squares of the
+    parts, and computes the roots of the whole table.
+    """
+
+    def update_step(self, gradient: Any, variable: Any, learning_rate: Any) -> None:
+        """Update the rows of `variable` that a sparse gradient has, and their accumulators, in place."""
+        if not isinstance(gradient, tf.IndexedSlices) or tf.distribute.has_strategy():
+            super().update_step(gradient, variable, learning_rate)
+            return
+        rows, position = tf.unique(gradient.indices)
+        tf.raw_ops.ResourceSparseApplyAdagradV2(
+            var=_handle(variable),
+            accum=_handle(self._accumulators[self._get_variable_index(variable)]),
+            lr=ops.cast(learning_rate, variable.dtype),
+            epsilon=self.epsilon,
+            grad=tf.math.unsorted_segment_sum(ops.cast(gradient.values, variable.dtype), position, tf.size(rows)),
+            indices=rows,
+        )
+
+
+@keras.saving.register_keras_serializable("zoo")
 class Muon(keras.optimizers.Muon):
     """Keras' Muon, extended to convolution kernels as matrices of shape (height * width * in, out).
 
@@ -159,7 +183,7 @@ def _matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
     return math.prod(shape[:-1]), shape[-1]
 
 
-OWN = {"adam": Adam, "adamw": AdamW, "muon": Muon}
+OWN = {"adagrad": Adagrad, "adam": Adam, "adamw": AdamW, "muon": Muon}
 
 
 def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:

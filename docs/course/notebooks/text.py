@@ -17,7 +17,7 @@
 #
 # $$E = -\ln \sigma(u_c \cdot v_w) - \sum_{i=1}^{k} \ln \sigma(-u_{n_i} \cdot v_w)$$
 #
-# Code: `zoo.models.word2vec.SkipGram.batch_loss`
+# Code: `zoo.models.word2vec.SkipGram.chunk_loss`
 #
 # ### Subsampling of frequent words
 #
@@ -66,12 +66,12 @@ def sigmoid(z):
     return 1 / (1 + np.exp(-z))
 
 
-model = zoo.build("word2vec", vocabulary_size=50, embedding_dim=8, negatives=3.0, pool=3)
+model = zoo.build("word2vec", vocabulary_size=50, embedding_dim=8, negatives=3.0)
 for table in (model.words, model.neighbours):
     table.embeddings.assign(np.random.default_rng(0).normal(size=(50, 8)))
 v, u = model.words.embeddings.numpy(), model.neighbours.embeddings.numpy()
 by_hand = -np.log(sigmoid(u[7] @ v[5])) - sum(np.log(sigmoid(-u[n] @ v[5])) for n in (11, 12, 13))
-loss, pairs = model.batch_loss(tf.constant([5, 5, 5]), tf.constant([11, 12, 13]), tf.constant([[7], [7], [7]]))
+loss, pairs = model.chunk_loss(tf.constant([[0, 5, 7]]), tf.constant([[1]]), tf.constant([[11, 12, 13]]))
 print(f"by hand {by_hand:.5f}, by the model {float(loss / pairs):.5f}")
 assert np.isclose(by_hand, float(loss / pairs), atol=1e-4)
 

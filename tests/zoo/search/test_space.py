@@ -1,11 +1,17 @@
 """Space files: what is wrong is one sentence; the default space; parameters without effect are left out of a trial."""
 
+from pathlib import Path
+
 import pytest
 from click.testing import CliRunner
 
 from zoo import tune
+from zoo.core.plan import make_plan
+from zoo.search import space
 from zoo.search.definition import Search, define
 from zoobase.errors import UsageError
+
+SPACES = Path(__file__).parents[3] / "examples" / "spaces"
 
 
 def search(model, text, tmp_path, **options):
@@ -52,6 +58,16 @@ def test_a_wrong_space_is_one_sentence_and_leaves_nothing(text, sentence, tmp_pa
         raise result.exception
     assert "\n" not in str(result.exception)
     assert not (tmp_path / "search").exists()
+
+
+@pytest.mark.parametrize("file", sorted(SPACES.glob("*.toml")), ids=lambda file: file.stem)
+def test_the_spaces_of_the_documented_searches_are_those_around_the_recipe(file):
+    """The searches of docs/how-to/search.md had no `--space`: a changed recipe or default moves these files."""
+    values, found = space.read(file, file.stem)
+    around = space.default(make_plan(file.stem, settings=values["settings"]))
+    assert found.keys() == around.keys()
+    for (key, corner), (_, expected) in zip(space.corners(found), space.corners(around), strict=True):
+        assert corner == pytest.approx(expected), key
 
 
 def test_a_setting_of_the_command_line_replaces_a_range(tmp_path):

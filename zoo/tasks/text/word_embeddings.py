@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 WINDOW_STREAM, NEGATIVE_STREAM = 0x3A1, 0x3A2  # ids of random streams: window sizes and negative samples
+CHUNK = 16  # consecutive words of a training example, which share the vectors of their neighbours
 EVALUATED = 50_000  # positions of a held-out text that are evaluated
 SHOWN = (
     *("king", "queen", "man", "woman", "father", "mother", "day", "night", "love", "death"),
@@ -80,43 +81,52 @@ class WordEmbeddings(BaseTask):
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
-        """Return (word int32 (), [the word, a negative sample, neighbours (2 * window)] int32, where 0 is none).
+        """Return windows of text with negative samples: of `CHUNK` words for training, of one for evaluation.
+
+        For evaluation (word int32 (), [the word, a negative sample, neighbours] int32 (2 + 2 * window,)), of evenly
+        spaced positions. For training (the first word, {"ids" (window + CHUNK + window,), "radius" (CHUNK,): how many
+        neighbours each word has on each side, "negatives" (CHUNK,)}), all int32. 0 is none.
 
         Words outside the vocabulary and, at random with a fixed seed, frequent words are removed before neighbours are
-        determined: once, where word2vec.c removes other words in each epoch. For evaluation, a subset of evenly spaced
-        positions is used.
+        determined: once, where word2vec.c removes other words in each epoch.
         """
         import tensorflow as tf
 
         from pipelines import stateless_random
 
-        rows = self._windows(split, info)
+        length = CHUNK if training else 1
+        rows = self._windows(split, info, length)
         rows = rows if training else rows[:: -(-len(rows) // EVALUATED)]
         weights = np.array(info.statistics["word_counts"], np.float64) ** self.power
         cumulative = tf.constant(np.cumsum(weights) / weights.sum(), tf.float32)
         distance = tf.constant([abs(i) for i in range(-self.window, self.window + 1) if i], tf.int32)
 
-        def sample(batch: tuple[tf.Tensor, tf.Tensor], keys: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-            word, context = batch
-            mask = distance <= stateless_random.integers(keys, WINDOW_STREAM, 1, 1, self.window)
-            negative = tf.searchsorted(
-                cumulative, stateless_random.uniform(keys, NEGATIVE_STREAM, 1)[:, 0], side="right"
-            )
-            negative = tf.minimum(negative, len(weights) - 1)
-            return word, tf.concat([word[:, None], negative[:, None], tf.where(mask, context, 0)], axis=1)
+        def sample(ids: tf.Tensor, keys: tf.Tensor) -> tuple[tf.Tensor, Any]:
+            radius = stateless_random.integers(keys, WINDOW_STREAM, length, 1, self.window)
+            uniform = stateless_random.uniform(keys, NEGATIVE_STREAM, length)
+            negatives = tf.reshape(tf.searchsorted(cumulative, tf.reshape(uniform, [-1]), side="right"), [-1, length])
+            negatives = tf.minimum(negatives, len(weights) - 1)
+            word = ids[:, self.window]
+            if training:
+                return word, {"ids": ids, "radius": radius, "negatives": negatives}
+            neighbours = tf.concat([ids[:, : self.window], ids[:, self.window + 1 :]], axis=1)
+            return word, tf.concat([word[:, None], negatives, tf.where(distance <= radius, neighbours, 0)], axis=1)
 
-        context = np.delete(rows, self.window, axis=1)
-        return pipelines.feed(tf.data.Dataset.from_tensor_slices((rows[:, self.window], context)), augment=sample)
+        return pipelines.feed(tf.data.Dataset.from_tensor_slices(rows), augment=sample)
 
-    def _windows(self, split: tf.data.Dataset, info: Info) -> np.ndarray:
-        """Return the window of each word after subsampling: int32 (N, 2 * window + 1), 0 beyond the ends of a text."""
+    def _windows(self, split: tf.data.Dataset, info: Info, length: int) -> np.ndarray:
+        """Return windows of `length` words of the text after subsampling: int32 (N, window + length + window).
+
+        Each word is in the middle of one window. 0 is beyond the ends of a text.
+        """
         ids = _all_ids(split, info.vocabulary, self.window)
         counts = np.maximum(info.statistics["word_counts"], 1)
         probability = np.sqrt(self.sample * counts.sum() / counts)  # Mikolov 2013, section 2.3
         probability[0] = 1.0
         ids = ids[np.random.default_rng(0).random(len(ids)) < probability[ids]]
-        rows = np.lib.stride_tricks.sliding_window_view(ids, 2 * self.window + 1)
-        return rows[rows[:, self.window] > 0]
+        ids = np.pad(ids, (0, -(len(ids) - 2 * self.window) % length))
+        rows = np.lib.stride_tricks.sliding_window_view(ids, 2 * self.window + length)[::length]
+        return rows[(rows[:, self.window : self.window + length] > 0).any(axis=1)]
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (id -> vector), `text` (a word -> vector), `similarity` (vector -> cosines)."""
