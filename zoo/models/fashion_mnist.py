@@ -157,7 +157,7 @@ _RECIPE = Recipe(
             epochs=18,
             warmup=0.05,
             augment="flip_shift_cutout",
-            model={"members": 3, "mirrored": True},
+            model={"members": 2, "mirrored": True},
         ),
     },
     tiny={"filters": (8, 16), "depths": (1, 1)},
