@@ -105,6 +105,7 @@ ROOMS = {
 # What imports a module by its name, and the only files that may compute that name.
 COMPUTING = {"import_module", "__import__", "resolve_name", "spec_from_file_location", "exec_module"}
 LOADERS = {
+    "export/wire/fork_server.py": "keeps optional packages of Keras from being imported",
     "zoobase/plugins.py": "models, datasets, commands and code of the user",
     "zoobase/importing.py": "tables of constants, which `imported` reads",
     "export/wire/protocol.py": "the code of a model that is not self-contained, where zoobase is not imported",

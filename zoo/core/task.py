@@ -203,7 +203,7 @@ class BaseTask:
         return dataset
 
     def initialize(self, model: keras.Model, dataset: Dataset) -> None:
-        """Set initial weights that are statistics of the training split.
+        """Set initial weights: statistics of the training split, or trained weights of a part of the model.
 
         Also called before a resumed run restores its state.
         """

@@ -1,4 +1,4 @@
-"""Pretrained backbones: pixels in [0, 255] -> one embedding per image.
+"""Pretrained backbones: pixels in [0, 255] -> one embedding per image, or features at several sizes.
 
 A backbone is given by name: `efficientnet_lite0` to `4` (of this zoo), one of `keras.applications`
 (keras.io/api/applications), or a SavedModel that `tensorflow_hub` reads (a handle, or a folder).
@@ -254,6 +254,41 @@ def _pretrain_lite(name: str, model: keras.Model) -> None:
     weights = {v.path: v for v in whole.weights}
     for variable in model.weights:
         variable.assign(weights[variable.path])
+
+
+def pyramid(name: str, image_shape: Sequence[int], halvings: int) -> keras.Model:
+    """Return the encoder of a segmentation: the features of a backbone at each size, with random weights.
+
+    They are the outputs of the last layer of each size, which is often the widest. The name of the model is that of the
+    backbone, whose `pretrain` takes it.
+
+    Shapes: image (B, H, W, 3) in [0, 255] -> a list of (B, H / 2**i, W / 2**i, C_i) for i = 1 to `halvings`.
+
+    Args:
+        name: The backbone.
+        image_shape: (H, W, 3), sides that are multiples of 2**halvings.
+        halvings: How often the image is halved.
+
+    Raises:
+        UsageError: The backbone is unknown, a SavedModel, whose layers are not known, or halves less often; or the
+            images have other channels than red, green and blue.
+    """
+    if image_shape[-1] != 3:
+        raise UsageError(f"{name} takes images of 3 channels, not {image_shape[-1]}: use --set task.channels=3")
+    whole = get(name).build(image_shape, "last")
+    body = next((layer for layer in whole.layers if isinstance(layer, keras.Model)), whole)
+    last = {tuple(x.shape[1:3]): x for layer in body.layers if len((x := layer.output).shape) == 4}
+    sizes = [(image_shape[0] >> i, image_shape[1] >> i) for i in range(1, halvings + 1)]
+    if missing := [size for size in sizes if size not in last]:
+        raise UsageError(f"{name} has no features of {missing[0][0]}x{missing[0][1]}: choose a smaller model.depth")
+    features = keras.Model(body.input, [last[size] for size in sizes], name=name if body is whole else body.name)
+    if body is whole:
+        return features
+    image = keras.Input(tuple(image_shape), name="image")
+    x = image
+    for layer in whole.layers[1 : whole.layers.index(body)]:  # scales the pixels
+        x = layer(x)
+    return keras.Model(image, features(x), name=name)
 
 
 def classifier(

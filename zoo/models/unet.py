@@ -84,6 +84,7 @@ def unet(
     width: int = 16,
     depth: int = 3,
     dropout: float = 0.0,
+    encoder: str = "",
     image_shape: Sequence[int] = (64, 64, 3),
 ) -> keras.Model:
     """Semantic segmentation: the class of every pixel, by an encoder and a decoder with skip connections.
@@ -95,10 +96,13 @@ def unet(
         width: Filters at the size of the image, doubled with every halving; the paper has 64.
         depth: Number of halvings; the paper has 4. Images are padded to a multiple of 2**depth inside the model.
         dropout: Dropout rate at the smallest size.
+        encoder: A backbone of `zoo.modeling.backbones`, such as efficientnet_lite0, whose features at each size are
+            those of the encoder; its trained weights are loaded before the training. Empty is the encoder of the paper.
         image_shape: (H, W, C); determined by the data.
 
     Raises:
-        UsageError: `depth` or `width` is not positive, or an image side is below 2**depth.
+        UsageError: `depth` or `width` is not positive, an image side is below 2**depth, or the encoder is unknown or
+            has fewer sizes.
     """
     if depth < 1 or width < 1:
         raise UsageError(f"model.depth={depth} and model.width={width} are not valid: both must be positive")
@@ -110,12 +114,19 @@ def unet(
     padding = _padding(image_shape, 2**depth)
     image = keras.Input(tuple(image_shape), name="image")
     x = layers.ZeroPadding2D(padding, dtype="float32", name="pad")(image)
-    x = layers.Rescaling(1 / 127.5, -1, name="rescale")(x)
-    skips = []
-    for i in range(depth):
-        skips.append(_block(x, width * 2**i, f"down{i}"))
-        x = layers.MaxPooling2D(name=f"down{i}_smaller")(skips[-1])
-    x = layers.Dropout(dropout, name="dropout")(_block(x, width * 2**depth, "bottom"))
+    pixels = layers.Rescaling(1 / 127.5, -1, name="rescale")(x)
+    if encoder:
+        from zoo.modeling import backbones
+
+        *smaller, x = backbones.pyramid(encoder, x.shape[1:], depth)(x)
+        skips = [_block(pixels, width, "down0"), *smaller]
+    else:
+        x, skips = pixels, []
+        for i in range(depth):
+            skips.append(_block(x, width * 2**i, f"down{i}"))
+            x = layers.MaxPooling2D(name=f"down{i}_smaller")(skips[-1])
+        x = _block(x, width * 2**depth, "bottom")
+    x = layers.Dropout(dropout, name="dropout")(x)
     for i in reversed(range(depth)):
         x = _up(x, skips[i], width * 2**i, f"up{i}")
     x = layers.Cropping2D(padding, name="crop")(x)

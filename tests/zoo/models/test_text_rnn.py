@@ -55,6 +55,7 @@ def test_stateful_training_continues_with_the_states_of_the_last_batch(cell, ids
         data_dir=str(FIXTURES / "shakespeare.txt"),
     )
     data = planned.load_data()
+    keras.utils.set_random_seed(0)
     model = planned.build(data.info)
     model.set_weights([8 * weight for weight in model.get_weights()])  # otherwise the effect of the states is too small
     compile_model(model, planned, data.info, steps=2 * planned.recipe.epochs)  # two steps an epoch

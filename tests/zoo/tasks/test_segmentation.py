@@ -12,12 +12,13 @@ import zoo
 from tests.photographs import photographs
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
-from zoo import predictor
+from zoo import predictor, train
 from zoo.core import plan
 from zoo.core.run_folder import RunFolder
 from zoo.core.task import SplitEvaluation
 from zoo.evaluation import image_baselines, segmentation
 from zoo.evaluation import outputs as inference
+from zoo.modeling import backbones
 from zoobase.errors import MissingError, UsageError
 
 RANDOM = np.random.default_rng(0)
@@ -273,3 +274,41 @@ def test_ids_of_masks_reach_the_metrics_unchanged(opened):
     planned, dataset, _, _ = opened
     batch = SplitEvaluation({}, {"logits": RANDOM.random((2, 24, 28, 11))}, np.full((2, 24, 28), 255), dataset.info)
     assert planned.task.reduce(batch).truth.tolist() == [0, 0]
+
+
+# === Encoders that are backbones ===
+
+
+def test_a_backbone_has_features_at_each_size():
+    for name in (backbones.TINY, "mobilenet_v2"):
+        encoder = backbones.pyramid(name, (64, 96, 3), 5)
+        assert encoder.name == name
+        assert [tuple(x.shape[1:3]) for x in encoder.output] == [(32, 48), (16, 24), (8, 12), (4, 6), (2, 3)]
+    model = zoo.build("unet", encoder=backbones.TINY, depth=2, width=4, image_shape=(30, 45, 3), num_classes=3)
+    assert model.output.shape == (None, 30, 45, 3)
+    with pytest.raises(UsageError, match=r"has no features of 1x1: choose a smaller model\.depth"):
+        zoo.build("unet", encoder=backbones.TINY, depth=6, image_shape=(64, 64, 3))
+    with pytest.raises(UsageError, match=r"takes images of 3 channels, not 1"):
+        zoo.build("unet", encoder=backbones.TINY, image_shape=(64, 64, 1))
+    with pytest.raises(UsageError, match="efficientnet_lite0"):
+        zoo.get_spec("unet").task.check_arguments({"encoder": "efficientnet_lite"})
+
+
+def test_an_encoder_starts_from_its_trained_weights():
+    model = zoo.build("unet", encoder="efficientnet_lite0", depth=2, image_shape=(32, 32, 3))
+    whole = {v.path: v for v in zoo.build("efficientnet_lite0", weights="imagenet").weights}
+    of_encoder = model.get_layer("efficientnet_lite0").weights
+    random = [variable.numpy() for variable in of_encoder]
+    zoo.get_spec("unet").task.initialize(model, None)
+    assert len(of_encoder) == 50
+    assert any(not np.array_equal(v, r) for v, r in zip(of_encoder, random, strict=True))
+    for variable in of_encoder:
+        np.testing.assert_array_equal(variable, whole[variable.path])
+
+
+def test_a_model_on_a_backbone_is_trained_and_proven(tmp_path):
+    settings = {"model.encoder": backbones.TINY, "model.depth": 3, "model.width": 4, "recipe.epochs": 1}
+    settings |= {"recipe.limit": 40, "task.height": 24, "task.width": 28}
+    options = {"data_dir": str(DATA["garment_scenes"]), "precision": "float32", "quick": True, "evaluate": False}
+    summary = train.run("unet", settings=settings, out=str(tmp_path / "run"), **options)
+    assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]

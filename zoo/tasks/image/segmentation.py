@@ -35,9 +35,11 @@ class Segmentation(ImageTask):
 
     Attributes:
         dice: Weight of the soft Dice loss, which is added to the cross-entropy.
+        pretrained: Whether an encoder that is a backbone starts from its trained weights; False is random ones.
     """
 
     dice: float = 1.0
+    pretrained: bool = True
 
     title = "image segmentation"
     supports = frozenset({"augment"})
@@ -59,6 +61,23 @@ class Segmentation(ImageTask):
 
         augment = pipelines.augment.mask_policy(recipe.augment) if training else None
         return pipelines.feed(split, decode=decode, augment=augment)
+
+    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        """Raise UsageError for an unknown encoder, with the closest matches."""
+        from zoo.modeling import backbones
+
+        if arguments.get("encoder"):
+            backbones.get(arguments["encoder"])
+
+    def initialize(self, model: keras.Model, dataset: Dataset) -> None:
+        """Load the trained weights of an encoder that is a backbone."""
+        import keras
+
+        from zoo.modeling import backbones
+
+        for encoder in (layer for layer in model.layers if isinstance(layer, keras.Model)):
+            if self.pretrained and (pretrain := backbones.get(encoder.name).pretrain):
+                pretrain(encoder)
 
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
         """Return the loss, and the mean IoU and the accuracy of pixels, without those that are ignored."""
