@@ -29,13 +29,8 @@ FOREGROUND = 400  # training scenes of the forest
 PIXELS = 100  # pixels of each
 REGIONS = 2000  # training scenes whose regions the SVC learns
 CHOOSING = 100  # validation scenes
-SIMILAR = (
-    0.005,
-    0.01,
-    0.02,
-    0.05,
-    np.inf,
-)  # largest difference of the colours, as shares of their sum, within a region
+# largest difference of the colours, as shares of their sum, within a region
+SIMILAR = (0.005, 0.01, 0.02, 0.05, np.inf)
 SMALLEST = 30  # pixels of a region
 SIDE = 28
 

@@ -88,9 +88,8 @@ def _unexpected_zip(path: Path, format: str) -> str | None:
             return f" with {', '.join(names)[:200]}, which its metadata do not name"
         if unsafe := next((n for n in names if n in KERAS_MEMBERS or "/" in n or "\\" in n or n.startswith(".")), None):
             return f" with {unsafe}, which is no name of labels or of a vocabulary"
-        sizes = [
-            30 + len(m.filename.encode()) + m.compress_size for m in members
-        ]  # extra fields hold what is not named
+        # without extra fields and comments, which could hold what the metadata do not name
+        sizes = [30 + len(m.filename.encode()) + m.compress_size for m in members]
         ends = [member.header_offset + size for member, size in zip(members, sizes, strict=True)]
         starts = [*(member.header_offset for member in members[1:]), archive.start_dir]
         directory = sum(46 + len(m.filename.encode()) for m in members)

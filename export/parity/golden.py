@@ -131,8 +131,8 @@ def _fit(tensor: Tensor, sample: Any) -> np.ndarray:
         sample = tensor.array(sample)
     except (ValueError, TypeError) as error:
         raise ExportError(f"samples of input {tensor.name} are not {tensor.dtype} ({error})") from error
-    values = np.nan_to_num(sample, nan=0.0, posinf=np.inf, neginf=-np.inf) if tensor.missing == "NaN" else sample
-    if values.dtype.kind == "f" and not np.all(np.isfinite(values)):
+    refused = np.isinf if tensor.missing == "NaN" else lambda values: ~np.isfinite(values)
+    if sample.dtype.kind == "f" and np.any(refused(sample)):
         raise ExportError(f"samples of input {tensor.name} hold NaN or infinity; give real inputs")
     shape = tensor.shape[1:]
     if not tensor.fits(sample.shape):

@@ -121,7 +121,7 @@ class Plan:
     @property
     def members(self) -> int:
         """Number of models of which the model is the mean; 1 if its builder has no such argument."""
-        return {**registry.get_entry(self.model).defaults, **self.model_arguments}.get("members", 1)
+        return self.averaged.get("members", 1)
 
     @property
     def averaged(self) -> dict[str, Any]:

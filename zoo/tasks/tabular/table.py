@@ -98,11 +98,11 @@ class Table(TabularTask):
             statistics=dataset.info.statistics
             | {
                 "types": types,
-                "columns": _described(divided["train"], inputs),
+                "columns": tabular.with_quantiles(_described(divided["train"], inputs), divided["train"]),
                 "target": tabular.describe({target: divided["train"][target].astype(np.float32)}, (target,))[0],
             },
         )
-        return _with_quantiles(Dataset(**{name: tabular.dataset(part) for name, part in divided.items()}, info=info))
+        return Dataset(**{name: tabular.dataset(part) for name, part in divided.items()}, info=info)
 
     def _column(self, setting: str, table: tabular.Table) -> str:
         """Return the name in the table of the column that a setting names, or ""; UsageError if there is none."""
