@@ -17,13 +17,13 @@ PROGRAMS = chromium nginx docker-compose nodejs gcc
 PACKAGES = $(PROGRAMS) libc6-dev
 ALL_EXTRAS = $(EXTRAS),onnx,openvino,quantizer,hub,huggingface,signing,attestation,third_party
 
-.PHONY: setup setup-all extras demo test test-quick test-without-onednn test-latest check format tables docs site notebooks servers proof bench bench-full lock audit clean
+.PHONY: setup setup-all extras demo test test-all test-rest test-without-onednn test-latest check format tables docs site notebooks servers proof bench bench-full lock audit clean
 .DEFAULT_GOAL = help
 
 help:
 	@echo "make demo    set up, get the data, train fashion_mnist for at most $(MINUTES) minutes, export, prove"
 	@echo "make test    set up and run the tests"
-	@echo "make test-quick  run the tests that took less than half a second in the last make test"
+	@echo "make test-all  also the tests that take longer or need more, in an environment with everything, .venv-all"
 	@echo "make test-latest the certificate's tests with the newest versions that setup.cfg allows"
 	@echo "make check   lint and format check, as CI does"
 	@echo "make docs    build the documentation into site/; broken links are errors"
@@ -34,7 +34,7 @@ help:
 	@echo "make proof   full-size proofs on real data (hours)"
 	@echo "make bench   side by side with Keras, PyTorch and others, about ten minutes; make bench-full for all"
 	@echo "make setup   only make .venv, with the versions of requirements/; LATEST=1 installs the newest ones"
-	@echo "make setup-all  also everything that tests are otherwise skipped without: extras, servers, and Debian packages if you are root"
+	@echo "make setup-all  .venv-all with everything that tests are otherwise skipped without: extras, servers, and Debian packages if you are root"
 	@echo "make lock    write requirements/: the newest versions, with hashes, for each supported Python; UPGRADE= keeps those that fit"
 	@echo "make audit   look up known vulnerabilities of the packages in requirements/ (needs the internet)"
 
@@ -46,8 +46,9 @@ $(VENV)/.installed: setup.cfg pyproject.toml $(wildcard requirements/*.txt)
 	@$(call install,,$(EXTRAS))
 	@touch $@
 
-# what tests are skipped without; apt-get needs root
-setup-all: extras servers
+# what tests are skipped without, in an environment of its own; apt-get needs root
+setup-all:
+	$(MAKE) extras servers VENV=.venv-all
 
 extras: setup
 	@$(call install,-all,$(ALL_EXTRAS))
@@ -58,11 +59,16 @@ extras: setup
 demo: setup
 	$(BIN)/python -m zoo.train fashion_mnist --recipe quick --set recipe.minutes=$(MINUTES)
 
+PASSED = build/passed.txt
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadscope --no-loadscope-reorder
+	$(BIN)/python -m pytest -n 2 --dist loadscope --passed $(PASSED)
 
-test-quick: setup
-	$(BIN)/python -m pytest -n 2 --dist loadscope --quick
+test-all: test
+	$(MAKE) test-rest
+
+# what make test has not passed: tests that take longer, and those that need more than it installs
+test-rest: setup-all
+	.venv-all/bin/python -m pytest -n 2 --dist loadscope -m "not proof" --after $(PASSED) --complete
 
 # the certificate's tests with TensorFlow's own kernels, as on a processor where oneDNN is off
 EVERY_MODEL = tests/zoo/models/test_every_model.py::test_a_test_sized_training_gives_a_verified_bundle

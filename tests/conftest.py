@@ -5,26 +5,17 @@ from __future__ import annotations
 import gc
 import logging
 import os
+import signal
 
 import pytest
 from filelock import FileLock
 
-from tests.scheduling import (  # noqa: F401
-    pytest_addoption,
-    pytest_collection_modifyitems,
-    pytest_runtest_logreport,
-    pytest_sessionfinish,
-)
-from tests.skipping import (  # noqa: F401
-    pytest_make_collect_report,
-    pytest_runtest_makereport,
-    pytest_terminal_summary,
-)
-
 if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores, where idle threads of OpenMP would only spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-pytest_plugins = ["tests.litter"]
+pytest_plugins = [f"tests.plugins.{name}" for name in ("litter", "needs", "skipping", "tiers", "timeline")]
+if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in background jobs of a shell: programs would ignore it, too
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 gc.disable()  # while the tests are imported
 
 

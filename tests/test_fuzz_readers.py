@@ -523,7 +523,9 @@ def test_the_shares_are_whole():
 
 
 @pytest.mark.parametrize("count", COUNTS)
-@pytest.mark.parametrize("reader", READERS)
+@pytest.mark.parametrize(
+    "reader", [pytest.param(r, marks=pytest.mark.needs("onnx")) if r == "onnx" else r for r in READERS]
+)
 def test_any_file_is_read_or_refused(reader, count, watch):
     share, make = READERS[reader]
     mutate, read, valid = make(watch)

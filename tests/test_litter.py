@@ -79,7 +79,7 @@ def test_files_that_tests_leave_are_named(where, named, pytester, tmp_path, monk
     monkeypatch.setenv("PYTHONPATH", commands.ROOT)
     (tmp_path / "real").mkdir()
     (tmp_path / "real/keras-of-before").mkdir()
-    pytester.makeconftest("from tests.litter import *")
+    pytester.makeconftest("from tests.plugins.litter import *")
     code = f"import os, tempfile\n\ndef test_it():\n    os.mkdir(os.path.join({where}, 'keras-x'))"
     pytester.makepyfile(code)
     result = pytester.runpytest_subprocess("-p", "no:cacheprovider", "-p", "no:xdist")

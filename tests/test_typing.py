@@ -3,7 +3,6 @@
 import ast
 import json
 import re
-import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -62,7 +61,7 @@ def test_mypy(tmp_path):
     assert re.findall(r"program.py:\d+: error: (.*?)  ", result.stdout) == ['Module has no attribute "nosuch"'] * 2
 
 
-@pytest.mark.skipif(shutil.which("node") is None, reason="node is not installed, which pyright runs in")
+@pytest.mark.needs("node")  # pyright runs in it
 def test_pyright(tmp_path):
     names = program(tmp_path / "program.py")
     config = {"extraPaths": [str(ROOT)], "reportMissingImports": False, "reportMissingModuleSource": False}

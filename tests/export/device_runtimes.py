@@ -1,10 +1,7 @@
-"""What tests of the runtimes of devices need, which `make setup-all` installs."""
+"""What tests of the runtimes of devices need."""
 
 import pytest
 
 from export.runners.environments import MEDIAPIPE, TFLITE_MICRO, VELA
-from export.runners.run_litert_c import version
 
-MISSING = [environment.command for environment in (MEDIAPIPE, TFLITE_MICRO, VELA) if not environment.installed]
-MISSING += [] if version() else ["a C compiler"]
-needs_devices = pytest.mark.skipif(bool(MISSING), reason=f"not installed: {', '.join(MISSING)}")
+needs_devices = pytest.mark.needs(MEDIAPIPE.name, TFLITE_MICRO.name, VELA.name, "gcc")

@@ -19,9 +19,9 @@ def row_of(certificate, runtime):
     return next(row for row in certificate.rows if row.runtime == runtime)
 
 
+@pytest.mark.needs("openvino")
 @pytest.mark.parametrize("name", ["functional_cnn", "two_by_two"])
 def test_openvino_agrees(bundles, name):
-    pytest.importorskip("openvino")
     row = row_of(verify_bundle(bundles(name).path, runtimes=["openvino"]), "openvino")
     assert (row.state, row.extra, row.required) == ("pass", True, False)
     assert set(row.endpoints) == {"serving_default"}
@@ -29,16 +29,16 @@ def test_openvino_agrees(bundles, name):
         assert row.note == "did not run bytes"
 
 
+@pytest.mark.needs("openvino")
 def test_openvino_cannot_run_text(bundles):
-    pytest.importorskip("openvino")
     certificate = verify_bundle(bundles("category").path, runtimes=["openvino"])
     row = row_of(certificate, "openvino")
     assert (row.state, certificate.verdict) == ("unsupported", "pass")
     assert row.reason == "openvino can run no endpoint of it"
 
 
+@pytest.mark.needs("openvino")
 def test_an_extra_decides_the_verdict_only_where_it_is_required(damaged, bundles):
-    pytest.importorskip("openvino")
     import keras
 
     folder = damaged("two_by_two")
@@ -54,9 +54,8 @@ def test_an_extra_decides_the_verdict_only_where_it_is_required(damaged, bundles
     assert verify_bundle(folder, runtimes=["openvino"], require=["openvino"]).verdict == "fail"
 
 
+@pytest.mark.needs("onnx")
 def test_onnx_is_proven_where_it_is_installed(tmp_path):
-    for module in ("tf2onnx", "onnx", "onnxruntime"):
-        pytest.importorskip(module)
     model, contract = create("functional_cnn")
     bundle = export_model(model, tmp_path / "b", contract=contract, formats=("onnx",))
     row = row_of(bundle.certificate, "onnxruntime")
@@ -78,10 +77,9 @@ def test_onnx_is_proven_where_it_is_installed(tmp_path):
     assert describe(file).risks == ["w is in external files at paths of its choice"]
 
 
+@pytest.mark.needs("onnx")
 def test_text_is_unsupported_in_onnx(tmp_path):
     """tf2onnx writes a file with operators of TensorFlow that no runtime has."""
-    for module in ("tf2onnx", "onnx", "onnxruntime"):
-        pytest.importorskip(module)
     model, _ = create("text")
     with pytest.raises(ExportFailed, match=r"no ONNX operator for .*StringSplitV2") as failure:
         export_model(model, tmp_path / "b", formats=("onnx",))

@@ -13,12 +13,13 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from export.contract import Artifact, Contract
+from export.contract.quantization import check_modules
 from export.contract.simulation import Simulation
 from export.formats import QUANTIZATIONS, format_of, onnx, tflite, with_formats
 from export.proof.evaluation import Evaluation, measure_drops
 from export.runtime import process
 from export.wire.arrays import save_arrays
-from zoobase.errors import Unsupported, UsageError
+from zoobase.errors import Unavailable, Unsupported, UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -184,13 +185,15 @@ def _write(
             if kind == FLOAT:
                 artifact = tflite.write(variant.model, variant.contract, place, 1)
             else:
+                QUANTIZATIONS[kind].check_installed()
+                check_modules("keeping operators float", *(tflite.SELECTIVE if kept else ((), "")))
                 arguments = (QUANTIZATIONS[kind], subject.calibration, kept)
                 more = variant.simulation_for(kind, kept)
                 artifact = format_of(kind).write_quantized(variant.model, variant.contract, place, *arguments, **more)
             if artifact.finish:
                 artifact.finish()
             candidate = dataclasses.replace(candidate, problem=artifact.reason)
-        except Unsupported as error:
+        except (Unavailable, Unsupported) as error:  # a form that needs an extra is a row of the table, too
             candidate = dataclasses.replace(candidate, problem=str(error))
         if artifact is not None and candidate.problem is None:
             path = f"{folder.name}/{place.name}/{artifact.path}"

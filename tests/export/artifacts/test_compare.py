@@ -317,10 +317,9 @@ def test_a_saved_model_of_tensorflow_2_4_and_its_conversion_to_tflite(basic_pitc
     assert any(note.startswith("the reference is discontinuous at zeros,") for note in result.notes)
 
 
+@pytest.mark.needs("onnx")
 def test_a_third_party_onnx_file(basic_pitch):
     """Its outputs are StatefulPartitionedCall:0 to 2: two of one shape, which only values can distinguish."""
-    for module in ("onnx", "onnxruntime"):
-        pytest.importorskip(module)
     result = compare(basic_pitch, basic_pitch.with_suffix(".onnx"))
     assert (result.verdict, result.findings) == ("same, renamed", [])
     assert pairs(result) == {

@@ -28,7 +28,6 @@ tf_keras.Model(image, layers.Dense(3, name="logits")(x)).save(sys.argv[1])
 @pytest.fixture(scope="module")
 def legacy(tmp_path_factory):
     """Return an .h5 file written by the code of Keras 2."""
-    pytest.importorskip("tf_keras")
     path = tmp_path_factory.mktemp("legacy") / "m.h5"
     subprocess.run([sys.executable, "-c", WRITE, path], check=True, capture_output=True, timeout=300)
     return path

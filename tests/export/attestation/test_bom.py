@@ -4,11 +4,12 @@ from __future__ import annotations
 
 import json
 
-from cyclonedx.schema import SchemaVersion
-from cyclonedx.validation.json import JsonStrictValidator
+import pytest
 
 from export.attestation import bom
 from export.bundle.layout import read_manifest
+
+pytestmark = pytest.mark.needs("attestation")
 
 PROVENANCE = {
     "buildDefinition": {
@@ -28,6 +29,9 @@ PROVENANCE = {
 
 
 def problem(content):
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
     return JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(content))
 
 

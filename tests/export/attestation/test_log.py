@@ -16,6 +16,8 @@ from export.serving import rollout
 from export.serving.rollout import promote, retire, rollback
 from zoobase.errors import CheckFailed, Unavailable
 
+pytestmark = pytest.mark.needs("attestation")
+
 
 @pytest.fixture
 def base(bundles, tmp_path):

@@ -14,6 +14,8 @@ from tests.export.attestation.mutations import (
     to_table,
 )
 
+pytestmark = pytest.mark.needs("attestation")
+
 
 @pytest.fixture
 def ground(bundles, keys, tmp_path):

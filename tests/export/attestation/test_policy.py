@@ -16,6 +16,8 @@ from export.serving.rollout import promote, publish_canary
 from tests.export.conftest import reseal
 from zoobase.errors import CheckFailed, ExportError, UsageError
 
+pytestmark = pytest.mark.needs("attestation")
+
 EXAMPLE = Path(__file__).parents[3] / "examples" / "admission" / "policy.toml"
 DROP = {"metric": "accuracy", "reference": 0.9, "value": 0.89, "drop": 0.01, "low": 0.0, "high": 0.02, "examples": 100}
 

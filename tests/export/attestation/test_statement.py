@@ -18,6 +18,8 @@ from tests.export.conftest import reseal
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 from zoobase.files import sha256
 
+pytestmark = pytest.mark.needs("attestation")
+
 
 def parsed(payloads):
     contents = [json.loads(payload) for payload in payloads]

@@ -18,6 +18,8 @@ from export.attestation.webhook import ANNOTATION, server
 from export.serving.servers.environments import KSERVE
 from tests.export.attestation.test_policy import EXAMPLE
 
+pytestmark = pytest.mark.needs("attestation")
+
 FOLDER = EXAMPLE.parent
 # Reads each document as its type, and writes it again: a field that the type does not have is lost, or an error.
 ROUND_TRIP = """
@@ -143,7 +145,7 @@ def round_trip(content):
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-@pytest.mark.skipif(not KSERVE.installed, reason=KSERVE.hint)
+@pytest.mark.needs("kserve")
 def test_the_manifests_are_what_kubernetes_and_kserve_read():
     content = documents()
     assert [d["kind"] for d in content] == [

@@ -30,7 +30,8 @@ LOGITS = Tensor("logits", "float32", (None, 2), "logits")
 
 
 def test_names_of_users_stay_strings():
-    yaml = pytest.importorskip("yaml")
+    import yaml
+
     card = {
         "title": NASTY,
         "licence": "Apache-2.0",
@@ -204,9 +205,8 @@ def test_what_a_device_needs_is_in_the_page(devices):
         assert part in text, part
 
 
+@pytest.mark.needs("onnx")
 def test_the_onnx_lines_run(tmp_path):
-    for module in ("tf2onnx", "onnx", "onnxruntime"):
-        pytest.importorskip(module)
     from tests.export.conftest import create
 
     model, served = create("functional_cnn")

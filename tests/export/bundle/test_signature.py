@@ -10,13 +10,14 @@ from export import verify_bundle
 from export.__main__ import verbs
 from export.bundle.signature import find_forgery, sign, signature_of
 from tests.export.conftest import reseal
+from tests.plugins import needs
 from zoobase.errors import ExportError, Unavailable
 
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
     """Return the paths of a private key, its public key, and another public key."""
-    pytest.importorskip("model_signing")
+    needs.require("signing")
     from cryptography.hazmat.primitives import serialization as s
     from cryptography.hazmat.primitives.asymmetric import ec
 

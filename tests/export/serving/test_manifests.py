@@ -41,10 +41,9 @@ def test_an_inference_service(bundles, tmp_path):
             manifests.inference_service(*arguments)
 
 
+@pytest.mark.needs("triton")
 def test_triton_serves_its_repository(bundles, tmp_path):
     """The repository is moved: it holds all that its models read."""
-    if problem := triton.obstacle():
-        pytest.skip(problem)
     bundle = bundles("functional_cnn").path
     manifests.write_triton(bundle, tmp_path / "written", "net").rename(tmp_path / "moved")
     http, grpc = launching.free_ports(2)

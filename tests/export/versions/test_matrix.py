@@ -133,8 +133,10 @@ def test_nothing_for_a_runtime_is_one_sentence(bundles):
         runs.matrix(folder, [Release(PACKAGES["onnxruntime"], "1.20.1")])
 
 
+@pytest.mark.needs("onnx")
 def test_inputs_without_common_rows_are_given_as_those_of_one_call(tmp_path):
-    onnx = pytest.importorskip("onnx")
+    import onnx
+
     helper, floats = onnx.helper, onnx.TensorProto.FLOAT
     shapes = {"x": [1, 3], "state": [2, 1, 3], "rate": []}
     values = [helper.make_tensor_value_info(name, floats, shape) for name, shape in shapes.items()]
@@ -198,6 +200,7 @@ def test_without_an_emulator_there_is_one_sentence(bundles, monkeypatch):
     assert (cell.state, cell.reason) == (runs.NOT_RUN, "qemu-aarch64 is not installed; sudo apt-get install qemu-user")
 
 
+@pytest.mark.needs("chromium")
 def test_webassembly_in_a_browser(bundles):
     (release,) = releases("litert_js")
     (cell,) = runs.matrix(bundles("two_by_two").path, [release], variants("usual,1 thread"))

@@ -71,6 +71,7 @@ def test_each_runtime_of_the_matrix_has_a_script():
     assert set(RUN) == {package.runtime for package in PACKAGES.values() if not package.pinned}
 
 
+@pytest.mark.needs("openvino")
 def test_a_remainder_of_large_integers_in_openvino(tmp_path):
     tokens = keras.Input((2,), dtype="int32", name="x")
     bucket = keras.ops.mod(tokens * 7919, 20_011)

@@ -102,6 +102,7 @@ def test_credentials_in_a_url_are_refused_and_not_repeated(url, tmp_path):
     assert not any(tmp_path.rglob("*.csv"))
 
 
+@pytest.mark.needs("huggingface")
 def test_a_dataset_of_hugging_face_by_name(tmp_path, monkeypatch):
     """A folder, which the library reads without a network, stands for a name of the Hub."""
     import datasets

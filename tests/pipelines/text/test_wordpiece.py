@@ -76,6 +76,7 @@ def test_a_vocabulary_of_texts_knows_each_of_their_words():
     assert 1 in wordpiece.encode("quiz", words.index(vocabulary))
 
 
+@pytest.mark.needs("third_party")  # keras-hub brings the tokenizers
 def test_the_ids_are_those_of_the_tokenizers_library():
     """All characters below U+3000 whose properties have not changed since Unicode 8, inside and outside of words."""
     from tokenizers import Tokenizer, models, normalizers, pre_tokenizers

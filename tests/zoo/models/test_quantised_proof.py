@@ -11,8 +11,8 @@ import zoo
 pytestmark = pytest.mark.proof
 
 
+@pytest.mark.needs("quantizer")
 def test_float_operators_raise_the_ratio_of_int8(tmp_path):
-    pytest.importorskip("ai_edge_quantizer")
     from export import Evaluation, export_model
 
     data = pipelines.load("fashion_mnist")

@@ -62,8 +62,10 @@ def test_conversion_takes_every_value_once():
         magika.assign(other, {k: v for k, v in tensors.items() if k != "const_fold_opt__209"})
 
 
+@pytest.mark.needs("onnx")
 def test_values_of_an_onnx_file_are_read_without_the_library(tmp_path):
-    library = pytest.importorskip("onnx")
+    import onnx as library
+
     values = {"a": np.arange(6, dtype="float32").reshape(2, 3), "b": np.array([1, -2], "int64"), "c": np.float32(0.5)}
     tensors = [library.numpy_helper.from_array(np.asarray(value), name) for name, value in values.items()]
     tensors.append(library.helper.make_tensor("d", library.TensorProto.FLOAT, [2], [1.0, 2.0]))  # not raw

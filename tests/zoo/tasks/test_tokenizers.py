@@ -73,6 +73,7 @@ def test_the_snippet_of_the_card_equals_the_lookups_of_a_table(trained, monkeypa
         np.testing.assert_allclose(got["prediction"], expected["prediction"], rtol=1e-4)
 
 
+@pytest.mark.needs("chromium")
 def test_the_tokenizer_of_a_page_returns_the_same_ids():
     """`tokenizer.json` of a bundle, read by the script of `python -m export web` in a real browser."""
     import pipelines
@@ -80,8 +81,6 @@ def test_the_tokenizer_of_a_page_returns_the_same_ids():
     from export.wire import chromium
     from pipelines.text import words, words_and_characters
 
-    if chromium.find() is None:
-        pytest.skip("no Chromium is installed; the environment variable CHROMIUM may name one")
     texts = [text.decode("utf-8", "ignore") for text in TEXTS] + [
         "the n\u00e4h hat\n\U0001f600 don't 'quoted' O\u2019Neil"
     ]

@@ -15,8 +15,7 @@ import pytest
 from export import publish
 from export.runtime import process
 from export.serving.servecheck import CHECKS, rest_servers, runs, version
-from export.serving.servers import builtin, kserve, launching
-from export.serving.servers import triton as triton_server
+from export.serving.servers import builtin, launching
 from export.wire import c_api
 
 
@@ -45,9 +44,8 @@ def changed(served):
     case.outputs.update(before)
 
 
+@pytest.mark.needs("kserve")
 def test_kserve(served, changed):
-    if problem := kserve.obstacle():
-        pytest.skip(problem)
     level = CHECKS["kserve_v1"](served)
     assert (level.state, level.reason) == ("pass", None)
     assert "20 of 4 clients at once, 6 bad requests refused" in level.details
@@ -57,9 +55,8 @@ def test_kserve(served, changed):
     assert f"{name} in case" in level.reason
 
 
+@pytest.mark.needs("triton")
 def test_triton(served, changed):
-    if problem := triton_server.obstacle():
-        pytest.skip(problem)
     level = CHECKS["triton"](served)
     assert (level.state, level.reason) == ("pass", None)
     assert f"{2 * 3 * len(served.endpoints)} bad requests refused" in level.details

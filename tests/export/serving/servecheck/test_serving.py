@@ -116,8 +116,8 @@ def test_every_level(base):
     assert check_structure(base)[0].state == "pass"
 
 
+@pytest.mark.needs("openvino")
 def test_what_a_second_implementation_cannot_run_is_said(bundles, tmp_path):
-    pytest.importorskip("openvino")
     version = publish(bundles("functional_cnn").path, tmp_path / "cnn").path
     checked = read_version(tmp_path / "cnn", 1, version)
     servecheck_version.run(checked)

@@ -4,21 +4,20 @@ from __future__ import annotations
 
 import pytest
 
-from export.serving.servers import builtin, kserve, launching, local, triton
+from export.serving.servers import builtin, launching, local
+from tests.plugins import needs
 
 
 @pytest.fixture
 def installed_kserve():
     """Skip where KServe is not installed."""
-    if problem := kserve.obstacle():
-        pytest.skip(problem)
+    needs.require("kserve")
 
 
 @pytest.fixture
 def installed_triton():
     """Skip where Triton is not installed."""
-    if problem := triton.obstacle():
-        pytest.skip(problem)
+    needs.require("triton")
 
 
 @pytest.fixture

@@ -7,6 +7,7 @@ import sys
 import time
 from pathlib import Path
 
+import psutil
 import pytest
 
 from export.serving.servers import launching
@@ -36,11 +37,12 @@ def test_a_server_that_is_never_ready_is_stopped(monkeypatch):
     seen = []
 
     def is_ready():
-        seen.append(subprocess.run(["pgrep", "-f", "time.sleep(600)"], capture_output=True, text=True).stdout.split())
+        seen.append([process.pid for process in psutil.Process().children(recursive=True)])
         raise ConnectionRefusedError
 
     with pytest.raises(CheckFailed, match="was not ready after 1 s: up"), launching.running(SLEEP, is_ready):
         pass
+    assert seen[-1]
     assert not any(is_running(number) for number in seen[-1])
 
 

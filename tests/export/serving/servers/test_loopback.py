@@ -42,11 +42,9 @@ def test_the_server_of_static_pages_answers_this_machine_only(tmp_path):
         assert {status(url, "/page.html", method, one) for one in FOREIGN for method in ("GET", "HEAD")} == {403}
 
 
-@pytest.fixture(scope="module", params=["builtin", "kserve"])
+@pytest.fixture(scope="module", params=["builtin", pytest.param("kserve", marks=pytest.mark.needs("kserve"))])
 def served(request, bundles):
     server = local.SERVERS[request.param]
-    if problem := server.obstacle():
-        pytest.skip(problem)
     (port,) = launching.free_ports(1)
     with local.serving(local.model_of(bundles("two_by_two").path), server, port) as served:
         yield served.url

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import shutil
 import subprocess
 from pathlib import Path
 
@@ -13,17 +12,16 @@ from export import ExportError, load
 from export.serving.servers import kserve
 from export.serving.web.browser import tab
 from export.serving.web.site import write_project, write_served_pages
-from export.wire import chromium
 from tests.export.serving.rollout.deployment import deployed
 from tests.export.test_cli import run
+from tests.plugins import needs
 
 REVIEW = "a moving and beautiful film"
 
 
 @pytest.fixture(scope="module")
 def page():
-    if chromium.find() is None:
-        pytest.skip("no Chromium is installed; the environment variable CHROMIUM may name one")
+    needs.require("chromium")
     with tab() as opened:
         yield opened
 
@@ -95,12 +93,11 @@ def test_a_compose_project_is_whole_or_absent(bundles, damaged, tmp_path):
     assert sorted(path.name for path in tmp_path.iterdir() if path != folder) == ["project"]
 
 
+@pytest.mark.needs("docker-compose")
 def test_docker_compose_reads_the_project(bundles, tmp_path):
     """nginx does, too, in tests/export/serving/rollout: it runs."""
     project = write_project(bundles("functional_cnn").path, tmp_path / "project", name="net")
-    if (program := shutil.which("docker-compose")) is None:
-        pytest.skip("docker-compose is not installed")
-    command = [program, "--profile", "monitoring", "config", "--format", "json"]
+    command = ["docker-compose", "--profile", "monitoring", "config", "--format", "json"]
     result = subprocess.run(command, cwd=project, check=True, capture_output=True, text=True)
     services = json.loads(result.stdout)["services"]
     assert set(services) == {"model", "page", "prometheus", "grafana"}

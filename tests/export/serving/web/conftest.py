@@ -8,9 +8,10 @@ import shutil
 import pytest
 
 from export.serving.web.site import write_site
-from export.wire import chromium, litert_js
+from export.wire import litert_js
 from tests.export.conftest import reseal
 from tests.export.formats.test_tflite_metadata import rewritten
+from tests.plugins import needs
 
 LABELS = [
     "<img src=x onerror=document.title='run'>",
@@ -33,8 +34,7 @@ def litert():
 @pytest.fixture(scope="session")
 def browser():
     """Skip where there is no Chromium."""
-    if chromium.find() is None:
-        pytest.skip("no Chromium is installed; the environment variable CHROMIUM may name one")
+    needs.require("chromium")
 
 
 @pytest.fixture(scope="session")

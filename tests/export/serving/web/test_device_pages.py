@@ -46,9 +46,9 @@ def test_the_page_of_a_text_has_the_tokenizer_of_the_file(texts, tmp_path):
     assert '"delimiter"' in (tmp_path / "site/index.html").read_text()  # of the contract, beside the options
 
 
+@pytest.mark.needs("node")
 def test_javascript_returns_the_ids_of_python(texts, tmp_path):
     node = shutil.which("node")
-    assert node, "apt-get install nodejs"
     options = LocalPages(texts, 64).pages[0].options
     module = tmp_path / "tokenizer.mjs"
     shutil.copyfile(HERE / "static/tokenizer.js", module)
