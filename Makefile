@@ -17,13 +17,14 @@ PROGRAMS = chromium nginx docker-compose nodejs gcc
 PACKAGES = $(PROGRAMS) libc6-dev
 ALL_EXTRAS = $(EXTRAS),onnx,openvino,quantizer,hub,huggingface,signing,attestation,third_party
 
-.PHONY: setup setup-all extras demo test test-all test-rest test-without-onednn test-latest check format tables docs site notebooks servers proof bench bench-full lock audit clean
+.PHONY: setup setup-all extras demo test test-all test-changed test-rest test-without-onednn test-latest check format tables docs site notebooks servers proof bench bench-full lock audit clean
 .DEFAULT_GOAL = help
 
 help:
 	@echo "make demo    set up, get the data, train fashion_mnist for at most $(MINUTES) minutes, export, prove"
 	@echo "make test    set up and run the tests"
 	@echo "make test-all  also the tests that take longer or need more, in an environment with everything, .venv-all"
+	@echo "make test-changed  the tests that import what differs from SINCE (HEAD)"
 	@echo "make test-latest the certificate's tests with the newest versions that setup.cfg allows"
 	@echo "make check   lint and format check, as CI does"
 	@echo "make docs    build the documentation into site/; broken links are errors"
@@ -62,6 +63,11 @@ demo: setup
 PASSED = build/passed.txt
 test: setup
 	$(BIN)/python -m pytest -n 2 --dist loadscope --passed $(PASSED)
+
+# the tests that import what differs from SINCE
+SINCE ?= HEAD
+test-changed: setup
+	$(BIN)/python -m pytest -n 2 --dist loadscope --changed $(SINCE)
 
 test-all: test
 	$(MAKE) test-rest

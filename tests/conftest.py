@@ -13,7 +13,7 @@ from filelock import FileLock
 if "PYTEST_XDIST_WORKER" in os.environ:  # the processes share the cores, where idle threads of OpenMP would only spin
     os.environ.setdefault("OMP_NUM_THREADS", "1")
 
-pytest_plugins = [f"tests.plugins.{name}" for name in ("litter", "needs", "skipping", "tiers", "timeline")]
+pytest_plugins = [f"tests.plugins.{name}" for name in ("changed", "litter", "needs", "skipping", "tiers", "timeline")]
 if signal.getsignal(signal.SIGINT) is signal.SIG_IGN:  # as in background jobs of a shell: programs would ignore it, too
     signal.signal(signal.SIGINT, signal.default_int_handler)
 gc.disable()  # while the tests are imported

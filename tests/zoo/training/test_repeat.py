@@ -66,6 +66,7 @@ def test_many_files_have_one_digest(tmp_path):
     assert digests_of_data("https://example.com/data.zip") == digests_of_data(None) == {}
 
 
+@pytest.mark.needs("attestation")
 def test_it_is_a_statement_and_in_the_bill_of_materials(bundle, tmp_path):
     private, public, *_ = write_keys(tmp_path)
     envelope.sign(bundle, statement.statements_of(bundle), private)
@@ -77,6 +78,7 @@ def test_it_is_a_statement_and_in_the_bill_of_materials(bundle, tmp_path):
     assert {"keras", "t10k-images-idx3-ubyte.gz", "source"} <= {c["name"] for c in content["components"]}
 
 
+@pytest.mark.needs("attestation")
 def test_the_same_training_again_is_bitwise_equal(bundle, tmp_path, capsys):
     private, *_ = write_keys(tmp_path)
     path = envelope.sign(bundle, statement.statements_of(bundle), private)
