@@ -116,7 +116,10 @@ def test_a_closed_or_full_standard_output_is_no_traceback():
     command = [sys.executable, "-c", code]
     closed = subprocess.run(["sh", "-c", 'exec "$@" >&-', "sh", *command], capture_output=True, text=True)
     assert (closed.returncode, closed.stderr) == (0, "")
-    full = subprocess.run(["sh", "-c", 'exec "$@" > /dev/full', "sh", *command], capture_output=True, text=True)
+    buffered = {name: value for name, value in os.environ.items() if name != "PYTHONUNBUFFERED"}
+    full = subprocess.run(
+        ["sh", "-c", 'exec "$@" > /dev/full', "sh", *command], capture_output=True, text=True, env=buffered
+    )
     assert (full.returncode, full.stderr) == (1, "error: No space left on device\n")
 
 

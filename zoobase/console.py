@@ -222,7 +222,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
     except (click.exceptions.Abort, KeyboardInterrupt) as stop:
         _stop(stop, as_json)
     except BrokenPipeError:
-        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # the reader closed the pipe, as `| head` does
+        _discard_output()  # the reader closed the pipe, as `| head` does
         sys.exit(0)
     except Exception as e:
         if debug:
@@ -230,6 +230,10 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
         if (stop := _replaced_stop(e)) is not None:
             _stop(stop, as_json)
         _fail(*describe_error(e), as_json)
+
+
+def _discard_output() -> None:
+    os.dup2(os.open(os.devnull, os.O_WRONLY), 1)
 
 
 class _Terminated(KeyboardInterrupt):
@@ -306,8 +310,12 @@ def describe_cause(error: Exception) -> str:
 def _fail(message: str, code: int, as_json: bool) -> NoReturn:
     message = printable(message)
     click.echo(f"error: {message}", err=True)
-    if as_json and not Console.printed_json:
-        click.echo(json.dumps({"error": message, "code": code}, ensure_ascii=False))
+    try:
+        if as_json and not Console.printed_json:
+            click.echo(json.dumps({"error": message, "code": code}, ensure_ascii=False))
+        sys.stdout.flush()
+    except OSError:  # on a full disk Python would flush again when it ends, fail, and exit with 120
+        _discard_output()
     sys.exit(code)
 
 
