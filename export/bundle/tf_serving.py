@@ -4,10 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from export.contract import Endpoint
 from export.parity.cases import LARGEST_CASE, GoldenCase
+from export.wire.prediction_log import PredictLog
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 CONFIG = "models.config"
@@ -26,30 +26,24 @@ def write_warmup(saved_model: Path, endpoints: Iterable[Endpoint], cases: Mappin
     records = [record for endpoint in endpoints for record in _records(endpoint, cases[endpoint.name])]
     with tf.io.TFRecordWriter(str(path)) as writer:
         for record in records:
-            writer.write(record.SerializeToString(deterministic=True))
+            writer.write(record.encode())
     return len(records)
 
 
-def _records(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> Iterator[Any]:
+def _records(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> Iterator[PredictLog]:
     """Yield the smallest ordinary case of an endpoint, and its real samples if it has any."""
     import tensorflow as tf
-    from tensorflow_serving.apis import prediction_log_pb2
 
     for case in cases:
         rows = len(next(iter(case.inputs.values())))
         small = sum(value.nbytes for value in case.inputs.values()) <= LARGEST_CASE
         if case.name not in ("real", "batch_1") or not case.outputs or not small or rows % (endpoint.batch or 1):
             continue
-        record = prediction_log_pb2.PredictionLog()
-        request, response = record.predict_log.request, record.predict_log.response
-        request.model_spec.signature_name = endpoint.name
         size = endpoint.batch or rows
-        for tensor in endpoint.inputs:
-            value = case.inputs[tensor.name][:size]
-            request.inputs[tensor.name].CopyFrom(tf.make_tensor_proto(value, dtype=tensor.dtype))
-        for name, value in case.outputs.items():
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(value[:size]))
-        yield record
+        inputs = {t.name: tf.make_tensor_proto(case.inputs[t.name][:size], dtype=t.dtype) for t in endpoint.inputs}
+        outputs = {name: tf.make_tensor_proto(value[:size]) for name, value in case.outputs.items()}
+        serialized = ({name: t.SerializeToString() for name, t in tensors.items()} for tensors in (inputs, outputs))
+        yield PredictLog(endpoint.name, *serialized)
 
 
 def models_config(name: str) -> str:

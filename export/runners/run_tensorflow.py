@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.wire import calls, protocol
+    from export.wire import calls, prediction_log, protocol
     from export.wire.arrays import Arrays
 else:
     import calls
+    import prediction_log
     import protocol
     from arrays import Arrays
 
@@ -41,43 +42,40 @@ def replay(saved_model: str, signatures: Mapping[str, Any]) -> list[str]:
 
 def read_requests(saved_model: Path) -> list[tuple[str, dict[str, np.ndarray]]]:
     """Return (signature name, inputs) of each record for a predict request; empty if there are no records."""
-    import tensorflow as tf
-
     path = saved_model / FILE
-    requests = [record.predict_log.request for record in _records(path)] if path.exists() else []
-    return [
-        (request.model_spec.signature_name, {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()})
-        for request in requests
-    ]
+    logs = [prediction_log.decode(record)[1] for record in _records(path)] if path.exists() else []
+    return [(log.signature, {name: _array(data) for name, data in log.inputs.items()}) for log in logs if log]
 
 
-def _records(path: Path) -> Iterator[Any]:
+def _records(path: Path) -> Iterator[bytes]:
     import tensorflow as tf
-    from tensorflow_serving.apis import prediction_log_pb2
 
-    for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-        record = prediction_log_pb2.PredictionLog()
-        record.ParseFromString(data)
-        yield record
+    yield from tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
 
 
-def _replay(record: Any, signatures: Mapping[str, Any]) -> str | None:
+def _array(data: bytes) -> np.ndarray:
+    import tensorflow as tf
+    from tensorflow.core.framework import tensor_pb2
+
+    return tf.make_ndarray(tensor_pb2.TensorProto.FromString(data))
+
+
+def _replay(record: bytes, signatures: Mapping[str, Any]) -> str | None:
     """Return why a record does not fit the model, or None."""
     import tensorflow as tf
 
-    kind = record.WhichOneof("log_type")
-    if kind != "predict_log":
+    kind, log = prediction_log.decode(record)
+    if log is None:
         return f"it is a {kind or 'empty record'}, which this model does not serve"
-    request, response = record.predict_log.request, record.predict_log.response
-    name = request.model_spec.signature_name or "serving_default"
+    name = log.signature or "serving_default"
     if name not in signatures:
         return f"it asks for signature {name}; the model has {', '.join(sorted(signatures))}"
     specs = signatures[name].structured_input_signature[1]
-    if set(request.inputs) != set(specs):
-        return f"it gives {', '.join(sorted(request.inputs))} to {name}, which takes {', '.join(sorted(specs))}"
+    if set(log.inputs) != set(specs):
+        return f"it gives {', '.join(sorted(log.inputs))} to {name}, which takes {', '.join(sorted(specs))}"
     inputs = {}
-    for key, proto in request.inputs.items():
-        value = tf.constant(tf.make_ndarray(proto))
+    for key, data in log.inputs.items():
+        value = tf.constant(_array(data))
         if value.dtype != specs[key].dtype or not specs[key].shape.is_compatible_with(value.shape):
             return (
                 f"it gives {key} as {value.dtype.name} {tuple(value.shape)} to {name}, which takes "
@@ -88,15 +86,15 @@ def _replay(record: Any, signatures: Mapping[str, Any]) -> str | None:
         outputs = {key: value.numpy() for key, value in signatures[name](**inputs).items()}
     except Exception as error:
         return f"{name} raises {calls.one_line(error)[:180]}"
-    return _response_difference(name, response, outputs)
+    return _response_difference(name, log, outputs)
 
 
-def _response_difference(name: str, response: Any, outputs: Mapping[str, np.ndarray]) -> str | None:
+def _response_difference(
+    name: str, log: prediction_log.PredictLog, outputs: Mapping[str, np.ndarray]
+) -> str | None:
     """Return which output differs from the recorded response, or None."""
-    import tensorflow as tf
-
-    for key, proto in response.outputs.items():
-        expected = tf.make_ndarray(proto)
+    for key, data in log.outputs.items():
+        expected = _array(data)
         if key not in outputs:
             return f"it expects {key} of {name}, which returns {', '.join(sorted(outputs))}"
         value = outputs[key]

@@ -34,7 +34,7 @@ DTYPES = {  # tensorflow/core/framework/types.proto, those with a NumPy dtype
     23: "uint64",
 }
 SIGNATURE_DEF, KEY, VALUE = 5, 1, 2
-INPUTS, OUTPUTS = 1, 2
+INPUTS, OUTPUTS, METHOD = 1, 2, 3
 NAME, DTYPE, SHAPE = 1, 2, 3
 DIMENSION, SIZE, UNKNOWN_RANK = 2, 1, 3  # of a TensorShapeProto
 Shape = tuple[int | None, ...]
@@ -54,11 +54,15 @@ class GraphSignature:
         inputs: {argument name: (operation, index, dtype name)}.
         outputs: As `inputs`.
         shapes: The shape of each input whose rank is known.
+        output_shapes: That of each output.
+        method: The method name, such as "tensorflow/serving/predict".
     """
 
     inputs: dict[str, tuple[str, int, str]]
     outputs: dict[str, tuple[str, int, str]]
     shapes: dict[str, Shape] = field(default_factory=dict)
+    output_shapes: dict[str, Shape] = field(default_factory=dict)
+    method: str = ""
 
     def check(self, inputs: Mapping[str, Any]) -> None:
         """Raise ValueError for inputs that are not those of the signature.
@@ -79,7 +83,9 @@ def read_signatures(meta_graph: bytes) -> dict[str, GraphSignature]:
     for number, entry in fields(meta_graph):
         if number == SIGNATURE_DEF:
             name, body = _entry(entry)
-            signatures[name] = GraphSignature(_tensors(body, INPUTS), _tensors(body, OUTPUTS), _shapes(body))
+            method = dict(fields(body)).get(METHOD, b"").decode()
+            tensors, shapes = ([read(body, kind) for kind in (INPUTS, OUTPUTS)] for read in (_tensors, _shapes))
+            signatures[name] = GraphSignature(*tensors, *shapes, method)
     return {
         name: signature for name, signature in signatures.items() if signature.outputs and not name.startswith("__")
     }
@@ -136,9 +142,9 @@ def _tensors(signature: bytes, kind: int) -> dict[str, tuple[str, int, str]]:
     return tensors
 
 
-def _shapes(signature: bytes) -> dict[str, Shape]:
+def _shapes(signature: bytes, kind: int) -> dict[str, Shape]:
     shapes = {}
-    for name, info in (_entry(value) for number, value in fields(signature) if number == INPUTS):
+    for name, info in (_entry(value) for number, value in fields(signature) if number == kind):
         shape = list(fields(dict(fields(info)).get(SHAPE, b"")))
         if (UNKNOWN_RANK, 1) not in shape:
             sizes = [dict(fields(value)).get(SIZE, 0) for number, value in shape if number == DIMENSION]

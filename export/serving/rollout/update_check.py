@@ -247,12 +247,10 @@ def _recorded(path: Path, before: OpenVersion) -> Iterator[tuple[str, str, Array
         where = f"line {number} of {path}"
         try:
             request = json.loads(line)
-            if "body" in request:  # a line of a request log
-                line, request = request["body"], json.loads(request["body"])
             name = request.get("signature_name", "serving_default")
             if name not in before.endpoints:
                 raise rest.NotJson(f"the stable version has no signature {name}")
-            inputs = rest.decode_request(line, {t.name: t.dtype for t in before.endpoints[name].inputs})
+            inputs = rest.decode_request(request, {t.name: t.dtype for t in before.endpoints[name].inputs})
         except Exception as error:  # it may hold anything
             raise ExportError(f"{where} is not a predict request ({one_line(error)})") from error
         yield where, name, inputs

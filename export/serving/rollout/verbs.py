@@ -53,7 +53,7 @@ def publish_canary(
         source: A proven bundle.
         base_path: The folder of one model's versions, with at least one, which is stable.
         share: The share of requests that a router should send to the label `canary`, above 0 and below 1. It is written
-            to `rollout/rollout.json` and, for nginx, `rollout/split.conf`: TF Serving itself does not route.
+            to `rollout/rollout.json`: TF Serving itself does not route.
         requirements: What the new version must hold; it names the trusted operators, too.
         version: As of `export.publish`.
         allow: As of `export.publish`.

@@ -1,30 +1,42 @@
-"""Whether a window of requests differs from the training rows, with a bound on the rate of false alarms.
+"""Whether recorded requests differ from the training rows, with a bound on the rate of false alarms.
 
-Each test has a p-value; a window is an alarm if the smallest one, times the number of tests (Bonferroni), is below the
-rate, and the difference is not a small one. The tests allow for the training rows being a sample; as all windows are
-compared with the same sample, which may be an unusual one, their rate is twice as strict (benchmarks/watch.py).
+Each test has a p-value; the requests differ if the smallest one, times the number of tests (Bonferroni), is below the
+rate, and the difference is not a small one. The tests allow for the training rows being a sample; as all requests are
+compared with the same sample, which may be an unusual one, their rate is twice as strict (benchmarks/drift.py).
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+import json
+import os
+from collections import defaultdict
+from collections.abc import Collection, Mapping
+from dataclasses import asdict, dataclass, replace
+from pathlib import Path
+from typing import Any
 
 import numpy as np
 from scipy import stats
 
-from export.contract.statistics import TAILS, Statistics
+from export.bundle.gate import find_saved_model, read_proven
+from export.contract.statistics import FILE, TAILS, Statistics, of_inputs, of_outputs, out_of_range
+from export.serving.rollout.update_check import open_version
+from export.wire import rest
+from zoobase.console import quiet_stderr
+from zoobase.errors import ExportError, Unavailable
+from zoobase.files import check_present
 
 SMALL_DISTANCE = 0.1  # of two distribution functions, and a usual limit of the population stability index
 BINS = 10  # of a population stability index
 TAIL = 0.01  # the share of training rows in the tail
 STRICTNESS = 2  # of the rate
-SMALL_SHARE = 0.02  # of rows of a window that are beyond the training rows
+SMALL_SHARE = 0.02  # of rows that are beyond the training rows
+LEAST_ROWS = 50
 
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference between a window and the training rows.
+    """A difference between the requests and the training rows.
 
     Attributes:
         feature: The feature, or input.
@@ -41,6 +53,97 @@ class Difference:
     size: float
     stability: float | None
     text: str
+
+
+@dataclass(frozen=True)
+class DriftReport:
+    """The comparison of recorded requests with the training rows of a bundle.
+
+    Attributes:
+        requests: How many requests were compared.
+        skipped: How many lines are no requests that the model answers.
+        rows: How many rows the requests have.
+        differences: The significant differences, the clearest first.
+    """
+
+    requests: int
+    skipped: int
+    rows: int
+    differences: tuple[Difference, ...]
+
+    @property
+    def exit_code(self) -> int:
+        """1 if the requests differ, else 0."""
+        return int(bool(self.differences))
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that --json prints."""
+        return asdict(self) | {"drift": bool(self.differences)}
+
+
+def check_drift(
+    bundle: str | os.PathLike[str],
+    requests: str | os.PathLike[str],
+    *,
+    rate: float = 0.01,
+    trust: Collection[str] = (),
+) -> DriftReport:
+    """Compare recorded requests with the statistics of the training rows that a bundle holds.
+
+    The requests run again in the SavedModel of the bundle, in the C++ loader of TF Serving.
+
+    Args:
+        bundle: A proven bundle, exported with `training` (`zoo` does so).
+        requests: A file with a TF Serving REST body on each line.
+        rate: The largest probability that requests like the training rows are reported.
+        trust: Operators that may run although they are not on the list of inference operators.
+
+    Raises:
+        CheckFailed: If the bundle is damaged, its proof did not pass, or its SavedModel is not trusted.
+        ExportError: If fewer than 50 rows can be compared.
+        Unavailable: If there is no file of requests, no statistics in the bundle, or no C API of TensorFlow.
+
+    Example:
+        >>> report = check_drift("bundle", "requests.jsonl")  # doctest: +SKIP
+        >>> report.exit_code, [difference.feature for difference in report.differences]  # doctest: +SKIP
+        (1, ['image.mean'])
+    """
+    path = Path(requests)
+    check_present(path)
+    artifact = find_saved_model(read_proven(Path(bundle), "is compared"))
+    file = Path(bundle) / artifact["path"] / FILE if artifact else None
+    if file is None or not file.is_file():
+        raise Unavailable(f"{bundle} holds no statistics of training rows; export_model(training=...) writes them")
+    trained = Statistics.from_json(json.loads(file.read_text(encoding="utf-8")))
+    with quiet_stderr():
+        opened = open_version(file.parent.parent, trust)
+    endpoint = opened.endpoints[trained.endpoint]
+    dtypes = {t.name: t.dtype for t in endpoint.inputs}
+    texts = {name.removesuffix(".length") for name in trained.numbers if name.endswith(".length")}
+    columns: dict[str, list[np.ndarray]] = defaultdict(list)
+    outside: dict[str, int] = defaultdict(int)
+    count = skipped = rows = 0
+    for line in filter(str.strip, path.read_text(encoding="utf-8", errors="replace").splitlines()):
+        try:
+            body = json.loads(line)
+            if (body.get("signature_name") or "serving_default") != endpoint.name:
+                raise rest.NotJson("another signature")
+            inputs = rest.decode_request(body, dtypes, {t.name: t.shape for t in endpoint.inputs})
+            outputs = opened.call(endpoint.name, inputs)
+        except Exception:  # a line may hold anything
+            skipped += 1
+            continue
+        count, rows = count + 1, rows + len(next(iter(inputs.values())))
+        features = of_inputs(endpoint.inputs, inputs, texts) | of_outputs(endpoint.outputs, outputs)
+        for name, column in features.items():
+            columns[name].append(column)
+        for tensor in endpoint.inputs:
+            outside[tensor.name] += int(out_of_range(tensor, inputs[tensor.name]).sum())
+    if rows < LEAST_ROWS:
+        raise ExportError(f"{path} has {rows} rows that {bundle} answers; give {LEAST_ROWS} or more")
+    window = {name: np.concatenate(parts) for name, parts in columns.items()}
+    found = differences(trained, window, {name: (n, rows) for name, n in outside.items()}, rate)
+    return DriftReport(count, skipped, rows, tuple(found))
 
 
 def differences(
@@ -69,16 +172,10 @@ def differences(
         text = f"{name}: {count} of {rows} rows are outside the range of the contract"
         found.append(_excess(name, "range", count, rows, trained.outside.get(name, 0), trained.rows, text))
     tests = STRICTNESS * len(found)
-    corrected = [Difference(d.feature, d.test, min(1.0, tests * d.p_value), *_rest(d)) for d in found]
-    return sorted((d for d in corrected if d.p_value <= rate and d.size >= _least(d)), key=lambda d: d.p_value)
-
-
-def _rest(difference: Difference) -> tuple[float, float | None, str]:
-    return difference.size, difference.stability, difference.text
-
-
-def _least(difference: Difference) -> float:
-    return SMALL_DISTANCE if difference.test == "distribution" else SMALL_SHARE
+    corrected = [replace(d, p_value=min(1.0, tests * d.p_value)) for d in found]
+    least = {"distribution": SMALL_DISTANCE}
+    significant = [d for d in corrected if d.p_value <= rate and d.size >= least.get(d.test, SMALL_SHARE)]
+    return sorted(significant, key=lambda d: d.p_value)
 
 
 def _of_numbers(name: str, sample: np.ndarray, values: np.ndarray) -> list[Difference]:

@@ -1,4 +1,4 @@
-"""python -m benchmarks.watch: how many windows without a shift are alarms of `export watch`, and which shifts it finds.
+"""python -m benchmarks.drift: how many windows without a shift are reported by `export drift`, and which shifts it finds.
 
 The models are shipped ones. The statistics are of rows that the export takes, the windows are random rows of the test
 split, which neither the training nor the statistics have seen; with a shift, the same rows after it.
@@ -52,7 +52,7 @@ def columns_of(endpoint, trained, inputs, outputs):
 
 def is_alarm(trained, columns, outside, rows):
     """Return whether a window is an alarm."""
-    from export.serving.watch.drift import differences
+    from export.serving.drift import differences
 
     window = {name: column[rows] for name, column in columns.items()}
     counts = {name: (int(beyond[rows].sum()), len(rows)) for name, beyond in outside.items()}
@@ -83,7 +83,7 @@ def shifts_of(endpoint, inputs):
         yield "texts of half the length", {tensor.name: np.where(np.arange(value.shape[1]) < 24, value, 0)}
 
 
-@click.command("watch")
+@click.command("drift")
 @click.option("--windows", default=1000, show_default=True, help="Windows without a shift.")
 @click.option("--rows", default=200, show_default=True, help="Rows of a window.")
 @shell.common_options
@@ -108,4 +108,4 @@ def main(windows: int, rows: int, console: Console) -> None:
 
 
 if __name__ == "__main__":
-    shell.run(main, prog="python -m benchmarks.watch")
+    shell.run(main, prog="python -m benchmarks.drift")
