@@ -1,4 +1,4 @@
-"""python -m benchmarks.drift: how many windows without a shift are reported by `export drift`, and which shifts it finds.
+"""python -m benchmarks.drift: how many windows without a shift `export drift` reports, and which shifts it finds.
 
 The models are shipped ones. The statistics are of rows that the export takes, the windows are random rows of the test
 split, which neither the training nor the statistics have seen; with a shift, the same rows after it.

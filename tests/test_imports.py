@@ -75,7 +75,6 @@ ROOMS = {
         "mistakes",
         "compress",
         "device",
-        "cluster",
         "train",
         "ship",
         "evaluate",

@@ -56,7 +56,7 @@ def serve_check_command(
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Port of 127.0.0.1.")
 @click.option("--page", is_flag=True, help="Serve a page that runs the model beside it; needs a bundle.")
 @click.option("--memory", type=click.FloatRange(0, min_open=True), metavar="GB",
-              help="Limit of the process with the model, of the built-in server.  [default: 2 and ten times its files]")  # fmt: skip
+              help="Limit of the process with the model.  [default: 2 and ten times its files]")  # fmt: skip
 @click.option("--admin", is_flag=True, help="Also offer metrics, and loading and unloading of models; needs KServe.")
 @trust_option
 @common_options

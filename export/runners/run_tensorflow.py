@@ -89,9 +89,7 @@ def _replay(record: bytes, signatures: Mapping[str, Any]) -> str | None:
     return _response_difference(name, log, outputs)
 
 
-def _response_difference(
-    name: str, log: prediction_log.PredictLog, outputs: Mapping[str, np.ndarray]
-) -> str | None:
+def _response_difference(name: str, log: prediction_log.PredictLog, outputs: Mapping[str, np.ndarray]) -> str | None:
     """Return which output differs from the recorded response, or None."""
     for key, data in log.outputs.items():
         expected = _array(data)

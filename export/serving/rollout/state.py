@@ -136,7 +136,7 @@ def _config(base: Path, state: State, labels: Mapping[str, int]) -> str:
     versions = "\n".join(f"        versions: {version}" for version in state.loaded)
     labelled = "\n".join(f'    version_labels {{ key: "{key}" value: {n} }}' for key, n in sorted(labels.items()))
     return (
-        f'model_config_list {{\n  config {{\n    name: {name}\n    base_path: {folder}\n'
+        f"model_config_list {{\n  config {{\n    name: {name}\n    base_path: {folder}\n"
         f'    model_platform: "tensorflow"\n    model_version_policy {{\n      specific {{\n{versions}\n'
         f"      }}\n    }}\n{labelled}\n  }}\n}}\n"
     )

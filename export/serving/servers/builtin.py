@@ -60,7 +60,7 @@ def serving(
         return status["state"] == "AVAILABLE"
 
     with tempfile.TemporaryDirectory(prefix="model-") as scratch:
-        confinement = {"reads": [str(folder), str(c_api.folder())], "writes": [], "network": False}
+        confinement = {"reads": [str(folder), scratch, str(c_api.folder())], "writes": [], "network": False}
         job = {"path": str(folder), "memory": limit, "confine": confinement}
         (Path(scratch) / "job.json").write_text(json.dumps(job))
         settings = {"name": name, "version": version, "job": f"{scratch}/job.json", "port": port}

@@ -7,16 +7,16 @@ import time
 
 import numpy as np
 import pytest
+from export.serving.builtin.request_log import NAME
+from export.serving.watch.drift import differences, stability
+from export.serving.watch.log_reader import LogReader
+from export.serving.watch.watching import LEAST_ANSWERS, Limits, Watch
 
 from export import export_model, publish
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.statistics import FILE, Statistics, collect, of_inputs, of_outputs, out_of_range
-from export.serving.builtin.request_log import NAME
 from export.serving.rollout import promote, publish_canary
 from export.serving.rollout.state import read_state
-from export.serving.watch.drift import differences, stability
-from export.serving.watch.log_reader import LogReader
-from export.serving.watch.watching import LEAST_ANSWERS, Limits, Watch
 from export.wire import rest
 from tests.export.conftest import create
 from tests.export.test_cli import run

@@ -10,10 +10,10 @@ import tarfile
 
 import numpy as np
 import pytest
+from export.serving.transfer.sagemaker import write_archive
 from PIL import Image
 
 from export import ExportError, load
-from export.serving.transfer.sagemaker import write_archive
 from export.wire import rest
 from tests.export.test_cli import run
 from zoobase.errors import CheckFailed

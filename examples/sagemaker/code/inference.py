@@ -1,12 +1,14 @@
-"""Requests for $name: what the TensorFlow Serving container of SageMaker calls before and after the model.
+"""What SageMaker's TensorFlow Serving container calls before and after the model: inference.py of an archive.
 
-Content types: application/json is a request of TF Serving's REST API, passed on as it is.$types
+Content types: application/json is a request of TF Serving's REST API, passed on as it is; image/* is one image file,
+and text/plain one text in UTF-8, where SIGNATURES names a signature of the model for them.
 """
 
 import base64
 import json
 
-SIGNATURES = $signatures  # {content type: (signature of one file or text, in how many lists it stands)}
+# {content type: (signature of one file or text, in how many lists it stands)}; `export inspect BUNDLE` has the names
+SIGNATURES = {"image/*": ("bytes", 0)}
 
 
 def input_handler(data, context):
@@ -18,7 +20,7 @@ def input_handler(data, context):
         return content.decode("utf-8")
     if kind not in SIGNATURES:
         known = ", ".join(["application/json", *SIGNATURES])
-        raise ValueError("content type {} is not supported; send one of: {}".format(given, known))
+        raise ValueError(f"content type {given} is not supported; send one of: {known}")
     text = kind == "text/plain"
     instance = content.decode("utf-8") if text else {"b64": base64.b64encode(content).decode("ascii")}
     name, depth = SIGNATURES[kind]
