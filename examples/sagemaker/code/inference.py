@@ -6,12 +6,13 @@ and text/plain one text in UTF-8, where SIGNATURES names a signature of the mode
 
 import base64
 import json
+from typing import Any
 
 # {content type: (signature of one file or text, in how many lists it stands)}; `export inspect BUNDLE` has the names
 SIGNATURES = {"image/*": ("bytes", 0)}
 
 
-def input_handler(data, context):
+def input_handler(data: Any, context: Any) -> str:
     """Return the request for TF Serving."""
     content = data.read()
     given = (context.request_content_type or "application/json").partition(";")[0].strip().lower()
@@ -29,7 +30,7 @@ def input_handler(data, context):
     return json.dumps({"signature_name": name, "instances": [instance]})
 
 
-def output_handler(response, context):
+def output_handler(response: Any, context: Any) -> tuple[bytes, str]:
     """Return TF Serving's answer and its content type."""
     if response.status_code != 200:
         raise ValueError(response.content.decode("utf-8"))
