@@ -15,9 +15,7 @@ import sys
 from collections.abc import AsyncIterator
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import h11
 import uvicorn
 from starlette.applications import Starlette
 from starlette.exceptions import HTTPException
@@ -25,64 +23,22 @@ from starlette.middleware import Middleware
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
-from uvicorn.protocols.http.h11_impl import H11Protocol
 
 from export.serving.model_process import ModelProcess
 from export.wire import loopback
 
-HEADER_SECONDS = 10.0  # until the headers of a request are there
 DRAIN_SECONDS = 8.0  # after SIGTERM, for the requests that are being answered
 
 
 @dataclass(frozen=True)
 class Settings:
-    """What is served.
+    """What is served."""
 
-    Attributes:
-        name: The name of the model in the URL.
-        version: The number of its version.
-        job: The file with the job of the process that holds the model.
-        port: A port of 127.0.0.1.
-        pages: A folder of pages at /pages/, or None.
-    """
-
-    name: str
-    version: int
-    job: str
-    port: int
-    pages: str | None = None
-
-
-class Protocol(H11Protocol):
-    """HTTP of uvicorn, with a limit of the time until the headers of a request are there."""
-
-    timer: asyncio.TimerHandle | None = None
-
-    def connection_made(self, transport: Any) -> None:
-        """Start the time of the first request."""
-        super().connection_made(transport)
-        self._wait_for_headers()
-
-    def data_received(self, data: bytes) -> None:
-        """Start the time of a further request with its first bytes, and end it with its headers."""
-        super().data_received(data)
-        self._wait_for_headers()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """End the time."""
-        super().connection_lost(error)
-        self._end_timer()
-
-    def _wait_for_headers(self) -> None:
-        if self.conn.their_state is not h11.IDLE:
-            self._end_timer()
-        elif self.timer is None:
-            self.timer = self.loop.call_later(HEADER_SECONDS, self.transport.close)
-
-    def _end_timer(self) -> None:
-        if self.timer is not None:
-            self.timer.cancel()
-            self.timer = None
+    name: str  # the name of the model in the URL
+    version: int  # the number of its version
+    job: str  # the file with the job of the process that holds the model
+    port: int  # a port of 127.0.0.1
+    pages: str | None = None  # a folder of pages at /pages/, or None
 
 
 def application(settings: Settings) -> Starlette:
@@ -155,7 +111,7 @@ def main(settings: Settings) -> None:
         application(settings),
         host="127.0.0.1",
         port=settings.port,
-        http=Protocol,
+        http=loopback.bounded_protocol(),
         loop="asyncio",
         ws="none",
         log_config=None,

@@ -36,40 +36,24 @@ LEAST_ROWS = 50
 
 @dataclass(frozen=True)
 class Difference:
-    """A difference between the requests and the training rows.
+    """A difference between the requests and the training rows."""
 
-    Attributes:
-        feature: The feature, or input.
-        test: "distribution", "new categories", "tail", "missing" or "range".
-        p_value: Corrected for the number of tests.
-        size: The distance of the distributions (Kolmogorov-Smirnov; of categories the stability index), or a share.
-        stability: The population stability index, or None.
-        text: A sentence.
-    """
-
-    feature: str
-    test: str
-    p_value: float
-    size: float
-    stability: float | None
-    text: str
+    feature: str  # the feature, or input
+    test: str  # "distribution", "new categories", "tail", "missing" or "range"
+    p_value: float  # corrected for the number of tests
+    size: float  # the distance of the distributions (Kolmogorov-Smirnov; of categories the stability index), or a share
+    stability: float | None  # the population stability index, or None
+    text: str  # a sentence
 
 
 @dataclass(frozen=True)
 class DriftReport:
-    """The comparison of recorded requests with the training rows of a bundle.
+    """The comparison of recorded requests with the training rows of a bundle."""
 
-    Attributes:
-        requests: How many requests were compared.
-        skipped: How many lines are no requests that the model answers.
-        rows: How many rows the requests have.
-        differences: The significant differences, the clearest first.
-    """
-
-    requests: int
-    skipped: int
-    rows: int
-    differences: tuple[Difference, ...]
+    requests: int  # how many requests were compared
+    skipped: int  # how many lines are no requests that the model answers
+    rows: int  # how many rows the requests have
+    differences: tuple[Difference, ...]  # the significant differences, the clearest first
 
     @property
     def exit_code(self) -> int:
@@ -149,13 +133,9 @@ def check_drift(
 def differences(
     trained: Statistics, window: Mapping[str, np.ndarray], outside: Mapping[str, tuple[int, int]], rate: float
 ) -> list[Difference]:
-    """Return the significant differences, the clearest first.
+    """Return the significant differences of the features of requests from the training rows, the clearest first.
 
-    Args:
-        trained: The training rows.
-        window: The features of the requests.
-        outside: How many rows of each input are out of range, and of how many.
-        rate: The largest rate of false alarms.
+    `outside` is how many rows of each input are out of range, and of how many; `rate` the largest one of false alarms.
     """
     found = []
     for name, sample in trained.numbers.items():

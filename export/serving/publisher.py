@@ -26,15 +26,10 @@ ATTEMPTS = 1000
 
 @dataclass(frozen=True)
 class Published:
-    """A published version.
+    """A published version."""
 
-    Attributes:
-        path: Its folder, BASE_PATH/VERSION.
-        version: Its number.
-    """
-
-    path: Path
-    version: int
+    path: Path  # its folder, BASE_PATH/VERSION
+    version: int  # its number
 
 
 def publish(
@@ -80,19 +75,12 @@ def publish(
 
 @dataclass(frozen=True)
 class ProvenSavedModel:
-    """The SavedModel of a bundle that may be published.
+    """The SavedModel of a bundle that may be published."""
 
-    Attributes:
-        path: Its version folder in the bundle.
-        checksums: {relative path: sha256} of its files.
-        record: What `assets.extra/published.json` will hold.
-        attestation: The envelopes of the bundle, or None.
-    """
-
-    path: Path
-    checksums: Mapping[str, str]
-    record: Mapping[str, Any]
-    attestation: bytes | None = None
+    path: Path  # its version folder in the bundle
+    checksums: Mapping[str, str]  # {relative path: sha256} of its files
+    record: Mapping[str, Any]  # what `assets.extra/published.json` will hold
+    attestation: bytes | None = None  # the envelopes of the bundle, or None
 
     def copy(self, base: Path, version: int | str = "next") -> Published:
         """Write it as a version, as part of an archive or a project; it raises what `publish_folder` raises."""
@@ -139,15 +127,7 @@ def publish_folder(
     version: int | str = "next",
     attestation: bytes | None = None,
 ) -> Published:
-    """Publish the files of one version.
-
-    Args:
-        source: The version folder to copy.
-        base: The base path.
-        checksums: {relative path: sha256} of the files to copy; others are not copied.
-        record: The content of `assets.extra/published.json`.
-        version: As in `publish`.
-        attestation: The content of `assets.extra/attestation.intoto.jsonl`, or None.
+    """Publish the files of a version folder that `checksums` names, {relative path: sha256}, as the next version.
 
     Raises:
         ExportError: If a requested version number exists, or `base` is not a base path.

@@ -48,21 +48,13 @@ STATUS |= {11: "OutOfRange", 12: "Unimplemented", 13: "Internal", 15: "DataLoss"
 
 @dataclass(frozen=True)
 class GraphSignature:
-    """A signature.
+    """A signature."""
 
-    Attributes:
-        inputs: {argument name: (operation, index, dtype name)}.
-        outputs: As `inputs`.
-        shapes: The shape of each input whose rank is known.
-        output_shapes: That of each output.
-        method: The method name, such as "tensorflow/serving/predict".
-    """
-
-    inputs: dict[str, tuple[str, int, str]]
-    outputs: dict[str, tuple[str, int, str]]
-    shapes: dict[str, Shape] = field(default_factory=dict)
-    output_shapes: dict[str, Shape] = field(default_factory=dict)
-    method: str = ""
+    inputs: dict[str, tuple[str, int, str]]  # {argument name: (operation, index, dtype name)}
+    outputs: dict[str, tuple[str, int, str]]  # as `inputs`
+    shapes: dict[str, Shape] = field(default_factory=dict)  # the shape of each input whose rank is known
+    output_shapes: dict[str, Shape] = field(default_factory=dict)  # that of each output
+    method: str = ""  # the method name, such as "tensorflow/serving/predict"
 
     def check(self, inputs: Mapping[str, Any]) -> None:
         """Raise ValueError for inputs that are not those of the signature.

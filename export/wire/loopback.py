@@ -15,6 +15,7 @@ from urllib.parse import urlsplit
 
 NAMES = frozenset({"localhost", "127.0.0.1", "::1"})
 LARGEST_BODY = 64 << 20  # bytes
+HEADER_SECONDS = 10.0  # until the headers of a request are there
 SECONDS = 30.0  # until the body is there
 MOST_REQUESTS, MOST_BYTES = 32, 256 << 20  # with a body, at once
 RETRY_SECONDS = "1"
@@ -41,6 +42,37 @@ def _name(url: str) -> str | None:
         return urlsplit(url).hostname
     except ValueError:
         return None
+
+
+def bounded_protocol() -> type:
+    """Return the HTTP protocol of uvicorn with a limit of the time until headers are there, which uvicorn has not."""
+    import h11
+    from uvicorn.protocols.http.h11_impl import H11Protocol
+
+    class Protocol(H11Protocol):
+        timer: asyncio.TimerHandle | None = None
+
+        def connection_made(self, transport: Any) -> None:
+            super().connection_made(transport)
+            self.wait_for_headers()
+
+        def data_received(self, data: bytes) -> None:
+            super().data_received(data)
+            self.wait_for_headers()
+
+        def connection_lost(self, error: Exception | None) -> None:
+            super().connection_lost(error)
+            if self.timer is not None:
+                self.timer.cancel()
+
+        def wait_for_headers(self) -> None:
+            if self.timer is None and self.conn.their_state is h11.IDLE:
+                self.timer = self.loop.call_later(HEADER_SECONDS, self.transport.close)
+            elif self.timer is not None and self.conn.their_state is not h11.IDLE:
+                self.timer.cancel()
+                self.timer = None
+
+    return Protocol
 
 
 class Guard:

@@ -19,17 +19,11 @@ PREDICT_LOG, MODEL_SPEC, SIGNATURE_NAME = 6, 1, 3
 
 @dataclass(frozen=True)
 class PredictLog:
-    """A request, and the response to it.
+    """A request, and the response to it."""
 
-    Attributes:
-        signature: The name of the signature.
-        inputs: Serialised tensors by name.
-        outputs: As `inputs`.
-    """
-
-    signature: str
-    inputs: Mapping[str, bytes] = field(default_factory=dict)
-    outputs: Mapping[str, bytes] = field(default_factory=dict)
+    signature: str  # the name of the signature
+    inputs: Mapping[str, bytes] = field(default_factory=dict)  # serialised tensors by name
+    outputs: Mapping[str, bytes] = field(default_factory=dict)  # as `inputs`
 
     def encode(self) -> bytes:
         """Return the PredictionLog, the same bytes for the same values."""

@@ -38,13 +38,7 @@ def serving(
 ) -> Iterator[str]:
     """Serve one version for the duration of the block; yield its URL.
 
-    Args:
-        base: The folder of the versions.
-        version: The version.
-        name: The name of the model.
-        port: The port.
-        pages: A folder of pages, or None.
-        memory: Bytes that the process with the model may allocate; by default 2 GiB and ten times its files.
+    `memory` is what the process with the model may allocate, in bytes; by default 2 GiB and ten times its files.
 
     Raises:
         CheckFailed: If the server does not start, or the version cannot be loaded.

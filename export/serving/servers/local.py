@@ -32,21 +32,13 @@ SERVERS = {
 
 @dataclass(frozen=True)
 class Model:
-    """What is served.
+    """What is served."""
 
-    Attributes:
-        name: The name in the URL.
-        base: The folder of its versions.
-        version: The version.
-        endpoints: Its signatures.
-        requests: The folder of request bodies of a bundle, or None.
-    """
-
-    name: str
-    base: Path
-    version: int
-    endpoints: tuple[Endpoint, ...]
-    requests: Path | None
+    name: str  # the name in the URL
+    base: Path  # the folder of its versions
+    version: int  # the version
+    endpoints: tuple[Endpoint, ...]  # its signatures
+    requests: Path | None  # the folder of request bodies of a bundle, or None
 
     @property
     def folder(self) -> Path:
@@ -56,17 +48,11 @@ class Model:
 
 @dataclass(frozen=True)
 class Served:
-    """A model that is served.
+    """A model that is served."""
 
-    Attributes:
-        url: Its URL.
-        example: A command line that asks it.
-        page: The URL of its page, or None.
-    """
-
-    url: str
-    example: str
-    page: str | None = None
+    url: str  # its URL
+    example: str  # a command line that asks it
+    page: str | None = None  # the URL of its page, or None
 
 
 def model_of(source: Path, trust: Collection[str] = ()) -> Model:
@@ -124,15 +110,7 @@ def serving(
     admin: bool = False,
     memory: int | None = None,
 ) -> Iterator[Served]:
-    """Serve a model on 127.0.0.1 for the duration of the block.
-
-    Args:
-        model: What is served.
-        server: Of `SERVERS`.
-        port: The port.
-        page: A folder of pages that are served beside it, by KServe and the built-in server only.
-        admin: Whether metrics, load and unload are offered, too, by KServe only.
-        memory: Bytes that the process with the model may allocate, of the built-in server only.
+    """Serve a model on 127.0.0.1 by a server of `SERVERS` for the duration of the block.
 
     Raises:
         ExportError: If the server does not have what is asked for, or cannot serve a tensor of the model.

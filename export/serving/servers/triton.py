@@ -29,17 +29,11 @@ DTYPES |= {f"{kind}{bits}": f"{kind.upper()}{bits}" for kind in ("int", "uint") 
 
 @dataclass(frozen=True)
 class Address:
-    """Where Triton answers.
+    """Where Triton answers."""
 
-    Attributes:
-        http: Host and port of the HTTP interface.
-        grpc: Host and port of the gRPC interface.
-        models: The name of the model of each signature.
-    """
-
-    http: str
-    grpc: str
-    models: Mapping[str, str]
+    http: str  # host and port of the HTTP interface
+    grpc: str  # host and port of the gRPC interface
+    models: Mapping[str, str]  # the name of the model of each signature
 
 
 def obstacle() -> str | None:
@@ -49,14 +43,7 @@ def obstacle() -> str | None:
 
 @contextlib.contextmanager
 def serving(folder: Path, endpoints: Sequence[Endpoint], name: str, http: int, grpc: int) -> Iterator[Address]:
-    """Serve a SavedModel for the duration of the block.
-
-    Args:
-        folder: The SavedModel.
-        endpoints: Its signatures. "serving_default" becomes the model NAME, another one the model NAME-SIGNATURE.
-        name: The name.
-        http: Port of the HTTP interface.
-        grpc: Port of the gRPC interface.
+    """Serve a SavedModel for the duration of the block: "serving_default" as the model NAME, others as NAME-SIGNATURE.
 
     Raises:
         ExportError: If Triton cannot represent a tensor.

@@ -88,12 +88,7 @@ def write_site(
 
 
 def write_served_pages(bundle: str | os.PathLike[str], folder: Path, name: str, trust: Collection[str] = ()) -> None:
-    """Write the pages of a proven bundle that ask the server that they come from.
-
-    Raises:
-        ExportError: If the bundle has no SavedModel, or no endpoint for a page.
-        CheckFailed: If it is damaged or its proof did not pass.
-    """
+    """Write the pages of a proven bundle for the server that they come from; it raises what `write_project` does."""
     ServedPages(Path(bundle), name, trust).write(folder, ".")
     write_assets(folder / "assets", ServedPages.script)
     write_worker(folder)
