@@ -1,4 +1,4 @@
-"""python -m export serve-check, serve and servers: check a base path, ask a model on this machine, install servers."""
+"""python -m export serve-check, serve and servers: check a base path, serve a model on this machine, install servers."""
 
 from __future__ import annotations
 
@@ -93,7 +93,7 @@ def serve_command(
         served = stack.enter_context(local.serving(model, chosen, port, pages, admin, limit))
         console.result({"url": served.url, "page": served.page, "server": chosen.TITLE})
         if not console.json:
-            echo(f"{source}: version {model.version} is served by {chosen.TITLE} until Ctrl-C. Ask it:")
+            echo(f"{source}: version {model.version} is served by {chosen.TITLE} until Ctrl-C. A request:")
             echo(served.example)
             if served.page:
                 echo(f"Open {served.page}")

@@ -1,4 +1,4 @@
-"""The process that holds the model of the application: started, asked, and started again if it ends."""
+"""The process that holds the model of the application: started, sent requests, and started again if it ends."""
 
 from __future__ import annotations
 

@@ -163,15 +163,12 @@ FUNCTIONS = {  # name: (result, arguments); tensorflow/c/c_api.h, tf_tensor.h, t
     "TF_NewBuffer": (POINTER(_Buffer), ()),
     "TF_DeleteBuffer": (None, (POINTER(_Buffer),)),
     "TF_NewGraph": (c_void_p, ()),
-    "TF_DeleteGraph": (None, (c_void_p,)),
     "TF_NewSessionOptions": (c_void_p, ()),
     "TF_DeleteSessionOptions": (None, (c_void_p,)),
     "TF_LoadSessionFromSavedModel": (
         c_void_p,
         (c_void_p, c_void_p, c_char_p, POINTER(c_char_p), c_int, c_void_p, POINTER(_Buffer), c_void_p),
     ),
-    "TF_CloseSession": (None, (c_void_p, c_void_p)),
-    "TF_DeleteSession": (None, (c_void_p, c_void_p)),
     "TF_GraphOperationByName": (c_void_p, (c_void_p, c_char_p)),
     "TF_SessionRun": (
         None,
@@ -310,13 +307,6 @@ class Session:
                 _free(tensor)
             for tensor in filter(None, results):
                 tf.TF_DeleteTensor(tensor)
-
-    def close(self) -> None:
-        """Free the session and the graph."""
-        for function in (library().TF_CloseSession, library().TF_DeleteSession):
-            with _Status() as status:
-                function(self._session, status)
-        library().TF_DeleteGraph(self._graph)
 
     def _output(self, tensor: tuple[str, int, str]) -> _Output:
         operation = library().TF_GraphOperationByName(self._graph, tensor[0].encode())

@@ -31,7 +31,7 @@ class State:
     Attributes:
         stable: The version with the label `stable`.
         canary: The version that may become the stable one, or None. The label `canary` is then on the stable version:
-            whoever asks it always gets an answer.
+            whoever names it always gets an answer.
         share: The share of requests that a router should send to the canary, or None. TF Serving does not route.
         previous: The stable versions of before that `rollback` returns to, the latest last.
     """

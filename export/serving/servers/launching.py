@@ -1,4 +1,4 @@
-"""Start a server on loopback, wait until it is ready, ask it, and end it with the block or with this process."""
+"""Start a server on loopback, wait until it is ready, send it requests, and end it with the block or with this process."""
 
 from __future__ import annotations
 
@@ -33,7 +33,6 @@ def running(
     is_ready: Callable[[], bool],
     environment: Mapping[str, str] | None = None,
     reads: Sequence[str | os.PathLike[str]] | None = None,
-    writes: Sequence[str | os.PathLike[str]] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server for the duration of the block, once `is_ready` says so, with a temporary folder of its own.
 
@@ -48,9 +47,7 @@ def running(
         own.mkdir()
         if reads is not None:
             reads = [*map(os.path.realpath, (Path(command[0]).parent, *SYSTEM, *reads))]
-            confinement = json.dumps(
-                {"reads": reads, "writes": [str(own), *map(os.path.realpath, writes)], "network": True}
-            )
+            confinement = json.dumps({"reads": reads, "writes": [str(own)], "network": True})
             command = [sys.executable, "-P", machine.__file__, confinement, *command]
         with log.open("wb") as file:
             process = subprocess.Popen(

@@ -51,7 +51,7 @@ class Served:
     """A model that is served."""
 
     url: str  # its URL
-    example: str  # a command line that asks it
+    example: str  # a command line that sends a request
     page: str | None = None  # the URL of its page, or None
 
 
@@ -113,7 +113,7 @@ def serving(
     """Serve a model on 127.0.0.1 by a server of `SERVERS` for the duration of the block.
 
     Raises:
-        ExportError: If the server does not have what is asked for, or cannot serve a tensor of the model.
+        ExportError: If the server does not have an option, or cannot serve a tensor of the model.
         CheckFailed: If the server does not start.
     """
     if page is not None and server not in (kserve, builtin):
@@ -134,7 +134,7 @@ def serving(
 
 
 def _example(model: Model, url: str) -> str:
-    """Return a command line that asks the model: with a text where it takes one, else with a request of the bundle."""
+    """Return a command line that sends a request: with a text where it takes one, else with a request of the bundle."""
     for endpoint in model.endpoints:
         if [(t.meaning, len(t.shape)) for t in endpoint.inputs] == [("text", 1)]:
             body = json.dumps({"signature_name": endpoint.name, "instances": ["a fine film"]})
