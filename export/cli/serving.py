@@ -1,4 +1,4 @@
-"""python -m export serve-check, serve and servers: check a base path, serve a model on this machine, install servers."""
+"""python -m export serve-check, serve and servers: check a base path, serve a model here, install servers."""
 
 from __future__ import annotations
 

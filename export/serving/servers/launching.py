@@ -1,4 +1,4 @@
-"""Start a server on loopback, wait until it is ready, send it requests, and end it with the block or with this process."""
+"""Start a server on loopback, wait until it is ready, and end it with the block or with this process."""
 
 from __future__ import annotations
 

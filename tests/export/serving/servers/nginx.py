@@ -4,20 +4,17 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import subprocess
 import time
 
-import pytest
-
 from export.serving.servers import launching
+from tests.plugins import needs
 
 
 @contextlib.contextmanager
 def running_nginx(text, folder, listen="listen 80;"):
     """Run nginx with a configuration for the duration of the block, and yield its address."""
-    if (program := shutil.which("nginx")) is None:
-        pytest.skip("nginx is not installed")
+    needs.require("nginx")
     (port,) = launching.free_ports(1)
     assert listen in text
     text = text.replace(listen, f"listen 127.0.0.1:{port};").replace("include mime", "include /etc/nginx/mime")
@@ -26,7 +23,7 @@ def running_nginx(text, folder, listen="listen 80;"):
     user = "user root;" if os.getuid() == 0 else ""
     head = f"{user} daemon off; pid {folder}/pid; error_log {folder}/errors;"
     (folder / "nginx.conf").write_text(f"{head}\n{text}")
-    with subprocess.Popen([program, "-p", folder, "-c", folder / "nginx.conf"]) as process:
+    with subprocess.Popen(["nginx", "-p", folder, "-c", folder / "nginx.conf"]) as process:
         try:
             end, address = time.monotonic() + 30, f"http://127.0.0.1:{port}"
             while True:

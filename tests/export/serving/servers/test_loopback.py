@@ -64,9 +64,8 @@ def test_what_was_not_asked_for_is_not_offered(served, path):
     assert status(served, urlsplit(served).path) == 200
 
 
+@pytest.mark.needs("kserve")
 def test_metrics_and_unload_are_offered_where_they_are_asked_for(bundles):
-    if problem := kserve.obstacle():
-        pytest.skip(problem)
     (port,) = launching.free_ports(1)
     model = local.model_of(bundles("two_by_two").path)
     with local.serving(model, kserve, port, admin=True) as again:
