@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import click
 
-from zoobase.errors import REPLACED, near, unknown
+from zoobase.errors import near, unknown
 from zoobase.files import own_temporary_folder
 
 EXIT_FAILED, EXIT_USAGE, EXIT_MISSING = 1, 2, 3
@@ -278,9 +278,9 @@ def describe_error(error: Exception) -> tuple[str, int]:
         ('the input is nested too deeply', 2)
     """
     if isinstance(error, click.NoSuchOption):
-        if error.option_name in REPLACED:
-            return f"there is no option {error.option_name} any more: {REPLACED[error.option_name]}", EXIT_USAGE
         parameters = error.ctx.command.get_params(error.ctx) if error.ctx else ()
+        if instead := getattr(error.ctx and error.ctx.command, "replaced", {}).get(error.option_name):
+            return f"there is no option {error.option_name} any more: {instead}", EXIT_USAGE
         matches = " or ".join(near(error.option_name, [o for p in parameters for o in p.opts if o.startswith("--")]))
         hint = f"did you mean {matches}?" if matches else "--help lists them"
         return f"no such option {error.option_name}; {hint}", EXIT_USAGE

@@ -121,13 +121,12 @@ def of_process(code: int, output: str) -> ZooError:
     return ZooError(lines[-1].removeprefix("error: "), code)
 
 
-REPLACED = {  # commands and options that are gone -> what replaces them
+REPLACED = {  # commands that are gone -> what replaces them
     "cluster": "copy a file of examples/cluster",
+    "log": "sign the versions by python -m export attest",
     "sagemaker": "copy examples/sagemaker",
     "watch": "python -m export drift BUNDLE REQUESTS.jsonl compares recorded requests; call it from what watches",
-    "--grpc-port": "--server tensorflow_model_server answers gRPC",
-    "--log": "a proxy such as nginx logs requests, see examples/serving/nginx_split",
-    "--log-share": "a proxy such as nginx logs requests, see examples/serving/nginx_split",
+    "webhook": "run python -m export admit in an init container, see examples/admission",
 }
 
 

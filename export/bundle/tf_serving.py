@@ -7,7 +7,6 @@ from pathlib import Path
 
 from export.contract import Endpoint
 from export.parity.cases import LARGEST_CASE, GoldenCase
-from export.wire.prediction_log import PredictLog
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 CONFIG = "models.config"
@@ -26,11 +25,11 @@ def write_warmup(saved_model: Path, endpoints: Iterable[Endpoint], cases: Mappin
     records = [record for endpoint in endpoints for record in _records(endpoint, cases[endpoint.name])]
     with tf.io.TFRecordWriter(str(path)) as writer:
         for record in records:
-            writer.write(record.encode())
+            writer.write(record)
     return len(records)
 
 
-def _records(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> Iterator[PredictLog]:
+def _records(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> Iterator[bytes]:
     """Yield the smallest ordinary case of an endpoint, and its real samples if it has any."""
     import tensorflow as tf
 
@@ -43,7 +42,28 @@ def _records(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> Iterator[Predic
         inputs = {t.name: tf.make_tensor_proto(case.inputs[t.name][:size], dtype=t.dtype) for t in endpoint.inputs}
         outputs = {name: tf.make_tensor_proto(value[:size]) for name, value in case.outputs.items()}
         serialized = ({name: t.SerializeToString() for name, t in tensors.items()} for tensors in (inputs, outputs))
-        yield PredictLog(endpoint.name, *serialized)
+        yield encode_log(endpoint.name, *serialized)
+
+
+def encode_log(signature: str, inputs: Mapping[str, bytes], outputs: Mapping[str, bytes]) -> bytes:
+    """Return a PredictionLog of a request and the response to it, whose tensors are serialised TensorProto messages.
+
+    Source: tensorflow_serving/apis/{prediction_log,predict,model}.proto; `run_tensorflow.decode_log` reads it.
+    """
+    request = _field(1, _field(3, signature.encode())) + _map(2, inputs)
+    return _field(6, _field(1, request) + _field(2, _map(1, outputs)))
+
+
+def _map(number: int, values: Mapping[str, bytes]) -> bytes:
+    return b"".join(_field(number, _field(1, name.encode()) + _field(2, values[name])) for name in sorted(values))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    head, size = bytearray([number << 3 | 2]), len(content)
+    while size > 127:
+        head.append(size & 127 | 128)
+        size >>= 7
+    return bytes([*head, size]) + content
 
 
 def models_config(name: str) -> str:

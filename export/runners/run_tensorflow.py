@@ -3,24 +3,56 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 if __package__:
-    from export.wire import calls, prediction_log, protocol
+    from export.wire import calls, protocol
     from export.wire.arrays import Arrays
+    from export.wire.c_api import fields
 else:
     import calls
-    import prediction_log
     import protocol
     from arrays import Arrays
+    from c_api import fields
 
 FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 MAX_RECORDS = 1000  # kMaxNumRecords of TF Serving: with more it rejects the model
+LOGS = {2: "classify_log", 3: "regress_log", 4: "multi_inference_log", 5: "session_run_log", 6: "predict_log"}
 TOLERANCE = 1e-3  # in units of the largest value of a response; this only detects records of another model
+
+
+@dataclass(frozen=True)
+class PredictLog:
+    """A predict request and the response to it, with serialised TensorProto messages by name."""
+
+    signature: str
+    inputs: Mapping[str, bytes]
+    outputs: Mapping[str, bytes]
+
+
+def decode_log(record: bytes) -> tuple[str | None, PredictLog | None]:
+    """Return the kind of a PredictionLog, and its content if that is "predict_log"; see `tf_serving.encode_log`.
+
+    Raises:
+        ValueError: If it is truncated or is not protobuf.
+    """
+    (kind, content), *_ = [(LOGS[n], v) for n, v in fields(record) if n in LOGS] or [(None, b"")]
+    if kind != "predict_log":
+        return kind, None
+    parts = dict(fields(content))
+    request, response = (list(fields(parts.get(number, b""))) for number in (1, 2))
+    spec = dict(fields(dict(request).get(1, b"")))
+    return kind, PredictLog(spec.get(3, b"").decode(), _entries(request, 2), _entries(response, 1))
+
+
+def _entries(message: Iterable[tuple[int, bytes | int]], number: int) -> dict[str, bytes]:
+    entries = [dict(fields(value)) for n, value in message if n == number]
+    return {entry[1].decode(): entry.get(2, b"") for entry in entries}
 
 
 def replay(saved_model: str, signatures: Mapping[str, Any]) -> list[str]:
@@ -43,7 +75,7 @@ def replay(saved_model: str, signatures: Mapping[str, Any]) -> list[str]:
 def read_requests(saved_model: Path) -> list[tuple[str, dict[str, np.ndarray]]]:
     """Return (signature name, inputs) of each record for a predict request; empty if there are no records."""
     path = saved_model / FILE
-    logs = [prediction_log.decode(record)[1] for record in _records(path)] if path.exists() else []
+    logs = [decode_log(record)[1] for record in _records(path)] if path.exists() else []
     return [(log.signature, {name: _array(data) for name, data in log.inputs.items()}) for log in logs if log]
 
 
@@ -64,7 +96,7 @@ def _replay(record: bytes, signatures: Mapping[str, Any]) -> str | None:
     """Return why a record does not fit the model, or None."""
     import tensorflow as tf
 
-    kind, log = prediction_log.decode(record)
+    kind, log = decode_log(record)
     if log is None:
         return f"it is a {kind or 'empty record'}, which this model does not serve"
     name = log.signature or "serving_default"
@@ -89,7 +121,7 @@ def _replay(record: bytes, signatures: Mapping[str, Any]) -> str | None:
     return _response_difference(name, log, outputs)
 
 
-def _response_difference(name: str, log: prediction_log.PredictLog, outputs: Mapping[str, np.ndarray]) -> str | None:
+def _response_difference(name: str, log: PredictLog, outputs: Mapping[str, np.ndarray]) -> str | None:
     """Return which output differs from the recorded response, or None."""
     for key, data in log.outputs.items():
         expected = _array(data)

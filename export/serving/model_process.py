@@ -84,10 +84,10 @@ class ModelProcess:
             while True:
                 number, status, length = HEAD.unpack(await reader.readexactly(HEAD.size))
                 body = await reader.readexactly(length)
-                if number == 0:
-                    loaded = status == 200
-                    self.state = "AVAILABLE" if loaded else "END"
-                    self.signatures, self.error = (json.loads(body), "") if loaded else ({}, json.loads(body)["error"])
+                if number == 0 and status == 200:
+                    loaded, self.state, self.signatures, self.error = True, "AVAILABLE", json.loads(body), ""
+                elif number == 0:
+                    self._fail(json.loads(body)["error"])
                 elif (answer := self._waiting.get(number)) and not answer.done():
                     answer.set_result((status, body))
         except (asyncio.IncompleteReadError, ConnectionError):
@@ -100,10 +100,14 @@ class ModelProcess:
         if loaded:
             self.state, self.error = "LOADING", "the process of the model ended; it is started again"
         elif not self.error:
-            self.state, self.error = "END", f"the process ended with {code} while it loaded the model"
+            self._fail(f"the process ended with {code} while it loaded the model")
         for answer in self._waiting.values():
             if not answer.done():
                 answer.set_result((500, _error("the process of the model ended")))
+
+    def _fail(self, error: str) -> None:
+        """Give up, unless the model has been loaded before: then memory may be short, and is tried again."""
+        self.state, self.error = "LOADING" if self.signatures else "END", error
 
     def _kill(self) -> None:
         if self._process is not None and self._process.returncode is None:

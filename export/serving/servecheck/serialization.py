@@ -7,11 +7,13 @@ from typing import Any
 
 import numpy as np
 
+from export.bundle.tf_serving import encode_log
 from export.contract import Endpoint
 from export.parity.cases import GoldenCase
 from export.parity.comparison import exact_differences
+from export.runners.run_tensorflow import decode_log
 from export.serving.servecheck.version import Level, ServedVersion
-from export.wire import prediction_log, rest
+from export.wire import rest
 
 
 def check(version: ServedVersion) -> Level:
@@ -49,6 +51,6 @@ def _as_protos(signature: str, values: Mapping[str, np.ndarray], dtypes: Mapping
     from tensorflow.core.framework import tensor_pb2
 
     tensors = {n: tf.make_tensor_proto(v, dtype=dtypes[n]).SerializeToString() for n, v in values.items()}
-    _, log = prediction_log.decode(prediction_log.PredictLog(signature, tensors).encode())
+    _, log = decode_log(encode_log(signature, tensors, {}))
     assert log is not None
     return {name: tf.make_ndarray(tensor_pb2.TensorProto.FromString(data)) for name, data in log.inputs.items()}

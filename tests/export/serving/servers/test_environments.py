@@ -64,7 +64,7 @@ def test_a_server_that_is_not_installed_names_its_installation(empty_cache, bund
         (("servers", "--install", "ksreve"), "unknown server 'ksreve'; did you mean kserve?"),
         (("serve", "missing", "--grpc-port", "1"), "there is no option --grpc-port any more: --server tensorflow_mod"),
         (("watch", "missing"), "there is no command watch any more: python -m export drift"),
-        (("publis", "a"), "unknown command 'publis'; did you mean publish?"),
+        (("publis", "a"), "unknown command 'publis'; did you mean publish or push"),
     ],
 )
 def test_wrong_input_is_one_sentence(arguments, text, monkeypatch, tmp_path):
