@@ -95,11 +95,7 @@ def write_served_pages(bundle: str | os.PathLike[str], folder: Path, name: str, 
 
 
 def fetch_runtime() -> Path:
-    """Return the folder of LiteRT.js, which is downloaded once.
-
-    Raises:
-        Unavailable: If it cannot be downloaded.
-    """
+    """Return the folder of LiteRT.js, which is downloaded once; Unavailable if it cannot be downloaded."""
     try:
         return litert_js.fetch()
     except (OSError, ValueError) as error:
