@@ -61,7 +61,7 @@ def shown_files() -> Iterator[tuple[Path, str, str]]:
     for page in sorted((ROOT / "docs").rglob("*.md")):
         for name in re.findall(r"^<!-- (\S+\.\w+): make tables -->$", page.read_text(encoding="utf-8"), re.MULTILINE):
             path = ROOT / name
-            language = {".py": "python", ".json": "json", ".toml": "toml"}[path.suffix]
+            language = {".py": "python", ".json": "json", ".toml": "toml", ".conf": "nginx"}[path.suffix]
             yield page, name, f"\n```{language}\n{path.read_text(encoding='utf-8').rstrip()}\n```\n\n"
 
 

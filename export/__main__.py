@@ -19,9 +19,10 @@ from export.cli import (
     web,
 )
 from zoobase import run
+from zoobase.console import Commands
 
 
-@click.group("export", context_settings={"help_option_names": ["-h", "--help"]})
+@click.group("export", cls=Commands, context_settings={"help_option_names": ["-h", "--help"]})
 def verbs() -> None:
     """Export any Keras model to artifacts, each proven in a fresh process."""
 
@@ -36,13 +37,11 @@ for command in (serving.serve_check_command, serving.serve_command, serving.serv
     verbs.add_command(command)
 for command in (matrix.matrix_command, matrix.upgrade_command):
     verbs.add_command(command)
-for command in (deployment.manifest_command, deployment.watch_command):
+for command in (deployment.manifest_command, deployment.drift_command):
     verbs.add_command(command)
-for command in (transfer.push_command, transfer.pull_command, transfer.sagemaker_command):
+for command in (transfer.push_command, transfer.pull_command):
     verbs.add_command(command)
 for command in (attestation.attest_command, attestation.bom_command, attestation.admit_command):
-    verbs.add_command(command)
-for command in (attestation.webhook_command, attestation.log_group):
     verbs.add_command(command)
 
 

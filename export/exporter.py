@@ -92,7 +92,7 @@ def export_model(
         quantize: Quantised files to write too, of `export.formats.QUANTIZATIONS`. Each must stay within its budget.
         calibration: Real inputs (N, ...) by name from the training data, at least 100 for forms with measured ranges.
         training: Inputs (N, ...) by name from the training data, at least 50: the SavedModel gets statistics of them,
-            with which `export watch` compares requests.
+            with which `export drift` compares requests.
         validation: As `training`, of rows that the model was not trained on, for statistics of its answers, which are
             surer for rows that it was trained on.
         evaluation: Real data with labels, on which the metric drop of quantised files is measured.

@@ -22,7 +22,18 @@ PACKAGES = {
 # The rooms of each package from the top down: a file imports from its own room and from those below. A loose file at
 # the root of a package is a room of its own, and there is no other loose file than these.
 ROOMS = {
-    "zoobase": ["requirements", "notebook", "__init__", "importing", "console", "plugins", "hdf5", "files", "errors"],
+    "zoobase": [
+        "ports",
+        "requirements",
+        "notebook",
+        "__init__",
+        "importing",
+        "console",
+        "plugins",
+        "hdf5",
+        "files",
+        "errors",
+    ],
     "pipelines": [
         "__main__",
         "cli",
@@ -75,7 +86,6 @@ ROOMS = {
         "mistakes",
         "compress",
         "device",
-        "cluster",
         "train",
         "ship",
         "evaluate",

@@ -26,7 +26,6 @@ VERBS = {
     "export": "Export a run again and verify every artifact.",
     "compress": "Find the smallest or fastest file of a model within a budget of quality.",
     "device": "From a folder of photographs, texts or masks to a file that phones open.",
-    "cluster": "Write the file that starts a training on Kubernetes, Ray or Slurm.",
     "info": "Show the card of a model.",
     "weights": "List the trained weights of all models.",
     "ship": "Make the weights of a run the default weights of its model.",
@@ -34,7 +33,7 @@ VERBS = {
 ROOMS = ("device", "weights")  # commands that are more than a file
 
 
-class Verbs(click.Group):
+class Verbs(shell.Commands):
     """Sub-commands that are imported when they are used: one file per command."""
 
     def list_commands(self, ctx: click.Context) -> list[str]:
@@ -53,16 +52,6 @@ class Verbs(click.Group):
         if patterns and not set(args) & set(VERBS):
             args = [a for a in args if a not in patterns] + ["--match", patterns[0]]
         return super().parse_args(ctx, args)
-
-    def resolve_command(
-        self, ctx: click.Context, args: list[str]
-    ) -> tuple[str | None, click.Command | None, list[str]]:
-        """Raise UsageError with the closest matches for an unknown command."""
-        if args and args[0] not in VERBS:
-            from zoobase.errors import unknown
-
-            raise unknown("command", args[0], VERBS)
-        return super().resolve_command(ctx, args)
 
     def format_commands(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
         """List the commands without importing them."""

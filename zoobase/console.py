@@ -18,7 +18,7 @@ from typing import Any, NoReturn
 
 import click
 
-from zoobase.errors import near
+from zoobase.errors import near, unknown
 from zoobase.files import own_temporary_folder
 
 EXIT_FAILED, EXIT_USAGE, EXIT_MISSING = 1, 2, 3
@@ -101,6 +101,19 @@ class Console:
             Console.printed_json = True
             text = json.dumps(finite(value), indent=2, ensure_ascii=False, allow_nan=False)
             click.echo(text.encode("utf-8", "backslashreplace").decode())  # names of files need not be UTF-8
+
+
+class Commands(click.Group):
+    """A group that answers an unknown command with the nearest names, or with what replaces it."""
+
+    def resolve_command(
+        self, ctx: click.Context, args: list[str]
+    ) -> tuple[str | None, click.Command | None, list[str]]:
+        """Raise UsageError for a command that is not there."""
+        names = self.list_commands(ctx)
+        if args and not args[0].startswith("-") and args[0] not in names:
+            raise unknown("command", args[0], names)
+        return super().resolve_command(ctx, args)
 
 
 @contextlib.contextmanager
@@ -270,6 +283,8 @@ def describe_error(error: Exception) -> tuple[str, int]:
     """
     if isinstance(error, click.NoSuchOption):
         parameters = error.ctx.command.get_params(error.ctx) if error.ctx else ()
+        if instead := getattr(error.ctx and error.ctx.command, "replaced", {}).get(error.option_name):
+            return f"there is no option {error.option_name} any more: {instead}", EXIT_USAGE
         matches = " or ".join(near(error.option_name, [o for p in parameters for o in p.opts if o.startswith("--")]))
         hint = f"did you mean {matches}?" if matches else "--help lists them"
         return f"no such option {error.option_name}; {hint}", EXIT_USAGE

@@ -208,7 +208,7 @@ COURSE: tuple[Row, ...] = (
         ("sentiment",),
         "python -m export serve bundles/sentiment --page",
         "deployment",
-        "By KServe, TF Serving or a SageMaker archive on your machine; no account of a cloud is used.",
+        "By the built-in server or TF Serving on your machine; no account of a cloud is used.",
     ),
     Row(
         "PyTorch (chapter)",

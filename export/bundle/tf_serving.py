@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
 from export.contract import Endpoint
 from export.parity.cases import LARGEST_CASE, GoldenCase
@@ -26,30 +25,45 @@ def write_warmup(saved_model: Path, endpoints: Iterable[Endpoint], cases: Mappin
     records = [record for endpoint in endpoints for record in _records(endpoint, cases[endpoint.name])]
     with tf.io.TFRecordWriter(str(path)) as writer:
         for record in records:
-            writer.write(record.SerializeToString(deterministic=True))
+            writer.write(record)
     return len(records)
 
 
-def _records(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> Iterator[Any]:
+def _records(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> Iterator[bytes]:
     """Yield the smallest ordinary case of an endpoint, and its real samples if it has any."""
     import tensorflow as tf
-    from tensorflow_serving.apis import prediction_log_pb2
 
     for case in cases:
         rows = len(next(iter(case.inputs.values())))
         small = sum(value.nbytes for value in case.inputs.values()) <= LARGEST_CASE
         if case.name not in ("real", "batch_1") or not case.outputs or not small or rows % (endpoint.batch or 1):
             continue
-        record = prediction_log_pb2.PredictionLog()
-        request, response = record.predict_log.request, record.predict_log.response
-        request.model_spec.signature_name = endpoint.name
         size = endpoint.batch or rows
-        for tensor in endpoint.inputs:
-            value = case.inputs[tensor.name][:size]
-            request.inputs[tensor.name].CopyFrom(tf.make_tensor_proto(value, dtype=tensor.dtype))
-        for name, value in case.outputs.items():
-            response.outputs[name].CopyFrom(tf.make_tensor_proto(value[:size]))
-        yield record
+        inputs = {t.name: tf.make_tensor_proto(case.inputs[t.name][:size], dtype=t.dtype) for t in endpoint.inputs}
+        outputs = {name: tf.make_tensor_proto(value[:size]) for name, value in case.outputs.items()}
+        serialized = ({name: t.SerializeToString() for name, t in tensors.items()} for tensors in (inputs, outputs))
+        yield encode_log(endpoint.name, *serialized)
+
+
+def encode_log(signature: str, inputs: Mapping[str, bytes], outputs: Mapping[str, bytes]) -> bytes:
+    """Return a PredictionLog of a request and the response to it, whose tensors are serialised TensorProto messages.
+
+    Source: tensorflow_serving/apis/{prediction_log,predict,model}.proto; `run_tensorflow.decode_log` reads it.
+    """
+    request = _field(1, _field(3, signature.encode())) + _map(2, inputs)
+    return _field(6, _field(1, request) + _field(2, _map(1, outputs)))
+
+
+def _map(number: int, values: Mapping[str, bytes]) -> bytes:
+    return b"".join(_field(number, _field(1, name.encode()) + _field(2, values[name])) for name in sorted(values))
+
+
+def _field(number: int, content: bytes) -> bytes:
+    head, size = bytearray([number << 3 | 2]), len(content)
+    while size > 127:
+        head.append(size & 127 | 128)
+        size >>= 7
+    return bytes([*head, size]) + content
 
 
 def models_config(name: str) -> str:

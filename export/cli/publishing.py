@@ -29,6 +29,9 @@ def update_options(command: Callable[..., Any]) -> Callable[..., Any]:
     return command
 
 
+expect_option = click.option(
+    "--expect", type=int, metavar="VERSION", help="Change nothing unless this is the version that it is about."
+)
 policy_option = click.option("--policy", type=PATH, metavar="FILE", help="Refuse what this policy does not admit.")
 
 
@@ -90,7 +93,7 @@ def publish_command(
     """Publish the SavedModel of BUNDLE under BASE_PATH atomically; existing versions are never modified.
 
     With --canary the stable version stays: rollout/models.config gives TF Serving both under the labels stable and
-    canary, and rollout/rollout.json and split.conf give the share to the router or client that chooses between them.
+    canary, and rollout/rollout.json gives the share to the router or client that chooses between them.
     """
     from export.artifacts import ANY
     from export.bundle.layout import read_coverage
@@ -127,17 +130,19 @@ def publish_command(
 
 @click.command("promote")
 @click.argument("base_path", type=PATH)
+@expect_option
 @policy_option
 @update_options
 @trust_option
 @common_options
 def promote_command(
-    base_path: Path, policy: Path | None, trust: tuple[str, ...], console: Console, **options: Any
+    base_path: Path, expect: int | None, policy: Path | None, trust: tuple[str, ...], console: Console, **options: Any
 ) -> None:
     """Make the canary under BASE_PATH the stable version, if it still holds the comparison with it."""
     from export.serving.rollout import promote
 
-    result = promote(base_path, requirements=requirements(**options, trust=trust), policy=policy)
+    wanted = requirements(**options, trust=trust)
+    result = promote(base_path, expect=expect, requirements=wanted, policy=policy)
     show(
         console,
         asdict(result.state) | {"check": result.check.to_json()},
@@ -148,12 +153,16 @@ def promote_command(
 
 @click.command("rollback")
 @click.argument("base_path", type=PATH)
+@expect_option
 @common_options
-def rollback_command(base_path: Path, console: Console) -> None:
-    """Take back the canary under BASE_PATH; without one, make the previous stable version stable again."""
+def rollback_command(base_path: Path, expect: int | None, console: Console) -> None:
+    """Take back the canary under BASE_PATH; without one, make the previous stable version stable again.
+
+    --expect names the version that is to be taken back: two programs that see the same fault go back once.
+    """
     from export.serving.rollout import rollback
 
-    state = rollback(base_path)
+    state = rollback(base_path, expect=expect)
     following = f"python -m export publish BUNDLE {base_path} --canary 0.1"
     show(console, asdict(state), f"{base_path}: version {state.stable} is stable. Next: {following}")
 

@@ -1,4 +1,4 @@
-"""python -m export serve-check, serve and servers: check a base path, ask a model on this machine, install servers."""
+"""python -m export serve-check, serve and servers: check a base path, serve a model here, install servers."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ from export.cli import PATH, print_table, trust_option
 from zoobase import Console, common_options
 from zoobase.console import echo
 
-SERVERS = ("tensorflow_serving", "builtin", "kserve", "triton")
+SERVERS = ("tensorflow_model_server", "builtin", "kserve", "triton")
 
 
 @click.command("serve-check")
@@ -51,13 +51,12 @@ def serve_check_command(
 
 
 @click.command("serve")
-@click.argument("source", metavar="BUNDLE|BASE_PATH|CONFIG", type=PATH)
+@click.argument("source", metavar="BUNDLE|BASE_PATH", type=PATH)
 @click.option("--server", type=click.Choice(SERVERS), help="Default: what is there.")
 @click.option("--port", default=8501, show_default=True, type=click.IntRange(1, 65535), help="Port of 127.0.0.1.")
-@click.option("--grpc-port", type=click.IntRange(1, 65535), help="Its gRPC, of the built-in server.  [default: 8500]")
-@click.option("--log", type=PATH, metavar="FOLDER", help="Write requests there, in files of bounded size.")
-@click.option("--log-share", type=click.FloatRange(0, 1), help="The share of requests that is written.  [default: 1]")
-@click.option("--page", is_flag=True, help="Serve a page that asks the model beside it; needs a bundle.")
+@click.option("--page", is_flag=True, help="Serve a page that runs the model beside it; needs a bundle.")
+@click.option("--memory", type=click.FloatRange(0, min_open=True), metavar="GB",
+              help="Limit of the process with the model.  [default: 2 and ten times its files]")  # fmt: skip
 @click.option("--admin", is_flag=True, help="Also offer metrics, and loading and unloading of models; needs KServe.")
 @trust_option
 @common_options
@@ -65,53 +64,48 @@ def serve_command(
     source: Path,
     server: str | None,
     port: int,
-    grpc_port: int | None,
-    log: Path | None,
-    log_share: float | None,
     page: bool,
+    memory: float | None,
     admin: bool,
     trust: tuple[str, ...],
     console: Console,
 ) -> None:
-    """Serve a proven BUNDLE, the versions under BASE_PATH, or those of a models.config, on this machine until Ctrl-C.
+    """Serve a proven BUNDLE, or the stable version under BASE_PATH, on this machine until Ctrl-C.
 
-    A BASE_PATH is served by its rollout/models.config, which is read again while the server runs; without one, its
-    newest version. For a look, not for production: only this machine is answered, bodies of more than 64 MB are
-    refused, and the process that loads the model is confined. Exit code 3 if no server is installed.
+    For a look, not for production: only this machine is answered, bodies of more than 64 MB are refused, and the
+    process that loads the model is confined. Exit code 3 if no server is installed.
     """
     from export.bundle.layout import MANIFEST
-    from export.serving.servers import builtin, local
+    from export.serving.servers import local
     from zoobase.errors import ExportError
 
     if page and not (source / MANIFEST).is_file():
         raise ExportError(f"{source} is not a bundle, for which alone there are pages")
-    if log_share is not None and log is None:
-        raise click.UsageError("--log-share needs --log FOLDER")
     chosen = local.choose("kserve" if admin and server is None else server)
-    model, options = local.model_of(source, trust), None
-    if chosen is builtin or log or grpc_port:
-        if log:
-            log.mkdir(parents=True, exist_ok=True)
-        share = 1.0 if log_share is None else log_share
-        options = builtin.Options(grpc_port or 8500, trust=trust, log=log, log_share=share)
+    model = local.model_of(source, trust)
     with contextlib.ExitStack() as stack:
         pages = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "pages" if page else None
         if pages:
             from export.serving.web.site import write_served_pages
 
             write_served_pages(source, pages, model.name, trust)
-        served = stack.enter_context(local.serving(model, chosen, port, pages, admin, options))
-        data = {"url": served.url, "page": served.page, "grpc": served.grpc, "server": chosen.TITLE}
-        console.result(data)
+        limit = int(memory * 2**30) if memory else None
+        served = stack.enter_context(local.serving(model, chosen, port, pages, admin, limit))
+        console.result({"url": served.url, "page": served.page, "server": chosen.TITLE})
         if not console.json:
-            what = f"version {model.version}" if model.config is None or not model.config.is_file() else model.config
-            echo(f"{source}: {what} is served by {chosen.TITLE} until Ctrl-C. Ask it:")
+            echo(f"{source}: version {model.version} is served by {chosen.TITLE} until Ctrl-C. A request:")
             echo(served.example)
             if served.page:
                 echo(f"Open {served.page}")
-            if log:
-                echo(f"Requests are written to {log} as they are. Next: python -m export watch {source} --log {log}")
         _wait_for_end()
+
+
+_LOGGING = "a proxy such as nginx logs requests, see examples/serving/nginx_split"
+serve_command.replaced = {
+    "--grpc-port": "--server tensorflow_model_server answers gRPC",
+    "--log": _LOGGING,
+    "--log-share": _LOGGING,
+}
 
 
 def _wait_for_end() -> None:

@@ -1,4 +1,4 @@
-"""python -m export push, pull and sagemaker: bundles to and from other places."""
+"""python -m export push and pull: bundles to and from other places."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 import click
 
-from export.cli import PATH, show, trust_option
+from export.cli import PATH, show
 from zoobase import Console, common_options
 
 
@@ -34,17 +34,3 @@ def pull_command(url: str, out: Path, console: Console) -> None:
 
     path = pull(url, out)
     show(console, {"path": str(path)}, f"{out}: pulled. Next: python -m export verify {shlex.quote(str(out))}")
-
-
-@click.command("sagemaker")
-@click.argument("bundle", type=PATH)
-@click.option("-o", "--out", default=Path("model.tar.gz"), show_default=True, type=PATH)
-@trust_option
-@common_options
-def sagemaker_command(bundle: Path, out: Path, trust: tuple[str, ...], console: Console) -> None:
-    """Write the archive of BUNDLE for SageMaker's TensorFlow Serving container, with an inference.py."""
-    from export.serving.transfer.sagemaker import write_archive
-
-    archive = write_archive(bundle, out, trust=trust)
-    size, following = archive.stat().st_size, f"aws s3 cp {shlex.quote(str(out))} s3://BUCKET/model.tar.gz"
-    show(console, {"path": str(archive), "bytes": size}, f"{out}: {size / 1e6:.1f} MB. Next: {following}")

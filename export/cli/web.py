@@ -1,4 +1,4 @@
-"""python -m export web BUNDLE -o SITE: write a static site that runs the model in the browser, or asks a server."""
+"""python -m export web BUNDLE -o SITE: write a static site that runs the model in the browser or on a server."""
 
 from __future__ import annotations
 
@@ -42,7 +42,7 @@ def command(
 ) -> None:
     """Write a static site that runs the TFLite file of each BUNDLE in the browser.
 
-    With --compose the page asks TF Serving, which runs the SavedModel of one BUNDLE. Exit code 1 if a comparison of
+    With --compose TF Serving runs the SavedModel of one BUNDLE for the page. Exit code 1 if a comparison of
     --check fails, 3 if LiteRT.js or Chromium is not available.
     """
     if compose:

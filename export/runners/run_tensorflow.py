@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,14 +13,46 @@ import numpy as np
 if __package__:
     from export.wire import calls, protocol
     from export.wire.arrays import Arrays
+    from export.wire.c_api import fields
 else:
     import calls
     import protocol
     from arrays import Arrays
+    from c_api import fields
 
 FILE = Path("assets.extra") / "tf_serving_warmup_requests"
 MAX_RECORDS = 1000  # kMaxNumRecords of TF Serving: with more it rejects the model
+LOGS = {2: "classify_log", 3: "regress_log", 4: "multi_inference_log", 5: "session_run_log", 6: "predict_log"}
 TOLERANCE = 1e-3  # in units of the largest value of a response; this only detects records of another model
+
+
+@dataclass(frozen=True)
+class PredictLog:
+    """A predict request and the response to it, with serialised TensorProto messages by name."""
+
+    signature: str
+    inputs: Mapping[str, bytes]
+    outputs: Mapping[str, bytes]
+
+
+def decode_log(record: bytes) -> tuple[str | None, PredictLog | None]:
+    """Return the kind of a PredictionLog, and its content if that is "predict_log"; see `tf_serving.encode_log`.
+
+    Raises:
+        ValueError: If it is truncated or is not protobuf.
+    """
+    (kind, content), *_ = [(LOGS[n], v) for n, v in fields(record) if n in LOGS] or [(None, b"")]
+    if kind != "predict_log":
+        return kind, None
+    parts = dict(fields(content))
+    request, response = (list(fields(parts.get(number, b""))) for number in (1, 2))
+    spec = dict(fields(dict(request).get(1, b"")))
+    return kind, PredictLog(spec.get(3, b"").decode(), _entries(request, 2), _entries(response, 1))
+
+
+def _entries(message: Iterable[tuple[int, bytes | int]], number: int) -> dict[str, bytes]:
+    entries = [dict(fields(value)) for n, value in message if n == number]
+    return {entry[1].decode(): entry.get(2, b"") for entry in entries}
 
 
 def replay(saved_model: str, signatures: Mapping[str, Any]) -> list[str]:
@@ -41,43 +74,40 @@ def replay(saved_model: str, signatures: Mapping[str, Any]) -> list[str]:
 
 def read_requests(saved_model: Path) -> list[tuple[str, dict[str, np.ndarray]]]:
     """Return (signature name, inputs) of each record for a predict request; empty if there are no records."""
-    import tensorflow as tf
-
     path = saved_model / FILE
-    requests = [record.predict_log.request for record in _records(path)] if path.exists() else []
-    return [
-        (request.model_spec.signature_name, {name: tf.make_ndarray(proto) for name, proto in request.inputs.items()})
-        for request in requests
-    ]
+    logs = [decode_log(record)[1] for record in _records(path)] if path.exists() else []
+    return [(log.signature, {name: _array(data) for name, data in log.inputs.items()}) for log in logs if log]
 
 
-def _records(path: Path) -> Iterator[Any]:
+def _records(path: Path) -> Iterator[bytes]:
     import tensorflow as tf
-    from tensorflow_serving.apis import prediction_log_pb2
 
-    for data in tf.data.TFRecordDataset(str(path)).as_numpy_iterator():
-        record = prediction_log_pb2.PredictionLog()
-        record.ParseFromString(data)
-        yield record
+    yield from tf.data.TFRecordDataset(str(path)).as_numpy_iterator()
 
 
-def _replay(record: Any, signatures: Mapping[str, Any]) -> str | None:
+def _array(data: bytes) -> np.ndarray:
+    import tensorflow as tf
+    from tensorflow.core.framework import tensor_pb2
+
+    return tf.make_ndarray(tensor_pb2.TensorProto.FromString(data))
+
+
+def _replay(record: bytes, signatures: Mapping[str, Any]) -> str | None:
     """Return why a record does not fit the model, or None."""
     import tensorflow as tf
 
-    kind = record.WhichOneof("log_type")
-    if kind != "predict_log":
+    kind, log = decode_log(record)
+    if log is None:
         return f"it is a {kind or 'empty record'}, which this model does not serve"
-    request, response = record.predict_log.request, record.predict_log.response
-    name = request.model_spec.signature_name or "serving_default"
+    name = log.signature or "serving_default"
     if name not in signatures:
         return f"it asks for signature {name}; the model has {', '.join(sorted(signatures))}"
     specs = signatures[name].structured_input_signature[1]
-    if set(request.inputs) != set(specs):
-        return f"it gives {', '.join(sorted(request.inputs))} to {name}, which takes {', '.join(sorted(specs))}"
+    if set(log.inputs) != set(specs):
+        return f"it gives {', '.join(sorted(log.inputs))} to {name}, which takes {', '.join(sorted(specs))}"
     inputs = {}
-    for key, proto in request.inputs.items():
-        value = tf.constant(tf.make_ndarray(proto))
+    for key, data in log.inputs.items():
+        value = tf.constant(_array(data))
         if value.dtype != specs[key].dtype or not specs[key].shape.is_compatible_with(value.shape):
             return (
                 f"it gives {key} as {value.dtype.name} {tuple(value.shape)} to {name}, which takes "
@@ -88,15 +118,13 @@ def _replay(record: Any, signatures: Mapping[str, Any]) -> str | None:
         outputs = {key: value.numpy() for key, value in signatures[name](**inputs).items()}
     except Exception as error:
         return f"{name} raises {calls.one_line(error)[:180]}"
-    return _response_difference(name, response, outputs)
+    return _response_difference(name, log, outputs)
 
 
-def _response_difference(name: str, response: Any, outputs: Mapping[str, np.ndarray]) -> str | None:
+def _response_difference(name: str, log: PredictLog, outputs: Mapping[str, np.ndarray]) -> str | None:
     """Return which output differs from the recorded response, or None."""
-    import tensorflow as tf
-
-    for key, proto in response.outputs.items():
-        expected = tf.make_ndarray(proto)
+    for key, data in log.outputs.items():
+        expected = _array(data)
         if key not in outputs:
             return f"it expects {key} of {name}, which returns {', '.join(sorted(outputs))}"
         value = outputs[key]

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.attestation import log
 from export.attestation.envelope import envelopes_of
-from export.attestation.log import ROLLOUT
 from export.attestation.policy import ATTESTATION, EXTRA, OF_PUBLISHING, RECORD, VERSION_SUMS, admit, read_policy
 from export.bundle import layout
 from export.bundle.gate import find_saved_model, read_proven, refusal, reservation
@@ -21,21 +19,17 @@ from export.formats.saved_model import choose_version
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.files import sha256, staging
 
+ROLLOUT = "rollout"  # of a base path: which versions are stable and canary
 STAGING = ".publishing-"  # not a number, so TF Serving ignores it
 ATTEMPTS = 1000
 
 
 @dataclass(frozen=True)
 class Published:
-    """A published version.
+    """A published version."""
 
-    Attributes:
-        path: Its folder, BASE_PATH/VERSION.
-        version: Its number.
-    """
-
-    path: Path
-    version: int
+    path: Path  # its folder, BASE_PATH/VERSION
+    version: int  # its number
 
 
 def publish(
@@ -76,34 +70,21 @@ def publish(
     saved_model = proven_saved_model(Path(source), trust, allow, policy)
     if (base / ROLLOUT).exists():
         raise ExportError(f"{base_path} serves by {ROLLOUT}/models.config; publish with --canary SHARE, then promote")
-    return saved_model.publish(base, version)
+    return saved_model.copy(base, version)
 
 
 @dataclass(frozen=True)
 class ProvenSavedModel:
-    """The SavedModel of a bundle that may be published.
+    """The SavedModel of a bundle that may be published."""
 
-    Attributes:
-        path: Its version folder in the bundle.
-        checksums: {relative path: sha256} of its files.
-        record: What `assets.extra/published.json` will hold.
-        attestation: The envelopes of the bundle, or None.
-    """
-
-    path: Path
-    checksums: Mapping[str, str]
-    record: Mapping[str, Any]
-    attestation: bytes | None = None
+    path: Path  # its version folder in the bundle
+    checksums: Mapping[str, str]  # {relative path: sha256} of its files
+    record: Mapping[str, Any]  # what `assets.extra/published.json` will hold
+    attestation: bytes | None = None  # the envelopes of the bundle, or None
 
     def copy(self, base: Path, version: int | str = "next") -> Published:
         """Write it as a version, as part of an archive or a project; it raises what `publish_folder` raises."""
         return publish_folder(self.path, base, self.checksums, self.record, version, self.attestation)
-
-    def publish(self, base: Path, version: int | str) -> Published:
-        """Write it as a version, and log it; it raises what `publish_folder` raises."""
-        published = self.copy(base, version)
-        log.append(base, log.ADDED, [published.version])
-        return published
 
 
 def proven_saved_model(
@@ -146,15 +127,7 @@ def publish_folder(
     version: int | str = "next",
     attestation: bytes | None = None,
 ) -> Published:
-    """Publish the files of one version.
-
-    Args:
-        source: The version folder to copy.
-        base: The base path.
-        checksums: {relative path: sha256} of the files to copy; others are not copied.
-        record: The content of `assets.extra/published.json`.
-        version: As in `publish`.
-        attestation: The content of `assets.extra/attestation.intoto.jsonl`, or None.
+    """Publish the files of a version folder that `checksums` names, {relative path: sha256}, as the next version.
 
     Raises:
         ExportError: If a requested version number exists, or `base` is not a base path.
@@ -203,7 +176,7 @@ def _copy(source: Path, target: Path, digest: str) -> None:
 
 
 def republish(source: Path, base: Path) -> Published:
-    """Publish the files of a version again, as the next version, and log it.
+    """Publish the files of a version again, as the next version.
 
     Raises:
         CheckFailed: If they changed since they were published.
@@ -214,6 +187,4 @@ def republish(source: Path, base: Path) -> Published:
     checksums = {name: sha256(source / name) for name in names}
     record = json.loads((source / RECORD).read_text()) if (source / RECORD).exists() else {"schema": 1}
     attestation = (source / ATTESTATION).read_bytes() if (source / ATTESTATION).exists() else None
-    published = publish_folder(source, base, checksums, record, attestation=attestation)
-    log.append(base, log.ADDED, [published.version])
-    return published
+    return publish_folder(source, base, checksums, record, attestation=attestation)

@@ -34,7 +34,7 @@ DTYPES = {  # tensorflow/core/framework/types.proto, those with a NumPy dtype
     23: "uint64",
 }
 SIGNATURE_DEF, KEY, VALUE = 5, 1, 2
-INPUTS, OUTPUTS = 1, 2
+INPUTS, OUTPUTS, METHOD = 1, 2, 3
 NAME, DTYPE, SHAPE = 1, 2, 3
 DIMENSION, SIZE, UNKNOWN_RANK = 2, 1, 3  # of a TensorShapeProto
 Shape = tuple[int | None, ...]
@@ -48,17 +48,13 @@ STATUS |= {11: "OutOfRange", 12: "Unimplemented", 13: "Internal", 15: "DataLoss"
 
 @dataclass(frozen=True)
 class GraphSignature:
-    """A signature.
+    """A signature."""
 
-    Attributes:
-        inputs: {argument name: (operation, index, dtype name)}.
-        outputs: As `inputs`.
-        shapes: The shape of each input whose rank is known.
-    """
-
-    inputs: dict[str, tuple[str, int, str]]
-    outputs: dict[str, tuple[str, int, str]]
-    shapes: dict[str, Shape] = field(default_factory=dict)
+    inputs: dict[str, tuple[str, int, str]]  # {argument name: (operation, index, dtype name)}
+    outputs: dict[str, tuple[str, int, str]]  # as `inputs`
+    shapes: dict[str, Shape] = field(default_factory=dict)  # the shape of each input whose rank is known
+    output_shapes: dict[str, Shape] = field(default_factory=dict)  # that of each output
+    method: str = ""  # the method name, such as "tensorflow/serving/predict"
 
     def check(self, inputs: Mapping[str, Any]) -> None:
         """Raise ValueError for inputs that are not those of the signature.
@@ -79,7 +75,9 @@ def read_signatures(meta_graph: bytes) -> dict[str, GraphSignature]:
     for number, entry in fields(meta_graph):
         if number == SIGNATURE_DEF:
             name, body = _entry(entry)
-            signatures[name] = GraphSignature(_tensors(body, INPUTS), _tensors(body, OUTPUTS), _shapes(body))
+            method = dict(fields(body)).get(METHOD, b"").decode()
+            tensors, shapes = ([read(body, kind) for kind in (INPUTS, OUTPUTS)] for read in (_tensors, _shapes))
+            signatures[name] = GraphSignature(*tensors, *shapes, method)
     return {
         name: signature for name, signature in signatures.items() if signature.outputs and not name.startswith("__")
     }
@@ -136,9 +134,9 @@ def _tensors(signature: bytes, kind: int) -> dict[str, tuple[str, int, str]]:
     return tensors
 
 
-def _shapes(signature: bytes) -> dict[str, Shape]:
+def _shapes(signature: bytes, kind: int) -> dict[str, Shape]:
     shapes = {}
-    for name, info in (_entry(value) for number, value in fields(signature) if number == INPUTS):
+    for name, info in (_entry(value) for number, value in fields(signature) if number == kind):
         shape = list(fields(dict(fields(info)).get(SHAPE, b"")))
         if (UNKNOWN_RANK, 1) not in shape:
             sizes = [dict(fields(value)).get(SIZE, 0) for number, value in shape if number == DIMENSION]
@@ -165,15 +163,12 @@ FUNCTIONS = {  # name: (result, arguments); tensorflow/c/c_api.h, tf_tensor.h, t
     "TF_NewBuffer": (POINTER(_Buffer), ()),
     "TF_DeleteBuffer": (None, (POINTER(_Buffer),)),
     "TF_NewGraph": (c_void_p, ()),
-    "TF_DeleteGraph": (None, (c_void_p,)),
     "TF_NewSessionOptions": (c_void_p, ()),
     "TF_DeleteSessionOptions": (None, (c_void_p,)),
     "TF_LoadSessionFromSavedModel": (
         c_void_p,
         (c_void_p, c_void_p, c_char_p, POINTER(c_char_p), c_int, c_void_p, POINTER(_Buffer), c_void_p),
     ),
-    "TF_CloseSession": (None, (c_void_p, c_void_p)),
-    "TF_DeleteSession": (None, (c_void_p, c_void_p)),
     "TF_GraphOperationByName": (c_void_p, (c_void_p, c_char_p)),
     "TF_SessionRun": (
         None,
@@ -312,13 +307,6 @@ class Session:
                 _free(tensor)
             for tensor in filter(None, results):
                 tf.TF_DeleteTensor(tensor)
-
-    def close(self) -> None:
-        """Free the session and the graph."""
-        for function in (library().TF_CloseSession, library().TF_DeleteSession):
-            with _Status() as status:
-                function(self._session, status)
-        library().TF_DeleteGraph(self._graph)
 
     def _output(self, tensor: tuple[str, int, str]) -> _Output:
         operation = library().TF_GraphOperationByName(self._graph, tensor[0].encode())

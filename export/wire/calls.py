@@ -38,10 +38,7 @@ def in_batches(function: Function, inputs: Arrays, size: int | None) -> Arrays:
 def in_steps(function: Function, inputs: Arrays, chain: Mapping[str, str]) -> Arrays:
     """Run one row after the other, each with the state that the previous one returned; return all outputs concatenated.
 
-    Args:
-        function: A function of batch size one.
-        inputs: One row for each step, and the first state of every input that `chain` names.
-        chain: {state input: output that is its next value}.
+    `chain` is {state input: output that is its next value}; the function has batch size one.
     """
     states = {name: inputs[name] for name in chain}
     rest = {name: value for name, value in inputs.items() if name not in chain}

@@ -143,11 +143,7 @@ def unpack(archive: Path, members: dict[str, str], target: Path) -> None:
 
 
 def changed(script: str) -> str:
-    """Return index.js with `CHANGES`.
-
-    Raises:
-        ValueError: A passage to change does not occur exactly once.
-    """
+    """Return index.js with `CHANGES`; ValueError if a passage to change does not occur exactly once."""
     for old, new in CHANGES:
         if script.count(old) != 1:
             raise ValueError(f"index.js of {PACKAGE} has {script.count(old)} times {old.strip()!r}, not once")

@@ -19,6 +19,7 @@ from typing import Any
 import numpy as np
 
 Arrays = Mapping[str, np.ndarray]
+Shape = tuple[int | None, ...]
 FORMS = ("row", "column")
 KINDS = {"f": "fiu", "i": "iu", "u": "iu", "b": "b"}  # kinds of arrays of JSON values that a dtype takes
 FOLDER = "rest"  # folder of request bodies in the golden folder: ENDPOINT.row.json, ENDPOINT.column.json
@@ -74,8 +75,12 @@ def encode_request(inputs: Arrays, signature_name: str, row: bool | None = None,
     return json.dumps(head | {"instances": _rows(values)})
 
 
-def decode_request(body: str | Mapping[str, Any], dtypes: Mapping[str, str]) -> dict[str, np.ndarray]:
+def decode_request(
+    body: str | Mapping[str, Any], dtypes: Mapping[str, str], shapes: Mapping[str, Shape] | None = None
+) -> dict[str, np.ndarray]:
     """Return the inputs in the body of a predict request, also a parsed one, given their dtypes by name.
+
+    With the shapes of inputs, None for a size that may vary, they are compared before any array is made.
 
     Raises:
         NotJson: If the server would answer with an error.
@@ -83,7 +88,7 @@ def decode_request(body: str | Mapping[str, Any], dtypes: Mapping[str, str]) -> 
     data = json.loads(body) if isinstance(body, str) else body
     if ("instances" in data) == ("inputs" in data):
         raise NotJson("a request holds either instances or inputs")
-    return _decode(data, "instances", "inputs", dtypes)
+    return _decode(data, "instances", "inputs", dtypes, shapes or {})
 
 
 def encode_response(outputs: Arrays, row: bool | None = None) -> str:
@@ -113,7 +118,7 @@ def decode_response(body: str, dtypes: Mapping[str, Any]) -> dict[str, np.ndarra
     data = json.loads(body)
     if "error" in data:
         raise NotJson(f"the server returned: {data['error']}")
-    return _decode(data, "predictions", "outputs", dtypes)
+    return _decode(data, "predictions", "outputs", dtypes, {})
 
 
 def _rows(values: Mapping[str, list[Any]]) -> list[Any]:
@@ -126,7 +131,9 @@ def _single(values: Mapping[str, Any]) -> Any:
     return next(iter(values.values())) if len(values) == 1 else dict(values)
 
 
-def _decode(data: Mapping[str, Any], rows: str, columns: str, dtypes: Mapping[str, Any]) -> dict[str, np.ndarray]:
+def _decode(
+    data: Mapping[str, Any], rows: str, columns: str, dtypes: Mapping[str, Any], shapes: Mapping[str, Shape]
+) -> dict[str, np.ndarray]:
     if rows in data:
         if not isinstance(data[rows], list):
             raise NotJson(f"{rows} is not a list")
@@ -141,6 +148,10 @@ def _decode(data: Mapping[str, Any], rows: str, columns: str, dtypes: Mapping[st
         values = value if named else {next(iter(dtypes)): value}
     if set(values) != set(dtypes):
         raise NotJson(f"{', '.join(sorted(values))} given where {', '.join(sorted(dtypes))} was expected")
+    for name, expected in shapes.items():
+        shape = _shape(values[name])
+        if len(shape) != len(expected) or any(n not in (None, m) for n, m in zip(expected, shape, strict=True)):
+            raise NotJson(f"{name} has shape {shape}, not {expected}")
     return {name: _array(values[name], dtypes[name]) for name in dtypes}
 
 
@@ -201,13 +212,17 @@ def _check(item: Any, dtype: np.dtype[Any]) -> None:
 
 
 def _string_array(value: Any) -> np.ndarray:
-    shape: list[int] = []
-    inner = value
-    while isinstance(inner, list):
-        shape.append(len(inner))
-        inner = inner[0] if inner else None
     flat: list[bytes] = []
     _map(value, lambda item: flat.append(base64.b64decode(item["b64"]) if isinstance(item, dict) else item.encode()))
     array = np.empty(len(flat), object)
     array[:] = flat
-    return array.reshape(shape)
+    return array.reshape(_shape(value))
+
+
+def _shape(value: Any) -> Shape:
+    """Return the shape of nested lists by the first entry of each."""
+    shape: list[int] = []
+    while isinstance(value, list):
+        shape.append(len(value))
+        value = value[0] if value else None
+    return tuple(shape)

@@ -199,7 +199,6 @@ ARGUMENTS = {  # what each verb needs besides options
     "compare": ["RUN", "RUN"],
     "runs": ["FOLDER"],
     "export": ["RUN"],
-    "cluster": ["slurm", "mnist"],
     "info": ["mnist"],
     "weights": [],
     "ship": ["RUN"],
@@ -215,7 +214,6 @@ WITH = {  # options that an option needs to have an effect
     ("export", "max_drop"): ["--quantize", "int8"],
 }
 WRITERS = {
-    ("cluster", "out"): ("text", "pathlib.Path.write_text"),
     ("predict", "out"): (None, "zoo.predict._write"),
     ("sample", "out"): (Prediction(image=np.zeros((1, 1, 3), np.uint8)), "zoo.evaluation.images.write"),
 }

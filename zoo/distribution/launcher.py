@@ -12,9 +12,9 @@ import tempfile
 import time
 from collections.abc import Iterator, Mapping, Sequence
 
-from export.serving.servers.launching import free_ports
 from zoo.core.run_folder import RunFolder
 from zoobase.errors import ZooError, of_process
+from zoobase.ports import free_ports
 
 POLL = 0.2  # seconds
 
@@ -56,11 +56,7 @@ class Process:
 def launch(arguments: Sequence[str], workers: int, model: str | None, folder: str | None) -> None:
     """Run `python -m zoo.train` with the same arguments in several processes; the first one prints.
 
-    Args:
-        arguments: The command line of `python -m zoo.train`.
-        workers: Number of processes.
-        model: Name of the model.
-        folder: The run folder, if it is one of the arguments; else a new one is added to them.
+    Without a `folder` among the arguments a new run folder is added to them.
 
     Raises:
         ZooError: A worker failed or was killed; the others were ended.

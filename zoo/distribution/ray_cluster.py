@@ -45,13 +45,9 @@ def check(address: str) -> None:
 
 @contextlib.contextmanager
 def connected(address: str, workers: int) -> Iterator[None]:
-    """Use a cluster in the block.
+    """Use a cluster in the block: HOST:PORT, "auto" for the one that runs here, or "local" for a new one.
 
-    Args:
-        address: HOST:PORT of a cluster, "auto" for the one that runs on this machine, or "local" for a new one of
-            `workers` processors. Ray listens on all interfaces of the machine, so that a new one asks for a token that
-            only the user's processes know.
-        workers: Number of processes.
+    Ray listens on all interfaces, so that a new one asks for a token that only the user's processes know.
 
     Raises:
         MissingError: Ray is not installed, or there is no cluster at the address.

@@ -35,18 +35,10 @@ def launch(
     min_workers: int,
     console: Console,
 ) -> dict[str, Any]:
-    """Call a function in several workers, until all of them have returned; the output of the first one is printed.
+    """Call `zoo.train.run` in several workers, until all of them have returned; return what the first one did.
 
-    Args:
-        train: `zoo.train.run`.
-        options: Its arguments; `out` or `resume` is on a path that all workers share.
-        address: As of `ray_cluster.connected`.
-        workers: Number of workers, one on each processor that the cluster has.
-        min_workers: Number of workers to continue with, if the others cannot be started again.
-        console: Receives the output.
-
-    Returns:
-        What the first worker returned.
+    `out` or `resume` of the options is on a path that all workers share. If workers cannot be started again, the
+    training goes on with `min_workers`.
 
     Raises:
         MissingError: Ray is not installed, or there is no such cluster.

@@ -40,15 +40,12 @@ class Replicas:
     """The copies of a model that are trained together; the default is one, without `tf.distribute`.
 
     Attributes:
-        strategy: The strategy of TensorFlow; None for a single copy.
-        workers: Number of processes.
-        index: Number of this process.
         data_service: HOST:PORT of the tf.data service that reads the training examples; None for this process.
     """
 
-    strategy: tf.distribute.Strategy | None = None
-    workers: int = 1
-    index: int = 0
+    strategy: tf.distribute.Strategy | None = None  # the strategy of TensorFlow; None for a single copy
+    workers: int = 1  # number of processes
+    index: int = 0  # number of this process
     data_service: str | None = None
 
     @property
@@ -171,11 +168,8 @@ class Replicas:
     def sharing(self, call: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
         """Return a function of a batch, of which each process computes a part, and all get all of the outputs.
 
-        Every process calls it with the same batches. Outputs that are strings, and several devices in each process, are
-        not shared: then each process computes all.
-
-        Args:
-            call: Inputs by name -> outputs by name, tensors with a batch dimension.
+        Every process calls it with the same batches. With outputs that are strings, and with several devices in each
+        process, each process computes all.
         """
         if self.workers == 1 or self.count > self.workers:
             return call

@@ -1,4 +1,4 @@
-"""The state of a rollout: `FOLDER/rollout/` has rollout.json, split.conf for nginx and models.config for TF Serving.
+"""The state of a rollout: `FOLDER/rollout/` has rollout.json, and models.config for TF Serving.
 
 All files change at once: a staged folder is exchanged with the old one in one rename.
 """
@@ -7,21 +7,20 @@ from __future__ import annotations
 
 import contextlib
 import json
+import re
 import time
 from collections.abc import Iterator, Mapping
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
 
-from export.attestation.log import ROLLOUT, STATE
 from export.bundle import layout
 from export.bundle.tf_serving import CONFIG, models_config
 from export.formats.saved_model import served_versions
-from export.serving.publisher import STAGING
+from export.serving.publisher import ROLLOUT, STAGING
 from zoobase.errors import ExportError, Unavailable
 from zoobase.files import locked, staging
 
-SPLIT = "split.conf"
+STATE = "rollout.json"
 POLL_SECONDS = 5.0  # between two looks of a server at models.config, as docs and compose project start TF Serving
 
 
@@ -32,7 +31,7 @@ class State:
     Attributes:
         stable: The version with the label `stable`.
         canary: The version that may become the stable one, or None. The label `canary` is then on the stable version:
-            whoever asks it always gets an answer.
+            whoever names it always gets an answer.
         share: The share of requests that a router should send to the canary, or None. TF Serving does not route.
         previous: The stable versions of before that `rollback` returns to, the latest last.
     """
@@ -111,7 +110,6 @@ def write_state(base: Path, state: State, labels: Mapping[str, int] | None = Non
         content.mkdir()
         layout.write_json(content / STATE, {"schema": 1} | asdict(state))
         (content / CONFIG).write_text(config)
-        (content / SPLIT).write_text(_split(state))
         layout.publish_or_replace(content, base / ROLLOUT)
 
 
@@ -127,28 +125,18 @@ def write_canary(base: Path, state: State, poll_seconds: float) -> None:
     write_state(base, state)
 
 
-def _split(state: State) -> str:
-    """Return the directive of nginx that gives each request its label."""
-    share = min(max(state.share or 0.0, 0.0001), 0.9999)  # nginx reads two decimals
-    canary = "" if state.canary is None else f"{share:.2%} canary; "
-    return f'split_clients "${{request_id}}" $label {{ {canary}* stable; }}\n'
-
-
 def _config(base: Path, state: State, labels: Mapping[str, int]) -> str:
     """Return the configuration for TF Serving; the name and the base path in the existing one are kept."""
-    from google.protobuf import text_format
-    from tensorflow_serving.config import model_server_config_pb2
-
     path = base / ROLLOUT / CONFIG
     text = path.read_text() if path.exists() else models_config(base.resolve().name)
-    config: Any = model_server_config_pb2.ModelServerConfig()
-    try:
-        text_format.Parse(text, config)
-        (entry,) = config.model_config_list.config
-    except (text_format.ParseError, ValueError) as error:
-        raise ExportError(f"{path} is not the configuration of one model ({error}); remove {path.parent}") from error
-    entry.model_version_policy.Clear()
-    entry.model_version_policy.specific.versions.extend(state.loaded)
-    entry.version_labels.clear()
-    entry.version_labels.update(labels)
-    return text_format.MessageToString(config)
+    fields = [re.findall(rf'\b{name}\s*:\s*("(?:[^"\\\n]|\\.)*")', text) for name in ("name", "base_path")]
+    if any(len(values) != 1 for values in fields):
+        raise ExportError(f"{path} is not the configuration of one model; remove {path.parent}")
+    (name,), (folder,) = fields
+    versions = "\n".join(f"        versions: {version}" for version in state.loaded)
+    labelled = "\n".join(f'    version_labels {{ key: "{key}" value: {n} }}' for key, n in sorted(labels.items()))
+    return (
+        f"model_config_list {{\n  config {{\n    name: {name}\n    base_path: {folder}\n"
+        f'    model_platform: "tensorflow"\n    model_version_policy {{\n      specific {{\n{versions}\n'
+        f"      }}\n    }}\n{labelled}\n  }}\n}}\n"
+    )

@@ -42,18 +42,14 @@ class Requirements:
     """What a new version must hold to replace the old one.
 
     Attributes:
-        requests: A file with a TF Serving REST body on each line, recorded from users, or None.
         evaluation: Labelled rows: the inputs of `serving_default` by name and one more array, the truth; or None.
-        min_agreement: The smallest share of rows in which both versions agree.
-        max_drop: The largest drop of the metric: the whole 95 % interval must be within.
-        trust: Operators that may run although they are not on the list of inference operators.
     """
 
-    requests: Path | None = None
+    requests: Path | None = None  # a file with a TF Serving REST body on each line, recorded from users, or None
     evaluation: Mapping[str, np.ndarray] | None = None
-    min_agreement: float = 0.99
-    max_drop: float = 0.01
-    trust: Collection[str] = ()
+    min_agreement: float = 0.99  # the smallest share of rows in which both versions agree
+    max_drop: float = 0.01  # the largest drop of the metric: the whole 95 % interval must be within
+    trust: Collection[str] = ()  # operators that may run although they are not on the list of inference operators
 
     def __post_init__(self) -> None:
         """Raise ExportError for limits that are no shares."""
@@ -65,17 +61,11 @@ class Requirements:
 
 @dataclass
 class Agreement:
-    """Paired answers to a set of requests.
+    """Paired answers to a set of requests."""
 
-    Attributes:
-        rows: Number of rows that the old version answered.
-        agreed: Number of these in which the new one agrees.
-        first: The first row in which it does not, or None.
-    """
-
-    rows: int = 0
-    agreed: int = 0
-    first: str | None = None
+    rows: int = 0  # number of rows that the old version answered
+    agreed: int = 0  # number of these in which the new one agrees
+    first: str | None = None  # the first row in which it does not, or None
 
     @property
     def share(self) -> float:
@@ -96,14 +86,12 @@ class UpdateCheck:
     Attributes:
         golden: Agreement on the warm-up records of both and on generated inputs.
         requests: Agreement on the recorded requests, or None. If given, it decides in place of `golden`.
-        latency_ratio: Median time of the new version's calls over that of the old one; reported only.
-        metric: The paired drop of the metric with its 95 % interval, or None.
     """
 
     golden: Agreement = field(default_factory=Agreement)
     requests: Agreement | None = None
-    latency_ratio: float | None = None
-    metric: dict[str, Any] | None = None
+    latency_ratio: float | None = None  # median time of the new version's calls over that of the old one; reported only
+    metric: dict[str, Any] | None = None  # the paired drop of the metric with its 95 % interval, or None
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that --json prints."""
@@ -121,17 +109,11 @@ class UpdateCheck:
 
 @dataclass(frozen=True)
 class OpenVersion:
-    """A version in the loader of TF Serving, in this process.
+    """A version in the loader of TF Serving, in this process."""
 
-    Attributes:
-        endpoints: Its signatures by name.
-        functions: The same to call.
-        labels: The names of its classes, or None.
-    """
-
-    endpoints: Mapping[str, Endpoint]
-    functions: Mapping[str, Function]
-    labels: tuple[str, ...] | None
+    endpoints: Mapping[str, Endpoint]  # its signatures by name
+    functions: Mapping[str, Function]  # the same to call
+    labels: tuple[str, ...] | None  # the names of its classes, or None
 
     def call(self, name: str, inputs: Arrays) -> Arrays:
         """Return the outputs of a signature, a fixed batch size at a time."""
@@ -247,12 +229,10 @@ def _recorded(path: Path, before: OpenVersion) -> Iterator[tuple[str, str, Array
         where = f"line {number} of {path}"
         try:
             request = json.loads(line)
-            if "body" in request:  # a line of a request log
-                line, request = request["body"], json.loads(request["body"])
             name = request.get("signature_name", "serving_default")
             if name not in before.endpoints:
                 raise rest.NotJson(f"the stable version has no signature {name}")
-            inputs = rest.decode_request(line, {t.name: t.dtype for t in before.endpoints[name].inputs})
+            inputs = rest.decode_request(request, {t.name: t.dtype for t in before.endpoints[name].inputs})
         except Exception as error:  # it may hold anything
             raise ExportError(f"{where} is not a predict request ({one_line(error)})") from error
         yield where, name, inputs

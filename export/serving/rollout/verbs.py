@@ -11,11 +11,17 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from export.attestation import log
-from export.attestation.policy import admit, read_policy
+from export.attestation.policy import RECORD, VERSION_SUMS, admit, read_policy
 from export.bundle import layout
 from export.formats.saved_model import served_versions
-from export.serving.publisher import STAGING, ProvenSavedModel, Published, proven_saved_model, republish
+from export.serving.publisher import (
+    STAGING,
+    ProvenSavedModel,
+    Published,
+    find_version_damage,
+    proven_saved_model,
+    republish,
+)
 from export.serving.rollout.state import POLL_SECONDS, State, changing, read_state, write_canary, write_state
 from export.serving.rollout.update_check import Requirements, UpdateCheck, check_update
 from zoobase.errors import CheckFailed, ExportError
@@ -33,10 +39,8 @@ class Canary:
 
 def begin(saved_model: ProvenSavedModel, base: Path) -> None:
     """Publish the first version of a base path, stable from the start: a server can begin with its configuration."""
-    published = saved_model.publish(base, "next")
-    state = State(published.version)
-    write_state(base, state)
-    log.append(base, "promoted", [state.stable], state.labels)
+    published = saved_model.copy(base, "next")
+    write_state(base, State(published.version))
 
 
 def publish_canary(
@@ -56,7 +60,7 @@ def publish_canary(
         source: A proven bundle.
         base_path: The folder of one model's versions, with at least one, which is stable.
         share: The share of requests that a router should send to the label `canary`, above 0 and below 1. It is written
-            to `rollout/rollout.json` and, for nginx, `rollout/split.conf`: TF Serving itself does not route.
+            to `rollout/rollout.json`: TF Serving itself does not route.
         requirements: What the new version must hold; it names the trusted operators, too.
         version: As of `export.publish`.
         allow: As of `export.publish`.
@@ -88,16 +92,16 @@ def publish_canary(
                 f"version {state.canary} of {base_path} is the canary; promote it, or roll it back, first"
             )
         check = check_update(folder_of(base, state.stable), saved_model.path, requirements)
-        published = saved_model.publish(base, version)
+        published = saved_model.copy(base, version)
         state = replace(state, canary=published.version, share=share)
         write_canary(base, state, poll_seconds)
-        log.append(base, "canary", [published.version], state.labels)
     return Canary(published, state, check)
 
 
 def promote(
     base_path: str | os.PathLike[str],
     *,
+    expect: int | None = None,
     requirements: Requirements | None = None,
     policy: str | os.PathLike[str] | None = None,
 ) -> Canary:
@@ -105,11 +109,13 @@ def promote(
 
     Args:
         base_path: As of `publish_canary`.
+        expect: The version that should be the canary, or None for any.
         requirements: As of `publish_canary`.
         policy: As of `export.publish`; it is checked against the attestation that was published with the canary.
 
     Raises:
-        CheckFailed: If it does not hold the requirements, or the policy does not admit it.
+        CheckFailed: If another version is the canary, its files changed, it does not hold the requirements, or the
+            policy does not admit it.
         ExportError: If there is no canary.
         Unavailable: If there is no such base path.
 
@@ -121,24 +127,29 @@ def promote(
         state = read_state(base)
         if state.canary is None:
             raise ExportError(f"{base_path} has no canary; publish one with --canary SHARE")
+        _check_expected(base, expect, state.canary)
         folder = folder_of(base, state.canary)
+        _check_whole(folder)
         if policy is not None:
             admit(folder, read_policy(Path(policy)))
         check = check_update(folder_of(base, state.stable), folder, requirements or Requirements())
         promoted = State(state.canary, previous=(*state.previous, state.stable))
         write_state(base, promoted)
-        log.append(base, "promoted", [promoted.stable], promoted.labels)
     return Canary(Published(folder, promoted.stable), promoted, check)
 
 
-def rollback(base_path: str | os.PathLike[str]) -> State:
+def rollback(base_path: str | os.PathLike[str], *, expect: int | None = None) -> State:
     """Take the canary back; without a canary, make the previous stable version stable again.
 
     It is published again under the next number, too, for servers that serve the highest number. The labels go to the
     version that servers still have loaded.
 
+    Args:
+        base_path: As of `publish_canary`.
+        expect: The version that should be taken back, the canary or without one the stable version; None for any.
+
     Raises:
-        CheckFailed: If there is no previous version, or it is damaged.
+        CheckFailed: If another version would be taken back, there is no previous version, or its files changed.
         Unavailable: If there is no such base path.
 
     Example:
@@ -147,15 +158,16 @@ def rollback(base_path: str | os.PathLike[str]) -> State:
     base = Path(base_path).absolute()
     with changing(base):
         state = read_state(base)
+        _check_expected(base, expect, state.stable if state.canary is None else state.canary)
         if state.canary is not None:
             target = replace(state, canary=None, share=None)
         elif state.previous:
             target = State(state.previous[-1], previous=state.previous[:-1])
         else:
             raise CheckFailed(f"{base_path} has no canary and no previous stable version to go back to")
+        _check_whole(folder_of(base, target.stable))
         republish(folder_of(base, target.stable), base)
         write_state(base, target)
-        log.append(base, "rolled back", [target.stable], target.labels)
     return target
 
 
@@ -186,11 +198,21 @@ def retire(base_path: str | os.PathLike[str], keep: int) -> list[int]:
                 for name in versions[version]:
                     os.rename(base / name, folder / name)
             layout.flush(base, deep=False)
-        if removed:
-            log.append(base, log.REMOVED, removed)
     return removed
 
 
 def folder_of(base: Path, version: int) -> Path:
     """Return the folder of a version."""
     return base / served_versions(base)[version][0]
+
+
+def _check_expected(base: Path, expect: int | None, version: int) -> None:
+    if expect is not None and expect != version:
+        raise CheckFailed(f"it is version {version} of {base} now, not {expect}; nothing was changed")
+
+
+def _check_whole(folder: Path) -> None:
+    """Raise CheckFailed if a version that `publish` wrote is not as its SHA256SUMS say, or has none."""
+    is_ours = (folder / RECORD).exists() or (folder / VERSION_SUMS).exists()
+    if is_ours and (damage := find_version_damage(folder)):
+        raise CheckFailed(f"{folder} is damaged ({damage[0]}); nothing was changed")

@@ -15,7 +15,7 @@ from export.proof.certificate import EXIT_CODES, FAIL, INCOMPLETE, NOT_RUN, PASS
 from export.proof.prove import check_names
 from export.serving.servecheck import poller, rest_servers, runs, serialization, structure, triton_server
 from export.serving.servecheck.version import KILLS, Level, ServedVersion, run
-from export.serving.servers import kserve, tensorflow_serving
+from export.serving.servers import kserve, tensorflow_model_server
 from zoobase.errors import Unavailable
 
 REQUIRED = ("structure", "loader", "poller", "wire")
@@ -38,7 +38,7 @@ CHECKS: dict[str, Callable[[ServedVersion], Level]] = {  # of a version whose st
     "kserve_v1": functools.partial(rest_servers.serve_and_check, level="kserve_v1", server=kserve),
     "triton": triton_server.check,
     "older_c_api": runs.check_older_loaders,
-    "server": functools.partial(rest_servers.serve_and_check, level="server", server=tensorflow_serving),
+    "server": functools.partial(rest_servers.serve_and_check, level="server", server=tensorflow_model_server),
 }
 LEVELS = ("structure", *CHECKS)
 

@@ -48,18 +48,14 @@ class Reader:
     """A reader that polls a base path as TF Serving does.
 
     Attributes:
-        base: The base path.
         seen: {version: state of its files when it was first seen}.
-        problems: Violations, a message each.
-        polls: Number of polls.
-        killed: Number of publishers killed meanwhile.
     """
 
-    base: Path
+    base: Path  # the base path
     seen: dict[int, dict[str, tuple[int, int]]] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
-    polls: int = 0
-    killed: int = 0
+    problems: list[str] = field(default_factory=list)  # violations, a message each
+    polls: int = 0  # number of polls
+    killed: int = 0  # number of publishers killed meanwhile
 
     def poll(self) -> None:
         """Poll once: a new version must be complete."""
@@ -91,15 +87,7 @@ def _file_states(folder: Path) -> dict[str, tuple[int, int]]:
 def kill_publishers(
     source: Path, base: Path, kills: int, publisher: Sequence[str] = PUBLISHER, seed: int = 0
 ) -> Reader:
-    """Publish `source` repeatedly, kill the publisher at random times, and poll meanwhile.
-
-    Args:
-        source: A version folder.
-        base: A base path to create.
-        kills: Number of publishers to kill.
-        publisher: The command; SOURCE and BASE are appended, and it prints a line when it starts.
-        seed: Seed of the times.
-    """
+    """Publish `source` repeatedly by a command, kill it at random times, and poll meanwhile."""
     rng, reader = random.Random(seed), Reader(base)
     base.mkdir()
     duration = _publish(source, base, publisher, reader, None)

@@ -20,7 +20,7 @@ from export.wire import rest
 from export.wire.calls import Arrays, in_batches
 from zoobase.errors import CheckFailed
 
-CLIENTS, ROUNDS = 4, 5  # concurrent clients, and how often each asks
+CLIENTS, ROUNDS = 4, 5  # concurrent clients, and the requests of each
 
 
 def serve_and_check(version: ServedVersion, level: str, server: ModuleType) -> Level:
@@ -51,8 +51,8 @@ def check(level: str, version: ServedVersion, url: str, server: str) -> Level:
         refused += problem is None
     small = [min((s for s in sent if s[0] is e), key=lambda s: _bytes(s[1])) for e in version.endpoints]
     with ThreadPoolExecutor(CLIENTS) as pool:
-        asked = pool.map(lambda i: _predict(url, *small[i % len(small)]), range(CLIENTS * ROUNDS))
-        messages += [f"{CLIENTS} clients at once: {text}" for texts in asked for text in texts]
+        answers = pool.map(lambda i: _predict(url, *small[i % len(small)]), range(CLIENTS * ROUNDS))
+        messages += [f"{CLIENTS} clients at once: {text}" for texts in answers for text in texts]
     details = f"{len(sent)} calls, {CLIENTS * ROUNDS} of {CLIENTS} clients at once, {refused} bad requests refused"
     details += f"; {len(calls) - len(sent)} with NaN or infinity were not sent" if len(sent) < len(calls) else ""
     return Level.concluded(level, messages, f"{details}; {server}")
@@ -72,12 +72,12 @@ def _predict(url: str, endpoint: Endpoint, case: GoldenCase) -> list[str]:
     """Send one call and compare the response. A fixed batch size is sent in parts."""
     dtypes = {name: value.dtype for name, value in case.outputs.items()}
 
-    def ask(inputs: Arrays) -> Arrays:
+    def predict(inputs: Arrays) -> Arrays:
         response = launching.fetch(f"{url}:predict", rest.encode_request(inputs, endpoint.name))
         return rest.decode_response(response, dtypes)
 
     try:
-        outputs = in_batches(ask, case.inputs, endpoint.batch)
+        outputs = in_batches(predict, case.inputs, endpoint.batch)
     except (OSError, rest.NotJson, KeyError, ValueError) as error:
         return [f"{endpoint.name}: case {case.name}: {error}"]
     policy = Policy()

@@ -1,14 +1,17 @@
-"""The level wire: every golden call is encoded and decoded as JSON by the REST rules and as gRPC protos."""
+"""The level wire: every golden call is encoded and decoded as JSON by the REST rules and as the protos of gRPC."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
+from typing import Any
 
 import numpy as np
 
+from export.bundle.tf_serving import encode_log
 from export.contract import Endpoint
 from export.parity.cases import GoldenCase
 from export.parity.comparison import exact_differences
+from export.runners.run_tensorflow import decode_log
 from export.serving.servecheck.version import Level, ServedVersion
 from export.wire import rest
 
@@ -18,13 +21,13 @@ def check(version: ServedVersion) -> Level:
     messages = [
         f"{endpoint.name}, case {case.name}: {text}"
         for endpoint, case in version.calls
-        for text in _check(version, endpoint, case)
+        for text in _check(endpoint, case)
     ]
     calls = len(version.calls)
     return Level.concluded("wire", messages, f"{calls} calls as JSON and as PredictRequest", calls)
 
 
-def _check(version: ServedVersion, endpoint: Endpoint, case: GoldenCase) -> Iterator[str]:
+def _check(endpoint: Endpoint, case: GoldenCase) -> Iterator[str]:
     try:
         body = rest.encode_request(case.inputs, endpoint.name)
         decoded = rest.decode_request(body, {t.name: t.dtype for t in endpoint.inputs})
@@ -35,30 +38,19 @@ def _check(version: ServedVersion, endpoint: Endpoint, case: GoldenCase) -> Iter
         yield from exact_differences(case.outputs, response, "JSON response")
     except rest.NotJson as error:
         yield str(error)
-    yield from exact_differences(case.inputs, _as_predict_request(version, endpoint, case), "PredictRequest")
-    yield from exact_differences(case.outputs, _as_predict_response(case), "PredictResponse")
+    for values, tensors, kind in (
+        (case.inputs, {t.name: t.dtype for t in endpoint.inputs}, "PredictRequest"),
+        (case.outputs, dict.fromkeys(case.outputs), "PredictResponse"),
+    ):
+        yield from exact_differences(values, _as_protos(endpoint.name, values, tensors), kind)
 
 
-def _as_predict_request(version: ServedVersion, endpoint: Endpoint, case: GoldenCase) -> dict[str, np.ndarray]:
+def _as_protos(signature: str, values: Mapping[str, np.ndarray], dtypes: Mapping[str, str | None]) -> dict[str, Any]:
+    """Return the values after their way through a request with them as its tensors."""
     import tensorflow as tf
-    from tensorflow_serving.apis import predict_pb2
+    from tensorflow.core.framework import tensor_pb2
 
-    request = predict_pb2.PredictRequest()
-    request.model_spec.name, request.model_spec.signature_name = version.base.name, endpoint.name
-    request.model_spec.version.value = version.version
-    dtypes = {t.name: t.dtype for t in endpoint.inputs}
-    for name, value in case.inputs.items():
-        request.inputs[name].CopyFrom(tf.make_tensor_proto(value, dtype=dtypes[name]))
-    decoded = predict_pb2.PredictRequest.FromString(request.SerializeToString())
-    return {name: tf.make_ndarray(proto) for name, proto in decoded.inputs.items()}
-
-
-def _as_predict_response(case: GoldenCase) -> dict[str, np.ndarray]:
-    import tensorflow as tf
-    from tensorflow_serving.apis import predict_pb2
-
-    response = predict_pb2.PredictResponse()
-    for name, value in case.outputs.items():
-        response.outputs[name].CopyFrom(tf.make_tensor_proto(value))
-    decoded = predict_pb2.PredictResponse.FromString(response.SerializeToString())
-    return {name: tf.make_ndarray(proto) for name, proto in decoded.outputs.items()}
+    tensors = {n: tf.make_tensor_proto(v, dtype=dtypes[n]).SerializeToString() for n, v in values.items()}
+    _, log = decode_log(encode_log(signature, tensors, {}))
+    assert log is not None
+    return {name: tf.make_ndarray(tensor_pb2.TensorProto.FromString(data)) for name, data in log.inputs.items()}

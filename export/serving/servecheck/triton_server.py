@@ -48,11 +48,7 @@ def check(version: ServedVersion) -> Level:
 
 
 def _ask(version: ServedVersion, address: triton.Address, scratch: Path) -> tuple[dict, Mapping[Key, np.ndarray]]:
-    """Run the client program and return its report and its results.
-
-    Raises:
-        CheckFailed: If it does not finish.
-    """
+    """Run the client program and return its report and its results; CheckFailed if it does not finish."""
     job = {"cases": str(scratch / "cases.npz"), "results": str(scratch / "results.npz")}
     job |= {"report": str(scratch / "report.json")}
     cases = {(e.name, case.name, k): value for e, case in version.calls for k, value in case.inputs.items()}

@@ -22,21 +22,13 @@ KILLS = 10
 
 @dataclass(frozen=True)
 class Level:
-    """The result of one level.
+    """The result of one level."""
 
-    Attributes:
-        name: One of `LEVELS`.
-        state: pass, fail or not_run.
-        reason: What failed, or why it did not run, or None.
-        details: A short description of the check.
-        required: Whether the verdict is incomplete without it.
-    """
-
-    name: str
-    state: str
-    reason: str | None = None
-    details: str = ""
-    required: bool = False
+    name: str  # one of `LEVELS`
+    state: str  # pass, fail or not_run
+    reason: str | None = None  # what failed, or why it did not run, or None
+    details: str = ""  # a short description of the check
+    required: bool = False  # whether the verdict is incomplete without it
 
     @classmethod
     def concluded(cls, name: str, messages: Sequence[str], details: str, calls: int = 1) -> Level:
@@ -48,27 +40,16 @@ class Level:
 
 @dataclass
 class ServedVersion:
-    """The version that TF Serving would serve, and its outputs.
+    """The version that TF Serving would serve, and its outputs."""
 
-    Attributes:
-        base: The base path.
-        version: The number of the newest version.
-        folder: Its folder.
-        description: The contents of its graph.
-        endpoints: Its signatures.
-        cases: Legal inputs by endpoint, with the outputs of Python TensorFlow.
-        runs: Runs by runtime.
-        kills: Number of publishers that the poller level kills.
-    """
-
-    base: Path
-    version: int
-    folder: Path
-    description: Description
-    endpoints: Sequence[Endpoint]
-    cases: dict[str, list[GoldenCase]]
-    runs: dict[str, ArtifactRun] = field(default_factory=dict)
-    kills: int = KILLS
+    base: Path  # the base path
+    version: int  # the number of the newest version
+    folder: Path  # its folder
+    description: Description  # the contents of its graph
+    endpoints: Sequence[Endpoint]  # its signatures
+    cases: dict[str, list[GoldenCase]]  # legal inputs by endpoint, with the outputs of Python TensorFlow
+    runs: dict[str, ArtifactRun] = field(default_factory=dict)  # runs by runtime
+    kills: int = KILLS  # number of publishers that the poller level kills
 
     @property
     def calls(self) -> list[tuple[Endpoint, GoldenCase]]:

@@ -1,13 +1,11 @@
-"""Start a server on loopback, wait until it is ready, ask it, and end it with the block or with this process."""
+"""Start a server on loopback, wait until it is ready, and end it with the block or with this process."""
 
 from __future__ import annotations
 
 import contextlib
 import json
 import os
-import random
 import signal
-import socket
 import subprocess
 import sys
 import tempfile
@@ -19,23 +17,14 @@ from pathlib import Path
 
 from export.wire import machine, rest
 from zoobase.errors import CheckFailed
+from zoobase.ports import free_ports
 
 START_TIMEOUT = 120.0  # seconds until a server must be ready
 END_TIMEOUT = 10.0  # seconds that a server may take to end
 SECONDS = 60.0  # for one answer
 SYSTEM = ("/etc/hosts", "/etc/mime.types", "/etc/nsswitch.conf", "/bin")  # what servers look for besides libraries
+__all__ = ["Refused", "fetch", "free_ports", "running"]
 _OPENER = urllib.request.build_opener(urllib.request.ProxyHandler({}))  # never by a proxy
-
-
-def free_ports(count: int) -> list[int]:
-    """Return ports of 127.0.0.1 that no process uses, and that none gets for a connection (Linux: from 32768)."""
-    ports: list[int] = []
-    while len(ports) < count:
-        port = random.SystemRandom().randrange(10_000, 32_768)  # not that of another seeded process
-        with contextlib.suppress(OSError), socket.socket() as one:
-            one.bind(("127.0.0.1", port))
-            ports += [port] if port not in ports else []
-    return ports
 
 
 @contextlib.contextmanager
@@ -44,29 +33,21 @@ def running(
     is_ready: Callable[[], bool],
     environment: Mapping[str, str] | None = None,
     reads: Sequence[str | os.PathLike[str]] | None = None,
-    writes: Sequence[str | os.PathLike[str]] = (),
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server for the duration of the block, with a temporary folder of its own.
+    """Run a server for the duration of the block, once `is_ready` says so, with a temporary folder of its own.
 
-    Args:
-        command: The command line.
-        is_ready: Whether it answers; called until it returns True. It may raise CheckFailed to give up.
-        environment: Environment variables in addition to those of this process.
-        reads: Files and folders that it reads besides installed packages and its program's folder: what it serves. The
-            kernel forbids all others, and to write. None for a server that confines the process in which it loads.
-        writes: Folders that it may write besides its own, such as for a log; they exist.
+    `reads` is what it may read besides installed packages and its program's folder: the kernel forbids all others, and
+    to write but its own folder. None is for a server that confines the process with the model; it gets SIGTERM first.
 
     Raises:
-        CheckFailed: If it ends, or is not ready in time; the message has the last line of its log.
+        CheckFailed: If it ends, is not ready in time, or `is_ready` gives up; the message has the last line of its log.
     """
     with tempfile.TemporaryDirectory(prefix="server-") as scratch:
         log, own = Path(scratch) / "log", Path(scratch) / "own"
         own.mkdir()
         if reads is not None:
             reads = [*map(os.path.realpath, (Path(command[0]).parent, *SYSTEM, *reads))]
-            confinement = json.dumps(
-                {"reads": reads, "writes": [str(own), *map(os.path.realpath, writes)], "network": True}
-            )
+            confinement = json.dumps({"reads": reads, "writes": [str(own)], "network": True})
             command = [sys.executable, "-P", machine.__file__, confinement, *command]
         with log.open("wb") as file:
             process = subprocess.Popen(
@@ -107,12 +88,7 @@ def _wait(process: subprocess.Popen[bytes], is_ready: Callable[[], bool]) -> Non
 
 
 class Refused(rest.NotJson):
-    """An answer with an HTTP error.
-
-    Attributes:
-        status: The HTTP status.
-        body: The body of the answer.
-    """
+    """An answer with an HTTP error: its `status` and `body`."""
 
     def __init__(self, status: int, body: str) -> None:
         super().__init__(f"the server returned {status}: {body[:200]}")
@@ -120,12 +96,7 @@ class Refused(rest.NotJson):
 
 
 def fetch(url: str, body: str | None = None) -> str:
-    """Return the answer to a GET request, or to a POST request with a body in JSON.
-
-    Raises:
-        Refused: If the answer is an HTTP error.
-        OSError: If there is none.
-    """
+    """Return the answer to a GET request, or to a POST request with a body in JSON; Refused if it is an HTTP error."""
     request = urllib.request.Request(url, body.encode() if body is not None else None)
     if body is not None:
         request.add_header("Content-Type", "application/json")

@@ -29,17 +29,11 @@ DTYPES |= {f"{kind}{bits}": f"{kind.upper()}{bits}" for kind in ("int", "uint") 
 
 @dataclass(frozen=True)
 class Address:
-    """Where Triton answers.
+    """Where Triton answers."""
 
-    Attributes:
-        http: Host and port of the HTTP interface.
-        grpc: Host and port of the gRPC interface.
-        models: The name of the model of each signature.
-    """
-
-    http: str
-    grpc: str
-    models: Mapping[str, str]
+    http: str  # host and port of the HTTP interface
+    grpc: str  # host and port of the gRPC interface
+    models: Mapping[str, str]  # the name of the model of each signature
 
 
 def obstacle() -> str | None:
@@ -49,43 +43,29 @@ def obstacle() -> str | None:
 
 @contextlib.contextmanager
 def serving(folder: Path, endpoints: Sequence[Endpoint], name: str, http: int, grpc: int) -> Iterator[Address]:
-    """Serve a SavedModel for the duration of the block.
-
-    Args:
-        folder: The SavedModel.
-        endpoints: Its signatures. "serving_default" becomes the model NAME, another one the model NAME-SIGNATURE.
-        name: The name.
-        http: Port of the HTTP interface.
-        grpc: Port of the gRPC interface.
+    """Serve a SavedModel for the duration of the block: "serving_default" as the model NAME, others as NAME-SIGNATURE.
 
     Raises:
         ExportError: If Triton cannot represent a tensor.
         CheckFailed: If the server does not start.
         ImportError: If TensorFlow's C API is not available.
     """
-    models = {endpoint.name: model_name(name, endpoint) for endpoint in endpoints}
-    with tempfile.TemporaryDirectory(prefix="triton-models-") as repository:
-        for endpoint in endpoints:
-            library = str(Path(c_api.__file__).parent)
-            write_model(Path(repository) / models[endpoint.name], str(folder.resolve()), library, endpoint)
-        with serving_repository(Path(repository), http, grpc):
-            yield Address(f"127.0.0.1:{http}", f"127.0.0.1:{grpc}", models)
-
-
-@contextlib.contextmanager
-def serving_repository(repository: Path, http: int, grpc: int) -> Iterator[None]:
-    """Serve all models of a model repository for the duration of the block; the arguments as of `serving`."""
+    models = {e.name: name if e.name == "serving_default" else f"{name}-{e.name}" for e in endpoints}
     binary, backends = _program()
     # the backend embeds Python, and finds the packages of the first interpreter in PATH
     path = os.pathsep.join([str(TRITON.python.parent), os.environ.get("PATH", os.defpath)])
     environment = {c_api.VARIABLE: str(c_api.folder()), "PATH": path}
-    command = [binary, f"--model-repository={repository}", f"--backend-directory={backends}", "--exit-on-error=true"]
-    for kind, port in (("http", http), ("grpc", grpc)):
-        command += [f"--{kind}-address=127.0.0.1", f"--{kind}-port={port}"]
-    command += ["--allow-metrics=false", "--disable-auto-complete-config", "--model-control-mode=none"]
     ready = f"http://127.0.0.1:{http}/v2/health/ready"
-    with launching.running(command, lambda: launching.fetch(ready) == "", environment):
-        yield
+    with tempfile.TemporaryDirectory(prefix="triton-models-") as repository:
+        for endpoint in endpoints:
+            write_model(Path(repository) / models[endpoint.name], folder.resolve(), endpoint)
+        command = [binary, f"--model-repository={repository}", f"--backend-directory={backends}"]
+        command += ["--exit-on-error=true"]
+        for kind, port in (("http", http), ("grpc", grpc)):
+            command += [f"--{kind}-address=127.0.0.1", f"--{kind}-port={port}"]
+        command += ["--allow-metrics=false", "--disable-auto-complete-config", "--model-control-mode=none"]
+        with launching.running(command, lambda: launching.fetch(ready) == "", environment):
+            yield Address(f"127.0.0.1:{http}", f"127.0.0.1:{grpc}", models)
 
 
 def _program() -> tuple[Path, Path]:
@@ -98,31 +78,16 @@ def _program() -> tuple[Path, Path]:
     return package / "bin" / "tritonserver", package / "backends"
 
 
-def model_name(name: str, endpoint: Endpoint) -> str:
-    """Return the name of the model of a signature."""
-    return name if endpoint.name == "serving_default" else f"{name}-{endpoint.name}"
-
-
-def write_model(folder: Path, saved_model: str, library: str, endpoint: Endpoint) -> None:
-    """Write the model of one signature to a model repository.
-
-    Args:
-        folder: The folder of the model.
-        saved_model: The SavedModel, and `library` the folder of the C API's Python file: absolute, or relative to the
-            version folder in the repository.
-        library: See `saved_model`.
-        endpoint: The signature.
+def write_model(folder: Path, saved_model: Path, endpoint: Endpoint) -> None:
+    """Write the model of one signature of a SavedModel to the folder of a model repository.
 
     Raises:
         ExportError: If Triton cannot represent a tensor.
     """
     (folder / "1").mkdir(parents=True)
     shutil.copyfile(PROGRAMS / "triton_model.py", folder / "1" / "model.py")
-    parameters = {
-        "saved_model": saved_model,
-        "signature": endpoint.name,
-        "library": library,
-    }
+    library = str(Path(c_api.__file__).parent)
+    parameters = {"saved_model": str(saved_model), "signature": endpoint.name, "library": library}
     lines = [f"name: {json.dumps(folder.name)}", 'backend: "python"', "instance_group [{ count: 1, kind: KIND_CPU }]"]
     lines += [f"input [{_tensor(tensor)}]" for tensor in endpoint.inputs]
     lines += [f"output [{_tensor(tensor)}]" for tensor in endpoint.outputs]

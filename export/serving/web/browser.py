@@ -74,11 +74,7 @@ class Tab:
         return message
 
     def open(self, url: str) -> str:
-        """Open a page, wait for its first answer, and return its state.
-
-        Raises:
-            CheckFailed: If it has no answer in time.
-        """
+        """Open a page, wait for its first answer, and return its state; CheckFailed if it has no answer in time."""
         self.send("Page.navigate", url=url)
         return self.wait()
 

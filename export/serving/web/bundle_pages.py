@@ -242,7 +242,7 @@ def _read_asset(path: Path) -> Any:
 
 
 class ServedPages(BundlePages):
-    """A bundle whose pages ask the server that they come from."""
+    """A bundle whose pages run the model on the server that they come from."""
 
     where = "A server runs the model; what you enter is sent to it."
     script = "served_model.js"
@@ -258,7 +258,7 @@ class ServedPages(BundlePages):
             raise ExportError(f"{self.folder} holds no SavedModel to serve; export it with the format saved_model")
         carried = [self.contract[n] for n in artifact["endpoints"] if not fixed_size.is_free(self.contract[n])]
         if not carried:
-            raise ExportError(f"{self.folder} takes images of any size, for which there is no page that asks a server")
+            raise ExportError(f"{self.folder} takes images of any size, for which there is no page with a server")
         return self.contract, carried
 
     def _model(self) -> dict[str, Any]:

@@ -32,15 +32,12 @@ class Page:
     """A page about one endpoint.
 
     Attributes:
-        endpoint: The endpoint.
-        form: A key of `HEADINGS`.
-        file: Its file name.
         options: What the script of the form has to know, such as the names of the tensors.
     """
 
-    endpoint: Endpoint
-    form: str
-    file: str
+    endpoint: Endpoint  # the endpoint
+    form: str  # a key of `HEADINGS`
+    file: str  # its file name
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property

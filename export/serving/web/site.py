@@ -88,23 +88,14 @@ def write_site(
 
 
 def write_served_pages(bundle: str | os.PathLike[str], folder: Path, name: str, trust: Collection[str] = ()) -> None:
-    """Write the pages of a proven bundle that ask the server that they come from.
-
-    Raises:
-        ExportError: If the bundle has no SavedModel, or no endpoint for a page.
-        CheckFailed: If it is damaged or its proof did not pass.
-    """
+    """Write the pages of a proven bundle for the server that they come from; it raises what `write_project` does."""
     ServedPages(Path(bundle), name, trust).write(folder, ".")
     write_assets(folder / "assets", ServedPages.script)
     write_worker(folder)
 
 
 def fetch_runtime() -> Path:
-    """Return the folder of LiteRT.js, which is downloaded once.
-
-    Raises:
-        Unavailable: If it cannot be downloaded.
-    """
+    """Return the folder of LiteRT.js, which is downloaded once; Unavailable if it cannot be downloaded."""
     try:
         return litert_js.fetch()
     except (OSError, ValueError) as error:

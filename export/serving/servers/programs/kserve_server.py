@@ -19,49 +19,13 @@ import uvicorn
 from kserve.errors import InvalidInput
 from kserve.model_server import app
 from kserve.protocol.rest import server as rest_server
-from uvicorn.protocols.http.httptools_impl import HttpToolsProtocol
-
-MOST_CONNECTIONS = 32
-HEADER_SECONDS = 10.0  # until the headers of a request are there
-
-
-class BoundedProtocol(HttpToolsProtocol):
-    """HTTP with a limit of the number of connections and of the time for headers, which uvicorn 0.54 has not."""
-
-    def connection_made(self, transport: Any) -> None:
-        """Close a connection beyond the limit."""
-        super().connection_made(transport)
-        if len(self.connections) > MOST_CONNECTIONS:
-            transport.close()
-        self.wait_for_headers()
-
-    def on_message_begin(self) -> None:
-        """Start the time of a further request."""
-        super().on_message_begin()
-        self.wait_for_headers()
-
-    def on_headers_complete(self) -> None:
-        """End the time."""
-        self.timer.cancel()
-        super().on_headers_complete()
-
-    def connection_lost(self, error: Exception | None) -> None:
-        """End the time."""
-        self.timer.cancel()
-        super().connection_lost(error)
-
-    def wait_for_headers(self) -> None:
-        """Close the connection unless headers come in time."""
-        if timer := getattr(self, "timer", None):
-            timer.cancel()
-        self.timer = self.loop.call_later(HEADER_SECONDS, self.transport.close)
 
 
 class LoopbackConfig(uvicorn.Config):
     """A configuration that listens on 127.0.0.1 only: kserve 0.21 has no option for it, and listens everywhere."""
 
     def __init__(self, *arguments: Any, host: str, **options: Any) -> None:
-        super().__init__(*arguments, host="127.0.0.1", http=BoundedProtocol, **options)
+        super().__init__(*arguments, host="127.0.0.1", http=loopback.bounded_protocol(), **options)
 
 
 class SavedModel(kserve.Model):
@@ -77,7 +41,7 @@ class SavedModel(kserve.Model):
         try:  # without the header of JSON, such as by `curl -d`, kserve passes bytes
             request = json.loads(payload) if isinstance(payload, bytes) else payload
             return await asyncio.to_thread(self.answer, request)
-        except (ValueError, KeyError, TypeError, AttributeError, c_api.TensorFlowError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError, c_api.TensorFlowError) as error:
             raise InvalidInput(" ".join(str(error).split())) from error
 
     def answer(self, payload: dict[str, Any]) -> dict[str, Any]:
@@ -87,7 +51,7 @@ class SavedModel(kserve.Model):
             raise ValueError(f"no signature {name}; the model has {', '.join(sorted(self.session.signatures))}")
         signature = self.session.signatures[name]
         dtypes = {key: dtype for key, (_, _, dtype) in signature.inputs.items()}
-        outputs = self.session.run(signature, rest.decode_request(payload, dtypes))
+        outputs = self.session.run(signature, rest.decode_request(payload, dtypes, signature.shapes))
         return rest.response_of(outputs, row="instances" in payload)
 
 

@@ -1,4 +1,4 @@
-"""Ask Triton by its own client, over HTTP and gRPC: triton_client.py JOB.json.
+"""Send requests to Triton by its own client, over HTTP and gRPC: triton_client.py JOB.json.
 
 Runs in an environment with tritonclient. A job is JSON:
     {"cases": .npz, "results": .npz, "report": .json, "clients": number, "http": address, "grpc": address,
@@ -33,11 +33,11 @@ class Client:
         self.module, self.models = PROTOCOLS[kind], job["models"]
         self.client = self.module.InferenceServerClient(job[kind])
 
-    def ask(self, endpoint: str, inputs: dict[str, np.ndarray], model: str | None = None) -> dict[str, np.ndarray]:
+    def infer(self, endpoint: str, inputs: dict[str, np.ndarray], model: str | None = None) -> dict[str, np.ndarray]:
         """Return the outputs of one call; a fixed batch size is sent in parts."""
         entry = self.models[endpoint]
 
-        def infer(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
+        def infer_part(values: dict[str, np.ndarray]) -> dict[str, np.ndarray]:
             tensors = []
             for name, value in values.items():
                 tensors.append(self.module.InferInput(name, value.shape, entry["inputs"].get(name, "FP32")))
@@ -45,7 +45,7 @@ class Client:
             result = self.client.infer(model or entry["model"], tensors)
             return {name: result.as_numpy(name) for name in entry["outputs"]}
 
-        return calls.in_batches(infer, inputs, entry["batch"])
+        return calls.in_batches(infer_part, inputs, entry["batch"])
 
 
 def bad_requests(inputs: dict[str, np.ndarray]) -> Iterator[tuple[str, dict[str, np.ndarray], str | None]]:
@@ -65,12 +65,12 @@ def main(path: str) -> None:
     report: dict[str, Any] = {"errors": [], "accepted": [], "refused": 0}
     results: dict[tuple[str, ...], np.ndarray] = {}
 
-    def ask_all(kind: str, number: int) -> None:
+    def send_all(kind: str, number: int) -> None:
         client = Client(job, kind)
         for endpoint, inputs in cases.items():
             for case in inputs:
                 try:
-                    outputs = client.ask(endpoint, inputs[case])
+                    outputs = client.infer(endpoint, inputs[case])
                 except InferenceServerException as error:
                     report["errors"].append(f"{kind}: {endpoint}, case {case}: {error.message()}")
                     continue
@@ -81,7 +81,7 @@ def main(path: str) -> None:
         for endpoint, inputs in cases.items():
             for description, values, model in bad_requests(next(iter(inputs.values()))):
                 try:
-                    client.ask(endpoint, values, model)
+                    client.infer(endpoint, values, model)
                     report["accepted"].append(f"{kind}: {endpoint}: {description}")
                 except InferenceServerException:
                     report["refused"] += 1
@@ -89,8 +89,8 @@ def main(path: str) -> None:
     for kind in PROTOCOLS:
         send_bad(kind)
     with ThreadPoolExecutor(len(PROTOCOLS) * job["clients"]) as pool:
-        asked = [pool.submit(ask_all, kind, number) for kind in PROTOCOLS for number in range(job["clients"])]
-    for future in asked:
+        sent = [pool.submit(send_all, kind, number) for kind in PROTOCOLS for number in range(job["clients"])]
+    for future in sent:
         future.result()
     np.savez(job["results"], **arrays.pack(results))  # NumPy 1.26 would store allow_pickle=False as an array
     Path(job["report"]).write_text(json.dumps(report))

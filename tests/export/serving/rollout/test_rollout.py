@@ -7,6 +7,7 @@ import json
 import os
 import subprocess
 import sys
+from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
 import pytest
@@ -122,7 +123,7 @@ def test_another_signature_is_refused(bundles, served, tmp_path):
     publish(bundles("two_by_two").path, tmp_path / "other")
     with pytest.raises(CheckFailed, match=r"cannot replace .*: "):
         check_update(tmp_path / "other" / "1", served / "1", Requirements())
-    assert sorted(os.listdir(served)) == ["1", "log.jsonl"]
+    assert sorted(os.listdir(served)) == ["1"]
 
 
 def test_old_versions_are_removed(update, served):
@@ -135,7 +136,6 @@ def test_old_versions_are_removed(update, served):
         "2",
         "3",
         "5",
-        "log.jsonl",
         "rollout",
     ]  # 5 is 3 for servers that take the highest
     assert read_state(served) == State(3, previous=(2,))
@@ -145,13 +145,41 @@ def test_old_versions_are_removed(update, served):
         retire(served, keep=0)
 
 
-def test_a_damaged_version_is_not_put_back(update, served):
+def test_what_is_not_expected_changes_nothing(update, served):
+    publish_canary(update("better"), served, 0.1)
+    for call in (promote, rollback):
+        with pytest.raises(CheckFailed, match=r"it is version 2 of .* now, not 1; nothing was changed"):
+            call(served, expect=1)
+    assert read_state(served).canary == 2
+    assert promote(served, expect=2).state.stable == 2
+    with ThreadPoolExecutor(2) as pool:  # two programs see the same fault, and go back once
+        outcomes = [pool.submit(rollback, served, expect=2) for _ in range(2)]
+        wait(outcomes)
+    (failed,) = [outcome.exception() for outcome in outcomes if outcome.exception()]
+    assert "now, not 2" in str(failed)
+    assert read_state(served) == State(1)
+
+
+@pytest.mark.parametrize("damage", ["file", "sums"])
+def test_a_damaged_version_is_neither_promoted_nor_put_back(update, served, damage):
+    def harm(version):
+        if damage == "file":
+            (served / version / "saved_model.pb").write_bytes(b"x")
+        else:
+            (served / version / "assets.extra" / "SHA256SUMS").unlink()
+
     publish_canary(update("better"), served, 0.1)
     promote(served)
-    (served / "1" / "saved_model.pb").write_bytes(b"x")
-    with pytest.raises(CheckFailed, match="damaged"):
+    harm("1")
+    with pytest.raises(CheckFailed, match=r"1 is damaged \(.*; nothing was changed"):
         rollback(served)
     assert read_state(served) == State(2, previous=(1,))
+    publish_canary(update("stable"), served, 0.1)
+    harm("3")
+    with pytest.raises(CheckFailed, match=r"3 is damaged \(.*; nothing was changed"):
+        promote(served)
+    assert read_state(served).canary == 3
+    assert sorted(os.listdir(served)) == ["1", "2", "3", "rollout"]
 
 
 @pytest.mark.parametrize("share", [0, 1, -0.1, float("nan")])
@@ -188,11 +216,12 @@ def test_the_commands(update, served):
     code, output, _ = run("publish", update("better"), served, "--canary", "0.25", "--poll", "0", "--json")
     result = json.loads(output)
     assert (code, result["version"], result["canary"], result["check"]["golden"]["share"]) == (0, 2, 0.25, 1.0)
-    code, output, _ = run("promote", served)
+    assert run("promote", served, "--expect", "7")[0] == 1
+    code, output, _ = run("promote", served, "--expect", "2")
     assert code == 0
     assert "golden rows agree" in output
     assert "2: stable. To take it back: python -m export" in output
-    assert json.loads(run("rollback", served, "--json")[1])["stable"] == 1
+    assert json.loads(run("rollback", served, "--expect", "2", "--json")[1])["stable"] == 1
     code, _, error = run("rollback", served)
     assert (code, len(error.strip().splitlines())) == (1, 1)
     assert "no previous stable version" in error

@@ -18,7 +18,7 @@ from export.serving.servecheck import CHECKS, LEVELS, Report, rest_servers, seri
 from export.serving.servecheck import version as servecheck_version
 from export.serving.servecheck.structure import check as check_structure
 from export.serving.servecheck.version import Level, read_version
-from export.serving.servers import tensorflow_serving
+from export.serving.servers import tensorflow_model_server
 from tests.export.conftest import reseal
 from zoobase.errors import ExportError, Unavailable
 
@@ -238,7 +238,7 @@ def test_the_client_side(base, bundles, tmp_path, monkeypatch, factor, state):
         shutil.copy(process.WIRE / f"{name}.py", tmp_path)
     program.write_text(FAKE_SERVER.format(python=sys.executable, home=str(tmp_path), kernels=json.dumps(kernels)))
     program.chmod(0o755)
-    monkeypatch.setenv(tensorflow_serving.VARIABLE, str(program))
+    monkeypatch.setenv(tensorflow_model_server.VARIABLE, str(program))
     version = read_version(base, 1, base / "1")
     version.cases = read_golden(bundles("two_by_two").path / "golden", bundles("two_by_two").contract)
     version.cases = {name: [c for c in group if c.compared] for name, group in version.cases.items()}
@@ -254,11 +254,11 @@ def kernel_names(file):
 def test_servers_that_do_not_run(base, monkeypatch):
 
     version = read_version(base, 1, base / "1")
-    monkeypatch.delenv(tensorflow_serving.VARIABLE, raising=False)
+    monkeypatch.delenv(tensorflow_model_server.VARIABLE, raising=False)
     assert "set TENSORFLOW_MODEL_SERVER" in CHECKS["server"](version).reason
-    monkeypatch.setenv(tensorflow_serving.VARIABLE, "/nowhere/server")
+    monkeypatch.setenv(tensorflow_model_server.VARIABLE, "/nowhere/server")
     assert CHECKS["server"](version).state == "not_run"
-    monkeypatch.setenv(tensorflow_serving.VARIABLE, "/bin/false")
+    monkeypatch.setenv(tensorflow_model_server.VARIABLE, "/bin/false")
     assert "the server ended with exit code 1" in CHECKS["server"](version).reason
 
 

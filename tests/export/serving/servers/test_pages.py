@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import json
 import subprocess
+import urllib.request
 from pathlib import Path
 
 import pytest
 
 from export import ExportError, load
-from export.serving.servers import kserve
 from export.serving.web.browser import tab
 from export.serving.web.site import write_project, write_served_pages
-from tests.export.serving.rollout.deployment import deployed
+from tests.export.serving.servers.nginx import running_nginx
 from tests.export.test_cli import run
 from tests.plugins import needs
 
@@ -51,7 +51,7 @@ def test_a_page_gets_the_answers_of_the_saved_model(name, bundles, served, page,
 def test_a_review_is_answered_by_the_server(sentiment, served, page, tmp_path):
     write_served_pages(sentiment, tmp_path / "pages", "sentiment")
     expected = load(sentiment)["text"](text=[REVIEW])
-    with served(sentiment, tmp_path / "pages", kserve) as model:
+    with served(sentiment, tmp_path / "pages") as model:
         assert page.open(f"{model.page}index.html") == "answered"
         page.evaluate(f"document.getElementById('text').value = {REVIEW!r}")
         page.evaluate("document.getElementById('text').dispatchEvent(new Event('input'))")
@@ -63,12 +63,21 @@ def test_a_review_is_answered_by_the_server(sentiment, served, page, tmp_path):
     page.wait("document.getElementById('status').textContent.startsWith('The server does not answer')")
 
 
-def test_the_page_of_a_project_asks_the_server_behind_nginx(bundles, page, tmp_path):
-    with deployed(bundles("functional_cnn").path, tmp_path) as deployment:
-        page.requests.clear()
-        assert page.open(f"{deployment.page}/golden.html") == "pass", page.text("status")
-        assert page.open(f"{deployment.page}/index.html") == "answered"
-        assert f"{deployment.page}/v1/models/m:predict" in page.requests
+def test_the_page_of_a_project_asks_the_server_behind_nginx(bundles, served, page, tmp_path):
+    project = write_project(bundles("functional_cnn").path, tmp_path / "project", name="m")
+    with served(project / "models" / "m") as model:
+        text = (project / "nginx.conf").read_text().replace("model:8501", model.url.split("/")[2])
+        text = text.replace("/pages", str(project / "pages")).replace("/labels/stable", "")  # of TF Serving only
+        with running_nginx(text, tmp_path) as address:
+            page.requests.clear()
+            assert page.open(f"{address}/golden.html") == "pass", page.text("status")
+            assert page.open(f"{address}/index.html") == "answered"
+            assert f"{address}/v1/models/m:predict" in page.requests
+            with urllib.request.urlopen(f"{address}/v1/models/m") as response:
+                assert response.headers["Cache-Control"] == "no-store"
+            request = urllib.request.Request(f"{address}/index.html", headers={"Accept-Encoding": "gzip"})
+            with urllib.request.urlopen(request) as response:
+                assert (response.headers["Content-Encoding"], response.headers["Cache-Control"]) == ("gzip", "no-cache")
 
 
 def test_a_compose_project_is_whole_or_absent(bundles, damaged, tmp_path):
@@ -78,8 +87,6 @@ def test_a_compose_project_is_whole_or_absent(bundles, damaged, tmp_path):
     assert "set $model model:8501;" in (project / "nginx.conf").read_text()
     assert "$" not in (project / "compose.yaml").read_text()  # docker compose would replace it
     assert json.loads((project / "models/net/rollout/rollout.json").read_text())["stable"] == 1
-    panels = json.loads((project / "grafana-model.json").read_text())["panels"]
-    assert all('model_name="net"' in target["expr"] for panel in panels for target in panel["targets"])
     assert "./models/net:/models/net:ro" in (project / "compose.yaml").read_text()
     with pytest.raises(ExportError, match="exists; give a folder that does not"):
         write_project(bundles("functional_cnn").path, project)
@@ -95,14 +102,14 @@ def test_a_compose_project_is_whole_or_absent(bundles, damaged, tmp_path):
 
 @pytest.mark.needs("docker-compose")
 def test_docker_compose_reads_the_project(bundles, tmp_path):
-    """nginx does, too, in tests/export/serving/rollout: it runs."""
+    """nginx reads its part above: it runs."""
     project = write_project(bundles("functional_cnn").path, tmp_path / "project", name="net")
-    command = ["docker-compose", "--profile", "monitoring", "config", "--format", "json"]
+    command = ["docker-compose", "config", "--format", "json"]
     result = subprocess.run(command, cwd=project, check=True, capture_output=True, text=True)
     services = json.loads(result.stdout)["services"]
-    assert set(services) == {"model", "page", "prometheus", "grafana"}
+    assert set(services) == {"model", "page"}
     for service in services.values():
         assert (":" in service["image"], service["restart"]) == (True, "unless-stopped")
         assert service["healthcheck"]["test"]
         for volume in service.get("volumes", ()):
-            assert Path(volume["source"]).exists() or volume["source"].endswith("/logs")
+            assert Path(volume["source"]).exists()

@@ -1,1 +1,0 @@
-"""After deployment: requests are compared with the training inputs, a version with the one before, and taken back."""

@@ -1,0 +1,109 @@
+"""The files of examples/ that start a model elsewhere: what they run and copy is there."""
+
+from __future__ import annotations
+
+import io
+import json
+import re
+import runpy
+import shlex
+import types
+import urllib.request
+from pathlib import Path
+
+import numpy as np
+import pytest
+import yaml
+from PIL import Image
+
+from export import load
+from export.__main__ import verbs
+from export.serving.servers import triton
+from export.wire import rest
+from tests.export.serving.servers.nginx import running_nginx
+
+ROOT = Path(__file__).parents[3]
+EXAMPLES = ROOT / "examples"
+
+
+def test_the_workflow_runs_our_commands_in_the_container_of_the_image():
+    (job,) = yaml.safe_load((EXAMPLES / "serving" / "tf-serving.yml").read_text())["jobs"].values()
+    assert f"FROM {job['container']['image']}\n" in (EXAMPLES / "serving" / "Dockerfile").read_text()
+    words = [shlex.split(step["run"], comments=True) for step in job["steps"] if "-m export" in step.get("run", "")]
+    assert [line[3] for line in words] == ["publish", "serve-check"]
+    for _, _, _, verb, *arguments in words:
+        context = verbs.commands[verb].make_context(verb, arguments)
+        assert context.params["base_path"] == Path("models/mnist")
+
+
+@pytest.mark.parametrize("file", ["serving/Dockerfile", "triton/Dockerfile", "cluster/Dockerfile"])
+def test_an_image_is_pinned_and_its_lines_can_be_read(file):
+    text = (EXAMPLES / file).read_text().replace("\\\n", " ")
+    lines = [line for line in text.splitlines() if line and not line.startswith("#")]
+    known = {"FROM", "COPY", "RUN", "ENV", "EXPOSE", "CMD", "HEALTHCHECK", "WORKDIR"}
+    assert {line.split()[0] for line in lines} <= known
+    assert re.search(r":\d", lines[0])
+    for line in lines:
+        if line.startswith(("CMD", "HEALTHCHECK")):
+            assert all(isinstance(word, str) for word in json.loads(line[line.index("[") :]))
+        if line.startswith("RUN"):
+            shlex.split(line)
+    copied = [word for line in lines if line.startswith("COPY ") for word in line.split()[1:-1]]
+    if file.startswith("cluster"):
+        assert {"setup.cfg", "zoo", "export", "requirements/3.11.txt"} <= {*copied}
+        assert all((ROOT / name).exists() for name in copied)
+
+
+def test_the_triton_repository_has_the_form_of_the_starter(bundles, tmp_path):
+    """It differs from what `serve --server triton` writes in paths, names and shapes only."""
+    endpoint = bundles("functional_cnn").contract["serving_default"]
+    triton.write_model(tmp_path / "mine", Path("saved_model"), endpoint)
+    written, example = (
+        re.sub(r'dims: \[[^]]*\]|(string_value|name): "[^"]*"', "", path.read_text())
+        for path in (tmp_path / "mine" / "config.pbtxt", EXAMPLES / "triton" / "models" / "mine" / "config.pbtxt")
+    )
+    lines = [line for line in example.splitlines() if not line.startswith("#")]
+    assert sorted({*lines}) == sorted({*written.splitlines()})
+    copied = re.findall(r"export/\S+\.py", (EXAMPLES / "triton" / "Dockerfile").read_text())
+    assert len(copied) == 3
+    assert all((ROOT / name).is_file() for name in copied)
+
+
+def test_the_script_of_sagemaker(bundles):
+    bundle, file = bundles("functional_cnn"), io.BytesIO()
+    handler = runpy.run_path(str(EXAMPLES / "sagemaker" / "code" / "inference.py"))
+    handler["SIGNATURES"]["text/plain"] = ("text", 1)
+
+    def request(kind, content):
+        context = types.SimpleNamespace(request_content_type=kind, accept_header="application/json")
+        return handler["input_handler"](io.BytesIO(content), context)
+
+    Image.fromarray(np.full((12, 12), 200, np.uint8)).save(file, "png")
+    body = request("image/png", file.getvalue())
+    assert body == request("application/x-image", file.getvalue())
+    inputs = rest.decode_request(body, {t.name: t.dtype for t in bundle.contract["bytes"].inputs})
+    loaded = load(bundle.path)
+    expected = loaded["serving_default"](image=np.full((1, 12, 12, 1), 200, np.float32))
+    np.testing.assert_allclose(loaded["bytes"](**inputs)["logits"], expected["logits"], atol=1e-5)
+    assert json.loads(request("text/plain", "café".encode()))["instances"] == [["café"]]
+    assert request("application/json; charset=utf-8", b'{"instances": []}') == '{"instances": []}'
+    with pytest.raises(ValueError, match="text/csv is not supported; send one of: application/json, image"):
+        request("text/csv; header=present", b"")
+
+
+def test_nginx_divides_the_requests_and_logs_bodies(tmp_path):
+    text = (EXAMPLES / "serving" / "nginx_split" / "nginx.conf").read_text()
+    text = text.replace("http://127.0.0.1:8501", f"http://unix:{tmp_path}/model:").replace("10% canary", "25% canary")
+    text = text.replace("10% 1;", "50% 1;").replace("requests.jsonl", f"{tmp_path}/requests.jsonl")
+    stub = f"server {{ listen unix:{tmp_path}/model; location / {{ return 200 $request_uri; }} }}"
+    with running_nginx(text.rstrip().removesuffix("}") + stub + "}", tmp_path, "listen 8080;") as address:
+        paths = []
+        for _ in range(200):
+            request = urllib.request.Request(f"{address}/v1/models/mine:predict", b'{"instances": [1]}')
+            with urllib.request.urlopen(request) as response:
+                paths.append(response.read().decode().rpartition("/v1/")[2])
+        assert {*paths} == {f"models/mine/labels/{label}:predict" for label in ("stable", "canary")}
+        assert 20 < sum("canary" in path for path in paths) < 85  # 50 expected, deviation 6
+    lines = (tmp_path / "requests.jsonl").read_text().splitlines()
+    assert 60 < len(lines) < 140
+    assert all(json.loads(line) == {"instances": [1]} for line in lines)
