@@ -187,10 +187,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
         prog: Name of the program in the help text.
 
     Example:
-        >>> @click.command()
-        ... def fail():
-        ...     raise click.UsageError("give a file")
-        >>> run(fail, [])
+        >>> run(click.Command("nothing"), ["--nonsense"])
         Traceback (most recent call last):
             ...
         SystemExit: 2
@@ -256,14 +253,7 @@ def _terminate(number: int, frame: Any) -> None:
 
 
 def describe_error(error: Exception) -> tuple[str, int]:
-    """Return the sentence that a command prints for an exception, and its exit code.
-
-    Example:
-        >>> describe_error(FileNotFoundError(2, "No such file or directory", "image.png"))
-        ('image.png: No such file or directory', 3)
-        >>> describe_error(RecursionError("maximum recursion depth exceeded"))
-        ('the input is nested too deeply', 2)
-    """
+    """Return the sentence that a command prints for an exception, and its exit code."""
     if isinstance(error, click.NoSuchOption):
         parameters = error.ctx.command.get_params(error.ctx) if error.ctx else ()
         matches = " or ".join(near(error.option_name, [o for p in parameters for o in p.opts if o.startswith("--")]))
@@ -317,23 +307,12 @@ def echo(text: str, err: bool = False) -> None:
 
 
 def printable(text: str) -> str:
-    r"""Return text with control characters escaped: names of files and classes cannot move the terminal's cursor.
-
-    Example:
-        >>> printable("\x1b[31mred")
-        '\\x1b[31mred'
-    """
+    """Return text with control characters escaped: names of files and classes cannot move the terminal's cursor."""
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 class StepProgress:
-    """A progress bar with the time left on a terminal, elsewhere a plain line after every tenth of the steps.
-
-    Example:
-        >>> with StepProgress(Console(), "image", total=20) as progress:
-        ...     progress(20, "1 error")
-        image 20/20  1 error
-    """
+    """A progress bar with the time left on a terminal, elsewhere a plain line after every tenth of the steps."""
 
     def __init__(self, console: Console, unit: str, total: int) -> None:
         """Show the progress of `total` steps, each of which is one `unit`."""

@@ -205,21 +205,13 @@ def _compare(
 
 @dataclass(frozen=True)
 class EndpointPair:
-    """Two endpoints with the inputs of each.
-
-    Attributes:
-        reference: Endpoint of the reference.
-        candidate: Endpoint of the candidate.
-        pairings: Possible pairings of their inputs.
-        cases: Inputs of the reference.
-        candidate_cases: The same inputs under the names of the candidate, once for each pairing.
-    """
+    """Two endpoints with the inputs of each."""
 
     reference: Endpoint
     candidate: Endpoint
-    pairings: Sequence[Sequence[Pair]]
-    cases: Sequence[GoldenCase]
-    candidate_cases: Sequence[GoldenCase]
+    pairings: Sequence[Sequence[Pair]]  # possible pairings of their inputs
+    cases: Sequence[GoldenCase]  # inputs of the reference
+    candidate_cases: Sequence[GoldenCase]  # the same inputs under the names of the candidate, once for each pairing
 
 
 def _pair_endpoints(reference: Sequence[Endpoint], candidate: Sequence[Endpoint]) -> list[tuple[Endpoint, Endpoint]]:
@@ -554,10 +546,7 @@ def _compare_pair(
     classes: bool,
     ranges: Sequence[tuple[float, float]] | None,
 ) -> tuple[list[str], dict[str, Any]]:
-    """Return the differences of one output, and its figures.
-
-    Values beyond `ranges`, which a quantised side can hold, count as their ends; None where no side is quantised.
-    """
+    """Return the differences and figures of one output; values are clipped to `ranges` of a quantised side."""
     name, policy = pair.reference, Policy()
     if name not in answers.names:
         return [f"the candidate does not return {pair.candidate}"], {}

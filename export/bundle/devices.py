@@ -46,17 +46,7 @@ JAVASCRIPT = {
 def write_devices(
     folder: Path, contract: Contract, artifacts: Sequence[Mapping[str, Any]], rows: Sequence[Row] = ()
 ) -> str | None:
-    """Write `DEVICES.md` if the bundle holds a TFLite or ONNX file; return the line of the card that leads there.
-
-    Args:
-        folder: The bundle.
-        contract: Its contract.
-        artifacts: Its artifacts, as the manifest has them.
-        rows: Those of its certificate.
-
-    Returns:
-        The line of the card that leads there, or None.
-    """
+    """Write `DEVICES.md` if there is a TFLite or ONNX file; return the line of the card that links to it."""
     held = [artifact for artifact in artifacts if artifact["state"] is None]
     parts, topics = ["# On devices"], []
     if files := [artifact for artifact in held if artifact["format"] == tflite.FORMAT.name]:

@@ -21,14 +21,7 @@ WEIGHTS = tuple(format.FORMAT.files[0] for format in (weights, keras, hdf5))  # 
 
 
 def diff(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> dict[str, list[str]]:
-    """Return the changes from one bundle to another: {section: messages}, without equal sections.
-
-    The sections are verdict, formats, contract, labels, metrics, weights, sizes and producer.
-
-    Raises:
-        ExportError: If one of them is not a bundle.
-        CheckFailed: If one of them is damaged.
-    """
+    """Return the changes from one bundle to another: {section: messages}, without equal sections."""
     folders = [Path(one), Path(other)]
     manifests = [_checked_manifest(folder) for folder in folders]
     changes = {

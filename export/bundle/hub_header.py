@@ -27,11 +27,9 @@ SCORES = ("logits", "probabilities")
 
 
 def header(card: Mapping[str, Any], contract: Contract, formats: Iterable[str], name: str) -> str:
-    """Return the header with its delimiters; `card` as of `export.bundle.card.write_card`.
-
-    A key that the card and the contract do not give is left out. So is `library_name`: "keras" would promise
-    `keras.saving.load_model("hf://...")`, which reads a `.keras` file that has been unpacked, and not the bundle.
-    """
+    """Return the header with its delimiters; `card` as of `export.bundle.card.write_card`."""
+    # `library_name` is left out: "keras" would promise `keras.saving.load_model("hf://...")`, which reads an unpacked
+    # `.keras` file, and not the bundle.
     task = pipeline_tag(contract)
     values: dict[str, Any] = _licence(card.get("licence"))
     values |= {"pipeline_tag": task} if task else {}
@@ -52,25 +50,12 @@ def header(card: Mapping[str, Any], contract: Contract, formats: Iterable[str], 
 
 
 def without_header(text: str) -> str:
-    r"""Return a README.md without its header.
-
-    Example:
-        >>> without_header("---\nlicense: mit\n---\n\n# Net\n")
-        '# Net\n'
-    """
+    """Return a README.md without its header."""
     return re.sub(r"\A---\n.*?\n---\n\s*", "", text, count=1, flags=re.DOTALL)
 
 
 def pipeline_tag(contract: Contract) -> str | None:
-    """Return the task of the Hub that the model's own call does, or None where the contract does not say.
-
-    Example:
-        >>> from export.contract import Endpoint
-        >>> image = Tensor("image", "float32", (None, 28, 28, 1), "image")
-        >>> logits = Tensor("logits", "float32", (None, 10), "logits")
-        >>> pipeline_tag(Contract((Endpoint("serving_default", (image,), (logits,)),)))
-        'image-classification'
-    """
+    """Return the task of the Hub that the model's own call does, or None where the contract does not say."""
     endpoint = contract.endpoints[0]
     takes = {tensor.meaning for tensor in endpoint.inputs}
     scores = next((tensor for tensor in endpoint.outputs if tensor.meaning in SCORES), None)

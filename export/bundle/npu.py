@@ -16,10 +16,7 @@ RUNTIME = "tflite_micro"  # which hands operators to the NPU
 
 
 def with_npu_report(request: ProofRequest, rows: Sequence[Row]) -> Sequence[Row]:
-    """Return the rows, those of int8 files in the runtime of microcontrollers with what the NPU would take.
-
-    Nothing is added where Arm's compiler is not installed, or does not take a file.
-    """
+    """Return the rows, those of int8 files in the runtime of microcontrollers with what the NPU would take."""
     if not VELA.installed:
         return rows
     int8 = {a.path for a in request.artifacts if a.quantize == "int8" and a.state is None}

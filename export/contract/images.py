@@ -46,12 +46,6 @@ KINDS: tuple[Callable[[tuple[int, int, int], np.random.Generator], np.ndarray], 
 
 
 def image_values(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Return images (B, H, W, C) float64 in [0, 1]; their kinds follow each other row by row, noise first.
-
-    Example:
-        >>> images = image_values((4, 8, 8, 3), np.random.default_rng(0))
-        >>> images.shape, float(images.min()) >= 0, float(images.max()) <= 1
-        ((4, 8, 8, 3), True, True)
-    """
+    """Return images (B, H, W, C) float64 in [0, 1]; their kinds follow each other row by row, noise first."""
     values = [KINDS[row % len(KINDS)](shape[1:], rng) for row in range(shape[0])]
     return np.stack(values) if values else np.empty(shape)

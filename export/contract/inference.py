@@ -186,15 +186,7 @@ UNCHANGED = frozenset({"BroadcastTo", "Cast", "ExpandDims", "GetItem", "Reshape"
 
 
 def mask_inputs(model: Any, tensors: Sequence[Any]) -> set[int]:
-    """Return the positions of the symbolic inputs that are masks; only a functional model has a graph of operations.
-
-    Example:
-        >>> import keras
-        >>> x, mask = keras.Input((5, 8)), keras.Input((5,), dtype="int32")
-        >>> y = keras.layers.MultiHeadAttention(2, 4)(x, x, attention_mask=mask[:, None, :])
-        >>> mask_inputs(keras.Model([x, mask], y), [x, mask])
-        {1}
-    """
+    """Return the positions of the symbolic inputs that are masks; only a functional model has such a graph."""
     origins = {id(tensor): position for position, tensor in enumerate(tensors)}
     masks = set()
     for operation in getattr(model, "operations", ()):

@@ -17,39 +17,24 @@ CALIBRATION_ROWS = 100  # fewer give unusable ranges: with 8 a small CNN was off
 
 @dataclass(frozen=True)
 class Budget:
-    """The quantisation error that is allowed on typical inputs.
+    """The quantisation error that is allowed on typical inputs."""
 
-    Attributes:
-        sqnr_db: Smallest signal-to-quantisation-noise ratio of every output, in dB.
-        top1: Smallest fraction of rows, without ties, whose top-1 class is unchanged.
-    """
-
-    sqnr_db: float
-    top1: float
+    sqnr_db: float  # smallest signal-to-quantisation-noise ratio of every output, in dB
+    top1: float  # smallest fraction of rows, without ties, whose top-1 class is unchanged
 
 
 @dataclass(frozen=True)
 class Quantization:
-    """A quantised form in which a format writes a model.
-
-    Attributes:
-        name: Its name in the command line, the manifest and the certificate.
-        weights: The type of the weights: "float16", "int8" or "int4".
-        activations: The type of the activations, whose ranges are measured on calibration data: "int8" or "int16".
-            None if they are float.
-        budget: The error that is allowed.
-        modules: What quantises, if it is not the converter of the format: modules that an extra installs.
-        extra: That extra.
-        may_keep_float: Whether a number of operators can be named that stay float.
-    """
+    """A quantised form in which a format writes a model."""
 
     name: str
-    weights: str
-    activations: str | None
+    weights: str  # "float16", "int8" or "int4"
+    activations: str | None  # "int8" or "int16", with ranges of calibration data; None if they are float
     budget: Budget
+    # what quantises, if it is not the converter of the format: modules that an extra installs
     modules: tuple[str, ...] = ()
     extra: str = ""
-    may_keep_float: bool = False
+    may_keep_float: bool = False  # whether a number of operators can be named that stay float
 
     @property
     def is_calibrated(self) -> bool:
@@ -90,12 +75,7 @@ def check_modules(what: str, modules: tuple[str, ...], extra: str) -> None:
 def calibration_of(
     endpoints: tuple[Endpoint, ...], calibration: Mapping[str, np.ndarray] | None
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Return the calibration rows of each endpoint that they feed, as its inputs are stored, by the name of the input.
-
-    Args:
-        endpoints: Endpoints of a contract.
-        calibration: Real inputs (N, ...) by name.
-    """
+    """Return the calibration rows (N, ...) of each endpoint that they feed, as its inputs are stored, by input name."""
     given = calibration or {}
     fed = [endpoint for endpoint in endpoints if all(t.name in given for t in endpoint.inputs)]
     return {endpoint.name: {t.name: t.array(given[t.name]) for t in endpoint.inputs} for endpoint in fed}

@@ -20,12 +20,8 @@ from export.wire.arrays import Outputs
 def compare_quantized(
     cases: Sequence[GoldenCase], outputs: Outputs, classes: frozenset[str], quantize: str
 ) -> EndpointComparison:
-    """Compare one endpoint of a quantised artifact with the reference, by the budget of `quantize`.
-
-    Returns:
-        SQNR and top-1 agreement by output, over the typical case if there is one, else over the generated batches. What
-        typical inputs pass and those of the whole range of the contract do not is a note.
-    """
+    """Compare one endpoint of a quantised artifact with the reference, by the budget of `quantize`."""
+    # SQNR and top-1 agreement are of the typical case if there is one, else of the generated batches.
     budget = QUANTIZATIONS[quantize].budget
     compared = [case for case in cases if case.compared and case.outputs]
     findings = check_errors(cases, outputs) + check_repeatability(cases, outputs)

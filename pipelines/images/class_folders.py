@@ -43,26 +43,10 @@ class Layout:
 def load(
     name: str, folder: str | os.PathLike, cache_dir: str | os.PathLike | None = None, split: str = "official"
 ) -> Dataset:
-    """Read a folder of images.
-
-    Examples are {"image": encoded bytes, "label": int64, "file": path below the folder}. Every file is decoded once to
-    find damaged ones, which are skipped and named in `info.skipped`; an image is never in two splits.
-
-    Args:
-        name: Name of the dataset.
-        folder: One sub-folder per class, or train/, valid/ and test/ with such sub-folders. Missing splits are taken
-            from train by the contents of the files, so that names and order do not matter.
-        cache_dir: Folder of the cache of check results.
-        split: "official" (the folder's own, else 70/15/15), or percentages of all images such as "60/20/20"; with " by
-            folder" or " by name REGEX" the images of a folder, or of a part of their path, are in one split.
-
-    Returns:
-        Splits in the order of the digests of the contents, which is effectively shuffled.
-
-    Raises:
-        DataError: It is not such a folder, a class is or becomes empty, there are fewer than two, or too many files are
-            unreadable.
-    """
+    """Read a folder of images: {"image": encoded bytes, "label": int64, "file": path below the folder}."""
+    # Missing splits are taken from train by the digests of the contents, so that names do not matter, and an image is
+    # never in two splits. Files that cannot be decoded are skipped, see `info.skipped`. The policy may end in " by
+    # folder" or " by name REGEX".
     shares, grouping = splits.grouping(split, splits.FILES)
     policy = splits.percentages(shares)
     root = Path(folder).expanduser().absolute()
@@ -89,11 +73,7 @@ def load(
 
 
 def find(root: Path) -> Layout:
-    """Read the layout of a folder from the names in it.
-
-    Raises:
-        DataError: It is not a folder of classes; the message describes its contents.
-    """
+    """Read the layout of a folder from the names in it; DataError says what it has if it is no folder of classes."""
     if not root.exists():
         raise DataError(f"there is no folder {root}", MISSING)
     if not root.is_dir():

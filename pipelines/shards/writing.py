@@ -93,11 +93,7 @@ def write_shards(
 
 
 def _started(root: Path, planned: Manifest) -> Manifest:
-    """Return the manifest of a folder that was begun with the same data and settings, else begin with `planned`.
-
-    Raises:
-        DataError: The folder holds something else.
-    """
+    """Return the manifest of a folder that was begun with the same data and settings, else begin with `planned`."""
     for name in (MANIFEST, UNFINISHED):
         if (root / name).is_file():
             manifest = Manifest.from_json((root / name).read_bytes(), str(root / name))

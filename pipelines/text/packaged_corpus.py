@@ -25,19 +25,13 @@ _LONGEST = 2**31 - 1  # some fields are longer than the default limit of 128 KB
 
 @dataclass(frozen=True)
 class TextCorpus(RunningText):
-    """A corpus of many texts, one example each.
+    """A corpus of many texts, one example each."""
 
-    "official" is defined here, 94/3/3 by the hash of the text; percentages divide its training part.
-
-    Attributes:
-        origin: The package that contains it.
-        texts: Reads the texts from the package's folder, in order; duplicates are dropped.
-        hint: The command to run if no source has it.
-    """
-
-    origin: Wheel | Debian
+    # "official" is defined here, 94/3/3 by the hash of the text; percentages divide its training part.
+    origin: Wheel | Debian  # the package that contains it
+    # reads the texts from the package's folder, in order; duplicates are dropped
     texts: Callable[[Path], Iterable[str]]
-    hint: str
+    hint: str  # the command to run if no source has it
 
     OWN = OFFICIAL
 
@@ -67,17 +61,12 @@ class TextCorpus(RunningText):
 
 @dataclass(frozen=True)
 class DialogueCorpus(RunningText):
-    """Plays or scripts as `SPEAKER: line`, one example for each play or season; the official splits are such parts.
+    """Plays or scripts as `SPEAKER: line`, one example each; the official splits are whole plays or seasons."""
 
-    Percentages divide the characters of the official training part, at line ends.
-
-    Attributes:
-        search: Returns the source and the official texts by split, of a folder of the cache.
-        origin: The package that contains them.
-    """
-
+    # Percentages divide the characters of the official training part, at line ends.
+    # folder of the cache -> the source, and the official texts by split
     search: Callable[[str | os.PathLike | None], tuple[str, Texts]]
-    origin: Wheel
+    origin: Wheel  # the package that contains them
 
     def find(self, cache_dir: str | os.PathLike | None, policy: tuple[int, int, int] | None) -> tuple[str, Texts]:
         """Return the source and the texts by split."""

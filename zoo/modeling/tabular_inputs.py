@@ -18,18 +18,9 @@ Tensors = dict[str, Any]
 
 
 def encoded_columns(columns: Columns, embedding: int, prefix: str = "", bins: int = 0) -> tuple[Tensors, Any]:
-    """Return the inputs of a core model and their features.
-
-    Args:
-        columns: Descriptions of the columns, with vocabularies, means and standard deviations of the training rows.
-        embedding: Dimensions of the embedding of a category; 0 is one-hot.
-        prefix: Of the names of the layers.
-        bins: Intervals of the piecewise linear encoding of the numbers whose columns have quantiles, beside their
-            normalised value; 0 is none.
-
-    Returns:
-        {column: (B,) int64 id, 0 for an unknown category, or float32}, and (B, features).
-    """
+    """Return inputs {column: (B,) int64 id, 0 for an unknown category, or float32}, and features (B, F)."""
+    # `embedding` 0 is one-hot; `bins` intervals of the piecewise linear encoding of numbers, beside their normalised
+    # value.
     inputs, parts, numbers, edges = {}, [], [], []
     for column in columns:
         name = column["name"]
@@ -67,16 +58,9 @@ def _edges(quantiles: Sequence[float], bins: int) -> np.ndarray:
 
 
 def _piecewise_linear(numbers: Sequence[Any], edges: Sequence[np.ndarray], prefix: str) -> Any:
-    """Return the piecewise linear encoding of numbers, (B, N * T) float32 (Gorishniy 2022, arXiv:2203.05556).
-
-    A number is a row of T values, one for each interval: 0 below it, 1 above it, and the share of it in between. Only
-    stock layers: the lower end is subtracted first, which float32 does exactly where it matters.
-
-    Args:
-        numbers: N tensors (B, 1).
-        edges: The ends of the intervals of each, ascending.
-        prefix: Of the names of the layers.
-    """
+    """Return the piecewise linear encoding of numbers, (B, N * T) float32 (Gorishniy 2022, arXiv:2203.05556)."""
+    # A number is a row of T values, one for each interval: 0 below it, 1 above it, and the share of it in between. Only
+    # stock layers: the lower end is subtracted first, which float32 does exactly where it matters.
     count, size = len(edges), max(1, *(len(e) - 1 for e in edges))
     low, scale = np.zeros((2, count, size))
     for i, e in enumerate(edges):
