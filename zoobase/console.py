@@ -67,7 +67,10 @@ class Console:
         table = Table(
             title=escape(printable(title)), title_justify="left", title_style="bold", show_edge=False, pad_edge=False
         )
-        rows = [[cell if isinstance(cell, str) else _text(cell) for cell in row] for row in rows]
+        rows = [
+            ["" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row]
+            for row in rows
+        ]
         for i, column in enumerate(columns):
             numeric = i > 0 and bool(rows) and all(_is_number(row[i]) for row in rows)
             whole = min(WHOLE, max((len(row[0]) for row in rows), default=0)) if i == 0 else None
@@ -131,10 +134,6 @@ def finite(value: Any) -> Any:
     if isinstance(value, list | tuple):
         return [finite(item) for item in value]
     return None if isinstance(value, float) and not math.isfinite(value) else value
-
-
-def _text(cell: Any) -> str:
-    return "" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell)
 
 
 def _is_number(cell: str) -> bool:

@@ -145,7 +145,7 @@ def _filling(endpoint: Endpoint) -> str:
 
 
 def _kotlin(endpoint: Endpoint, batch: int | None, labels: Sequence[str] | None) -> dict[str, str]:
-    name = _kotlin_string(endpoint.name)
+    name = quoted(endpoint.name).replace("$", "\\$")
 
     def buffers(tensors: Sequence[Tensor], kind: str) -> str:
         return ", ".join(f"{quoted(t.name)} to model.create{kind}Buffer({quoted(t.name)}, {name})" for t in tensors)
@@ -185,10 +185,6 @@ def _kotlin(endpoint: Endpoint, batch: int | None, labels: Sequence[str] | None)
         "reads": "\n".join(reads),
         "endpoint": name,
     }
-
-
-def _kotlin_string(text: str) -> str:
-    return quoted(text).replace("$", "\\$")
 
 
 def _swift(endpoint: Endpoint, batch: int | None, labels: Sequence[str] | None) -> dict[str, str]:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from export.contract import Contract, Tensor
+from export.contract import Contract
 
 # the identifiers of https://huggingface.co/docs/hub/repositories-licenses that licences of models and data here have
 LICENCES = """
@@ -61,7 +61,9 @@ def pipeline_tag(contract: Contract) -> str | None:
     scores = next((tensor for tensor in endpoint.outputs if tensor.meaning in SCORES), None)
     gives_image = any(tensor.meaning == "image" for tensor in endpoint.outputs)
     if takes == {"image"}:
-        return _task_of_images(scores, gives_image)
+        if scores is not None:
+            return {2: "image-classification", 4: "image-segmentation"}.get(len(scores.shape))
+        return "image-to-image" if gives_image else None
     if gives_image and takes <= {"noise", "latent"}:
         return "unconditional-image-generation"
     if takes in ({"text"}, {"token"}) and scores is not None and len(scores.shape) == 2 and contract.labels:
@@ -71,12 +73,6 @@ def pipeline_tag(contract: Contract) -> str | None:
     if "category" in takes and takes <= {"category", "tensor"}:
         return "tabular-classification" if scores is not None else "tabular-regression"
     return None
-
-
-def _task_of_images(scores: Tensor | None, gives_image: bool) -> str | None:
-    if scores is not None:
-        return {2: "image-classification", 4: "image-segmentation"}.get(len(scores.shape))
-    return "image-to-image" if gives_image else None
 
 
 def _licence(text: Any) -> dict[str, str]:

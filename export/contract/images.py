@@ -7,10 +7,6 @@ from collections.abc import Callable
 import numpy as np
 
 
-def _noise(size: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
-    return rng.uniform(0, 1, size)
-
-
 def _texture(size: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
     """Return noise whose amplitude falls as 1 / frequency, as in photographs (Field 1987, J. Opt. Soc. Am. A 4)."""
     rows, columns = np.fft.fftfreq(size[0])[:, None], np.fft.rfftfreq(size[1])[None]
@@ -41,7 +37,8 @@ def _stretched(image: np.ndarray) -> np.ndarray:
 
 
 KINDS: tuple[Callable[[tuple[int, int, int], np.random.Generator], np.ndarray], ...] = (
-    *(_noise, _texture, _edges, _gradient),
+    lambda size, rng: rng.uniform(0, 1, size),
+    *(_texture, _edges, _gradient),
 )
 
 

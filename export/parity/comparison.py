@@ -135,7 +135,9 @@ def compare_endpoint(
         figures["outputs"] |= {output: figure} if figure else {}
         swapped = _swapped_output(compared, outputs, output, policy) if messages else None
         findings += [f"{output} is what {swapped} should be: outputs are swapped"] if swapped else messages
-    return EndpointComparison(figures, findings + _check_names(cases, outputs))
+    if extra := sorted(set(outputs.names) - set(output_names(cases))):
+        findings.append(f"returned {', '.join(extra)}, which the contract does not declare")
+    return EndpointComparison(figures, findings)
 
 
 def _swapped_output(cases: Sequence[GoldenCase], outputs: Outputs, output: str, policy: Policy) -> str | None:
@@ -173,12 +175,6 @@ def check_repeatability(cases: Iterable[GoldenCase], outputs: Outputs) -> list[s
                     f"two identical calls differ: {output} in case {case.name} by {max_row_error(main, again):.2g}"
                 )
     return messages
-
-
-def _check_names(cases: Iterable[GoldenCase], outputs: Outputs) -> list[str]:
-    """Report outputs that are not in the contract."""
-    extra = sorted(set(outputs.names) - set(output_names(cases)))
-    return [f"returned {', '.join(extra)}, which the contract does not declare"] if extra else []
 
 
 def _reported(cases: Iterable[GoldenCase], outputs: Outputs) -> dict[str, str]:

@@ -54,7 +54,8 @@ def check_budget(
     output: str, pairs: Sequence[tuple[np.ndarray, np.ndarray]], classes: bool, budget: Budget
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the quantisation error of an output over (reference, value) pairs, and messages where it is too large."""
-    figures, messages = _quantization_figures(pairs, classes), []
+    figures, messages = {"sqnr_db": sqnr_db(*root_mean_squares(pairs)), "rows": sum(len(a) for a, _ in pairs)}, []
+    figures |= {"top1": counts} if classes and (counts := count_top1(pairs, Policy.relative)) else {}
     sqnr, (agree, untied) = figures["sqnr_db"], figures.get("top1", (1, 1))
     if sqnr is not None and not sqnr >= budget.sqnr_db:
         messages.append(f"{output} has {sqnr:.1f} dB SQNR on typical inputs (budget {budget.sqnr_db:g} dB)")
@@ -82,9 +83,3 @@ def _pairs(compared: Sequence[GoldenCase], output: str, outputs: Outputs) -> lis
     typical = [case for case in compared if case.name == TYPICAL] or [c for c in compared if not c.rows]
     pairs = [(case.outputs[output], outputs.get(case.name, output)) for case in typical]
     return [(a, b) for a, b in pairs if b is not None and is_real(a)]
-
-
-def _quantization_figures(pairs: Sequence[tuple[np.ndarray, np.ndarray]], classes: bool) -> dict[str, Any]:
-    figures = {"sqnr_db": sqnr_db(*root_mean_squares(pairs)), "rows": sum(len(a) for a, _ in pairs)}
-    counts = count_top1(pairs, Policy.relative) if classes else None
-    return figures | ({"top1": counts} if counts else {})

@@ -99,7 +99,8 @@ def read_voc(path: Path) -> Annotated:
     try:
         root = _parse(path)
         image.name = (root.findtext("filename") or path.stem).strip()
-        image.size = _voc_size(root)
+        height, width = (int(root.findtext(f"size/{side}") or 0) for side in ("height", "width"))
+        image.size = (height, width) if height and width else None  # some tools write zeros
         image.rows = [_voc_row(item) for item in root.iter("object")]
     except (DataError, OSError, ValueError) as error:
         image.problem = str(error)
@@ -122,11 +123,6 @@ def _parse(path: Path) -> ElementTree.Element:
     if root.tag != "annotation":
         raise DataError(f"the annotation begins with <{root.tag[:40]}>, not with <annotation>")
     return root
-
-
-def _voc_size(root: ElementTree.Element) -> tuple[int, int] | None:
-    height, width = (int(root.findtext(f"size/{side}") or 0) for side in ("height", "width"))
-    return (height, width) if height and width else None  # some tools write zeros
 
 
 def _voc_row(item: ElementTree.Element) -> Row:

@@ -53,7 +53,11 @@ def load(
     layout = find(root)
     images = index.read([p for c in layout.files.values() for f in c.values() for p in f], cache_root(cache_dir))
     skipped = {stratified_split.display_path(root, p.path): p.problem for p in images.values() if p.problem}
-    _check_share(root, skipped, len(images))
+    if len(skipped) > MAX_SKIPPED * len(images):
+        raise DataError(
+            f"{len(skipped)} of {len(images)} files in {root} cannot be read, more than {MAX_SKIPPED:.0%}: "
+            f"{_example(skipped)}"
+        )
     files = {s: {c: [images[p] for p in files] for c, files in k.items()} for s, k in layout.files.items()}
     files = {s: {c: [p for p in files if not p.problem] for c, files in k.items()} for s, k in files.items()}
     stratified_split.drop_contradictions(root, files, skipped)
@@ -94,7 +98,7 @@ def find(root: Path) -> Layout:
             USAGE,
         )
     parts = split_folders if "train" in split_folders else {"": root}
-    files = {split: _classes(path) for split, path in parts.items()}
+    files = {split: {below.name: list(files_below(below)) for below in _folders(path)} for split, path in parts.items()}
     layout = Layout(root, files)
     _check_classes(layout)
     return layout
@@ -107,10 +111,6 @@ def _split_folders(folders: Sequence[Path]) -> dict[str, Path]:
         for f in folders
         if f.name.lower() in names and _folders(f)
     }
-
-
-def _classes(folder: Path) -> dict[str, list[Path]]:
-    return {below.name: list(files_below(below)) for below in _folders(folder)}
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -148,14 +148,6 @@ def _check_classes(layout: Layout) -> None:
         empty = [c for c in names if not classes.get(c)] if split == "train" else [c for c in classes if not classes[c]]
         if empty and split in ("", "train"):
             raise DataError(f"the class {empty[0]!r} has no images in {where}: add some, or remove the folder", USAGE)
-
-
-def _check_share(root: Path, skipped: dict[str, str], count: int) -> None:
-    if len(skipped) > MAX_SKIPPED * count:
-        raise DataError(
-            f"{len(skipped)} of {count} files in {root} cannot be read, more than {MAX_SKIPPED:.0%}: "
-            f"{_example(skipped)}"
-        )
 
 
 def _example(skipped: dict[str, str]) -> str:

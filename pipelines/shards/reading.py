@@ -35,7 +35,10 @@ def read(folder: str | os.PathLike, cache_dir: str | os.PathLike | None = None) 
     _check(root, [shard for split in SPLITS for shard in manifest.shards[split]], cache_dir)
     source = f"shards of {manifest.info.name} in {root}"
     storage.log.info("%s: %s", manifest.info.name, source)
-    parts = {split: _examples(root, manifest, split, cache_dir) for split in SPLITS}
+    parts = {}
+    for split in SPLITS:
+        rows = _indexed(root, manifest, manifest.shards[split], cache_dir).map(lambda index, example: example)
+        parts[split] = rows.apply(tf.data.experimental.assert_cardinality(manifest.info.counts[split]))
     return Dataset(**parts, info=dataclasses.replace(manifest.info, source=source))
 
 
@@ -138,11 +141,6 @@ def _find_damage(folder: str | os.PathLike) -> None:
                 digest.update(block)
         if digest.hexdigest() != shard.sha256:
             raise DataError(f"{root}/{shard.file} {_DIFFERS}")
-
-
-def _examples(root: str, manifest: Manifest, split: str, cache_dir: str | os.PathLike | None) -> tf.data.Dataset:
-    rows = _indexed(root, manifest, manifest.shards[split], cache_dir).map(lambda index, example: example)
-    return rows.apply(tf.data.experimental.assert_cardinality(manifest.info.counts[split]))
 
 
 def files(folder: str | os.PathLike, split: str) -> tuple[Shard, ...]:

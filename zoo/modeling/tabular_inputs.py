@@ -34,7 +34,9 @@ def encoded_columns(columns: Columns, embedding: int, prefix: str = "", bins: in
                 parts.append(layers.Reshape((1,), name=f"{prefix}{name}_is_missing")(flag))
             if bins and "quantiles" in column:
                 numbers.append(x)
-                edges.append(_edges(column["quantiles"], bins))
+                quantiles, shares = column["quantiles"], np.linspace(0, 1, bins + 1)
+                ends = np.interp(shares, np.linspace(0, 1, len(quantiles)), quantiles)
+                edges.append(np.unique(ends.astype(np.float32)))  # equal ones are one
             variance = column["deviation"] ** 2
             parts.append(
                 layers.Normalization(mean=column["mean"], variance=variance, name=f"{prefix}{name}_normalised")(x)
@@ -49,12 +51,6 @@ def encoded_columns(columns: Columns, embedding: int, prefix: str = "", bins: in
     if numbers:
         parts.append(_piecewise_linear(numbers, edges, prefix))
     return inputs, layers.Concatenate(name=f"{prefix}features")(parts) if len(parts) > 1 else parts[0]
-
-
-def _edges(quantiles: Sequence[float], bins: int) -> np.ndarray:
-    """Return the ends of at most so many intervals with equally many rows each, float32; equal ones are one."""
-    shares = np.linspace(0, 1, bins + 1)
-    return np.unique(np.interp(shares, np.linspace(0, 1, len(quantiles)), quantiles).astype(np.float32))
 
 
 def _piecewise_linear(numbers: Sequence[Any], edges: Sequence[np.ndarray], prefix: str) -> Any:
