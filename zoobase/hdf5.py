@@ -38,7 +38,7 @@ def open_hdf5(source: Path | bytes, name: str | os.PathLike[str] | None = None) 
         file = stack.enter_context(h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r"))
         if stream.seek(0, os.SEEK_END) != _end(head):
             raise CheckFailed(f"{name} is refused: it has other content behind its HDF5 file; write it again without")
-        if found := _find_foreign(file):
+        if found := _find_external(file):
             raise CheckFailed(f"{name} is refused: its {found}, so that reading it would read another file")
         stack.pop_all()
     return file
@@ -84,7 +84,7 @@ def _has_endless_heap(content: bytes | BinaryIO) -> bool:
     return False
 
 
-def _find_foreign(file: h5py.File) -> str | None:
+def _find_external(file: h5py.File) -> str | None:
     """Return the first group or dataset that another file has the content of, as the start of a clause, or None."""
     from h5py import Dataset, Group, h5l, h5o
 

@@ -19,7 +19,7 @@ CALIBRATION_ROWS = 100  # fewer give unusable ranges: with 8 a small CNN was off
 class Budget:
     """The quantisation error that is allowed on typical inputs."""
 
-    sqnr_db: float  # smallest signal-to-quantisation-noise ratio of every output, in dB
+    sqnr_db: float  # smallest signal-to-quantization-noise ratio of every output, in dB
     top1: float  # smallest fraction of rows, without ties, whose top-1 class is unchanged
 
 

@@ -1,6 +1,6 @@
 """What the training inputs of an endpoint look like, and the answers to them: with them served requests are compared.
 
-A feature is one number or one category of each row: a column of a table; of pictures and sounds mean and deviation; of
+A feature is one number or one category of each row: a column of a table; of images and sounds mean and deviation; of
 texts the length; of logits the energy (Liu et al. 2020, arXiv:2010.03759: inputs unlike those of the training have a
 low one) and the class.
 """

@@ -43,7 +43,7 @@ def check_evidence(contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]
 
 
 def _where(values: Sequence[tuple[GoldenCase, np.ndarray]], test: np.ufunc) -> str:
-    """Return in which columns or rows a test holds, as text; empty if nowhere."""
+    """Return in which columns or rows a test holds, as text; empty if in none."""
     stable = [(case, case.stable(test(value))) for case, value in values]
     flat = [mask.reshape(len(mask), -1) for _, mask in stable if mask.ndim and mask.size]
     if not any(mask.any() for mask in flat):

@@ -76,11 +76,11 @@ def matrices(
 ) -> tf.Tensor:
     """Return what `warp` does for keys (B, K): float64 (B, 2, 3) from a pixel (x, y) of the result to its source."""
     indices = stateless_random.integers(keys, _WARP, 6, 0, _STEPS - 1)
-    angle, down, right, shear_angle, size, mirrored = tf.unstack(indices, axis=1)
+    angle, down, right, shear_angle, size, is_flipped = tf.unstack(indices, axis=1)
     cos, sin = _table(np.cos, angle, np.deg2rad(rotation)), _table(np.sin, angle, np.deg2rad(rotation))
     slope = _table(np.tan, shear_angle, np.deg2rad(shear))
     scale = _table(lambda amount: 1 / (1 + amount), size, zoom)
-    mirror = tf.where(mirrored < _STEPS // 2, -_ONE, _ONE) if flip else tf.ones_like(scale)
+    mirror = tf.where(is_flipped < _STEPS // 2, -_ONE, _ONE) if flip else tf.ones_like(scale)
     # From a pixel of the result to its source, about the centre: rotation, shear, zoom, mirror.
     xx, xy = scale * cos * mirror, scale * (cos * slope - sin)
     yx, yy = scale * sin * mirror, scale * (sin * slope + cos)

@@ -1,4 +1,4 @@
-"""Augmentation of batches, keyed by example: (images, keys) -> images of the same shape and type.
+"""Augmentation of batches, a function of the key of each example: (images, keys) -> images of the same shape and type.
 
 The same key gives an example the same augmentation in any batch and on any number of threads (see
 `pipelines.stateless_random`). Pixels are moved by gathers, not by a loop over examples. Pixel values are in [0, 255].
@@ -23,10 +23,10 @@ _FLIP, _SHIFT, _CUTOUT, _NOISE = range(1, 5)  # stream ids: each operation has i
 
 def flip_horizontal(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
     """Mirror half of the images horizontally: images (B, H, W, C), keys integer (B, K)."""
-    return tf.where(mirrored(keys)[:, None, None, None], tf.reverse(images, [2]), images)
+    return tf.where(is_flipped(keys)[:, None, None, None], tf.reverse(images, [2]), images)
 
 
-def mirrored(keys: tf.Tensor) -> tf.Tensor:
+def is_flipped(keys: tf.Tensor) -> tf.Tensor:
     """Return which images `flip_horizontal` mirrors, bool (B,)."""
     return stateless_random.integers(keys, _FLIP, 1, 0, 1)[:, 0] == 1
 

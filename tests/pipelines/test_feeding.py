@@ -137,7 +137,7 @@ print(total.hexdigest())
     assert len(digests.pop()) == 64 + len("\n")
 
 
-def test_augmentation_is_fresh_each_epoch_and_keyed_by_example(plain):
+def test_augmentation_is_fresh_each_epoch_and_depends_on_the_example(plain):
     feed = replace(plain, augment=lambda batch, keys: (keys, batch[1]))
     keys = np.concatenate([batch[0] for batch in feed.epochs(100, seed=9, start=4, stop=6).as_numpy_iterator()])
     assert (keys[:, 0] == 9).all()

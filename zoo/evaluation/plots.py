@@ -1,4 +1,4 @@
-"""Pictures of a run. Figures are made without pyplot, so that they need no display and leave no state behind."""
+"""Figures of a run. Figures are made without pyplot, so that they need no display and leave no state behind."""
 
 from __future__ import annotations
 

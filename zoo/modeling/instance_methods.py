@@ -1,4 +1,4 @@
-"""Methods that are replaced on one instance of a stock Keras class; nowhere else in the zoo are they.
+"""Methods that are replaced on one instance of a stock Keras class, the only such place in the zoo.
 
 A subclass would do the same, and its name would stand in every `.keras` file and in the groups of every weights file:
 whoever opens one would need this package. Keras has no hook for these steps.
