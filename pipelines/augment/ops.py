@@ -1,4 +1,4 @@
-"""Augmentation of batches, a function of the key of each example: (images, keys) -> images of the same shape and type.
+"""Augmentation of batches, by the key of each example: (images, keys) -> images of the same shape and type.
 
 The same key gives an example the same augmentation in any batch and on any number of threads (see
 `pipelines.stateless_random`). Pixels are moved by gathers, not by a loop over examples. Pixel values are in [0, 255].

@@ -1,4 +1,4 @@
-"""Augmentation of batches of recordings, a function of the key of each example: (samples (B, N) float32 in [-1, 1], keys) -> the same shape.
+"""Augmentation of recordings by the key of each: (samples (B, N) float32 in [-1, 1], keys) -> the same shape.
 
 The same key gives a recording the same augmentation in any batch and on any number of threads (see
 `pipelines.stateless_random`). Random amounts are looked up in tables, because the last bits of computed powers would

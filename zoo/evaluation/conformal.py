@@ -17,7 +17,7 @@ LEVEL = 0.9
 
 def threshold(scores: np.ndarray, level: float = LEVEL) -> float:
     """Return the score below which the truth of new data lies with this probability; infinite for too few examples."""
-    # Scores are nonconformities (N,) of the truth for examples that were not trained on: larger is less like the training data.
+    # Scores are nonconformities (N,) of the truth for examples that were not trained on.
     rank = math.ceil((len(scores) + 1) * level)
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else math.inf
 
