@@ -29,11 +29,6 @@ def plain(fashion, decode):
     return pipelines.feed(fashion.train, decode=decode)
 
 
-def test_the_first_use_can_be_epochs(fashion, decode):
-    fresh = pipelines.feed(fashion.train, decode=decode)
-    assert next(iter(fresh.epochs(32, seed=0, stop=1)))[0].shape == (32, 28, 28, 1)
-
-
 @pytest.mark.parametrize("location", ["memory", "disk", "none", "auto"])
 def test_one_pass_is_in_order(fashion, decode, location, tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
