@@ -99,7 +99,7 @@ def export_model(
         max_drop: Largest allowed drop of the metric.
         keep_float: How many consecutive operators of the int8 file stay float: those whose quantisation loses most on
             the calibration data. Needs the extra `quantizer`.
-        simulation: What the int8 file is to compute, of a quantization-aware training: it is converted from this model,
+        simulation: What the int8 file is to compute, of a training with quantization: it is converted from this model,
             with the ranges of the training, and its integers are compared with it. None measures ranges on
             `calibration`.
         bisect: Whether to find the first layer that a failed TFLite file gets wrong; needs several conversions.

@@ -22,8 +22,10 @@ def import_tensorflow() -> Any:
 
 @contextlib.contextmanager
 def quiet_import() -> Iterator[None]:
-    """Hide what TensorFlow logs when it is imported in the block, unless ZOO_DEBUG is set (`--debug`)."""
-    # C++ prints a line about missing CUDA before it reads any log level.
+    """Hide what TensorFlow logs when it is imported in the block, unless ZOO_DEBUG is set (`--debug`).
+
+    C++ prints a line about missing CUDA before it reads any log level.
+    """
     visible = "tensorflow" in sys.modules or os.environ.get("ZOO_DEBUG")
     with contextlib.nullcontext() if visible else quiet_stderr(), without_garbage_collection():
         yield
@@ -31,9 +33,11 @@ def quiet_import() -> Iterator[None]:
 
 @contextlib.contextmanager
 def without_garbage_collection() -> Iterator[None]:
-    """Pause the garbage collector inside the block."""
-    # What an import makes stays, so that collections visit it for nothing: a quarter of the CPU time in which
-    # TensorFlow and Keras are imported.
+    """Pause the garbage collector inside the block.
+
+    What an import makes stays, so that collections visit it for nothing: a quarter of the CPU time in which TensorFlow
+    and Keras are imported.
+    """
     enabled = gc.isenabled()
     gc.disable()
     try:
@@ -65,7 +69,13 @@ class LazyAttributes:
 
 
 def lazy_attributes(package: str, names: Mapping[str, tuple[str, ...]]) -> LazyAttributes:
-    """Return a function for `__getattr__` of a package, whose `names` are those of its `__dir__`."""
-    # Type checkers and editors do not run it: what it returns is imported in a block `if TYPE_CHECKING`, too. `names`
-    # is a literal, because tests/test_imports.py reads it as imports.
+    """Return a function for `__getattr__` of a package, whose `names` are those of its `__dir__`.
+
+    Type checkers and editors do not run it: what it returns is imported in a block `if TYPE_CHECKING`, too.
+
+    Args:
+        package: The package.
+        names: {module: attributes that come from it}; those of the package itself are its modules. A literal, because
+            tests/test_imports.py reads it as imports.
+    """
     return LazyAttributes(package, {name: module for module, attributes in names.items() for name in attributes})

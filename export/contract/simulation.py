@@ -1,4 +1,4 @@
-"""The model that an int8 file of integers stands for, of a quantization-aware training."""
+"""The model that an int8 file of integers stands for, of a training with quantization."""
 
 from __future__ import annotations
 

@@ -52,9 +52,16 @@ def is_settings(text: str) -> bool:
 
 
 def policy_from_settings(text: str, num_classes: int | None = None) -> Callable[[Any, tf.Tensor], Any]:
-    """Return the argument of `feed(augment=...)` for settings such as "rotation=15,zoom=0.1,flip"."""
-    # rotation and shear in degrees; width_shift, height_shift, zoom, brightness, contrast and cutout as fractions;
-    # flip; fill (and value); noise in pixel values; mixup (alpha).
+    """Return the argument of `feed(augment=...)` for settings such as "rotation=15,zoom=0.1,flip,fill=reflect".
+
+    Args:
+        text: A name of `NAMED`, or settings: rotation and shear in degrees; width_shift, height_shift, zoom,
+            brightness, contrast and cutout as fractions; flip; fill (and value); noise in pixel values; mixup (alpha).
+        num_classes: Number of classes, for mixup.
+
+    Raises:
+        DataError: A setting is unknown, or a value is not a number.
+    """
     settings = _settings(NAMED.get(text, text))
     augment = on_images(*_ops(settings))
     if "mixup" not in settings:

@@ -1,1 +1,1 @@
-"""Smaller models: quantization-aware training."""
+"""Smaller models: training with quantization."""

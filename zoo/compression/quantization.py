@@ -1,4 +1,4 @@
-"""Quantization-aware training: a functional model whose weights and activations are rounded as TFLite's integers are.
+"""Training with quantization: a functional model whose weights and activations are rounded as TFLite's integers are.
 
 Where TFLite has a tensor of integers, the trained model has a `FakeQuantization`: behind each convolution, dense layer,
 sum or concatenation, together with the batch normalisation and ReLU that the converter fuses with it. Layers that this

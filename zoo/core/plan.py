@@ -265,7 +265,7 @@ def resolve(settings: TrainSettings) -> Plan:
 
 
 def _precision_with_quantization(plan: Plan) -> str:
-    """Return the precision of a quantization-aware training, whose rounding bfloat16 would drown in its own."""
+    """Return the precision of a training with quantization, whose rounding bfloat16 would drown in its own."""
     given = ["--precision bfloat16"] if plan.precision == "bfloat16" else []
     if given := given + [f"model.{name}={json.dumps(value)}" for name, value in plan.averaged.items()]:
         raise UsageError(f"recipe.quantization={plan.recipe.quantization} is not possible with {given[0]}; omit it")

@@ -181,8 +181,8 @@ class Recipe:
     )
     quantization: str = setting(
         "none",
-        "Quantization-aware training: int8 rounds weights and activations as the int8 file does, which is exported "
-        "with the ranges of the training; int8_weights and int4_weights round the weights only.",
+        "Training with quantization: int8 rounds weights and activations as the int8 file does, which is exported with "
+        "the ranges of the training; int8_weights and int4_weights round the weights only.",
         choices=QUANTIZATIONS,
         option=True,
     )

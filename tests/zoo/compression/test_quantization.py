@@ -1,4 +1,4 @@
-"""Quantization-aware training: what is rounded, what is frozen, what an int8 file of it computes, what is refused."""
+"""Training with quantization: what is rounded, what is frozen, what an int8 file of it computes, what is refused."""
 
 import contextlib
 import dataclasses
