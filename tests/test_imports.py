@@ -1,4 +1,4 @@
-"""The layering: imports run one way, between packages, subpackages and modules; a package has at most 14 modules.
+"""The house: imports run one way, between packages, between rooms and between files; a room holds a dozen files.
 
 Every import counts, those inside functions and under TYPE_CHECKING too. `python -m tests.test_imports` prints what the
 graph has.
@@ -19,9 +19,9 @@ PACKAGES = {
     "zoo": {"zoobase", "pipelines", "export"},
 }
 
-# The layers of each package from the top down: a file imports from its own layer and from those below. A loose file at
-# the root of a package is a layer of its own, and there is no other loose file than these.
-LAYERS = {
+# The rooms of each package from the top down: a file imports from its own room and from those below. A loose file at
+# the root of a package is a room of its own, and there is no other loose file than these.
+ROOMS = {
     "zoobase": ["requirements", "notebook", "__init__", "importing", "console", "plugins", "hdf5", "files", "errors"],
     "pipelines": [
         "__main__",
@@ -112,7 +112,7 @@ LOADERS = {
 }
 
 CATALOGUES = {"zoo/models", "pipelines/datasets", "zoo"}  # one file a model, a dataset, a command
-MOST = 14  # files of a layer
+MOST = 14  # files of a room
 
 
 def module_of(path: Path) -> str:
@@ -268,7 +268,7 @@ def test_packages_import_one_way():
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_rooms_import_downwards(package):
-    place = {layer: i for i, layer in enumerate(LAYERS[package])}
+    place = {room: i for i, room in enumerate(ROOMS[package])}
     wrong = [
         f"{module} imports {other}"
         for module, others in GRAPH.items()
@@ -288,8 +288,8 @@ def test_a_room_holds_a_dozen_files():
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_loose_file_is_a_command_or_a_public_entry(package):
     loose = {path.stem for path in (ROOT / package).glob("*.py")}
-    layers = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
-    assert loose | layers == set(LAYERS[package])
+    rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert loose | rooms == set(ROOMS[package])
 
 
 if __name__ == "__main__":

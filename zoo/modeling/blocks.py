@@ -98,9 +98,13 @@ CORE = "core"  # the part of a model of which an ensemble has several
 
 
 def mean_of(build: Callable[[str, str], keras.Model], members: int) -> keras.Model:
-    """Return the core of a model: one, or the mean of the outputs of several, whose inputs have names."""
-    # `build` takes a name and a prefix of the names of layers: a HDF5 file has the variables of all members in one
-    # group.
+    """Return the core of a model: one, or the mean of the outputs of several, whose inputs have names.
+
+    Args:
+        build: (name, prefix of the names of its layers) -> a model with one output; the prefix differs, because a HDF5
+            file has the variables of all members in one group.
+        members: Number of models.
+    """
     if members == 1:
         return build(CORE, "")
     models = [build(f"{CORE}_{i}", f"{i}_") for i in range(members)]
@@ -110,8 +114,10 @@ def mean_of(build: Callable[[str, str], keras.Model], members: int) -> keras.Mod
 
 
 def mirrored_mean(core: keras.Model, image: Any) -> Any:
-    """Return the mean of the outputs of a core for images (B, H, W, C) and for their horizontal mirror images."""
-    # Both are in the graph, so that every artifact averages (Krizhevsky 2012, section 4.1, averages crops and mirrors).
+    """Return the mean of the outputs of a core for images (B, H, W, C) and for their horizontal mirror images.
+
+    Both are in the graph, so that every artifact averages (Krizhevsky 2012, section 4.1, averages crops and mirrors).
+    """
     outputs = [core({"image": x}) for x in (image, keras.ops.flip(image, axis=2))]
     return layers.Average(name=f"mean_{core.output_names[0]}")(outputs)
 

@@ -27,7 +27,7 @@ def rank_operators(
 
     Returns:
         [{"tensor": name of the result, "layer": the layer or the output that it belongs to, "sqnr_db":
-        signal-to-quantization-noise ratio of it in dB, "added": noise power in units of the signal power that the
+        signal-to-quantisation-noise ratio of it in dB, "added": noise power in units of the signal power that the
         inputs of the operator do not have}].
     """
     power: dict[str, np.ndarray] = {}

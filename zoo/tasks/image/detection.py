@@ -194,12 +194,12 @@ class Detection(ImageTask):
         top_k: int,
     ) -> Prediction:
         """Return the objects in pixels of the photograph, which is shown with their boxes."""
-        from zoo.detection.drawing import draw, in_image
+        from zoo.detection.drawing import draw, in_picture
 
         image = np.asarray(inputs["image"])
         found = _distinct(call("detect", {"image": image[None]}), self.threshold)  # decoded without Keras
         photograph, *placed = self.picture(argument, image, info)
-        found = np.concatenate([in_image(found[:, :4], photograph, *placed), found[:, 4:]], axis=1)
+        found = np.concatenate([in_picture(found[:, :4], photograph, *placed), found[:, 4:]], axis=1)
         drawn = draw(photograph, found, info.class_names)
         return dataclasses.replace(self._described(argument, found, info), image=drawn)
 

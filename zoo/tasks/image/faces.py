@@ -99,11 +99,11 @@ class FaceDetection(ImageTask):
         top_k: int,
     ) -> Prediction:
         """Return the faces in pixels of the photograph, which is shown with their boxes and landmarks."""
-        from zoo.detection.drawing import draw, in_image
+        from zoo.detection.drawing import draw, in_picture
 
         count = int(outputs["count"])
         photograph, *placed = self.picture(argument, np.asarray(inputs["image"]), info)
-        boxes, landmarks = (in_image(outputs[k][:count], photograph, *placed) for k in ("boxes", "landmarks"))
+        boxes, landmarks = (in_picture(outputs[k][:count], photograph, *placed) for k in ("boxes", "landmarks"))
         scores = outputs["scores"][:count, None]
         rows = np.concatenate([boxes, np.zeros_like(scores), scores], axis=1)
         image = draw(photograph, rows, info.class_names or ("face",), landmarks)
