@@ -41,7 +41,7 @@ BUDGET = 0.005  # half a point of accuracy; of an error 1 % of its value
 TFMOT = Environment(
     "tfmot",
     ("tensorflow-model-optimization==0.8.1", "mock"),
-    "training with quantization by TensorFlow 2's library, on tf_keras",
+    "quantization-aware training by TensorFlow 2's library, on tf_keras",
     dependencies=False,
 )
 PEER_SEEDS, PEER_EPOCHS, PEER_ROWS = (0, 1, 2), 5, 10_000

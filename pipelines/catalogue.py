@@ -53,11 +53,9 @@ class Entry:
 
 
 def entries() -> dict[str, Entry]:
-    """Return every dataset by name, in alphabetical order, without importing any of them.
-
-    A file that cannot be read, and a name that is taken, are left out with a warning in the log. Files without a
-    function `load` are no datasets: a folder may hold models and datasets.
-    """
+    """Return every dataset by name, in alphabetical order, without importing any of them."""
+    # A file that cannot be read, and a name that is taken, are left out with a warning in the log. Files without a
+    # function `load` are no datasets: a folder may hold models and datasets.
     datasets: dict[str, Entry] = {}
     for entry in _sources():
         if entry.name in datasets:
@@ -169,12 +167,7 @@ def load(
 
 
 def as_features(cells: Mapping[str, Sequence[str]], info: Info) -> Mapping[str, Sequence[str]]:
-    """Return the columns of a file of a dataset's raw form as its features; any other table as it is.
-
-    Args:
-        cells: Column -> its cells.
-        info: Info of the dataset; a dataset whose raw form has other columns has a function `from_raw` in its file.
-    """
+    """Return the columns of a file of a dataset's raw form (`from_raw` in its file) as its features."""
     settings = dict(info.statistics.get("raw", {}))
     entry = entries().get(settings.pop("dataset", info.name))
     convert = getattr(load_module(entry.module), "from_raw", None) if entry is not None else None
@@ -186,11 +179,6 @@ def _is_remote(data_dir: str | os.PathLike) -> bool:
 
 
 def own_name(data_dir: str | os.PathLike) -> str:
-    """Return the name of a user's own data: that of its file or folder, and never that of a published dataset.
-
-    Example:
-        >>> own_name("/data/complaints.csv"), own_name("~/movie_reviews/")
-        ('complaints', 'own_movie_reviews')
-    """
+    """Return the name of a user's own data: that of its file or folder, and never that of a published dataset."""
     name = Path(str(data_dir).partition("?")[0]).expanduser().absolute().stem or "data"
     return f"{OWN}{name}" if name in list_datasets() else name

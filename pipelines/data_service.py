@@ -50,17 +50,7 @@ class ServedStore(Store):
 
 
 def served(feed: Feed, split: tf.data.Dataset, folder: str, address: str) -> Feed:
-    """Return a feed of the training split of shards, which a service reads and decodes.
-
-    Args:
-        feed: The feed of the split.
-        split: The split.
-        folder: The folder of the shards, as the workers of the service find it, too.
-        address: HOST:PORT of the dispatcher.
-
-    Raises:
-        DataError: There is no service, or the feed does not take the examples of the split one by one in any order.
-    """
+    """Return a feed of the training split of shards, which the service at HOST:PORT reads and decodes."""
     if feed.store.examples is not split or feed.ordered:
         raise DataError(
             "a data service cannot feed this model, which does not take the examples of its shards one by one", USAGE
@@ -87,16 +77,7 @@ def check(address: str) -> None:
 
 
 def start(host: str, port: int, dispatcher: str | None = None) -> tuple[str, list[Any]]:
-    """Start a dispatcher and a worker in this process, or a worker of a dispatcher elsewhere.
-
-    Args:
-        host: Name or address of this machine for those that train.
-        port: Port of the dispatcher, or of the only worker; 0 for any.
-        dispatcher: HOST:PORT of the dispatcher to join; None starts one.
-
-    Returns:
-        The address of the dispatcher, and the servers, which run until they are deleted.
-    """
+    """Start a dispatcher and a worker, or a worker of a dispatcher elsewhere; return its address, and the servers."""
     servers: list[Any] = []
     if dispatcher is None:
         try:

@@ -231,12 +231,10 @@ class Feed:
 
 
 class Store:
-    """The cache of decoded examples, filled at first use.
+    """The cache of decoded examples, filled at first use."""
 
-    In memory an example is a row of a tensor and a batch is a gather, which costs microseconds; a shuffle is then a
-    perfect permutation. From disk, or without a cache, examples stream through a shuffle buffer.
-    """
-
+    # In memory an example is a row of a tensor and a batch is a gather, which costs microseconds; a shuffle is then a
+    # perfect permutation. From disk, or without a cache, examples stream through a shuffle buffer.
     def __init__(
         self, examples: tf.data.Dataset, decode: Callable[[Any], Any] | None, count: int, location: str
     ) -> None:
@@ -285,17 +283,7 @@ class Store:
     def batches(
         self, count: int, batch_size: int, shuffle: tuple[int, int | tf.Tensor] | None, drop_remainder: bool
     ) -> tf.data.Dataset:
-        """Batch the first `count` examples.
-
-        Args:
-            count: Number of examples.
-            batch_size: Examples per batch.
-            shuffle: (seed, epoch) that determines the order; None keeps it.
-            drop_remainder: Drop the smaller last batch.
-
-        Returns:
-            Dataset of (index int64 (B,), batch).
-        """
+        """Batch the first `count` examples, in the order of `shuffle` (seed, epoch): (index int64 (B,), batch)."""
         self.fill()
         if self.location == "memory":
             table = self._table
@@ -332,10 +320,7 @@ def _bytes(leaf: tf.Tensor) -> int:
 
 
 def _scratch(owner: object) -> Path:
-    """Create a folder that exists as long as `owner`; folders of killed processes are removed first.
-
-    A partial cache is never read: its folder is new, and only this process knows its name.
-    """
+    """Create a folder, new for each process, that exists as long as `owner`; those of killed processes are removed."""
     root = cache_root() / "feeds"
     with storage.preparing(root.parent):  # otherwise another process could remove our folder before we lock it
         root.mkdir(exist_ok=True)

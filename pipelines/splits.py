@@ -20,21 +20,7 @@ BATCH = 1024  # examples that `limited` selects from at once
 
 
 def percentages(policy: str) -> tuple[int, int, int] | None:
-    """Read a split policy.
-
-    Args:
-        policy: "official", or three percentages such as "60/20/20" for train, validation and test.
-
-    Returns:
-        None for "official", else the three percentages.
-
-    Raises:
-        DataError: The policy is neither.
-
-    Example:
-        >>> percentages("60/20/20")
-        (60, 20, 20)
-    """
+    """Return the three percentages of a policy such as "60/20/20"; None for "official"; else DataError."""
     if policy == "official":
         return None
     parts = policy.split("/")
@@ -53,27 +39,14 @@ FILES, ROWS = ("folder", "name"), ("column", "time")  # what groups are of, for 
 
 @dataclass(frozen=True)
 class Grouping:
-    """What examples have in common that are in the same split, such as the photographs of one patient.
+    """What examples have in common that are in the same split, such as the photographs of one patient."""
 
-    Attributes:
-        kind: "folder", the folder of a file; "name", a part of its path; "column", a column of a table; or "time", a
-            column whose order the splits have: the earliest rows are for training, the last ones for the test.
-        value: The regular expression, whose first group is the part of the path, or the name of the column.
-    """
-
-    kind: str
-    value: str = ""
+    # By time the splits have the order of the column: the earliest rows are for training, the last ones for the test.
+    kind: str  # "folder" or "name" (a part of the path) of a file; "column" or "time" of a table
+    value: str = ""  # the regular expression, whose first group is the part of the path, or the name of the column
 
     def of_file(self, path: str) -> str:
-        """Return the group of a file.
-
-        Raises:
-            DataError: The regular expression does not match the path.
-
-        Example:
-            >>> Grouping("name", "p([0-9]+)").of_file("nevus/p07_2.jpg"), Grouping("folder").of_file("a/b/c.jpg")
-            ('07', 'a/b')
-        """
+        """Return the group of a file; DataError if the regular expression does not match the path."""
         if self.kind == "folder":
             return path.rpartition("/")[0]
         match = re.search(self.value, path)
@@ -83,20 +56,7 @@ class Grouping:
 
 
 def grouping(policy: str, kinds: tuple[str, ...]) -> tuple[str, Grouping | None]:
-    """Return a split policy without its grouping, and the grouping.
-
-    Args:
-        policy: A policy as of `percentages`, perhaps with " by folder", " by name REGEX", " by column NAME" or " by
-            time COLUMN" behind it.
-        kinds: The kinds of groups that the data has.
-
-    Raises:
-        DataError: The data has no such groups, or the regular expression is not valid.
-
-    Example:
-        >>> grouping("70/15/15 by column patient", ROWS)
-        ('70/15/15', Grouping(kind='column', value='patient'))
-    """
+    """Return a split policy without its grouping, such as " by column patient", and the grouping."""
     shares, by, rest = policy.partition(BY)
     if not by:
         return policy, None
@@ -117,21 +77,8 @@ FOLDS = 20  # into which groups are divided before these are joined to splits
 
 
 def of_groups(groups: list[str], labels: list[str], shares: tuple[int, int, int]) -> np.ndarray:
-    """Divide examples so that every group is in one split, with about the same share of each class in all of them.
-
-    By scikit-learn's StratifiedGroupKFold; the same in every call.
-
-    Args:
-        groups: The group of each example.
-        labels: The class of each example.
-        shares: Percentages of train, validation and test.
-
-    Returns:
-        int64 (examples,): 0 for train, 1 for validation, 2 for test.
-
-    Raises:
-        DataError: There are fewer than three groups.
-    """
+    """Divide whole groups with about the same share of each class: int64 (examples,), 0 train, 1 validation, 2 test."""
+    # By scikit-learn's StratifiedGroupKFold; the same in every call.
     from sklearn.model_selection import StratifiedGroupKFold
 
     names, ids = np.unique(groups, return_inverse=True)
@@ -150,11 +97,7 @@ def of_groups(groups: list[str], labels: list[str], shares: tuple[int, int, int]
 
 
 def bounds(policy: tuple[int, int, int], count: int) -> tuple[int, int]:
-    """Return the start of validation and test if `count` examples are divided in order.
-
-    Raises:
-        DataError: A part would be empty.
-    """
+    """Return the start of validation and test if `count` examples are divided in order; DataError if one is empty."""
     first = count * policy[0] // 100
     second = count * (policy[0] + policy[1]) // 100
     if not 0 < first < second < count:
@@ -163,23 +106,9 @@ def bounds(policy: tuple[int, int, int], count: int) -> tuple[int, int]:
 
 
 def limited(dataset: Dataset, limit: int) -> Dataset:
-    """Return a dataset with at most `limit` examples of each split, in their order.
-
-    The choice is random, the same in every call, and stratified by the feature `label` if there is one: every class
-    keeps its share and at least one example. The statistics of `info` remain those of the whole training split.
-
-    Args:
-        dataset: The dataset.
-        limit: Examples a split; 0 for all.
-
-    Raises:
-        DataError: `limit` is smaller than the number of classes.
-
-    Example:
-        >>> import pipelines
-        >>> limited(pipelines.load("digits"), 50).info.counts
-        {'train': 50, 'validation': 50, 'test': 50}
-    """
+    """Return a dataset with at most `limit` examples of each split (0 for all), in their order."""
+    # The choice is random, the same in every call, and stratified by the feature `label` if there is one: every class
+    # keeps its share and at least one example. The statistics of `info` remain those of the whole training split.
     if not limit:
         return dataset
     classes = dataset.info.num_classes or 1
@@ -214,10 +143,8 @@ def subset(split: tf.data.Dataset, limit: int) -> tf.data.Dataset:
 
 
 def stratified(labels: np.ndarray, limit: int, seed: int = 0) -> np.ndarray:
-    """Return the indices of `limit` examples in random order, of each class its share and at least one.
-
-    Every prefix of the order has this property as nearly as it can.
-    """
+    """Return the indices of `limit` examples in random order, of each class its share and at least one."""
+    # Every prefix of the order has this property as nearly as it can.
     order = np.random.default_rng(seed).permutation(len(labels))
     places = np.empty(len(labels))  # of each example in its class, from 0 to 1
     for label in np.unique(labels):

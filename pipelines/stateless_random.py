@@ -18,16 +18,7 @@ _GAMMA = 0x9E3779B97F4A7C15
 
 
 def bits(keys: tf.Tensor, stream: int, count: int | tf.Tensor) -> tf.Tensor:
-    """Return random 64-bit words.
-
-    Args:
-        keys: int32 or int64 (B, K).
-        stream: Id of one of an example's independent streams; each use has its own.
-        count: Words per example.
-
-    Returns:
-        uint64 (B, count).
-    """
+    """Return random 64-bit words uint64 (B, count), for keys integer (B, K); each use has a `stream` id of its own."""
     keys = tf.bitcast(tf.cast(keys, tf.int64), tf.uint64)
     state = tf.fill(tf.shape(keys)[:1], _u64(stream))
     for column in tf.unstack(keys, axis=1):
@@ -59,10 +50,8 @@ def integers(keys: tf.Tensor, stream: int, count: int, low: int | tf.Tensor, hig
 
 
 def normal(keys: tf.Tensor, stream: int, count: int | tf.Tensor) -> tf.Tensor:
-    """Return standard normal numbers: float32 (B, count), of 65,536 equally likely quantiles.
-
-    A table is used because the last bits of logarithms and cosines depend on the vectorisation of a batch.
-    """
+    """Return standard normal numbers: float32 (B, count), of 65,536 equally likely quantiles."""
+    # A table is used because the last bits of logarithms and cosines depend on the vectorisation of a batch.
     words = tf.bitcast(bits(keys, stream, -(-count // 4)), tf.uint16)  # (B, ceil(count / 4), 4)
     ranks = tf.cast(tf.reshape(words, [tf.shape(words)[0], -1])[:, :count], tf.int32)
     return tf.gather(_quantiles(), ranks)

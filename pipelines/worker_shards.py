@@ -18,12 +18,9 @@ from zoobase.errors import USAGE, DataError
 
 @dataclass(frozen=True)
 class ShardsFeed(Feed):
-    """A feed of the examples of some of the files; `count` is that of the worker with the fewest.
+    """A feed of the examples of some of the files; `count` is that of the worker with the fewest."""
 
-    Attributes:
-        starts: Index of the first example of each file, among those of this worker and among all.
-    """
-
+    # index of the first example of each file, among those of this worker and among all
     starts: tuple[tuple[int, ...], tuple[int, ...]] = field(default=((), ()), repr=False)
 
     def steps(self, batch_size: int, drop_remainder: bool = False) -> int:
@@ -59,30 +56,8 @@ class ShardsFeed(Feed):
 def share(
     feed: Feed, split: tf.data.Dataset, folder: str, worker: int, workers: int, cache_dir: str | None = None
 ) -> Feed:
-    """Return a feed in which a worker reads every `workers`-th file of the training split.
-
-    Args:
-        feed: The feed of the split.
-        split: The split, `pipelines.load("shards", folder).train`.
-        folder: The folder of the shards: a path, or a URL that TensorFlow reads.
-        worker: Number of the worker.
-        workers: Number of workers.
-        cache_dir: Folder of copies from a store that TensorFlow cannot read.
-
-    Returns:
-        The feed; `feed` itself if it does not take the examples of the split one by one, or has an order of its own.
-
-    Raises:
-        DataError: There are fewer files than workers.
-
-    Example:
-        >>> import pipelines
-        >>> folder = "digits-shards"
-        >>> _ = pipelines.write_shards(pipelines.load("digits"), folder, shards=4)
-        >>> train = pipelines.load("shards", folder).train
-        >>> [share(pipelines.feed(train), train, folder, i, 2).store.count for i in range(2)]
-        [629, 628]
-    """
+    """Return a feed in which a worker reads every `workers`-th file of the training split."""
+    # `feed` itself if it does not take the examples of the split one by one, or has an order of its own.
     if feed.store.examples is not split or feed.ordered:
         return feed
     shards = reading.files(folder, "train")

@@ -40,7 +40,6 @@ MODULES = (
     "pipelines.feeding",
     "pipelines.shards.manifest",
     "pipelines.shards.writing",
-    "pipelines.splits",
     "pipelines.text.characters",
     "pipelines.text.words",
 )

@@ -67,7 +67,10 @@ class Console:
         table = Table(
             title=escape(printable(title)), title_justify="left", title_style="bold", show_edge=False, pad_edge=False
         )
-        rows = [[cell if isinstance(cell, str) else _text(cell) for cell in row] for row in rows]
+        rows = [
+            ["" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell) for cell in row]
+            for row in rows
+        ]
         for i, column in enumerate(columns):
             numeric = i > 0 and bool(rows) and all(_is_number(row[i]) for row in rows)
             whole = min(WHOLE, max((len(row[0]) for row in rows), default=0)) if i == 0 else None
@@ -146,10 +149,6 @@ def finite(value: Any) -> Any:
     return None if isinstance(value, float) and not math.isfinite(value) else value
 
 
-def _text(cell: Any) -> str:
-    return "" if cell is None else f"{cell:.4g}" if isinstance(cell, float) else str(cell)
-
-
 def _is_number(cell: str) -> bool:
     return cell.replace(".", "").replace(",", "").replace("-", "").replace("%", "").strip().isdigit() or not cell
 
@@ -200,10 +199,7 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
         prog: Name of the program in the help text.
 
     Example:
-        >>> @click.command()
-        ... def fail():
-        ...     raise click.UsageError("give a file")
-        >>> run(fail, [])
+        >>> run(click.Command("nothing"), ["--nonsense"])
         Traceback (most recent call last):
             ...
         SystemExit: 2
@@ -273,14 +269,7 @@ def _terminate(number: int, frame: Any) -> None:
 
 
 def describe_error(error: Exception) -> tuple[str, int]:
-    """Return the sentence that a command prints for an exception, and its exit code.
-
-    Example:
-        >>> describe_error(FileNotFoundError(2, "No such file or directory", "image.png"))
-        ('image.png: No such file or directory', 3)
-        >>> describe_error(RecursionError("maximum recursion depth exceeded"))
-        ('the input is nested too deeply', 2)
-    """
+    """Return the sentence that a command prints for an exception, and its exit code."""
     if isinstance(error, click.NoSuchOption):
         parameters = error.ctx.command.get_params(error.ctx) if error.ctx else ()
         if instead := getattr(error.ctx and error.ctx.command, "replaced", {}).get(error.option_name):
@@ -340,23 +329,12 @@ def echo(text: str, err: bool = False) -> None:
 
 
 def printable(text: str) -> str:
-    r"""Return text with control characters escaped: names of files and classes cannot move the terminal's cursor.
-
-    Example:
-        >>> printable("\x1b[31mred")
-        '\\x1b[31mred'
-    """
+    """Return text with control characters escaped: names of files and classes cannot move the terminal's cursor."""
     return "".join(c if c.isprintable() or c in "\n\t" else c.encode("unicode_escape").decode() for c in text)
 
 
 class StepProgress:
-    """A progress bar with the time left on a terminal, elsewhere a plain line after every tenth of the steps.
-
-    Example:
-        >>> with StepProgress(Console(), "image", total=20) as progress:
-        ...     progress(20, "1 error")
-        image 20/20  1 error
-    """
+    """A progress bar with the time left on a terminal, elsewhere a plain line after every tenth of the steps."""
 
     def __init__(self, console: Console, unit: str, total: int) -> None:
         """Show the progress of `total` steps, each of which is one `unit`."""

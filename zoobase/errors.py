@@ -72,12 +72,7 @@ class CheckFailed(ExportError):
 
 
 class ExportFailed(ExportError):
-    """The bundle was written but not proven, so it was not published.
-
-    Attributes:
-        bundle_path: Where the failed bundle is kept for inspection.
-        certificate: The `export.proof.certificate.Certificate` with the reasons.
-    """
+    """The bundle was written but not proven, so it was not published; it is kept at `bundle_path`."""
 
     def __init__(self, message: str, bundle_path: Path, certificate: Any) -> None:
         super().__init__(message, certificate.exit_code)
@@ -91,16 +86,7 @@ class Unsupported(Exception):
 
 @contextlib.contextmanager
 def step(name: str) -> Iterator[None]:
-    """Add the step that failed to an error of a library: the command line prints it after the cause.
-
-    Example:
-        >>> try:
-        ...     with step("while the model was built"):
-        ...         raise ValueError("wrong shape")
-        ... except ValueError as error:
-        ...     print(error.__notes__)
-        ['while the model was built']
-    """
+    """Add the step that failed to an error of a library: the command line prints it after the cause."""
     try:
         yield
     except Exception as error:
@@ -110,13 +96,7 @@ def step(name: str) -> Iterator[None]:
 
 
 def of_process(code: int, output: str) -> ZooError:
-    r"""Return the error of a command of ours that has ended, from its exit code and the last line of its output.
-
-    Example:
-        >>> error = of_process(2, "warning: ...\nerror: unknown model 'mnits'\n")
-        >>> str(error), error.exit_code
-        ("unknown model 'mnits'", 2)
-    """
+    """Return the error of a command of ours that has ended, from its exit code and the last line of its output."""
     lines = output.strip().splitlines() or ["a process failed without a message"]
     return ZooError(lines[-1].removeprefix("error: "), code)
 
@@ -138,12 +118,7 @@ def unknown(kind: str, name: str, names: Iterable[str]) -> UsageError:
 
 
 def short(value: object) -> str:
-    """Return the `repr` of a value, cut to 100 characters.
-
-    Example:
-        >>> short("a" * 1000)[-6:]
-        'aaa...'
-    """
+    """Return the `repr` of a value, cut to 100 characters."""
     text = repr(value)
     return text if len(text) <= 100 else f"{text[:97]}..."
 

@@ -44,15 +44,9 @@ def check_present(path: Path) -> None:
 
 @contextlib.contextmanager
 def locked(path: Path, wait: bool = True, create: bool = True) -> Iterator[int]:
-    """Lock a folder, or a file that is created if necessary, against other processes, and yield its descriptor.
-
-    The kernel releases the lock when the process ends, also when it is killed. Without `create` a path that another
-    process removes meanwhile is not created.
-
-    Raises:
-        BlockingIOError: Another process has the lock, and `wait` is False.
-        OSError: The path cannot be opened or locked, or is a symbolic link.
-    """
+    """Lock a folder, or a file that is created if necessary, against other processes, and yield its descriptor."""
+    # The kernel releases the lock when the process ends, also when it is killed. Without `create` a path that another
+    # process removes meanwhile is not created. BlockingIOError if it is locked and `wait` is False.
     flags = os.O_RDONLY if path.is_dir() or not create else os.O_RDWR | os.O_CREAT
     descriptor = os.open(path, flags | os.O_NOFOLLOW, 0o666)
     try:
@@ -64,11 +58,9 @@ def locked(path: Path, wait: bool = True, create: bool = True) -> Iterator[int]:
 
 @contextlib.contextmanager
 def staging(parent: Path, prefix: str) -> Iterator[Path]:
-    """Yield a new folder PREFIX... in `parent`, which is removed at the end unless it was renamed.
-
-    It is locked while this process lives. Folders of that prefix that no process locks are of killed processes: they
-    are removed first.
-    """
+    """Yield a new folder PREFIX... in `parent`, which is removed at the end unless it was renamed."""
+    # It is locked while this process lives. Folders of that prefix that no process locks are of killed processes: they
+    # are removed first.
     parent.mkdir(parents=True, exist_ok=True)
     for folder in parent.glob(f"{glob.escape(prefix)}*"):
         # an error also where folders cannot be locked
@@ -92,10 +84,8 @@ def staging(parent: Path, prefix: str) -> Iterator[Path]:
 
 
 def own_temporary_folder() -> None:
-    """Give this process, and those that it starts, a temporary folder that is removed when it ends, however it does.
-
-    Libraries leave files where a process is killed or ends by `os._exit`. A shell waits for the end of this process.
-    """
+    """Give this process, and those that it starts, a temporary folder that is removed when it ends."""
+    # Libraries leave files where a process is killed or ends by `os._exit`. A shell waits for the end of this process.
     folder = tempfile.mkdtemp(prefix="zoo-")
     reading, _ = os.pipe()  # the other end is closed when this process ends
     try:
@@ -108,12 +98,7 @@ def own_temporary_folder() -> None:
 
 
 def is_full(error: BaseException) -> bool:
-    """Return whether an error, or a cause of it, is that no more can be written: the disk, a quota, a limit.
-
-    Example:
-        >>> is_full(OSError(28, "No space left on device"))
-        True
-    """
+    """Return whether an error, or a cause of it, is that no more can be written: the disk, a quota, a limit."""
     causes: set[BaseException] = set()
     cause: BaseException | None = error
     while cause is not None and cause not in causes:
@@ -131,11 +116,7 @@ def check_space(folder: Path) -> None:
 
 @contextlib.contextmanager
 def full_disk(folder: Path) -> Iterator[None]:
-    """Turn the error of a full disk into one sentence: what the block has written by then is removed.
-
-    Raises:
-        CheckFailed: No more can be written to `folder`, or to the temporary folder.
-    """
+    """Turn the error of a full disk into one sentence: what the block has written by then is removed."""
     try:
         yield
     except Exception as error:
@@ -153,11 +134,7 @@ def discard(folder: Path) -> None:
 
 
 def write_atomic(path: Path, content: bytes | str) -> None:
-    """Write a file atomically: readers see the old or the new content, also if this process is killed.
-
-    Raises:
-        OSError: The file cannot be written, for example because the disk is full; the old content is kept.
-    """
+    """Write a file atomically: readers see the old or the new content, also if this process is killed."""
     path.parent.mkdir(parents=True, exist_ok=True)
     temporary = path.with_name(f".{path.name}.{os.getpid()}")
     try:
@@ -173,11 +150,9 @@ def write_atomic(path: Path, content: bytes | str) -> None:
 
 
 def write_with_checksum(path: Path, content: bytes) -> None:
-    """Write a file atomically, with its SHA-256 beside it in `NAME.sha256`, in the format of coreutils.
-
-    The checksum is written first, and that of the old content remains on a second line: if this process is killed
-    between the two files, the old content still has its checksum.
-    """
+    """Write a file atomically, with its SHA-256 beside it in `NAME.sha256`, in the format of coreutils."""
+    # The checksum is written first, and that of the old content remains on a second line: if this process is killed
+    # between the two files, the old content still has its checksum.
     digests = [hashlib.sha256(content).hexdigest(), *([sha256(path)] if path.is_file() else [])]
     write_atomic(checksum_file(path), "".join(f"{digest}  {path.name}\n" for digest in digests))
     write_atomic(path, content)
@@ -202,14 +177,7 @@ def _shortened(path: str) -> str:
 
 
 def without_folders(value: Any) -> Any:
-    """Return a text, or the texts in a structure of JSON, with paths of this machine cut down to their last part.
-
-    What is published says nothing of whose machine wrote it. Only what exists here is a path.
-
-    Example:
-        >>> without_folders({"command": f"python -m zoo.train flowers --data-dir {os.path.realpath(os.sep)}usr/bin"})
-        {'command': 'python -m zoo.train flowers --data-dir bin'}
-    """
+    """Return a text, or the texts in JSON, with existing paths of this machine cut down to their last part."""
     if isinstance(value, str):
         return _ABSOLUTE.sub(lambda m: _shortened(m[0]), value)
     if isinstance(value, dict):

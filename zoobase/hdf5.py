@@ -20,24 +20,9 @@ HEAP = b"GCOL\x01"  # of strings of variable length
 
 
 def open_hdf5(source: Path | bytes, name: str | os.PathLike[str] | None = None) -> h5py.File:
-    """Open an HDF5 file for reading, once it is known that all of it lies in this file.
-
-    HDF5 searches its signature behind any number of other bytes, and links, datasets and virtual datasets can name any
-    other file of the machine, which would be read in their stead.
-
-    Args:
-        source: The path, or the content.
-        name: What errors call it; None is the path.
-
-    Raises:
-        CheckFailed: It has bytes before or behind the HDF5 file, or would read another file.
-        OSError: It is not an HDF5 file, or is damaged.
-
-    Example:
-        >>> with open_hdf5("model.weights.h5") as file:
-        ...     list(file)
-        ['layers', 'vars']
-    """
+    """Open an HDF5 file for reading; CheckFailed if anything is before or behind it, or it would read other files."""
+    # HDF5 searches its signature behind any number of other bytes, and links, datasets and virtual datasets can name
+    # any other file of the machine, which would be read in their stead.
     import h5py
 
     name = name or source
@@ -53,7 +38,7 @@ def open_hdf5(source: Path | bytes, name: str | os.PathLike[str] | None = None) 
         file = stack.enter_context(h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r"))
         if stream.seek(0, os.SEEK_END) != _end(head):
             raise CheckFailed(f"{name} is refused: it has other content behind its HDF5 file; write it again without")
-        if found := _find_foreign(file):
+        if found := _find_external(file):
             raise CheckFailed(f"{name} is refused: its {found}, so that reading it would read another file")
         stack.pop_all()
     return file
@@ -78,12 +63,11 @@ def _end(head: bytes) -> int | None:
 
 
 def _has_endless_heap(content: bytes | BinaryIO) -> bool:
-    """Return whether an object of a global heap is empty, or larger than the heap: the HDF5 library never ends there.
-
-    The layout is that of section III.E of the HDF5 file format: 16 bytes of header with the size of the heap, and
-    objects of index, count, reserved bytes and size (2, 2, 4 and 8 bytes) with content in steps of 8 bytes. Index 0 is
-    what is free, and its size includes these 16 bytes. A heap that is larger than the file is refused by the library.
-    """
+    """Return whether an object of a global heap is empty, or larger than the heap: HDF5 never ends there."""
+    # The layout is that of section III.E of the HDF5 file format: 16 bytes of header with the size of the heap, and
+    # objects of index, count, reserved bytes and size (2, 2, 4 and 8 bytes) with content in steps of 8 bytes. Index 0
+    # is what is free, and its size includes these 16 bytes. A heap that is larger than the file is refused by the
+    # library.
     with contextlib.ExitStack() as stack:
         if not isinstance(content, bytes):
             content = stack.enter_context(mmap.mmap(content.fileno(), 0, access=mmap.ACCESS_READ))
@@ -100,7 +84,7 @@ def _has_endless_heap(content: bytes | BinaryIO) -> bool:
     return False
 
 
-def _find_foreign(file: h5py.File) -> str | None:
+def _find_external(file: h5py.File) -> str | None:
     """Return the first group or dataset that another file has the content of, as the start of a clause, or None."""
     from h5py import Dataset, Group, h5l, h5o
 

@@ -8,12 +8,7 @@ from typing import Any
 
 
 def html_table(title: str, rows: Iterable[Sequence[Any]], columns: Sequence[str] = ()) -> str:
-    """Return a table as HTML for `_repr_html_`; names and reasons are data, and are escaped.
-
-    Example:
-        >>> html_table("a < b", [("x", 1)])
-        '<b>a &lt; b</b><table><tr><td>x</td><td>1</td></tr></table>'
-    """
+    """Return a table as HTML for `_repr_html_`; names and reasons are data, and are escaped."""
     lines = [_row(columns, "th")] if columns else []
     lines += [_row(["" if cell is None else cell for cell in row], "td") for row in rows]
     return f"<b>{html.escape(title)}</b><table>{''.join(lines)}</table>"

@@ -35,11 +35,7 @@ def catalogue(package: str) -> Iterator[tuple[str, Path]]:
 
 
 def entry_points(group: str) -> Iterator[tuple[str, str, Path]]:
-    """Yield (name, module, file) of every entry point of a group.
-
-    Nothing is imported, neither the module nor the packages that it is in. A module that is not found is left out with
-    a warning.
-    """
+    """Yield (name, module, file) of every entry point of a group, without importing anything."""
     for point in _entry_points(group, tuple((folder, _modified(folder)) for folder in sys.path)):
         path = source_file(point.module)
         if path is None:
@@ -50,12 +46,7 @@ def entry_points(group: str) -> Iterator[tuple[str, str, Path]]:
 
 @functools.lru_cache(maxsize=8)
 def _entry_points(group: str, path: tuple[tuple[str, int], ...]) -> tuple[importlib.metadata.EntryPoint, ...]:
-    """Return the entry points of a group; reading those of every installed package takes 10 ms.
-
-    Args:
-        group: The group.
-        path: `sys.path`, each folder with its time of modification, which an installation changes: key of the cache.
-    """
+    """Return the entry points of a group, cached by `sys.path`: reading every installed package takes 10 ms."""
     return tuple(importlib.metadata.entry_points(group=group))
 
 

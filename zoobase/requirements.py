@@ -14,20 +14,7 @@ PROJECT = "keras-proof-zoo"  # never a requirement: it is on no index, where any
 
 
 def install_command(name: str) -> str:
-    """Return the command that installs the requirements of an extra, or one requirement, in the required versions.
-
-    They are those of `setup.cfg` in a checkout, else those of the installed metadata.
-
-    Args:
-        name: An extra, such as "ray"; or the name of a distribution, such as "keras".
-
-    Raises:
-        KeyError: This project has no such extra or requirement.
-
-    Example:
-        >>> install_command("ray")
-        "pip install 'ray[data,train]>=2.60'"
-    """
+    """Return the command that installs an extra, or one requirement, in the required versions."""
     extras = requirements()
     found = extras.get(name) or [line for lines in extras.values() for line in lines if distribution(line) == name][:1]
     if not found:
@@ -53,10 +40,5 @@ def requirements() -> dict[str, list[str]]:
 
 
 def distribution(requirement: str) -> str:
-    """Return the name in a requirement.
-
-    Example:
-        >>> distribution("ray[data,train]>=2.60")
-        'ray'
-    """
+    """Return the name in a requirement: "ray" in "ray[data,train]>=2.60"."""
     return "".join(takewhile(lambda c: c.isalnum() or c in "-_.", requirement))

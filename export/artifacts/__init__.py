@@ -25,16 +25,7 @@ HARMLESS = frozenset({"CALL_ONCE"})  # TFLite's initialisation of a lookup table
 
 
 def locate(path: Path) -> tuple[Path, str]:
-    """Return the path of the artifact itself, and its format, detected from its content.
-
-    Args:
-        path: A file, a SavedModel, or a base path, of which the newest version is used.
-
-    Raises:
-        Unavailable: If the path does not exist.
-        ExportError: If the format is unknown.
-        CheckFailed: If it is a pickle, which executes code when it is read, or not that format alone.
-    """
+    """Return the path of the artifact itself (of a base path the newest version), and its format by its content."""
     if not path.is_dir() and not path.is_file():
         raise Unavailable(f"there is no artifact {path}; give the path of a file or a SavedModel")
     artifact, head = _version_in(path), b""
@@ -92,18 +83,7 @@ def _version_in(path: Path) -> Path:
 
 
 def describe(path: Path, complete: bool = True) -> Description:
-    """Return the contents of an artifact.
-
-    Args:
-        path: Its path.
-        complete: Whether the custom operators of a SavedModel and its number of parameters are read too, which need
-            TensorFlow.
-
-    Raises:
-        Unavailable: If the path does not exist, or the library that reads it is not installed.
-        ExportError: If it cannot be read.
-        CheckFailed: If it is a pickle, or not one file of one format.
-    """
+    """Return the contents of an artifact; `complete` also reads operators and parameters, which need TensorFlow."""
     artifact, name = locate(path)
     format = READABLE[name]
     files = [artifact] if artifact.is_file() else [p for p in artifact.rglob("*") if p.is_file()]
@@ -120,12 +100,7 @@ def describe(path: Path, complete: bool = True) -> Description:
 
 
 def check_confined(path: str | os.PathLike[str], trust: Collection[str]) -> None:
-    """Raise Unavailable where the kernel cannot confine what loads an artifact, unless that is trusted.
-
-    Args:
-        path: What is loaded.
-        trust: `UNCONFINED` or `ANY` loads it all the same.
-    """
+    """Raise Unavailable where the kernel cannot confine what loads an artifact, unless `trust` allows it."""
     if machine.abi() == 0 and not {UNCONFINED, ANY} & {*trust}:
         raise Unavailable(
             f"{path} is not loaded: this system cannot confine the processes that load it (Landlock, Linux 5.13); "
@@ -134,13 +109,7 @@ def check_confined(path: str | os.PathLike[str], trust: Collection[str]) -> None
 
 
 def check_trusted(description: Description, trust: Collection[str]) -> None:
-    """Raise CheckFailed for an artifact that can execute code or act on the machine, unless it is trusted.
-
-    Args:
-        description: The artifact.
-        trust: Names of operators that may be run although they are not on the list of inference operators; `ANY`
-            trusts the whole artifact.
-    """
+    """Raise CheckFailed for an artifact that can execute code or act on the machine, unless it is trusted."""
     if is_trusted(description, trust):
         return
     names = [name for name in description.unlisted if name not in trust] if len(description.risks) == 1 else []
@@ -155,21 +124,13 @@ def is_trusted(description: Description, trust: Collection[str]) -> bool:
 
 
 def reservations(description: Description) -> dict[str, list[str]]:
-    """Return {kind: operators} of what an artifact may do differently in calls that no proof has made.
-
-    Returns:
-        Of `KINDS`, those that it holds. Random numbers from a fixed seed ("Stateless...") are the same in each call;
-        what changes the seed is stateful.
-    """
+    """Return {kind: operators} of what an artifact may do differently in calls that no proof has made."""
+    # Random numbers from a fixed seed ("Stateless...") are the same in each call; what changes the seed is stateful.
     found = {kind: [op for op in description.flagged.get(kind, ()) if op not in HARMLESS] for kind in KINDS}
     found["random"] = [op for op in found["random"] if not op.startswith("Stateless")]
     return {kind: operators for kind, operators in found.items() if operators}
 
 
 def reservations_of(path: Path, format: str) -> dict[str, list[str]]:
-    """Return the reservations about the artifact at a path; none for a format without a graph.
-
-    Raises:
-        ExportError: If it cannot be read.
-    """
+    """Return the reservations about the artifact at a path; none for a format without a graph."""
     return reservations(describe(path, complete=False)) if READABLE[format].holds_graph else {}

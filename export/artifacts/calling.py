@@ -32,11 +32,7 @@ class ThirdPartyTensor(Tensor):
 
 
 def endpoints_of(description: Description) -> tuple[Endpoint, ...]:
-    """Return the functions of an artifact as endpoints, with the ranges of an adjacent contract if there is one.
-
-    Raises:
-        ExportError: If it cannot be called: weights only, or a Keras file that does not load.
-    """
+    """Return the functions of an artifact as endpoints, with the ranges of an adjacent contract if there is one."""
     format = READABLE[description.format]
     if format.needs_code and not description.signatures:
         raise ExportError(f"{description.path} holds weights only, which cannot run; give a whole model")
@@ -163,11 +159,7 @@ def check_samplable(endpoint: Endpoint, path: Path) -> None:
 
 
 def runtime_for(format: str) -> Runtime:
-    """Return the first installed runtime that runs a format.
-
-    Raises:
-        Unavailable: If none is installed.
-    """
+    """Return the first installed runtime that runs a format; Unavailable if none is."""
     candidates = [runtime for runtime in runtimes_of(format) if not runtime.on_request]
     for runtime in candidates:
         if runtime.version:
@@ -185,10 +177,7 @@ def run_artifact(
     environment: Mapping[str, str] | None = None,
     weights: Callable[[Path], None] | None = None,
 ) -> dict[str, ArtifactRun]:
-    """Return the run of an artifact on cases by runtime, each in a fresh process; `environment` as of `run_all`.
-
-    Its constants are compared with the weights whose checksums `weights` writes to a folder.
-    """
+    """Return the run of an artifact on cases by runtime; `weights` writes checksums for the comparison by value."""
     with tempfile.TemporaryDirectory(prefix="export-") as scratch:
         write_golden(Path(scratch) / "golden", {name: list(group) for name, group in cases.items()})
         if weights:

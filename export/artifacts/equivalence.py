@@ -205,21 +205,13 @@ def _compare(
 
 @dataclass(frozen=True)
 class EndpointPair:
-    """Two endpoints with the inputs of each.
-
-    Attributes:
-        reference: Endpoint of the reference.
-        candidate: Endpoint of the candidate.
-        pairings: Possible pairings of their inputs.
-        cases: Inputs of the reference.
-        candidate_cases: The same inputs under the names of the candidate, once for each pairing.
-    """
+    """Two endpoints with the inputs of each."""
 
     reference: Endpoint
     candidate: Endpoint
-    pairings: Sequence[Sequence[Pair]]
-    cases: Sequence[GoldenCase]
-    candidate_cases: Sequence[GoldenCase]
+    pairings: Sequence[Sequence[Pair]]  # possible pairings of their inputs
+    cases: Sequence[GoldenCase]  # inputs of the reference
+    candidate_cases: Sequence[GoldenCase]  # the same inputs under the names of the candidate, once for each pairing
 
 
 def _pair_endpoints(reference: Sequence[Endpoint], candidate: Sequence[Endpoint]) -> list[tuple[Endpoint, Endpoint]]:
@@ -286,18 +278,22 @@ def _compare_endpoints(
     """Match the outputs of two endpoints and compare them."""
     reference, candidate = endpoints.reference, endpoints.candidate
     for description, run, endpoint in zip(descriptions, runs, (reference, candidate), strict=True):
-        _check_ran(description, run, endpoint)
+        outputs = run.of(endpoint.name)
+        if problem := run.failure or (None if outputs.arrays else outputs.first_error() or "no outputs"):
+            raise CheckFailed(f"{description.path} does not run: {problem}")
     ours, theirs = runs[0].of(reference.name), runs[1].of(candidate.name)
     cases = [dataclasses.replace(case, outputs=_all_outputs(case.name, ours)) for case in endpoints.cases]
     for case in cases:
         case.unstable_rows = find_unstable_rows(case, ours, Policy())
         case.row_noise = measure_row_noise(case, ours, Policy())
-    pairs = _pair_outputs(reference, candidate, requested)
+    requested = _requested_among(requested, reference.outputs, candidate.outputs)
+    pairs = match(reference.outputs, candidate.outputs, requested)[0]  # unknown shapes of Keras files match any
     values, scored = _values(cases, ours), []
     for number in range(len(endpoints.pairings)):
         candidate_values = _values(cases, theirs, f"@{number}")
         outputs = by_value(pairs, values, candidate_values)
-        scored.append((_score(values, candidate_values, outputs), number, outputs))
+        distances = (distance(values[p.reference], candidate_values.get(p.candidate, ())) for p in outputs)
+        scored.append((max(distances, default=0.0), number, outputs))
     _, number, outputs = min(scored, key=lambda entry: entry[0])
     answers = [_under_reference_names(f"@{n}", outputs, theirs) for n in (0, number)]  # the first is called twice
     where = reference.name or "the model"
@@ -354,13 +350,6 @@ def _unrepeatable(cases: Sequence[GoldenCase], output: str, outputs: Outputs) ->
     return check_repeatability(
         [dataclasses.replace(case, outputs={output: case.outputs[output]}) for case in cases], outputs
     )
-
-
-def _pair_outputs(reference: Endpoint, candidate: Endpoint, requested: Mapping[str, str]) -> list[Pair]:
-    """Return the pairing of outputs by names, dtypes and shapes; unknown shapes of Keras files match any."""
-    return match(
-        reference.outputs, candidate.outputs, _requested_among(requested, reference.outputs, candidate.outputs)
-    )[0]
 
 
 def _requested_among(
@@ -447,14 +436,6 @@ def _run(
     return run
 
 
-def _check_ran(description: Description, run: ArtifactRun, endpoint: Endpoint) -> None:
-    problem, outputs = run.failure, run.of(endpoint.name)
-    if problem is None and not outputs.arrays:
-        problem = outputs.first_error() or "no outputs"
-    if problem:
-        raise CheckFailed(f"{description.path} does not run: {problem}")
-
-
 def _all_outputs(case: str, outputs: Outputs) -> dict[str, np.ndarray]:
     """Return every output of a case by name; of a case that raised empty arrays."""
     return dict.fromkeys(outputs.names, np.empty(0)) | outputs.of(case)
@@ -464,12 +445,6 @@ def _values(cases: Sequence[GoldenCase], outputs: Outputs, suffix: str = "") -> 
     """Return the outputs by name, one array for each case."""
     of_cases = [_all_outputs(f"{case.name}{suffix}", outputs) for case in cases]
     return {name: [of_case[name] for of_case in of_cases] for name in outputs.names}
-
-
-def _score(
-    values: Mapping[str, Sequence[np.ndarray]], others: Mapping[str, Sequence[np.ndarray]], pairs: Sequence[Pair]
-) -> float:
-    return max((distance(values[p.reference], others.get(p.candidate, ())) for p in pairs), default=0.0)
 
 
 def _add_outputs(
@@ -554,10 +529,7 @@ def _compare_pair(
     classes: bool,
     ranges: Sequence[tuple[float, float]] | None,
 ) -> tuple[list[str], dict[str, Any]]:
-    """Return the differences of one output, and its figures.
-
-    Values beyond `ranges`, which a quantised side can hold, count as their ends; None where no side is quantised.
-    """
+    """Return the differences and figures of one output; values are clipped to `ranges` of a quantised side."""
     name, policy = pair.reference, Policy()
     if name not in answers.names:
         return [f"the candidate does not return {pair.candidate}"], {}

@@ -19,17 +19,11 @@ VALUE_FACTOR = 10  # values overrule names only if another pairing is closer by 
 
 @dataclass(frozen=True)
 class Pair:
-    """A tensor of the reference and the matching tensor of the candidate.
-
-    Attributes:
-        reference: Name in the reference.
-        candidate: Name in the candidate.
-        how: "asked for", "name", "dtype and shape" or "value".
-    """
+    """A tensor of the reference and the matching tensor of the candidate."""
 
     reference: str
     candidate: str
-    how: str
+    how: str  # "asked for", "name", "dtype and shape" or "value"
 
 
 def plain(name: str) -> str:
@@ -55,15 +49,9 @@ def _kind(dtype: str) -> str:
 def match(
     reference: Sequence[Tensor], candidate: Sequence[Tensor], requested: Mapping[str, str] | None = None
 ) -> list[list[Pair]]:
-    """Return all possible pairings of tensors, best first; `requested` {reference: candidate} takes precedence.
-
-    Tensors with the same name, or with a unique dtype and shape, are paired identically in all of them; the others in
-    every permutation, from which only values can choose.
-
-    Raises:
-        ExportError: If a requested name does not exist.
-        CheckFailed: If a tensor of the reference has no match.
-    """
+    """Return all possible pairings of tensors, best first; `requested` {reference: candidate} takes precedence."""
+    # Tensors with the same name, or with a unique dtype and shape, are paired identically in all of them; the others in
+    # every permutation, from which only values can choose.
     left, right = {t.name: t for t in reference}, {t.name: t for t in candidate}
     fixed: list[Pair] = []
 
@@ -109,13 +97,7 @@ def _orders(left: Mapping[str, Tensor], right: Mapping[str, Tensor]) -> Iterator
 def by_value(
     pairs: Sequence[Pair], reference: Mapping[str, Sequence[np.ndarray]], candidate: Mapping[str, Sequence[np.ndarray]]
 ) -> list[Pair]:
-    """Return the pairs, or another pairing whose values are closer by `VALUE_FACTOR`.
-
-    Args:
-        pairs: The pairing by names, dtypes and shapes.
-        reference: Values of each output of the reference, one array for each case.
-        candidate: The same of the candidate, which may have more outputs.
-    """
+    """Return the pairs, or another pairing whose values, one array a case, are closer by `VALUE_FACTOR`."""
     free = [pair for pair in pairs if pair.how != "asked for"]
     requested = {pair.candidate for pair in pairs if pair.how == "asked for"}
     names = [pair.reference for pair in free]

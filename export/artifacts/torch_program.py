@@ -38,11 +38,7 @@ def matches(path: Path, head: bytes) -> bool:
 
 
 def describe(description: Description) -> None:
-    """Fill in the signature, operators, parameters, producer and risks.
-
-    Raises:
-        ExportError: It is of another version, or its inputs or outputs are nested.
-    """
+    """Fill in the signature, operators, parameters, producer and risks."""
     with zipfile.ZipFile(description.path) as archive:
         members = {name.partition("/")[2]: name for name in archive.namelist()}
         if GRAPH not in members:

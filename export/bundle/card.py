@@ -37,21 +37,9 @@ def write_card(
     card: Mapping[str, Any],
     name: str,
 ) -> None:
-    """Write `README.md` and `DEVICES.md`, and copy the images of the card to `figures/`.
-
-    Args:
-        folder: The staged bundle.
-        contract: Its contract.
-        certificate: Its proof.
-        manifest: Its manifest.
-        card: Facts from the caller: title, description, licence, data, metrics, intervals (metric: [low, high]),
-            command, notes, images, and code:
-            {heading: Python}. HTML and links in these texts are shown as text.
-        name: The name of the bundle, for commands.
-
-    Raises:
-        ExportError: If an image does not exist.
-    """
+    """Write `README.md` and `DEVICES.md`, and copy the images of the card to `figures/`."""
+    # The card has the keys title, description, licence, data, metrics, intervals (metric: [low, high]), command, notes,
+    # images and code ({heading: Python}). HTML and links in these texts are shown as text.
     formats = {a["format"]: a for a in manifest["artifacts"] if a["state"] is None}
     parts = [header(card, contract, formats, name)]
     parts += [f"# {_one_line(card.get('title', name))}", _plain(card.get("description") or "")]

@@ -44,14 +44,7 @@ PER_LINE = 20
 
 
 def tasks(endpoint: Endpoint, file: Mapping[str, Any], labels: Sequence[str] | None, version: str | None) -> list[str]:
-    """Return the section of MediaPipe Tasks, where one opens the file.
-
-    Args:
-        endpoint: The endpoint.
-        file: The artifact, as the manifest has it.
-        labels: Those of the contract.
-        version: The version that opened it here, or None.
-    """
+    """Return the section of MediaPipe Tasks, where one opens the file; `version` opened it here, if any did."""
     task = run_mediapipe.task_of(endpoint.to_json()) if len(file["endpoints"]) == 1 else None
     if task not in CALLS:
         return []

@@ -46,17 +46,7 @@ JAVASCRIPT = {
 def write_devices(
     folder: Path, contract: Contract, artifacts: Sequence[Mapping[str, Any]], rows: Sequence[Row] = ()
 ) -> str | None:
-    """Write `DEVICES.md` if the bundle holds a TFLite or ONNX file; return the line of the card that leads there.
-
-    Args:
-        folder: The bundle.
-        contract: Its contract.
-        artifacts: Its artifacts, as the manifest has them.
-        rows: Those of its certificate.
-
-    Returns:
-        The line of the card that leads there, or None.
-    """
+    """Write `DEVICES.md` if there is a TFLite or ONNX file; return the line of the card that links to it."""
     held = [artifact for artifact in artifacts if artifact["state"] is None]
     parts, topics = ["# On devices"], []
     if files := [artifact for artifact in held if artifact["format"] == tflite.FORMAT.name]:
@@ -155,7 +145,7 @@ def _filling(endpoint: Endpoint) -> str:
 
 
 def _kotlin(endpoint: Endpoint, batch: int | None, labels: Sequence[str] | None) -> dict[str, str]:
-    name = _kotlin_string(endpoint.name)
+    name = quoted(endpoint.name).replace("$", "\\$")
 
     def buffers(tensors: Sequence[Tensor], kind: str) -> str:
         return ", ".join(f"{quoted(t.name)} to model.create{kind}Buffer({quoted(t.name)}, {name})" for t in tensors)
@@ -195,10 +185,6 @@ def _kotlin(endpoint: Endpoint, batch: int | None, labels: Sequence[str] | None)
         "reads": "\n".join(reads),
         "endpoint": name,
     }
-
-
-def _kotlin_string(text: str) -> str:
-    return quoted(text).replace("$", "\\$")
 
 
 def _swift(endpoint: Endpoint, batch: int | None, labels: Sequence[str] | None) -> dict[str, str]:

@@ -21,19 +21,19 @@ WEIGHTS = tuple(format.FORMAT.files[0] for format in (weights, keras, hdf5))  # 
 
 
 def diff(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> dict[str, list[str]]:
-    """Return the changes from one bundle to another: {section: messages}, without equal sections.
-
-    The sections are verdict, formats, contract, labels, metrics, weights, sizes and producer.
-
-    Raises:
-        ExportError: If one of them is not a bundle.
-        CheckFailed: If one of them is damaged.
-    """
+    """Return the changes from one bundle to another: {section: messages}, without equal sections."""
     folders = [Path(one), Path(other)]
-    manifests = [_checked_manifest(folder) for folder in folders]
+    for folder in folders:
+        if damage := layout.find_damage(folder):
+            raise CheckFailed(f"{folder} is damaged ({damage[0]}); its differences would be meaningless")
+    manifests = [layout.read_manifest(folder) for folder in folders]
+    formats = (
+        {a["path"] if a["state"] is None else a["format"]: a["state"] or "written" for a in m["artifacts"]}
+        for m in manifests
+    )
     changes = {
         "verdict": list(_values(*({"verdict": layout.read_verdict(folder)} for folder in folders))),
-        "formats": list(_values(*map(_formats, manifests))),
+        "formats": list(_values(*formats)),
         "contract": list(_contract(*(m["contract"] for m in manifests))),
         "labels": list(_labels(*(m["contract"]["labels"] for m in manifests))),
         "metrics": list(_values(*(m.get("metrics", {}) for m in manifests))),
@@ -42,16 +42,6 @@ def diff(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> dict[str
         "producer": list(_values(*(m["producer"] for m in manifests))),
     }
     return {section: messages for section, messages in changes.items() if messages}
-
-
-def _checked_manifest(folder: Path) -> dict[str, Any]:
-    if damage := layout.find_damage(folder):
-        raise CheckFailed(f"{folder} is damaged ({damage[0]}); its differences would be meaningless")
-    return layout.read_manifest(folder)
-
-
-def _formats(manifest: Mapping[str, Any]) -> dict[str, str]:
-    return {a["path"] if a["state"] is None else a["format"]: a["state"] or "written" for a in manifest["artifacts"]}
 
 
 def _values(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:

@@ -1,8 +1,7 @@
-"""What a bundle that came from elsewhere may make this machine do, and whether it still is what was proven.
+"""What a bundle from elsewhere may make this machine do, and whether it still is what was proven.
 
-Checksums find damage, not malice: whoever can write the folder can write the sums. So every reader of a bundle comes
-through here before it loads anything. The certificate says which formats were asked for, and the state of each
-artifact; whoever changes the manifest and the certificate is found by a signature only.
+Checksums find damage, not malice: whoever can write the folder can write the sums, and whoever changes the manifest and
+the certificate is found by a signature only. Every reader of a bundle calls this before it loads anything.
 """
 
 from __future__ import annotations
@@ -24,16 +23,7 @@ STATES = {"unsupported": "unsupported", "fail": "a failure"}
 
 
 def read_proven(folder: Path, use: str) -> dict[str, Any]:
-    """Return the manifest of a whole bundle whose recorded proof passed.
-
-    Args:
-        folder: The bundle.
-        use: What a bundle that passed may do, as the end of a sentence: "is published".
-
-    Raises:
-        ExportError: If `folder` is not a bundle.
-        CheckFailed: If it is damaged, its proof did not pass, or its manifest contradicts its certificate.
-    """
+    """Return the manifest of a whole bundle whose recorded proof passed; `use` ends the message: "is published"."""
     manifest = layout.read_manifest(folder)
     if damage := layout.find_damage(folder):
         raise CheckFailed(f"{folder} is damaged ({damage[0]}); export it again")
@@ -103,15 +93,8 @@ def _is_written(state: str, rows: list[Mapping[str, Any]]) -> bool:
 
 
 def refusal(folder: Path, artifact: Mapping[str, Any], trust: Collection[str]) -> str | None:
-    """Return why an artifact is not loaded, or None. It is read, and nothing of it is run.
-
-    Its file must be of its format and of no other, because each runtime reads the part that it finds.
-
-    Args:
-        folder: The bundle.
-        artifact: As in the manifest.
-        trust: Operators of a SavedModel that may be run all the same.
-    """
+    """Return why an artifact is not loaded, or None; it is read, and nothing of it is run."""
+    # Its file must be of its format and of no other, because each runtime reads the part that it finds.
     try:
         path, format = locate(folder / artifact["path"])
         if format != artifact["format"]:
@@ -129,13 +112,7 @@ def refusal(folder: Path, artifact: Mapping[str, Any], trust: Collection[str]) -
 
 
 def reservation(folder: Path, artifact: Mapping[str, Any], allow: Collection[str]) -> str | None:
-    """Return why an artifact is not published because of what its graph may do in other calls, or None.
-
-    Args:
-        folder: The bundle.
-        artifact: As in the manifest.
-        allow: Kinds of reservations that are allowed, or "any".
-    """
+    """Return why an artifact is not published for what its graph may do in other calls, or None."""
     stated = reservations_of(folder / artifact["path"], artifact["format"])
     kinds = [kind for kind in stated if kind not in allow and ANY not in allow]
     if not kinds:
@@ -148,16 +125,9 @@ def reservation(folder: Path, artifact: Mapping[str, Any], allow: Collection[str
 
 
 def code_refusal(folder: Path, dependency: Mapping[str, Any] | None, trust: Collection[str]) -> str | None:
-    """Return why the code that Keras files of a bundle need is not imported, or None.
-
-    Only installed packages are: ours, or those that the user trusts by name; never from the bundle or the current
-    folder.
-
-    Args:
-        folder: The bundle.
-        dependency: {"package", "modules"} of the manifest, or None.
-        trust: Names of packages.
-    """
+    """Return why the code that Keras files of a bundle need is not imported, or None."""
+    # Only installed packages are imported: ours, or those that the user trusts by name; never from the bundle or the
+    # current folder.
     packages = sorted({name.partition(".")[0] for name in (dependency or {}).get("modules", ())})
     unknown = [name for name in packages if name not in TRUSTED and name not in trust]
     if unknown:

@@ -11,7 +11,7 @@ import re
 from collections.abc import Iterable, Mapping
 from typing import Any
 
-from export.contract import Contract, Tensor
+from export.contract import Contract
 
 # the identifiers of https://huggingface.co/docs/hub/repositories-licenses that licences of models and data here have
 LICENCES = """
@@ -27,11 +27,9 @@ SCORES = ("logits", "probabilities")
 
 
 def header(card: Mapping[str, Any], contract: Contract, formats: Iterable[str], name: str) -> str:
-    """Return the header with its delimiters; `card` as of `export.bundle.card.write_card`.
-
-    A key that the card and the contract do not give is left out. So is `library_name`: "keras" would promise
-    `keras.saving.load_model("hf://...")`, which reads a `.keras` file that has been unpacked, and not the bundle.
-    """
+    """Return the header with its delimiters; `card` as of `export.bundle.card.write_card`."""
+    # `library_name` is left out: "keras" would promise `keras.saving.load_model("hf://...")`, which reads an unpacked
+    # `.keras` file, and not the bundle.
     task = pipeline_tag(contract)
     values: dict[str, Any] = _licence(card.get("licence"))
     values |= {"pipeline_tag": task} if task else {}
@@ -52,31 +50,20 @@ def header(card: Mapping[str, Any], contract: Contract, formats: Iterable[str], 
 
 
 def without_header(text: str) -> str:
-    r"""Return a README.md without its header.
-
-    Example:
-        >>> without_header("---\nlicense: mit\n---\n\n# Net\n")
-        '# Net\n'
-    """
+    """Return a README.md without its header."""
     return re.sub(r"\A---\n.*?\n---\n\s*", "", text, count=1, flags=re.DOTALL)
 
 
 def pipeline_tag(contract: Contract) -> str | None:
-    """Return the task of the Hub that the model's own call does, or None where the contract does not say.
-
-    Example:
-        >>> from export.contract import Endpoint
-        >>> image = Tensor("image", "float32", (None, 28, 28, 1), "image")
-        >>> logits = Tensor("logits", "float32", (None, 10), "logits")
-        >>> pipeline_tag(Contract((Endpoint("serving_default", (image,), (logits,)),)))
-        'image-classification'
-    """
+    """Return the task of the Hub that the model's own call does, or None where the contract does not say."""
     endpoint = contract.endpoints[0]
     takes = {tensor.meaning for tensor in endpoint.inputs}
     scores = next((tensor for tensor in endpoint.outputs if tensor.meaning in SCORES), None)
     gives_image = any(tensor.meaning == "image" for tensor in endpoint.outputs)
     if takes == {"image"}:
-        return _task_of_images(scores, gives_image)
+        if scores is not None:
+            return {2: "image-classification", 4: "image-segmentation"}.get(len(scores.shape))
+        return "image-to-image" if gives_image else None
     if gives_image and takes <= {"noise", "latent"}:
         return "unconditional-image-generation"
     if takes in ({"text"}, {"token"}) and scores is not None and len(scores.shape) == 2 and contract.labels:
@@ -86,12 +73,6 @@ def pipeline_tag(contract: Contract) -> str | None:
     if "category" in takes and takes <= {"category", "tensor"}:
         return "tabular-classification" if scores is not None else "tabular-regression"
     return None
-
-
-def _task_of_images(scores: Tensor | None, gives_image: bool) -> str | None:
-    if scores is not None:
-        return {2: "image-classification", 4: "image-segmentation"}.get(len(scores.shape))
-    return "image-to-image" if gives_image else None
 
 
 def _licence(text: Any) -> dict[str, str]:

@@ -51,11 +51,7 @@ class PathTaken(ExportError):
 
 
 def files_of(folder: Path) -> Iterator[str]:
-    """Yield the relative path of every file, sorted.
-
-    Raises:
-        ExportError: If there is a link or a device: a bundle contains plain files only.
-    """
+    """Yield the relative path of every file, sorted; ExportError if there is a link or a device."""
     for path in sorted(folder.rglob("*")):
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise ExportError(f"{path} is neither a plain file nor a folder; a bundle holds nothing else")
@@ -114,11 +110,7 @@ def write_json(path: Path, data: Any) -> None:
 
 
 def check_manifest(folder: Path | str, manifest: Any) -> dict[str, Any]:
-    """Return the manifest of a bundle if it is one, and if everything that it names lies inside the bundle.
-
-    Raises:
-        ExportError: If it is not valid against `manifest.schema.json`, or a path leads out of the bundle.
-    """
+    """Return a manifest if it is valid against `manifest.schema.json` and names paths inside the bundle only."""
     version = manifest.get("schema") if isinstance(manifest, dict) else None
     if isinstance(version, int) and version > 1:
         raise ExportError(f"{folder} has manifest schema {version}, which this version does not know: upgrade it")
@@ -173,25 +165,14 @@ def _validator(schema: Path, definition: str | None) -> Any:
 
 
 def check_path(folder: Path | str, name: str) -> None:
-    """Raise ExportError for a path that is absolute or leads out of the bundle.
-
-    Example:
-        >>> check_path(Path("bundle"), "saved_model/1")
-        >>> check_path(Path("bundle"), "../elsewhere")
-        Traceback (most recent call last):
-        zoobase.errors.ExportError: bundle names '../elsewhere', which is not a path inside it
-    """
+    """Raise ExportError for a path that is absolute or leads out of the bundle."""
     path = PurePosixPath(name)
     if path.is_absolute() or ".." in path.parts or {*"\\\0"} & {*name} or not path.parts or ":" in path.parts[0]:
         raise ExportError(f"{folder} names {name!r}, which is not a path inside it")
 
 
 def read_manifest(folder: Path) -> dict[str, Any]:
-    """Return the manifest of a bundle.
-
-    Raises:
-        ExportError: If it does not exist or cannot be read.
-    """
+    """Return the manifest of a bundle; ExportError if it does not exist or cannot be read."""
     return check_manifest(folder, _parse(folder, MANIFEST))
 
 
@@ -205,42 +186,24 @@ def _parse(folder: Path, name: str) -> Any:
 
 
 def read_coverage(folder: Path) -> dict[str, Any]:
-    """Return what the proof of a bundle reached, from `parity.json`; empty if there is none, or it was not measured.
-
-    Raises:
-        ExportError: If the file is malformed.
-    """
+    """Return what the proof of a bundle reached, from `parity.json`; empty if it was not measured."""
     return read_certificate(folder)["coverage"] if (folder / PARITY).is_file() else {}
 
 
 def read_verdict(folder: Path) -> str:
-    """Return the verdict in `parity.json` of a bundle: pass, also with reservations, fail or incomplete.
-
-    Raises:
-        ExportError: If it does not exist or is malformed.
-    """
+    """Return the verdict in `parity.json` of a bundle: pass, also with reservations, fail or incomplete."""
     return read_certificate(folder)["verdict"]
 
 
 def read_certificate(folder: Path) -> dict[str, Any]:
-    """Return the content of `parity.json` of a bundle.
-
-    Raises:
-        ExportError: If it does not exist or is malformed.
-    """
+    """Return the content of `parity.json` of a bundle; ExportError if it is missing or malformed."""
     certificate = _parse(folder, PARITY)
     check_schema(folder, PARITY, certificate, PARITY_SCHEMA)
     return certificate
 
 
 def find_damage(folder: Path) -> list[str]:
-    """Return a message for every file that differs from the published one; empty for a whole bundle.
-
-    Checksums detect damage, not manipulation: whoever can change the folder can change the sums.
-
-    Raises:
-        ExportError: If this is not a bundle.
-    """
+    """Return a message for every file that differs from the published one; empty for a whole bundle."""
     if not folder.is_dir():
         raise ExportError(f"{folder} is not a bundle: there is no such folder")
     for name in (MANIFEST, SUMS):
@@ -258,12 +221,7 @@ def find_damage(folder: Path) -> list[str]:
 
 
 def publish(folder: Path, target: Path) -> Path:
-    """Flush a staged folder to disk and rename it to the target.
-
-    Raises:
-        PathTaken: If the target exists meanwhile.
-        ExportError: If the target cannot be written.
-    """
+    """Flush a staged folder to disk and rename it to the target; PathTaken if that exists meanwhile."""
     flush(folder)
     try:
         os.rename(folder, target)
@@ -299,16 +257,7 @@ def flush(folder: Path, deep: bool = True) -> None:
 
 
 def choose_path(out: Path, if_exists: str) -> Path:
-    """Return the path of a new bundle.
-
-    Args:
-        out: The requested path.
-        if_exists: "error"; "new-version": the first free path of OUT, OUT-2, OUT-3, ...; "replace": OUT itself, whose
-            bundle is replaced once the new one is proven.
-
-    Raises:
-        ExportError: If `out` exists and may not be replaced: only bundles may.
-    """
+    """Return the path of a new bundle; `if_exists` is "error", "new-version" (OUT-2, OUT-3, ...) or "replace"."""
     if if_exists not in IF_EXISTS:
         raise ExportError(f"unknown if_exists {if_exists!r}; one of {', '.join(IF_EXISTS)}")
     if if_exists == "new-version":
@@ -336,11 +285,7 @@ def _numbered(out: Path) -> Iterator[Path]:
 
 
 def publish_bundle(folder: Path, out: Path, if_exists: str) -> Path:
-    """Publish a staged bundle, and return its path.
-
-    Raises:
-        PathTaken: If the path exists meanwhile and may not be replaced.
-    """
+    """Publish a staged bundle, and return its path; PathTaken if it exists meanwhile and is not replaced."""
     while True:
         path = choose_path(out, if_exists)
         try:
@@ -376,11 +321,7 @@ def _exchange(one: Path, other: Path) -> None:
 
 
 def write_assets(folder: Path, contract: Contract, assets: Mapping[str, Any]) -> None:
-    """Write the labels of a contract and additional files, {name: bytes or path}.
-
-    Raises:
-        ExportError: If a name is outside the bundle, or exists.
-    """
+    """Write the labels of a contract and additional files, {name: bytes or path}."""
     if contract.labels is not None:
         (folder / "labels.txt").write_text("".join(f"{label}\n" for label in contract.labels))
     for name, content in assets.items():

@@ -81,7 +81,7 @@ def load(
     """Load one artifact of a bundle in this process.
 
     This process is the caller's, so that nothing confines what is loaded. For bundles from elsewhere first call
-    `export.wire.machine.confine`, which lets the kernel forbid this process all but what is named for the rest of its
+    `export.wire.machine.confine`: the kernel then forbids this process all but what is named for the rest of its
     life, in a process that has one thread and does nothing else; `python -m zoo.predict` does.
 
     Args:

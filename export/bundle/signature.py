@@ -15,12 +15,7 @@ from zoobase.requirements import install_command
 
 
 def signature_of(bundle: Path) -> Path:
-    """Return the path of the signature of a bundle.
-
-    Example:
-        >>> signature_of(Path("out/mine")).name
-        'mine.sig'
-    """
+    """Return the path of the signature of a bundle."""
     folder = bundle.absolute()
     return folder.with_name(f"{folder.name}.sig")
 
@@ -32,16 +27,7 @@ def check_key(key: Path) -> None:
 
 
 def sign(bundle: Path, key: Path) -> Path:
-    """Sign a bundle, and return the path of its signature.
-
-    Args:
-        bundle: The bundle.
-        key: An elliptic-curve private key as PEM, such as `openssl ecparam -genkey -name prime256v1 -noout` writes.
-
-    Raises:
-        Unavailable: If the key does not exist, or `model-signing` is not installed.
-        ExportError: If the key cannot be read.
-    """
+    """Sign a bundle by an elliptic-curve private key (PEM), and return the path of its signature."""
     check_key(key)
     signing, _ = _modules()
     path = signature_of(bundle)
@@ -53,15 +39,7 @@ def sign(bundle: Path, key: Path) -> Path:
 
 
 def find_forgery(bundle: Path, key: Path) -> str | None:
-    """Return why a bundle is not what the owner of a key signed, or None.
-
-    Args:
-        bundle: The bundle.
-        key: The public key as PEM, such as `openssl ec -pubout` writes.
-
-    Raises:
-        Unavailable: If the key does not exist, or `model-signing` is not installed.
-    """
+    """Return why a bundle is not what the owner of a public key (PEM) signed, or None."""
     check_key(key)
     _, verifying = _modules()
     path = signature_of(bundle)

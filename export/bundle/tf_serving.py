@@ -13,11 +13,9 @@ CONFIG = "models.config"
 
 
 def write_warmup(saved_model: Path, endpoints: Iterable[Endpoint], cases: Mapping[str, Sequence[GoldenCase]]) -> int:
-    """Write the calls that TF Serving makes before it serves a version, from golden cases; return how many.
-
-    Each record is a `PredictionLog` with the response of the reference, so that a record of another model can be
-    detected by its response too. TF Serving reads only the request. One invalid record makes it reject the model.
-    """
+    """Write the calls that TF Serving makes before it serves a version, from golden cases; return how many."""
+    # Each record is a `PredictionLog` with the response of the reference, so that a record of another model can be
+    # detected by its response too. TF Serving reads only the request. One invalid record makes it reject the model.
     import tensorflow as tf
 
     path = saved_model / WARMUP

@@ -229,30 +229,18 @@ class Contract:
 
 @dataclass
 class Artifact:
-    """One file or folder of a bundle.
-
-    Attributes:
-        format: The format that wrote it.
-        path: Path relative to the bundle.
-        endpoints: Names of the endpoints it carries.
-        batch: The batch size that every call must have, or None.
-        producer: {library: version} of the libraries that wrote it.
-        reason: Why it does not exist (unsupported or failed), or None.
-        state: None while unproven, else "unsupported" or "fail".
-        quantize: The name of its quantised form, or None.
-        note: A remark, or None.
-        finish: Work that can run in parallel, such as a conversion; called once before the artifact is used.
-    """
+    """One file or folder of a bundle."""
 
     format: str
-    path: str
-    endpoints: tuple[str, ...]
-    batch: int | None = None
-    producer: dict[str, str] = field(default_factory=dict)
-    reason: str | None = None
-    state: str | None = None
-    quantize: str | None = None
+    path: str  # relative to the bundle
+    endpoints: tuple[str, ...]  # names of those it carries
+    batch: int | None = None  # the batch size that every call must have, or None
+    producer: dict[str, str] = field(default_factory=dict)  # library -> version
+    reason: str | None = None  # why it does not exist (unsupported or failed)
+    state: str | None = None  # None while unproven, else "unsupported" or "fail"
+    quantize: str | None = None  # name of its quantised form
     note: str | None = None
+    # work that can run in parallel, such as a conversion; called once before use
     finish: Callable[[], None] | None = field(default=None, repr=False, compare=False)
 
     def to_json(self) -> dict[str, Any]:
@@ -266,24 +254,12 @@ class Artifact:
 
 
 def shape_text(shape: Sequence[int | None]) -> str:
-    """Return a shape as text.
-
-    Example:
-        >>> shape_text((None, 28, 28))
-        '(?, 28, 28)'
-    """
+    """Return a shape as text: "(?, 28, 28)"."""
     return f"({', '.join('?' if size is None else str(size) for size in shape)})"
 
 
 def range_text(tensor: Tensor) -> str:
-    """Return the legal values of an input as text, "" where the contract states none.
-
-    Example:
-        >>> range_text(Tensor("image", "float32", (None, 28, 28, 1), "image", low=0, high=255))
-        'from 0 to 255'
-        >>> range_text(Tensor("size", "string", (None,), "category", vocabulary=("small", "large")))
-        'one of small, large'
-    """
+    """Return the legal values of an input as text, "" where the contract states none."""
     if tensor.ranges:
         return " or ".join(f"from {low:g} to {high:g}" for low, high in tensor.ranges)
     if tensor.vocabulary is not None:
@@ -298,12 +274,7 @@ def range_text(tensor: Tensor) -> str:
 
 
 def labels_text(contract: Contract) -> str:
-    """Return the labels of a contract as a sentence, "" without labels.
-
-    Example:
-        >>> labels_text(Contract((), labels=("cat", "dog")))
-        'Labels in the order of the classes: cat, dog.'
-    """
+    """Return the labels of a contract as a sentence, "" without labels."""
     return f"Labels in the order of the classes: {_first(contract.labels)}." if contract.labels else ""
 
 
@@ -315,19 +286,7 @@ def _first(texts: Iterable[str]) -> str:
 
 
 def with_labels(contract: Contract, labels: Sequence[str] | None) -> Contract:
-    """Return a contract with class names.
-
-    Args:
-        contract: The contract.
-        labels: Class names in the order of the outputs, or None for those of the contract.
-
-    Raises:
-        ExportError: If the contract has other ones.
-
-    Example:
-        >>> with_labels(Contract(()), ["cat", "dog"]).labels
-        ('cat', 'dog')
-    """
+    """Return a contract with class names, in the order of the outputs; ExportError if it has other ones."""
     if isinstance(labels, str) or (labels is not None and contract.labels not in (None, tuple(labels))):
         problem = "is one string" if isinstance(labels, str) else "differs from the labels of the contract"
         raise ExportError(f"labels={labels!r} {problem}; give a list of class names in one place")

@@ -20,17 +20,7 @@ def tensor_endpoint(
     formats: Sequence[str] | None = None,
     structure: str | None = None,
 ) -> Endpoint:
-    """Return the endpoint that is the model's own call, in inference mode.
-
-    Args:
-        model: A built Keras model.
-        inputs: Input tensors in the order of the model's arguments.
-        outputs: Output tensors in the order of the model's outputs; the keys of a model that returns a dict.
-        name: The signature name.
-        batch: The one legal batch size, or None for any.
-        formats: The formats that carry it; None for all that can.
-        structure: "tensor", "dict" or "list"; None infers it from the model.
-    """
+    """Return the endpoint that is the model's own call, in inference mode; tensors in the order of its arguments."""
     call_structure = structure or structure_of(model, [t.name for t in inputs])
     carriers = None if formats is None else tuple(formats)
     endpoint = Endpoint(name, tuple(inputs), tuple(outputs), None, carriers, batch, call_structure)
@@ -48,21 +38,9 @@ def bytes_endpoint(
     name: str = "bytes",
     labels: Sequence[str] | None = None,
 ) -> Endpoint:
-    """Return an endpoint that takes image files, for a base endpoint that takes one image.
-
-    Args:
-        base: The endpoint that takes the pixels.
-        preprocess: The pure TensorFlow function of the input pipeline: scalar string -> one image.
-        name: The signature name.
-        labels: Class names in order. With them the endpoint also returns `probabilities` (float32, one for each label),
-            and `label` (string) and `score` (float32), the name and the probability of the largest.
-
-    Returns:
-        `image_bytes` (B,) string -> the outputs of `base`. Only SavedModels carry it.
-
-    Raises:
-        ExportError: If `base` takes more than one input, or the number of labels differs from its first output.
-    """
+    """Return an endpoint `image_bytes` (B,) string -> the outputs of `base`, which takes one image."""
+    # `preprocess` is the pure TensorFlow function of the input pipeline: scalar string -> one image. With `labels` it
+    # also returns `probabilities` (float32, one a label), `label` (string) and `score` (float32) of the largest.
     image, scores = _single(base, labels)
 
     def call(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -80,15 +58,7 @@ def bytes_endpoint(
 
 
 def segment_endpoint(base: Endpoint, name: str = "segment") -> Endpoint:
-    """Return an endpoint with the class of every pixel, for a base endpoint that returns the logits of every pixel.
-
-    Args:
-        base: The endpoint whose only output are logits (B, H, W, classes).
-        name: The signature name.
-
-    Returns:
-        The inputs of `base` -> `mask` (B, H, W) int32, the class ids, and `probabilities` (B, H, W, classes) float32.
-    """
+    """Return an endpoint: inputs of `base` -> `mask` (B, H, W) int32, `probabilities` (B, H, W, classes)."""
     (logits,) = base.outputs
     mask = Tensor("mask", "int32", logits.shape[:-1], "class_ids", low=0, high=logits.shape[-1] - 1)
     probabilities = Tensor("probabilities", "float32", logits.shape, "probabilities")
@@ -103,22 +73,7 @@ def segment_endpoint(base: Endpoint, name: str = "segment") -> Endpoint:
 
 
 def device_contract(contract: Contract) -> Contract:
-    """Return the contract of a file for devices: one endpoint, as their libraries open files of one signature only.
-
-    It has the probabilities of the classes where the model returns logits; of every pixel, where it does that.
-
-    Args:
-        contract: The contract of the model, whose first endpoint takes and returns one tensor each.
-
-    Raises:
-        ExportError: The first endpoint takes or returns several tensors, or strings.
-
-    Example:
-        >>> x, y = Tensor("x", "float32", (None, 4)), Tensor("logits", "float32", (None, 3), "logits")
-        >>> (endpoint,) = device_contract(Contract((Endpoint("serving_default", (x,), (y,)),))).endpoints
-        >>> endpoint.name, endpoint.outputs[0].name
-        ('classify', 'probabilities')
-    """
+    """Return the contract of a file for devices: one endpoint, with probabilities in place of logits."""
     base = contract.endpoints[0]
     if len(base.inputs) != 1 or len(base.outputs) != 1 or base.has_strings:
         raise ExportError(f"endpoint {base.name} has several tensors, or strings, which no library of devices serves")
@@ -147,22 +102,9 @@ def text_endpoint(
     vocabulary: Sequence[str] | None = None,
     tensor: str = "text",
 ) -> Endpoint:
-    """Return an endpoint that takes raw strings, for a base endpoint that takes token ids.
-
-    Args:
-        base: The endpoint that takes the ids.
-        preprocess: The pure TensorFlow function of the input pipeline: strings (B,) -> ids (B, ...).
-        name: The signature name.
-        labels: Class names in order; as in `bytes_endpoint`.
-        vocabulary: The words that `preprocess` knows, of which golden texts are made: the others are the same to it.
-        tensor: The name of the input.
-
-    Returns:
-        `text` (B,) string -> the outputs of `base`. Only SavedModels carry it.
-
-    Raises:
-        ExportError: If `base` takes more than one input, or the number of labels differs from its first output.
-    """
+    """Return an endpoint `text` (B,) string -> the outputs of `base`, which takes token ids."""
+    # `preprocess` is the pure TensorFlow function of the input pipeline: strings (B,) -> ids (B, ...). Golden texts are
+    # made of `vocabulary`, the words that it knows: the others are the same to it.
     tokens, scores = _single(base, labels)
 
     def call(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -214,18 +156,9 @@ def step_endpoint(
     output: Tensor,
     name: str = "step",
 ) -> Endpoint:
-    """Return the endpoint that advances a recurrent model by one token, its state an explicit input and output.
-
-    Every state `s` (meaning "state") is returned as `next_s`, the value of `s` in the next call; the initial state is
-    zeros. The batch size is one, because conversion of a recurrent step to TFLite needs a fixed batch size.
-
-    Args:
-        step: `(token, *states) -> (output, *next states)`, in inference mode.
-        token: Such as Tensor("token", "int32", (1,), "token", 0, size - 1).
-        states: Such as [Tensor("state", "float32", (1, units), "state")].
-        output: Such as Tensor("logits", "float32", (1, size), "logits").
-        name: The signature name.
-    """
+    """Return the endpoint that advances a recurrent model by one token, its states explicit inputs and outputs."""
+    # Every state `s` (meaning "state") is returned as `next_s`, the value of `s` in the next call; the initial state is
+    # zeros. The batch size is one, because conversion of a recurrent step to TFLite needs a fixed batch size.
     following = tuple(dataclasses.replace(state, name=f"next_{state.name}") for state in states)
     outputs = (output, *following)
 

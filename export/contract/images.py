@@ -7,10 +7,6 @@ from collections.abc import Callable
 import numpy as np
 
 
-def _noise(size: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
-    return rng.uniform(0, 1, size)
-
-
 def _texture(size: tuple[int, int, int], rng: np.random.Generator) -> np.ndarray:
     """Return noise whose amplitude falls as 1 / frequency, as in photographs (Field 1987, J. Opt. Soc. Am. A 4)."""
     rows, columns = np.fft.fftfreq(size[0])[:, None], np.fft.rfftfreq(size[1])[None]
@@ -41,17 +37,12 @@ def _stretched(image: np.ndarray) -> np.ndarray:
 
 
 KINDS: tuple[Callable[[tuple[int, int, int], np.random.Generator], np.ndarray], ...] = (
-    *(_noise, _texture, _edges, _gradient),
+    lambda size, rng: rng.uniform(0, 1, size),
+    *(_texture, _edges, _gradient),
 )
 
 
 def image_values(shape: tuple[int, ...], rng: np.random.Generator) -> np.ndarray:
-    """Return images (B, H, W, C) float64 in [0, 1]; their kinds follow each other row by row, noise first.
-
-    Example:
-        >>> images = image_values((4, 8, 8, 3), np.random.default_rng(0))
-        >>> images.shape, float(images.min()) >= 0, float(images.max()) <= 1
-        ((4, 8, 8, 3), True, True)
-    """
+    """Return images (B, H, W, C) float64 in [0, 1]; their kinds follow each other row by row, noise first."""
     values = [KINDS[row % len(KINDS)](shape[1:], rng) for row in range(shape[0])]
     return np.stack(values) if values else np.empty(shape)

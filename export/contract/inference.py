@@ -5,7 +5,7 @@ from __future__ import annotations
 import dataclasses
 import inspect
 import re
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -86,7 +86,10 @@ def _sampled(model: Any, samples: Mapping[str, np.ndarray]) -> list[Tensor]:
     """Return the inputs of a subclassed model, with their shapes only."""
     if samples:
         arrays = {name: np.asarray(value) for name, value in samples.items()}
-        return [Tensor(n, _dtype(a), (None, *a.shape[1:])) for n, a in arrays.items()]
+        return [
+            Tensor(n, "string" if a.dtype.kind in "OSU" else a.dtype.name, (None, *a.shape[1:]))
+            for n, a in arrays.items()
+        ]
     shape = (model.get_build_config() or {}).get("input_shape")
     if isinstance(shape, (tuple, list)) and all(map(is_dimension, shape)):
         return [Tensor("input", _storable(model.input_dtype), (None, *shape[1:]))]
@@ -96,10 +99,6 @@ def _sampled(model: Any, samples: Mapping[str, np.ndarray]) -> list[Tensor]:
 def _storable(dtype: str) -> str:
     """Return a dtype that NumPy has; Keras casts what it is given."""
     return "float32" if dtype == "bfloat16" else dtype
-
-
-def _dtype(array: np.ndarray) -> str:
-    return "string" if array.dtype.kind in "OSU" else array.dtype.name
 
 
 def _with_meanings(model: Any, inputs: Sequence[Tensor], samples: Mapping[str, np.ndarray]) -> list[Tensor]:
@@ -115,9 +114,10 @@ def _with_meanings(model: Any, inputs: Sequence[Tensor], samples: Mapping[str, n
     for tensor in inputs:
         reached = provenance.reached[tensor.name]
         rescaling = [layer for layer in layers if kind_of(layer) == "Rescaling"] if not reached else []
+        is_mask = tensor.name in masks and tensor.dtype != "string"
         tensors.append(
             _meaning(tensor, reached, rescaling, samples.get(tensor.name))
-            or _mask(tensor, masks)
+            or (dataclasses.replace(tensor, low=0, high=1) if is_mask else None)
             or _from_tables(tensor, tables, samples.get(tensor.name), provenance.complete)
             or _from_sample(tensor, samples.get(tensor.name))
             or number_range(tensor, reached)
@@ -140,11 +140,6 @@ def _meaning(
             return dataclasses.replace(tensor, meaning="image", low=low, high=high)
         return pixel_range(tensor, reached, rescaling)
     return None
-
-
-def _mask(tensor: Tensor, masks: Collection[str]) -> Tensor | None:
-    is_mask = tensor.name in masks and tensor.dtype != "string"
-    return dataclasses.replace(tensor, low=0, high=1) if is_mask else None
 
 
 def _from_tables(tensor: Tensor, sizes: Sequence[int], sample: np.ndarray | None, is_traced: bool) -> Tensor | None:
@@ -186,15 +181,7 @@ UNCHANGED = frozenset({"BroadcastTo", "Cast", "ExpandDims", "GetItem", "Reshape"
 
 
 def mask_inputs(model: Any, tensors: Sequence[Any]) -> set[int]:
-    """Return the positions of the symbolic inputs that are masks; only a functional model has a graph of operations.
-
-    Example:
-        >>> import keras
-        >>> x, mask = keras.Input((5, 8)), keras.Input((5,), dtype="int32")
-        >>> y = keras.layers.MultiHeadAttention(2, 4)(x, x, attention_mask=mask[:, None, :])
-        >>> mask_inputs(keras.Model([x, mask], y), [x, mask])
-        {1}
-    """
+    """Return the positions of the symbolic inputs that are masks; only a functional model has such a graph."""
     origins = {id(tensor): position for position, tensor in enumerate(tensors)}
     masks = set()
     for operation in getattr(model, "operations", ()):

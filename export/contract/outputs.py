@@ -22,17 +22,7 @@ SIZES = (32, 64, 128, 224, 256, 512)  # tried in order for unknown dimensions wh
 def infer_outputs(
     model: Any, inputs: Sequence[Tensor], samples: Mapping[str, np.ndarray]
 ) -> tuple[list[Tensor], list[Tensor], int | None]:
-    """Return the inputs, with the least size of unknown dimensions where it matters, the outputs, and the batch size.
-
-    Args:
-        model: A built Keras model.
-        inputs: Its inputs.
-        samples: Real inputs by name; the first size that is tried where the usual one is too small is theirs.
-
-    Raises:
-        ExportError: If the model does not run on such inputs, keeps a state between calls, or returns an output
-            without a row for each example.
-    """
+    """Return the inputs, with the least size of unknown dimensions where it matters, outputs, and batch size."""
     batch = next((shape[0] for t in getattr(model, "inputs", None) or [] if (shape := tuple(t.shape))), None)
     if stateful := [layer.name for layer in model._flatten_layers() if getattr(layer, "stateful", False)]:
         raise ExportError(

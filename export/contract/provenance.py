@@ -26,29 +26,19 @@ MIN_SHARE = 0.25  # of the values of a layer's input that must be codes: real nu
 
 @dataclass(frozen=True)
 class Reach:
-    """A layer that receives values of an input unchanged.
-
-    Attributes:
-        layer: The Keras layer.
-        features: {position along the last axis of the input: position along the last axis of what the layer receives};
-            0 stands for all of an input whose last axis is long or not fixed.
-    """
+    """A layer that receives values of an input unchanged."""
 
     layer: Any
+    # position along the last axis of the input -> that of what the layer receives; 0 is all of a long or open axis
     features: Mapping[int, int]
 
 
 @dataclass
 class Provenance:
-    """The result of `trace_inputs`.
+    """The result of `trace_inputs`."""
 
-    Attributes:
-        reached: By input name.
-        complete: Whether the call ended. If it raised, layers after that point are not known.
-    """
-
-    reached: dict[str, list[Reach]] = field(default_factory=dict)
-    complete: bool = True
+    reached: dict[str, list[Reach]] = field(default_factory=dict)  # by input name
+    complete: bool = True  # False if the call raised: layers after that point are not known
 
 
 def kind_of(layer: Any) -> str | None:
@@ -64,13 +54,7 @@ KINDS = (
 
 
 def trace_inputs(model: Any, inputs: Sequence[Tensor], call: Callable[[Mapping[str, Any]], Any]) -> Provenance:
-    """Return the layers that each input reaches unchanged.
-
-    Args:
-        model: A built Keras model.
-        inputs: Names, dtypes and shapes; the meaning determines sizes that are not fixed.
-        call: Calls the model on {input name: tensor}, eagerly.
-    """
+    """Return the layers that each input reaches unchanged; `call` runs the model eagerly on {input name: tensor}."""
     import tensorflow as tf
 
     codes = _Codes(model, inputs)

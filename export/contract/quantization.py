@@ -17,15 +17,10 @@ CALIBRATION_ROWS = 100  # fewer give unusable ranges: with 8 a small CNN was off
 
 @dataclass(frozen=True)
 class Budget:
-    """The quantisation error that is allowed on typical inputs.
+    """The quantisation error that is allowed on typical inputs."""
 
-    Attributes:
-        sqnr_db: Smallest signal-to-quantisation-noise ratio of every output, in dB.
-        top1: Smallest fraction of rows, without ties, whose top-1 class is unchanged.
-    """
-
-    sqnr_db: float
-    top1: float
+    sqnr_db: float  # smallest signal-to-quantization-noise ratio of every output, in dB
+    top1: float  # smallest fraction of rows, without ties, whose top-1 class is unchanged
 
 
 @dataclass(frozen=True)
@@ -90,12 +85,7 @@ def check_modules(what: str, modules: tuple[str, ...], extra: str) -> None:
 def calibration_of(
     endpoints: tuple[Endpoint, ...], calibration: Mapping[str, np.ndarray] | None
 ) -> dict[str, dict[str, np.ndarray]]:
-    """Return the calibration rows of each endpoint that they feed, as its inputs are stored, by the name of the input.
-
-    Args:
-        endpoints: Endpoints of a contract.
-        calibration: Real inputs (N, ...) by name.
-    """
+    """Return the calibration rows (N, ...) of each endpoint that they feed, as its inputs are stored, by input name."""
     given = calibration or {}
     fed = [endpoint for endpoint in endpoints if all(t.name in given for t in endpoint.inputs)]
     return {endpoint.name: {t.name: t.array(given[t.name]) for t in endpoint.inputs} for endpoint in fed}

@@ -35,10 +35,8 @@ def token_range(tensor: Tensor, reached: Sequence[Reach]) -> Tensor | None:
 
 
 def vocabulary_values(tensor: Tensor, reached: Sequence[Reach]) -> Tensor | None:
-    """Return the tensor with the vocabulary of the lookup or the text layer that it reaches, or None.
-
-    The vocabulary is in the order of the layer's ids, special tokens included; an unknown value follows if legal.
-    """
+    """Return the tensor with the vocabulary of the lookup or the text layer that it reaches, or None."""
+    # The vocabulary is in the order of the layer's ids, special tokens included; an unknown value follows if legal.
     for reach in reached:
         if kind_of(reach.layer) == "TextVectorization" and tensor.dtype == "string":
             return dataclasses.replace(tensor, meaning="text", vocabulary=tuple(map(str, reach.layer.get_vocabulary())))
@@ -110,10 +108,7 @@ def _limits(layer: Any, position: int, width: int | None) -> tuple[float, float]
 
 
 def affine_of(layer: Any) -> tuple[np.ndarray, np.ndarray] | None:
-    """Return (scale, offset) of a layer that maps its input to scale * input + offset; else None.
-
-    A BatchNormalization that was never trained has no statistics and is None.
-    """
+    """Return (scale, offset) of a layer that maps its input to scale * input + offset; else None."""
     kind = kind_of(layer)
     if kind == "Rescaling":
         scale, offset = np.asarray(layer.scale, np.float64), np.asarray(layer.offset, np.float64)
@@ -136,17 +131,9 @@ def affine_of(layer: Any) -> tuple[np.ndarray, np.ndarray] | None:
 
 
 def pixel_range(tensor: Tensor, reached: Sequence[Reach], others: Sequence[Any] = ()) -> Tensor:
-    """Return an image with the range of pixels that its rescaling or normalisation implies.
-
-    Args:
-        tensor: (B, H, W, C).
-        reached: What it reaches.
-        others: Layers of a model whose input could not be traced. If one of them rescales, its range is taken.
-
-    Returns:
-        The image with the first of `PIXELS` that is mapped to a usual range, else the one that fits best. Without any
-        rescaling it has all of them, as `ranges`: each golden row is drawn from one of them.
-    """
+    """Return an image (B, H, W, C) with the range of pixels that its rescaling or normalisation implies."""
+    # The first of `PIXELS` that is mapped to a usual range, else the one that fits best. Without any rescaling it has
+    # all of them, as `ranges`. `others` are the layers of a model whose input could not be traced.
     image = dataclasses.replace(tensor, meaning="image")
     for layer in [*(reach.layer for reach in reached), *others]:
         if (affine := affine_of(layer)) is not None:
@@ -163,10 +150,7 @@ def pixel_range(tensor: Tensor, reached: Sequence[Reach], others: Sequence[Any] 
 
 
 def _nearest(low: float, high: float) -> tuple[float, float]:
-    """Return the one of `PIXELS` that overlaps most with a range, in proportion to both together.
-
-    A range of far larger numbers, such as those of 16-bit images, is returned as it is.
-    """
+    """Return the one of `PIXELS` that overlaps most with a range, or a range of far larger numbers as it is."""
     if high > 2 * PIXELS[0][1]:
         return low, high
 

@@ -31,14 +31,7 @@ TEXTS = {
 
 
 def sample_values(tensor: Tensor, rows: int, rng: np.random.Generator, sizes: int = 0) -> np.ndarray:
-    """Return typical values.
-
-    Args:
-        tensor: Its meaning and range determine the distribution.
-        rows: The batch size.
-        rng: The source of randomness.
-        sizes: Which entry of `UNKNOWN` is used for dimensions that are known only at run time.
-    """
+    """Return typical values of a tensor; `sizes` chooses the entry of `UNKNOWN` for open dimensions."""
     shape = shape_of(tensor, rows, sizes)
     if tensor.dtype == "string":
         return _strings(tensor, shape)
@@ -64,10 +57,8 @@ def sample_values(tensor: Tensor, rows: int, rng: np.random.Generator, sizes: in
 
 
 def raw_values(tensor: Tensor, rows: int, rng: np.random.Generator) -> np.ndarray | None:
-    """Return values that a device's library makes of raw inputs, or None where all typical values are such.
-
-    The pixels of an image file are integers, and a text has its padding at its end.
-    """
+    """Return values that a device's library makes of raw inputs, or None where all typical values are such."""
+    # The pixels of an image file are integers, and a text has its padding at its end.
     if tensor.words is not None and len(tensor.shape) == 2:
         values = sample_values(dataclasses.replace(tensor, low=1), rows, rng)
         lengths = rng.integers(1, values.shape[1] + 1, rows)
@@ -119,10 +110,7 @@ def level_values(tensor: Tensor, rows: int) -> np.ndarray:
 
 
 def corner_values(tensor: Tensor, rows: int, rng: np.random.Generator) -> np.ndarray:
-    """Return rows in which each number is at one end of its range or the other: the largest contrast that is legal.
-
-    Tensors without such a range have typical values.
-    """
+    """Return rows in which each number is at one end of its range or the other: the largest legal contrast."""
     values = sample_values(tensor, rows, rng)
     if not has_corners(tensor):
         return values
@@ -187,10 +175,7 @@ def shape_of(tensor: Tensor, rows: int, sizes: int = 0) -> tuple[int, ...]:
 
 
 def legal_range(tensor: Tensor) -> tuple[Any, Any]:
-    """Return the legal range of a tensor, or a wide range for which networks give finite outputs.
-
-    Either end is a number, or an array of one number for each position along the last axis.
-    """
+    """Return the legal range of a tensor, or a wide one for which networks give finite outputs."""
     low, high = {
         "image": (0, 255),
         "audio": (-1, 1),
@@ -215,11 +200,7 @@ def _strings(tensor: Tensor, shape: tuple[int, ...]) -> np.ndarray:
 
 
 def texts_of_words(tensor: Tensor) -> list[str]:
-    """Return a few texts that are made of words of a tensor's vocabulary; empty if it has none.
-
-    Some are plain; others have capitals, a word that is repeated, a word that is not in the vocabulary, and white space
-    at either end.
-    """
+    """Return texts of words of a tensor's vocabulary: plain, with capitals, repeated, unknown, with white space."""
     words = [word for word in tensor.vocabulary or () if word.strip()]
     if not words:
         return []

@@ -1,6 +1,6 @@
 """What the training inputs of an endpoint look like, and the answers to them: with them served requests are compared.
 
-A feature is one number or one category of each row: a column of a table; of pictures and sounds mean and deviation; of
+A feature is one number or one category of each row: a column of a table; of images and sounds mean and deviation; of
 texts the length; of logits the energy (Liu et al. 2020, arXiv:2010.03759: inputs unlike those of the training have a
 low one) and the class.
 """
@@ -32,23 +32,16 @@ Rows = Mapping[str, np.ndarray]
 
 @dataclass(frozen=True)
 class Statistics:
-    """The features of training rows.
+    """The features of training rows."""
 
-    Attributes:
-        endpoint: The name of the endpoint whose inputs they are.
-        rows: How many training rows there were.
-        numbers: A sorted sample of each feature that is a number.
-        categories: How often each value of the others occurred.
-        outside: How many rows had a value that the contract does not allow, by input.
-        missing: How many values of each number were NaN.
-    """
-
-    endpoint: str
-    rows: int
-    numbers: Mapping[str, np.ndarray] = field(default_factory=dict)
+    endpoint: str  # whose inputs they are
+    rows: int  # how many training rows there were
+    numbers: Mapping[str, np.ndarray] = field(default_factory=dict)  # a sorted sample of each feature that is a number
+    # how often each value of the others occurred
     categories: Mapping[str, Mapping[str, int]] = field(default_factory=dict)
+    # rows with a value that the contract does not allow, by input
     outside: Mapping[str, int] = field(default_factory=dict)
-    missing: Mapping[str, int] = field(default_factory=dict)
+    missing: Mapping[str, int] = field(default_factory=dict)  # how many values of each number were NaN
 
     def to_json(self) -> dict[str, Any]:
         """Return the form of the file."""
@@ -67,14 +60,7 @@ class Statistics:
 
 
 def write(saved_model: Path, endpoint: Endpoint, inputs: Rows, unseen: Rows | None = None) -> None:
-    """Write the statistics of training rows into a SavedModel; nothing if there is nothing to compare.
-
-    Args:
-        saved_model: The folder.
-        endpoint: An endpoint with its call.
-        inputs: Rows of the training data.
-        unseen: Rows that the model was not trained on; without them there are no statistics of the answers.
-    """
+    """Write the statistics of training rows into a SavedModel; those of answers need `unseen` rows."""
     statistics = collect(endpoint, inputs, answers(endpoint, unseen) if unseen else {})
     if statistics is not None:
         path = saved_model / FILE
@@ -93,13 +79,7 @@ def answers(endpoint: Endpoint, inputs: Rows) -> dict[str, np.ndarray]:
 
 
 def collect(endpoint: Endpoint, inputs: Rows, answered: Rows) -> Statistics | None:
-    """Return the statistics of training rows; None if there are too few, or no feature.
-
-    Args:
-        endpoint: Its inputs and outputs.
-        inputs: Arrays (N, ...) by input name.
-        answered: The features of the model's answers, as of `answers`.
-    """
+    """Return the statistics of training rows (N, ...) by input name; None if there are too few, or no feature."""
     rows = len(next(iter(inputs.values()), ()))
     texts = {
         name

@@ -15,13 +15,8 @@ STEP = 1e-3  # distance from a threshold in units of its size: further than roun
 
 
 def thresholds_of(concrete: Any) -> list[float]:
-    """Return the constants that a traced function compares numbers with, and the boundaries of its buckets.
-
-    Comparisons are the operators that return booleans by TensorFlow's registry.
-
-    Args:
-        concrete: A `tf.ConcreteFunction`.
-    """
+    """Return the constants that a `tf.ConcreteFunction` compares numbers with, and the boundaries of its buckets."""
+    # Comparisons are the operators that return booleans by TensorFlow's registry.
     definition = concrete.graph.as_graph_def()
     scopes = [definition.node, *(function.node_def for function in definition.library.function)]
     values = sorted({float(value) for nodes in scopes for value in _compared(nodes) if np.isfinite(value)})
@@ -44,12 +39,7 @@ def _compared(nodes: Any) -> Iterator[float]:
 
 
 def rows_near(endpoint: Endpoint, thresholds: list[float]) -> tuple[dict[str, np.ndarray], tuple[str, ...]] | None:
-    """Return rows on either side of each threshold in the range of an input, and their names; None without any.
-
-    Args:
-        endpoint: The endpoint.
-        thresholds: The result of `thresholds_of`.
-    """
+    """Return rows on either side of each threshold in the range of an input, and their names; None without any."""
     numeric = [t for t in endpoint.inputs if t.dtype.startswith("float") and t.meaning not in ("token", "category")]
     near = {t: _within(legal_range(t), thresholds) for t in numeric}
     used = sorted({value for values in near.values() for value in values})

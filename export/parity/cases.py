@@ -22,30 +22,20 @@ LARGEST_CASE = 2_000_000  # bytes; a batch of 32 that is larger is left out
 
 @dataclass
 class GoldenCase:
-    """Inputs of one call, and the outputs of the reference model for them.
+    """Inputs of one call, and the outputs of the reference model for them."""
 
-    Attributes:
-        name: Unique in its endpoint.
-        inputs: Arrays by input name, strings as object arrays of bytes.
-        compared: False where the outcome is only reported.
-        rows: Name of each row, for messages; empty if the rows need no names.
-        may_raise: Whether the reference may raise; a runtime must then raise too.
-        chain: {state input: output that is its next value} where the rows are steps of one sequence, else empty.
-        outputs: Arrays by output name, filled in by the reference; empty if it raised.
-        unstable_rows: Named rows at which the reference is discontinuous, not compared.
-        row_noise: Noise of each named row of an output, (rows,), recorded at export and measured in every proof.
-        scores: {output of class ids: the output whose largest values they name}.
-    """
-
-    name: str
-    inputs: dict[str, np.ndarray] = field(default_factory=dict)
-    compared: bool = True
-    rows: tuple[str, ...] = ()
-    may_raise: bool = False
+    name: str  # unique in its endpoint
+    inputs: dict[str, np.ndarray] = field(default_factory=dict)  # by input name, strings as object arrays of bytes
+    compared: bool = True  # False where the outcome is only reported
+    rows: tuple[str, ...] = ()  # name of each row, for messages; empty if the rows need no names
+    may_raise: bool = False  # whether the reference may raise; a runtime must then raise too
+    # state input -> output that is its next value, where rows are steps of one sequence
     chain: dict[str, str] = field(default_factory=dict)
-    outputs: dict[str, np.ndarray] = field(default_factory=dict)
-    unstable_rows: tuple[int, ...] = ()
+    outputs: dict[str, np.ndarray] = field(default_factory=dict)  # by output name, of the reference; empty if it raised
+    unstable_rows: tuple[int, ...] = ()  # named rows at which the reference is discontinuous, not compared
+    # noise (rows,) of each named row of an output, measured in every proof
     row_noise: dict[str, np.ndarray] = field(default_factory=dict)
+    # output of class ids -> the output whose largest values they name
     scores: dict[str, str] = field(default_factory=dict)
 
     def stable(self, array: np.ndarray) -> np.ndarray:
@@ -97,11 +87,7 @@ def case_json(case: GoldenCase) -> dict[str, Any]:
 
 
 def read_golden(folder: Path, contract: Contract) -> dict[str, list[GoldenCase]]:
-    """Read the golden cases that `write_golden` wrote.
-
-    Raises:
-        ExportError: If the files are malformed, or do not fit the contract.
-    """
+    """Read the golden cases that `write_golden` wrote; ExportError if they are malformed or do not fit the contract."""
     try:
         return {endpoint.name: _read_cases(folder, endpoint) for endpoint in contract.endpoints}
     except Exception as error:  # files of others may hold anything

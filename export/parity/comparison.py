@@ -27,10 +27,8 @@ CONSTANT = 1e-6  # real rows that differ by less, in units of the row, are one a
 
 
 def compare_output(case: GoldenCase, output: str, value: np.ndarray, floor: float, policy: Policy) -> list[str]:
-    """Return the differences of one output of one case as messages; `floor` is that of the output, or of its scores.
-
-    Class ids may differ where the scores of the two classes are tied within the tolerance of the scores.
-    """
+    """Return the differences of one output of one case as messages; `floor` is that of it, or of its scores."""
+    # Class ids may differ where the scores of the two classes are tied within the tolerance of the scores.
     reference, where = case.outputs[output], f"{output} in case {case.name}"
     if value.shape != reference.shape:
         return [f"{where} has shape {value.shape} instead of {reference.shape}"]
@@ -85,16 +83,8 @@ def compare_values(
     classes: bool = False,
     peak: float | None = None,
 ) -> tuple[list[str], dict[str, Any]]:
-    """Return the differences of one output over all cases as messages, and its figures.
-
-    Args:
-        output: The name of the output.
-        values: What was returned in each case, which has the outputs of the reference.
-        floor: The noise floor of the output.
-        policy: Tolerances.
-        classes: Whether the last axis holds classes.
-        peak: The width of the range of pixels, if the output is an image.
-    """
+    """Return the differences of one output over all cases as messages, and its figures."""
+    # `classes`: the last axis holds classes; `peak`: the width of the range of pixels, if the output is an image.
     messages = [text for case, value in values for text in compare_output(case, output, value, floor, policy)]
     real = stable_pairs(output, values)
     ordinary = [(reference, value) for case, reference, value in real if not case.rows]
@@ -145,7 +135,9 @@ def compare_endpoint(
         figures["outputs"] |= {output: figure} if figure else {}
         swapped = _swapped_output(compared, outputs, output, policy) if messages else None
         findings += [f"{output} is what {swapped} should be: outputs are swapped"] if swapped else messages
-    return EndpointComparison(figures, findings + _check_names(cases, outputs))
+    if extra := sorted(set(outputs.names) - set(output_names(cases))):
+        findings.append(f"returned {', '.join(extra)}, which the contract does not declare")
+    return EndpointComparison(figures, findings)
 
 
 def _swapped_output(cases: Sequence[GoldenCase], outputs: Outputs, output: str, policy: Policy) -> str | None:
@@ -183,12 +175,6 @@ def check_repeatability(cases: Iterable[GoldenCase], outputs: Outputs) -> list[s
                     f"two identical calls differ: {output} in case {case.name} by {max_row_error(main, again):.2g}"
                 )
     return messages
-
-
-def _check_names(cases: Iterable[GoldenCase], outputs: Outputs) -> list[str]:
-    """Report outputs that are not in the contract."""
-    extra = sorted(set(outputs.names) - set(output_names(cases)))
-    return [f"returned {', '.join(extra)}, which the contract does not declare"] if extra else []
 
 
 def _reported(cases: Iterable[GoldenCase], outputs: Outputs) -> dict[str, str]:
@@ -242,18 +228,7 @@ def _largest_difference(reference: np.ndarray, values: Mapping[str, np.ndarray])
 
 
 def agreeing_rows(tensor: Tensor, expected: np.ndarray, value: np.ndarray, rows: int, tolerance: float) -> np.ndarray:
-    """Return in which rows two models agree: the same class at every position, or values within a tolerance.
-
-    Args:
-        tensor: The output.
-        expected: What one model returned, (rows, ...).
-        value: What the other one returned.
-        rows: The number of rows of the call; an output without a batch dimension counts for each.
-        tolerance: Of outputs that are no classes, in units of the row.
-
-    Returns:
-        bool (rows,).
-    """
+    """Return, bool (rows,), where two models agree: the same class at every position, or within a tolerance."""
     if expected.shape != value.shape:
         return np.zeros(rows, bool)
     if expected.shape[:1] != (rows,):
@@ -298,10 +273,8 @@ def contract_violations(cases: Sequence[GoldenCase], declared_tensors: Sequence[
 
 
 def _range_violations(cases: Sequence[GoldenCase], declared_tensors: Sequence[Tensor]) -> list[str]:
-    """Report logits that are probabilities, to which clients would apply softmax again, and probabilities that are not.
-
-    One row of logits may look like probabilities, but not every row, those of extreme inputs included.
-    """
+    """Report logits that are probabilities, to which clients would apply softmax again, and the reverse."""
+    # One row of logits may look like probabilities, but not every row, those of extreme inputs included.
     messages = []
     for tensor in (t for t in declared_tensors if t.meaning in ("logits", "probabilities")):
         values = [c.outputs[tensor.name].astype(np.float64) for c in cases if c.compared and c.outputs]
@@ -319,11 +292,9 @@ def _range_violations(cases: Sequence[GoldenCase], declared_tensors: Sequence[Te
 
 
 def count_other_answers(cases: Sequence[GoldenCase]) -> dict[str, tuple[int, int]]:
-    """Return {output: (rows that are not the most frequent answer, all rows)} over the compared cases.
-
-    The fewer rows differ from the most frequent answer, the less it means that two models agree. Rows of different
-    shapes are counted apart; an output without a batch dimension is one row for each case.
-    """
+    """Return {output: (rows that are not the most frequent answer, all rows)} over the compared cases."""
+    # The fewer rows differ from the most frequent answer, the less it means that two models agree. Rows of different
+    # shapes are counted apart; an output without a batch dimension is one row for each case.
     rows: dict[str, dict[tuple[int, ...], list[np.ndarray]]] = {}
     for case in (c for c in cases if c.compared):
         size = len(next(iter(case.inputs.values())))

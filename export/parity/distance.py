@@ -53,13 +53,7 @@ def root_mean_squares(pairs: Sequence[tuple[np.ndarray, np.ndarray]]) -> tuple[f
 
 
 def top1(reference: np.ndarray, value: np.ndarray, tolerance: float) -> tuple[int, int]:
-    """Return how many rows agree on the largest value, and how many rows are not ties.
-
-    Args:
-        reference: (..., classes).
-        value: The same shape.
-        tolerance: Two leading values closer than twice this, in units of the row, are a tie.
-    """
+    """Return how many rows (..., classes) agree on the largest value, and how many are no ties (2 * tolerance)."""
     classes = reference.shape[-1]
     a, b = (x.reshape(-1, classes).astype(np.float64) for x in (reference, value))
     leading = np.sort(a, axis=1)[:, -2:]
@@ -69,20 +63,7 @@ def top1(reference: np.ndarray, value: np.ndarray, tolerance: float) -> tuple[in
 
 
 def is_leading(scores: np.ndarray, ids: np.ndarray, tolerance: float | np.ndarray) -> np.ndarray:
-    """Return whether the score of each class id is the largest, or tied with it.
-
-    Args:
-        scores: (rows, ..., classes).
-        ids: Integer (rows, ...).
-        tolerance: In units of the row, one for all rows or (rows,): scores closer than twice this are tied.
-
-    Returns:
-        bool (rows, ...); False for an id that is no class.
-
-    Example:
-        >>> is_leading(np.array([[0.5, 0.5, 0.1]] * 3), np.array([0, 1, 2]), 1e-5).tolist()
-        [True, True, False]
-    """
+    """Return bool (rows, ...): is the score of a class id the largest of (rows, ..., classes), or tied with it?"""
     values = scores.astype(np.float64)
     scale = np.maximum(1.0, np.abs(values).reshape(len(values), -1).max(axis=1, initial=0.0))
     margin = (2 * tolerance * scale).reshape(-1, *[1] * (ids.ndim - 1))
@@ -105,10 +86,7 @@ def count_top1(pairs: Sequence[tuple[np.ndarray, np.ndarray]], tolerance: float)
 
 
 def image_figures(pairs: Sequence[tuple[np.ndarray, np.ndarray]], peak: float) -> dict[str, Mapping[str, float | None]]:
-    """Return {"HxW": {"psnr_db", "max_difference"}} of images (N, H, W, C); the PSNR of equal ones is None.
-
-    The PSNR is that of all pixels of a size together; `peak` is the width of their range.
-    """
+    """Return {"HxW": {"psnr_db", "max_difference"}} of images (N, H, W, C); the PSNR of equal ones is None."""
     figures = {}
     for size in dict.fromkeys(a.shape[1:3] for a, _ in pairs if a.size):
         same_size = [(a, b) for a, b in pairs if a.shape[1:3] == size]
@@ -125,14 +103,7 @@ def image_figures(pairs: Sequence[tuple[np.ndarray, np.ndarray]], peak: float) -
 def difference_figures(
     pairs: Sequence[tuple[np.ndarray, np.ndarray]], tolerance: float, classes: bool, peak: float | None = None
 ) -> dict[str, Any]:
-    """Return the figures of one output for the certificate.
-
-    Args:
-        pairs: (reference, value) of the compared cases, of equal shapes.
-        tolerance: The tolerance of the comparison.
-        classes: Whether the last axis holds classes, so that top-1 agreement is defined.
-        peak: The width of the range of pixels, where the output is an image (N, H, W, C); else None.
-    """
+    """Return the figures of one output, of (reference, value) pairs of equal shapes, for the certificate."""
     signal, error = root_mean_squares(pairs)
     max_abs = max((float(np.max(np.abs(a - b), initial=0.0, where=np.isfinite(a) & np.isfinite(b))) for a, b in pairs))
     figures = {

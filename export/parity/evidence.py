@@ -15,12 +15,9 @@ WEAK = "the same for every input"
 
 
 def check_evidence(contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> tuple[list[str], list[str]]:
-    """Return (messages of failures, notes) about the outputs of the reference.
-
-    The contract promises numbers for floating-point outputs, so they fail where they are NaN on legal inputs, infinite
-    on ordinary ones, or the same for every input. Integers and strings may be constant; infinity on extreme inputs is
-    noted.
-    """
+    """Return (messages of failures, notes) about the outputs of the reference."""
+    # The contract promises numbers for floating-point outputs: NaN on legal inputs, infinity on ordinary ones, or the
+    # same value for every input fail. Integers and strings may be constant; infinity on extreme inputs is noted.
     failures, notes = [], []
     for endpoint in contract.endpoints:
         golden = [case for case in cases[endpoint.name] if case.compared and case.outputs]
@@ -46,7 +43,7 @@ def check_evidence(contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]
 
 
 def _where(values: Sequence[tuple[GoldenCase, np.ndarray]], test: np.ufunc) -> str:
-    """Return in which columns or rows a test holds, as text; empty if nowhere."""
+    """Return in which columns or rows a test holds, as text; empty if in none."""
     stable = [(case, case.stable(test(value))) for case, value in values]
     flat = [mask.reshape(len(mask), -1) for _, mask in stable if mask.ndim and mask.size]
     if not any(mask.any() for mask in flat):

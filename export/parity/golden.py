@@ -39,16 +39,8 @@ def cases_for(
     samples: Mapping[str, np.ndarray] | None = None,
     typical: Mapping[str, np.ndarray] | None = None,
 ) -> list[GoldenCase]:
-    """Return the cases of an endpoint: real samples, batches, extremes, strings, and undefined inputs.
-
-    Args:
-        endpoint: The endpoint.
-        samples: Real examples (N, ...) by input name; inputs without samples are generated.
-        typical: Real examples of every input: the only inputs on which quantised artifacts are evaluated.
-
-    Raises:
-        ExportError: If samples do not have the shape of the tensor of their name.
-    """
+    """Return the cases of an endpoint: real samples (N, ...), batches, extremes, strings, and undefined inputs."""
+    # `typical` holds real examples of every input: the only ones on which quantised artifacts are evaluated.
     rng = np.random.default_rng(zlib.crc32(endpoint.name.encode()))
     size = endpoint.batch or 1
     cases = []

@@ -14,36 +14,24 @@ from export.wire.arrays import Outputs
 
 @dataclass(frozen=True)
 class Policy:
-    """Tolerances of a comparison. They are not to be widened to make a failed row pass: find the layer that differs.
+    """Tolerances of a comparison, never to be widened to make a failed row pass: find the layer that differs."""
 
-    Attributes:
-        relative: Largest difference, in units of the row (see `parity.distance`).
-        multiple: A measured noise floor raises `relative` to at most this many times itself.
-        ceiling: Largest noise floor that counts as noise. Above it outputs depend on the batch, or eager and graph mode
-            differ.
-        rms: Largest root-mean-square difference, as a fraction of the reference's root mean square (1e-3 is 60 dB). It
-            detects errors in outputs that are all much smaller than one.
-        resolution: Root-mean-square difference that is always allowed: one float32 step at one.
-        jump: A row of extreme values is not compared where inputs perturbed by two steps change the reference by more
-            than this (a discontinuity).
-        reached: Smallest share of the rows of each table, and of each vocabulary, that golden inputs must read, or the
-            proof is shallow. It is below one because tables have free rows, such as those for unknown words.
-        active: Smallest share of the units that must be active (neither zero nor saturated) in some row, or the proof
-            is shallow. It is far below one because units of a ReLU network may be zero for every input.
-        extra_rows: Largest number of golden rows that are added to read every row of a table.
-        extra_work: Largest number of multiplications that they may take in one runtime, about ten seconds.
-    """
-
-    relative: float = 1e-5
-    multiple: float = 4.0
+    relative: float = 1e-5  # largest difference, in units of the row (see `parity.distance`)
+    multiple: float = 4.0  # a measured noise floor raises `relative` to at most this many times itself
+    # largest noise floor that counts as noise; above it outputs depend on the batch, or eager and graph differ
     ceiling: float = 1e-4
+    # largest RMS difference, as a fraction of the reference's RMS (60 dB): errors in outputs much smaller than one
     rms: float = 1e-3
-    resolution: float = 1.2e-7
+    resolution: float = 1.2e-7  # RMS difference that is always allowed: one float32 step at one
+    # a row of extreme values is not compared where inputs moved by two steps change the reference by more
     jump: float = 1e-2
+    # smallest share of table rows and vocabularies that golden inputs must read, or the proof is shallow; below one
+    # because tables have free rows
     reached: float = 0.9
+    # smallest share of units that are active (not zero, not saturated) in some row; ReLU units may be zero for all
     active: float = 0.5
-    extra_rows: int = 2048
-    extra_work: float = 2e10
+    extra_rows: int = 2048  # most golden rows that are added to read every row of a table
+    extra_work: float = 2e10  # most multiplications they may take in one runtime: ten seconds
 
     def tolerance(self, floor: float, dtype: np.dtype) -> float:
         """Return the largest allowed difference in units of the row: policy, or a multiple of the noise floor."""
@@ -71,10 +59,8 @@ TOLERATED_VARIANTS = ("perturbed", "perturbed_own_scale", "kernels")  # named ro
 
 
 def measure_noise_floor(cases: Iterable[GoldenCase], outputs: Outputs) -> dict[str, dict[str, float]]:
-    """Return the differences of one artifact between its variants: {variant: {output: largest row error}}.
-
-    A named row counts only where it differs by more than a multiple of its own noise, see `measure_row_noise`.
-    """
+    """Return the differences of one artifact between its variants: {variant: {output: largest row error}}."""
+    # A named row counts only where it differs by more than a multiple of its own noise, see `measure_row_noise`.
     differences: dict[str, dict[str, float]] = {}
     for case in cases:
         for output in case.outputs:
@@ -103,21 +89,11 @@ def _difference(case: GoldenCase, output: str, main: np.ndarray, other: np.ndarr
 def find_unstable_rows(
     case: GoldenCase, outputs: Outputs, policy: Policy, variants: Iterable[str] = VARIANTS
 ) -> tuple[int, ...]:
-    """Return the named rows at which an output is discontinuous.
-
-    An output is discontinuous where it changes by more than `policy.jump` between variants: inputs perturbed by two
-    steps of their dtype, another batch size, eager or graph mode, other kernels. Examples are a row of zeros in a model
-    that divides each row by its largest value, and a row of one colour where instance normalisation divides by a
-    standard deviation that is only rounding error. No value is correct there, so such rows are not compared. Ordinary
-    rows are always compared.
-
-    Args:
-        case: A golden case.
-        outputs: What the reference or an artifact returned for it.
-        policy: Its `jump` is the smallest change that counts as a discontinuity.
-        variants: Keys of `VARIANTS`: all for the reference. An artifact that depends on its batch is wrong, so only
-            `TOLERATED_VARIANTS` for an artifact.
-    """
+    """Return the named rows at which an output is discontinuous: changes by more than `policy.jump`."""
+    # Variants are inputs perturbed by two steps of their dtype, another batch size, eager or graph mode, other kernels.
+    # Examples: a row of zeros in a model that divides by its largest value; one colour where instance normalisation
+    # divides by rounding error. No value is correct there. Ordinary rows are always compared. An artifact that depends
+    # on its batch is wrong, so that only `TOLERATED_VARIANTS` apply to artifacts.
     rows: set[int] = set()
     for _, errors in _named_row_errors(case, outputs, variants):
         rows |= set(np.flatnonzero(errors > policy.jump).tolist())
@@ -125,11 +101,8 @@ def find_unstable_rows(
 
 
 def measure_row_noise(case: GoldenCase, outputs: Outputs, policy: Policy) -> dict[str, np.ndarray]:
-    """Return the noise of each named row of a case: {output: (rows,)}.
-
-    The gradient at an extreme row may be larger than at ordinary rows, and must not widen their tolerance.
-    Discontinuities count as zero noise.
-    """
+    """Return the noise of each named row of a case: {output: (rows,)}; zero at discontinuities."""
+    # The gradient at an extreme row may be larger than at ordinary rows, and must not widen their tolerance.
     noise: dict[str, np.ndarray] = {}
     for output, errors in _named_row_errors(case, outputs, TOLERATED_VARIANTS):
         noise[output] = np.maximum(noise.get(output, 0.0), np.where(errors <= policy.jump, errors, 0.0))

@@ -20,12 +20,8 @@ from export.wire.arrays import Outputs
 def compare_quantized(
     cases: Sequence[GoldenCase], outputs: Outputs, classes: frozenset[str], quantize: str
 ) -> EndpointComparison:
-    """Compare one endpoint of a quantised artifact with the reference, by the budget of `quantize`.
-
-    Returns:
-        SQNR and top-1 agreement by output, over the typical case if there is one, else over the generated batches. What
-        typical inputs pass and those of the whole range of the contract do not is a note.
-    """
+    """Compare one endpoint of a quantised artifact with the reference, by the budget of `quantize`."""
+    # SQNR and top-1 agreement are of the typical case if there is one, else of the generated batches.
     budget = QUANTIZATIONS[quantize].budget
     compared = [case for case in cases if case.compared and case.outputs]
     findings = check_errors(cases, outputs) + check_repeatability(cases, outputs)
@@ -58,7 +54,8 @@ def check_budget(
     output: str, pairs: Sequence[tuple[np.ndarray, np.ndarray]], classes: bool, budget: Budget
 ) -> tuple[dict[str, Any], list[str]]:
     """Return the quantisation error of an output over (reference, value) pairs, and messages where it is too large."""
-    figures, messages = _quantization_figures(pairs, classes), []
+    figures, messages = {"sqnr_db": sqnr_db(*root_mean_squares(pairs)), "rows": sum(len(a) for a, _ in pairs)}, []
+    figures |= {"top1": counts} if classes and (counts := count_top1(pairs, Policy.relative)) else {}
     sqnr, (agree, untied) = figures["sqnr_db"], figures.get("top1", (1, 1))
     if sqnr is not None and not sqnr >= budget.sqnr_db:
         messages.append(f"{output} has {sqnr:.1f} dB SQNR on typical inputs (budget {budget.sqnr_db:g} dB)")
@@ -86,9 +83,3 @@ def _pairs(compared: Sequence[GoldenCase], output: str, outputs: Outputs) -> lis
     typical = [case for case in compared if case.name == TYPICAL] or [c for c in compared if not c.rows]
     pairs = [(case.outputs[output], outputs.get(case.name, output)) for case in typical]
     return [(a, b) for a, b in pairs if b is not None and is_real(a)]
-
-
-def _quantization_figures(pairs: Sequence[tuple[np.ndarray, np.ndarray]], classes: bool) -> dict[str, Any]:
-    figures = {"sqnr_db": sqnr_db(*root_mean_squares(pairs)), "rows": sum(len(a) for a, _ in pairs)}
-    counts = count_top1(pairs, Policy.relative) if classes else None
-    return figures | ({"top1": counts} if counts else {})

@@ -39,12 +39,7 @@ def explain(output: str, figure: Mapping[str, Any]) -> str | None:
 
 
 def check_ranges(simulation: Simulation, tensors: Mapping[str, TensorQuantization]) -> Iterator[str]:
-    """Yield a clause for each range of the training that no tensor of a file has, and each of the file's own.
-
-    Args:
-        simulation: The ranges of the training.
-        tensors: The parameters of the file's tensors of integers, by their name.
-    """
+    """Yield a clause for each range of the training that no tensor of a file has, and each of the file's own."""
     trained = simulation.parameters()
     for name, parameters in trained.items():
         if not any(is_same(parameters, q) for q in tensors.values()):

@@ -22,7 +22,7 @@ else:
     from arrays import Arrays
     from environments import MEDIAPIPE
 
-STAND_INS = Path(__file__).parent / "stand_ins"  # empty modules in place of packages that draw and record
+STUBS = Path(__file__).parent / "stubs"  # empty modules in place of packages that draw and record
 SCORES = ("logits", "probabilities")
 wrong_names: dict[str, str] = {}  # path: label that a result has and the contract has not
 
@@ -39,7 +39,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
     task = task_of(endpoint)
     if task is None:
         raise ValueError("no MediaPipe Task is for its inputs and outputs")
-    sys.path.append(str(STAND_INS))
+    sys.path.append(str(STUBS))
     return {endpoint["name"]: {"main": TASKS[task](artifact, endpoint)}}
 
 

@@ -16,11 +16,7 @@ NAMED = ("image", "text")  # features that tasks know by name; the columns of a 
 
 
 def read(x: Any, part: str) -> Columns:
-    """Return the features of `x` of `from_arrays` by name.
-
-    Raises:
-        DataError: It has another form, or its columns differ in length.
-    """
+    """Return the features of `x` of `from_arrays` by name; DataError if their lengths differ."""
     if hasattr(x, "get_columns"):  # a frame of polars
         x = {series.name: series.to_numpy() for series in x.get_columns()}
     columns = dict(x.items()) if hasattr(x, "items") else _named(_array(x), part)
@@ -99,11 +95,7 @@ def is_table(columns: Mapping[str, np.ndarray]) -> bool:
 
 
 def plain_names(columns: Columns) -> Columns:
-    """Return the columns of a table under names that every format takes.
-
-    Raises:
-        DataError: Two names differ in punctuation only.
-    """
+    """Return columns under names that every format takes; DataError if two differ in punctuation only."""
     renamed = {plain_name(name): values for name, values in columns.items()}
     if len(renamed) < len(columns):
         raise DataError("two columns have the same name but for punctuation: rename one", USAGE)
@@ -115,11 +107,7 @@ def _encoded(values: np.ndarray) -> bool:
 
 
 def target(y: Any, part: str) -> np.ndarray:
-    """Return labels or numbers (N,) as they are given; a last dimension of 1 is dropped.
-
-    Raises:
-        DataError: They have another shape.
-    """
+    """Return labels or numbers (N,) as they are given; a last dimension of 1 is dropped."""
     array = _array(y)
     array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if array.ndim != 1:
@@ -136,11 +124,7 @@ def class_names(y: np.ndarray) -> tuple[str, ...]:
 
 
 def labels(y: np.ndarray, names: Sequence[str], part: str) -> np.ndarray:
-    """Return int64 labels (N,) of class numbers or names.
-
-    Raises:
-        DataError: A label is no class.
-    """
+    """Return int64 labels (N,) of class numbers or names; DataError for one that is no class."""
     if y.dtype.kind == "f":
         raise DataError(f"the y of {part} is {y.dtype}: labels are class numbers or names; y.astype(int)?", USAGE)
     index = {name: i for i, name in enumerate(names)}

@@ -1,4 +1,4 @@
-"""Augmentation of batches, keyed by example, and policies. Importing this package does not import TensorFlow."""
+"""Augmentation of batches by the key of each example, and policies. Importing it does not import TensorFlow."""
 
 from __future__ import annotations
 

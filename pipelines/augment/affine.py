@@ -43,28 +43,10 @@ def warp(
     value: float = 0,
     interpolation: str = "bilinear",
 ) -> tf.Tensor:
-    """Rotate, shift, shear, zoom and mirror each image by random amounts, in one interpolation.
-
-    Args:
-        images: (B, H, W, C), uint8 or float.
-        keys: Integer (B, K).
-        rotation: Largest angle, in degrees, to either side.
-        width_shift: Largest shift, as a fraction of the width.
-        height_shift: Largest shift, as a fraction of the height.
-        shear: Largest shear angle of vertical lines, in degrees.
-        zoom: Largest relative change of size; the aspect ratio is kept.
-        flip: Whether half of the images are mirrored horizontally.
-        fill: Values outside the image: "constant" (`value`), "nearest" (the edge), "reflect" (mirrored, the edge
-            repeated) or "wrap".
-        value: The constant.
-        interpolation: "bilinear", or "nearest" for masks, whose values are class ids.
-
-    Returns:
-        Images of the same shape and type.
-
-    Raises:
-        DataError: The fill or the interpolation is unknown.
-    """
+    """Rotate, shift, shear, zoom and flip each image (B, H, W, C) by random amounts, in one interpolation."""
+    # rotation and shear: largest angle in degrees; shifts: fractions of the side; zoom: relative change of size; flip:
+    # half of the images. fill: outside is "constant" (`value`), "nearest", "reflect" (the edge repeated) or "wrap".
+    # Masks, whose values are class ids, need interpolation "nearest".
     for kind, name, names in (("fill", fill, FILLS), ("interpolation", interpolation, INTERPOLATIONS)):
         if name not in names:
             raise DataError(f'{kind} "{name}" is not one of {", ".join(names)}', USAGE)
@@ -92,28 +74,13 @@ def matrices(
     zoom: float = 0,
     flip: bool = False,
 ) -> tf.Tensor:
-    """Return what `warp` does to the images of these keys, by which their boxes are moved, too.
-
-    Args:
-        keys: Integer (B, K).
-        height: Height of the images.
-        width: Width of them.
-        rotation: This and the others as in `warp`.
-        width_shift: See `warp`.
-        height_shift: See `warp`.
-        shear: See `warp`.
-        zoom: See `warp`.
-        flip: See `warp`.
-
-    Returns:
-        float64 (B, 2, 3): from a pixel (x, y) of the result to its source.
-    """
+    """Return what `warp` does for keys (B, K): float64 (B, 2, 3) from a pixel (x, y) of the result to its source."""
     indices = stateless_random.integers(keys, _WARP, 6, 0, _STEPS - 1)
-    angle, down, right, shear_angle, size, mirrored = tf.unstack(indices, axis=1)
+    angle, down, right, shear_angle, size, is_flipped = tf.unstack(indices, axis=1)
     cos, sin = _table(np.cos, angle, np.deg2rad(rotation)), _table(np.sin, angle, np.deg2rad(rotation))
     slope = _table(np.tan, shear_angle, np.deg2rad(shear))
     scale = _table(lambda amount: 1 / (1 + amount), size, zoom)
-    mirror = tf.where(mirrored < _STEPS // 2, -_ONE, _ONE) if flip else tf.ones_like(scale)
+    mirror = tf.where(is_flipped < _STEPS // 2, -_ONE, _ONE) if flip else tf.ones_like(scale)
     # From a pixel of the result to its source, about the centre: rotation, shear, zoom, mirror.
     xx, xy = scale * cos * mirror, scale * (cos * slope - sin)
     yx, yy = scale * sin * mirror, scale * (sin * slope + cos)
@@ -125,17 +92,7 @@ def matrices(
 
 
 def adjust_light(images: tf.Tensor, keys: tf.Tensor, *, brightness: float = 0, contrast: float = 0) -> tf.Tensor:
-    """Change the brightness and the contrast of each image by random amounts.
-
-    Args:
-        images: (B, H, W, C), uint8 or float, in [0, 255].
-        keys: Integer (B, K).
-        brightness: Largest offset, as a fraction of 255.
-        contrast: Largest relative change of differences from middle grey.
-
-    Returns:
-        Images of the same shape and type, clipped to [0, 255].
-    """
+    """Change the brightness (fraction of 255) and contrast of images (B, H, W, C) in [0, 255], clipped to it."""
     offset_index, contrast_index = tf.unstack(stateless_random.integers(keys, _BRIGHTNESS, 2, 0, _STEPS - 1), axis=1)
     factor = tf.cast(1 + _table(_identity, contrast_index, contrast), tf.float32)[:, None, None, None]
     offset = tf.cast(127.5 + 255 * _table(_identity, offset_index, brightness), tf.float32)[:, None, None, None]

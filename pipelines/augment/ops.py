@@ -1,4 +1,4 @@
-"""Augmentation of batches, keyed by example: (images, keys) -> images of the same shape and type.
+"""Augmentation of batches, by the key of each example: (images, keys) -> images of the same shape and type.
 
 The same key gives an example the same augmentation in any batch and on any number of threads (see
 `pipelines.stateless_random`). Pixels are moved by gathers, not by a loop over examples. Pixel values are in [0, 255].
@@ -23,10 +23,10 @@ _FLIP, _SHIFT, _CUTOUT, _NOISE = range(1, 5)  # stream ids: each operation has i
 
 def flip_horizontal(images: tf.Tensor, keys: tf.Tensor) -> tf.Tensor:
     """Mirror half of the images horizontally: images (B, H, W, C), keys integer (B, K)."""
-    return tf.where(mirrored(keys)[:, None, None, None], tf.reverse(images, [2]), images)
+    return tf.where(is_flipped(keys)[:, None, None, None], tf.reverse(images, [2]), images)
 
 
-def mirrored(keys: tf.Tensor) -> tf.Tensor:
+def is_flipped(keys: tf.Tensor) -> tf.Tensor:
     """Return which images `flip_horizontal` mirrors, bool (B,)."""
     return stateless_random.integers(keys, _FLIP, 1, 0, 1)[:, 0] == 1
 
@@ -65,10 +65,8 @@ def offsets(keys: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor, fr
 
 
 def _pick(images: tf.Tensor, rows: tf.Tensor, columns: tf.Tensor, value: float) -> tf.Tensor:
-    """Gather pixels at rows (B, H) and columns (B, W) of the image; negative indices give `value`.
-
-    One gather from the flat batch, with a pixel of `value` prepended, is faster than one per axis.
-    """
+    """Gather pixels at rows (B, H) and columns (B, W) of the image; negative indices give `value`."""
+    # One gather from the flat batch, with a pixel of `value` prepended, is faster than one per axis.
     batch, height, width, channels = tf.unstack(tf.shape(images))
     outside = -2 * batch * height * width
     start = tf.range(batch)[:, None] * (height * width)
@@ -160,20 +158,9 @@ _STEPS = 1024
 
 
 def mixup(batch: tuple[Any, ...], keys: tf.Tensor, *, num_classes: int, alpha: float = 0.2) -> tuple[Any, ...]:
-    """Mix each example with the previous one in the batch.
-
-    The share depends on the example's key; the partner depends on the batch, and is the same in every run of an epoch.
-    Reference: Zhang 2018, arXiv:1710.09412.
-
-    Args:
-        batch: (images (B, H, W, C), labels integer (B,)[, weights (B,)]).
-        keys: Integer (B, K).
-        num_classes: Number of classes.
-        alpha: Parameter of the beta distribution of the shares; small values mix little.
-
-    Returns:
-        (images, labels float32 (B, num_classes)[, weights]); images keep their dtype.
-    """
+    """Mix each example with the previous one in the batch (Zhang 2018, arXiv:1710.09412)."""
+    # images (B, H, W, C), labels integer (B,)[, weights] -> labels float32 (B, num_classes). The share is drawn from
+    # Beta(alpha, alpha) by the key; the partner depends on the batch, and is the same in every run of an epoch.
     from scipy import stats
 
     quantiles = stats.beta.ppf((np.arange(_STEPS) + 0.5) / _STEPS, alpha, alpha)

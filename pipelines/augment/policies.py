@@ -15,7 +15,7 @@ from pipelines.augment.ops import (
     cutout,
     flip_horizontal,
     gaussian_noise,
-    mirrored,
+    is_flipped,
     offsets,
     on_images,
     shift,
@@ -251,7 +251,7 @@ def _motion(op: Op, keys: tf.Tensor, height: tf.Tensor, width: tf.Tensor) -> tf.
         down, right = tf.unstack(tf.cast(offsets(keys, height, width, **given), tf.float64), axis=1)
         return _matrix(tf.ones_like(right), -right, -down)
     if function is flip_horizontal:
-        sign = tf.where(mirrored(keys), tf.constant(-1.0, tf.float64), 1.0)
+        sign = tf.where(is_flipped(keys), tf.constant(-1.0, tf.float64), 1.0)
         return _matrix(sign, (1 - sign) / 2 * tf.cast(width - 1, tf.float64), tf.zeros_like(sign))
     return None
 

@@ -16,11 +16,7 @@ LARGEST = 100_000_000  # pixels of a grid
 
 
 def choose(sources: Sequence[str | os.PathLike], count: int) -> list[Path]:
-    """Return `count` image files, evenly spaced among the files and the contents of the folders.
-
-    Raises:
-        DataError: There are none.
-    """
+    """Return `count` image files, evenly spaced among the files and the contents of the folders."""
     files: list[Path] = []
     for source in map(Path, sources):
         if not source.exists():
@@ -46,22 +42,7 @@ def check_size(count: int, size: int) -> None:
 def grid(
     files: Sequence[Path | bytes], augment: str, views: int, size: int, fit: str = "crop", seed: int = 0
 ) -> np.ndarray:
-    """Return the grid.
-
-    Args:
-        files: Paths of images or encoded images, one per row; files that cannot be read are skipped.
-        augment: As in `pipelines.augment.policy`.
-        views: Number of augmented images per row.
-        size: Side of an image in pixels.
-        fit: As in `pipelines.images.decode`.
-        seed: Seed of the augmentation.
-
-    Returns:
-        uint8 (H, W, 3).
-
-    Raises:
-        DataError: The policy is unknown, the grid would be too large, or no file can be read.
-    """
+    """Return the grid uint8 (H, W, 3), a file a row, of side `size`; files that cannot be read are skipped."""
     check_size(len(files) * (views + 1), size)
     import tensorflow as tf
 

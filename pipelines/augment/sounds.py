@@ -1,4 +1,4 @@
-"""Augmentation of batches of recordings, keyed by example: (samples (B, N) float32 in [-1, 1], keys) -> the same shape.
+"""Augmentation of recordings by the key of each: (samples (B, N) float32 in [-1, 1], keys) -> the same shape.
 
 The same key gives a recording the same augmentation in any batch and on any number of threads (see
 `pipelines.stateless_random`). Random amounts are looked up in tables, because the last bits of computed powers would
@@ -26,13 +26,7 @@ _STEPS = 1024  # entries of a table
 
 
 def change_speed(samples: tf.Tensor, keys: tf.Tensor, *, fraction: float = 0.15) -> tf.Tensor:
-    """Play each recording faster or slower about its middle, which also moves its pitch and its formants.
-
-    Args:
-        samples: (B, N).
-        keys: Integer (B, K).
-        fraction: Largest relative change of the speed.
-    """
+    """Play each recording faster or slower about its middle, which also moves its pitch and its formants."""
     factors = _amounts(keys, _SPEED, lambda amount: 1 + amount, fraction)
     middle = tf.cast(tf.shape(samples)[1] - 1, tf.float32) / 2
     positions = (tf.cast(tf.range(tf.shape(samples)[1]), tf.float32) - middle) * factors + middle
@@ -42,62 +36,31 @@ def change_speed(samples: tf.Tensor, keys: tf.Tensor, *, fraction: float = 0.15)
 
 
 def shift_time(samples: tf.Tensor, keys: tf.Tensor, *, seconds: float = 0.1) -> tf.Tensor:
-    """Move each recording earlier or later by whole samples; what enters is silent.
-
-    Args:
-        samples: (B, N).
-        keys: Integer (B, K).
-        seconds: Largest shift.
-    """
+    """Move each recording earlier or later by whole samples; what enters is silent."""
     most = round(seconds * RATE)
     moved = stateless_random.integers(keys, _SHIFT, 1, -most, most)
     return _pick(samples, tf.range(tf.shape(samples)[1]) - moved)
 
 
 def tilt(samples: tf.Tensor, keys: tf.Tensor, *, largest: float = 0.6) -> tf.Tensor:
-    """Make high frequencies of each recording softer or louder, as other microphones and rooms do.
-
-    Args:
-        samples: (B, N).
-        keys: Integer (B, K).
-        largest: Largest factor with which the previous sample is added or subtracted.
-    """
+    """Add or subtract up to `largest` times the previous sample, as other microphones and rooms do."""
     before = tf.pad(samples[:, :-1], [[0, 0], [1, 0]])
     return samples + _amounts(keys, _TILT, lambda amount: amount, largest) * before
 
 
 def gain(samples: tf.Tensor, keys: tf.Tensor, *, decibels: float = 12.0) -> tf.Tensor:
-    """Make each recording softer or louder.
-
-    Args:
-        samples: (B, N).
-        keys: Integer (B, K).
-        decibels: Largest change to either side.
-    """
+    """Make each recording softer or louder by at most `decibels`."""
     return samples * _amounts(keys, _GAIN, lambda amount: 10 ** (amount / 20), decibels)
 
 
 def white_noise(samples: tf.Tensor, keys: tf.Tensor, *, decibels: float = 15.0) -> tf.Tensor:
-    """Add normal noise to each recording.
-
-    Args:
-        samples: (B, N).
-        keys: Integer (B, K).
-        decibels: Smallest ratio of the recording's power to that of the noise, which is uniform up to 30 dB more.
-    """
+    """Add normal noise at a signal-to-noise ratio uniform from `decibels` to 30 dB more."""
     noise = stateless_random.normal(keys, _WHITE, tf.shape(samples)[1])
     return samples + noise * _noise_level(samples, keys, _LEVEL, decibels)
 
 
 def recorded_noise(samples: tf.Tensor, keys: tf.Tensor, *, noise: tf.Tensor, decibels: float = 10.0) -> tf.Tensor:
-    """Add one of several recordings of noise to each recording.
-
-    Args:
-        samples: (B, N).
-        keys: Integer (B, K).
-        noise: float32 (M, N).
-        decibels: As in `white_noise`.
-    """
+    """Add one of several recordings of noise (M, N) to each recording; decibels as in `white_noise`."""
     chosen = stateless_random.integers(keys, _CHOICE, 1, 0, tf.shape(noise)[0] - 1)[:, 0]
     picked = tf.gather(noise, chosen)
     loudness = tf.maximum(_deviation(picked), 1e-4)  # nearly silent noise is not made loud
@@ -114,7 +77,7 @@ _OPERATIONS: dict[str, tuple[Callable[..., tf.Tensor], str]] = {  # setting: ope
 
 
 def policy(name: str, noise: np.ndarray | None = None) -> Callable[[Any, tf.Tensor], Any] | None:
-    """Return the argument of `feed(augment=...)` for a policy of recordings.
+    """Return the argument of `feed(augment=...)` for a policy of recordings; None for "none".
 
     Args:
         name: "none"; "words"; or settings such as "shift=0.1,gain=6": speed and tilt as fractions, shift in seconds,
@@ -122,17 +85,8 @@ def policy(name: str, noise: np.ndarray | None = None) -> Callable[[Any, tf.Tens
             in this order. Values are clipped to [-1, 1] in the end.
         noise: float32 (M, N), recordings for `recorded`, which "words" leaves out without them.
 
-    Returns:
-        (batch, keys) -> batch, which changes the samples x of a batch (x, y[, weight]); None for "none".
-
     Raises:
         DataError: A setting is unknown, its value is not a number or too large, or there are no recordings.
-
-    Example:
-        >>> augment = policy("shift=0.1,gain=6")
-        >>> samples, keys = tf.zeros((2, 16000)), tf.constant([[0, 0, 0], [0, 0, 1]])
-        >>> augment((samples, tf.constant([0, 1])), keys)[0].shape
-        TensorShape([2, 16000])
     """
     if name == "none":
         return None

@@ -39,18 +39,7 @@ def command(name: str, data_dir: str | None, cache_dir: str | None, split: str, 
 
 
 def find(dataset: Dataset) -> dict[str, Any]:
-    """Return the examples of validation and test that resemble others.
-
-    Args:
-        dataset: Examples with an `image` or a `text`; those of images may have their `file`.
-
-    Returns:
-        {"counts": {split: (how many resemble examples of an earlier split, of how many)}, "pairs": a list of
-        {"split", "example", "resembles", "of"}}, examples by file or by index.
-
-    Raises:
-        DataError: The examples have neither images nor texts.
-    """
+    """Return {"counts": {split: (resembling, of)}, "pairs": [{"split", "example", "resembles", "of"}]}."""
     kind = next((kind for kind in KINDS if kind in dataset.info.features), None)
     if kind is None:
         raise DataError(f"{dataset.info.name} has neither images nor texts to compare", USAGE)

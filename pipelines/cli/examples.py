@@ -43,11 +43,7 @@ def _is_image(value: Any) -> bool:
 def grid(
     examples: Sequence[Example], features: Sequence[str], info: Info, columns: int, size: int, fit: str
 ) -> np.ndarray:
-    """Return uint8 (H, W, 3): the images of each example side by side, with its class below.
-
-    Raises:
-        DataError: The grid would be too large, or the fit is unknown.
-    """
+    """Return uint8 (H, W, 3): the images of each example side by side, with its class below."""
     check_size(len(examples) * len(features), size)
     labelled = bool(info.class_names) and "label" in examples[0]
     width, height = len(features) * size + GAP, size + GAP + (CAPTION if labelled else 0)

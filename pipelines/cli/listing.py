@@ -20,7 +20,7 @@ def command(console: Console) -> None:
     console.result(rows)
 
 
-@click.command("datasets", hidden=True)  # the verb of before: names only
+@click.command("datasets", hidden=True)  # deprecated: names only
 @common_options
 def names(console: Console) -> None:
     """List the names of the datasets."""

@@ -11,7 +11,7 @@ import click
 
 from pipelines import catalogue
 from pipelines.cli import load
-from zoobase import Console, common_options
+from zoobase import Console, common_options, suggestion
 from zoobase.console import SEED
 from zoobase.errors import MISSING, DataError
 from zoobase.importing import import_tensorflow
@@ -56,7 +56,9 @@ def command(
 
     name = str(sources[0])
     if len(sources) > 1 or sources[0].exists() or name not in catalogue.list_datasets():
-        _check_exist(sources)
+        if len(sources) == 1 and not sources[0].exists() and len(sources[0].parts) == 1 and not sources[0].suffix:
+            hint = suggestion(name, catalogue.list_datasets())
+            raise DataError(f"there is no file or folder {name}, and no dataset of this name; {hint}", MISSING)
         files = previewing.choose(sources, rows)
         import_tensorflow()
         augment = augment or "photographs"
@@ -79,15 +81,6 @@ def command(
         chosen = examples.choose(dataset, rows * columns)
         pixels = examples.grid(chosen, images, dataset.info, columns, size, fit)
     _write_image(out or Path("grid.png"), pixels, {"dataset": name, "examples": len(chosen)}, console)
-
-
-def _check_exist(sources: tuple[Path, ...]) -> None:
-    """Raise DataError for a single name that is neither a path nor a dataset."""
-    if len(sources) == 1 and not sources[0].exists() and len(sources[0].parts) == 1 and not sources[0].suffix:
-        from zoobase import suggestion
-
-        hint = suggestion(str(sources[0]), catalogue.list_datasets())
-        raise DataError(f"there is no file or folder {sources[0]}, and no dataset of this name; {hint}", MISSING)
 
 
 def _write_image(out: Path, pixels: np.ndarray, result: dict[str, Any], console: Console) -> None:

@@ -24,28 +24,16 @@ Row = tuple[float, float, float, float, str, bool]  # left, top, right, bottom, 
 
 @dataclass
 class Annotated:
-    """The objects of one image.
+    """The objects of one image."""
 
-    Attributes:
-        name: The file of the image, as its annotations name it.
-        source: The file of the annotations.
-        size: Height and width in pixels, or None if the annotations do not say.
-        rows: The objects.
-        problem: Why the annotations cannot be used, or "".
-    """
-
-    name: str
-    source: Path
-    size: tuple[int, int] | None
+    name: str  # the file of the image, as its annotations name it
+    source: Path  # the file of the annotations
+    size: tuple[int, int] | None  # height and width in pixels, or None if the annotations do not say
     rows: list[Row] = field(default_factory=list)
-    problem: str = ""
+    problem: str = ""  # why the annotations cannot be used, or ""
 
     def check(self, height: int, width: int) -> list[Row]:
-        """Return the objects, clipped to the image of this size.
-
-        Raises:
-            DataError: The image was annotated at another size, or a box is empty or outside the image.
-        """
+        """Return the objects, clipped to the image; DataError if it was annotated at another size."""
         if self.problem:
             raise DataError(self.problem)
         if self.size not in (None, (height, width)):
@@ -67,13 +55,8 @@ class Annotated:
 
 
 def read_coco(path: Path) -> tuple[list[Annotated], list[str]]:
-    """Return the images of a COCO file with their objects, and the names of its categories in the order of their ids.
-
-    Regions of many objects (`iscrowd`) are ignored objects. What is wrong with one image is its `problem`.
-
-    Raises:
-        DataError: The file is no COCO annotation.
-    """
+    """Return the images of a COCO file with their objects, and the names of its categories in the order of ids."""
+    # Regions of many objects (`iscrowd`) are ignored objects. What is wrong with one image is its `problem`.
     try:
         storage.check_size(path, LARGEST_JSON)
         content = json.loads(path.read_bytes())
@@ -110,15 +93,14 @@ def _add(annotation: Mapping[str, Any], names: Mapping[int, str], images: Mappin
 
 
 def read_voc(path: Path) -> Annotated:
-    """Return the objects of a Pascal VOC file; those that are `difficult` are ignored.
-
-    VOC counts pixels from one, and its boxes include both edges. What is wrong with the file is the `problem`.
-    """
+    """Return the objects of a Pascal VOC file; those that are `difficult` are ignored."""
+    # VOC counts pixels from one, and its boxes include both edges. What is wrong with the file is the `problem`.
     image = Annotated(path.stem, path, None)
     try:
         root = _parse(path)
         image.name = (root.findtext("filename") or path.stem).strip()
-        image.size = _voc_size(root)
+        height, width = (int(root.findtext(f"size/{side}") or 0) for side in ("height", "width"))
+        image.size = (height, width) if height and width else None  # some tools write zeros
         image.rows = [_voc_row(item) for item in root.iter("object")]
     except (DataError, OSError, ValueError) as error:
         image.problem = str(error)
@@ -141,11 +123,6 @@ def _parse(path: Path) -> ElementTree.Element:
     if root.tag != "annotation":
         raise DataError(f"the annotation begins with <{root.tag[:40]}>, not with <annotation>")
     return root
-
-
-def _voc_size(root: ElementTree.Element) -> tuple[int, int] | None:
-    height, width = (int(root.findtext(f"size/{side}") or 0) for side in ("height", "width"))
-    return (height, width) if height and width else None  # some tools write zeros
 
 
 def _voc_row(item: ElementTree.Element) -> Row:

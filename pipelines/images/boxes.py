@@ -24,23 +24,7 @@ FEATURES = {
 
 
 def padded(example: Mapping[str, tf.Tensor], count: int, height: int, width: int, fit: str = "stretch") -> tf.Tensor:
-    """Return the boxes of an example as rows, in the geometry that `decode` gives its image.
-
-    Args:
-        example: With the features `FEATURES`.
-        count: Number of rows, at least the number of objects of any image.
-        height: Height of the decoded image.
-        width: Width of it.
-        fit: As in `decode`; with "crop", objects of which less than `VISIBLE` remains are left out.
-
-    Returns:
-        float32 (count, 6).
-
-    Example:
-        >>> example = {"boxes": [[0.0, 0.0, 8.0, 4.0]], "labels": [3], "ignored": [0], "size": [8, 16]}
-        >>> padded({key: tf.constant(value) for key, value in example.items()}, 2, 16, 16).numpy().tolist()
-        [[0.0, 0.0, 8.0, 8.0, 3.0, 0.0], [0.0, 0.0, 0.0, 0.0, -1.0, 0.0]]
-    """
+    """Return the boxes of an example as rows (count, 6), in the geometry that `decode` gives its image."""
     start, scale = fitted_size(example["size"], height, width, fit)
     corners = tf.reshape(tf.cast(example["boxes"], tf.float32), [-1, 2, 2])  # (objects, corner, (x, y))
     moved = tf.reshape(corners * scale[::-1] + start[::-1], [-1, 4])
@@ -56,13 +40,7 @@ def padding_row() -> tf.Tensor:
 
 
 def clipped(rows: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
-    """Clip boxes to an image; those of which less than `VISIBLE` is inside it become padding.
-
-    Args:
-        rows: float32 (..., 6).
-        height: Height of the image.
-        width: Width of it.
-    """
+    """Clip boxes (..., 6) to an image; those of which less than `VISIBLE` is inside it become padding."""
     sides = tf.cast(tf.stack([width, height, width, height]), tf.float32)
     boxes = tf.clip_by_value(rows[..., :4], 0.0, sides)
     is_object = (rows[..., 4] >= 0) & (_area(boxes) > 0) & (_area(boxes) >= VISIBLE * _area(rows[..., :4]))
@@ -74,17 +52,8 @@ def _area(boxes: tf.Tensor) -> tf.Tensor:
 
 
 def moved(rows: tf.Tensor, matrices: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -> tf.Tensor:
-    """Move boxes with the pixels of their images: each becomes the smallest upright box around its moved corners.
-
-    Args:
-        rows: float32 (B, M, 6).
-        matrices: float64 (B, 2, 3): from a pixel (x, y) of the new image to one of the old image.
-        height: Height of the images.
-        width: Width of them.
-
-    Returns:
-        float32 (B, M, 6).
-    """
+    """Move boxes (B, M, 6) with the pixels of their images: the smallest upright box around the moved corners."""
+    # `matrices` (B, 2, 3) lead from a pixel (x, y) of the new image to one of the old image.
     forward = tf.linalg.inv(matrices[..., :2])  # (B, 2, 2)
     edges = tf.cast(rows[..., :4], tf.float64) - 0.5  # the centre of pixel i is at i
     corners = tf.stack([tf.gather(edges, pair, axis=-1) for pair in ([0, 1], [2, 1], [2, 3], [0, 3])], axis=2)

@@ -43,33 +43,21 @@ class Layout:
 def load(
     name: str, folder: str | os.PathLike, cache_dir: str | os.PathLike | None = None, split: str = "official"
 ) -> Dataset:
-    """Read a folder of images.
-
-    Examples are {"image": encoded bytes, "label": int64, "file": path below the folder}. Every file is decoded once to
-    find damaged ones, which are skipped and named in `info.skipped`; an image is never in two splits.
-
-    Args:
-        name: Name of the dataset.
-        folder: One sub-folder per class, or train/, valid/ and test/ with such sub-folders. Missing splits are taken
-            from train by the contents of the files, so that names and order do not matter.
-        cache_dir: Folder of the cache of check results.
-        split: "official" (the folder's own, else 70/15/15), or percentages of all images such as "60/20/20"; with " by
-            folder" or " by name REGEX" the images of a folder, or of a part of their path, are in one split.
-
-    Returns:
-        Splits in the order of the digests of the contents, which is effectively shuffled.
-
-    Raises:
-        DataError: It is not such a folder, a class is or becomes empty, there are fewer than two, or too many files are
-            unreadable.
-    """
+    """Read a folder of images: {"image": encoded bytes, "label": int64, "file": path below the folder}."""
+    # Missing splits are taken from train by the digests of the contents, so that names do not matter, and an image is
+    # never in two splits. Files that cannot be decoded are skipped, see `info.skipped`. The policy may end in " by
+    # folder" or " by name REGEX".
     shares, grouping = splits.grouping(split, splits.FILES)
     policy = splits.percentages(shares)
     root = Path(folder).expanduser().absolute()
     layout = find(root)
     images = index.read([p for c in layout.files.values() for f in c.values() for p in f], cache_root(cache_dir))
     skipped = {stratified_split.display_path(root, p.path): p.problem for p in images.values() if p.problem}
-    _check_share(root, skipped, len(images))
+    if len(skipped) > MAX_SKIPPED * len(images):
+        raise DataError(
+            f"{len(skipped)} of {len(images)} files in {root} cannot be read, more than {MAX_SKIPPED:.0%}: "
+            f"{_example(skipped)}"
+        )
     files = {s: {c: [images[p] for p in files] for c, files in k.items()} for s, k in layout.files.items()}
     files = {s: {c: [p for p in files if not p.problem] for c, files in k.items()} for s, k in files.items()}
     stratified_split.drop_contradictions(root, files, skipped)
@@ -89,11 +77,7 @@ def load(
 
 
 def find(root: Path) -> Layout:
-    """Read the layout of a folder from the names in it.
-
-    Raises:
-        DataError: It is not a folder of classes; the message describes its contents.
-    """
+    """Read the layout of a folder from the names in it; DataError says what it has if it is no folder of classes."""
     if not root.exists():
         raise DataError(f"there is no folder {root}", MISSING)
     if not root.is_dir():
@@ -114,7 +98,7 @@ def find(root: Path) -> Layout:
             USAGE,
         )
     parts = split_folders if "train" in split_folders else {"": root}
-    files = {split: _classes(path) for split, path in parts.items()}
+    files = {split: {below.name: list(files_below(below)) for below in _folders(path)} for split, path in parts.items()}
     layout = Layout(root, files)
     _check_classes(layout)
     return layout
@@ -127,10 +111,6 @@ def _split_folders(folders: Sequence[Path]) -> dict[str, Path]:
         for f in folders
         if f.name.lower() in names and _folders(f)
     }
-
-
-def _classes(folder: Path) -> dict[str, list[Path]]:
-    return {below.name: list(files_below(below)) for below in _folders(folder)}
 
 
 def _folders(folder: Path) -> list[Path]:
@@ -168,14 +148,6 @@ def _check_classes(layout: Layout) -> None:
         empty = [c for c in names if not classes.get(c)] if split == "train" else [c for c in classes if not classes[c]]
         if empty and split in ("", "train"):
             raise DataError(f"the class {empty[0]!r} has no images in {where}: add some, or remove the folder", USAGE)
-
-
-def _check_share(root: Path, skipped: dict[str, str], count: int) -> None:
-    if len(skipped) > MAX_SKIPPED * count:
-        raise DataError(
-            f"{len(skipped)} of {count} files in {root} cannot be read, more than {MAX_SKIPPED:.0%}: "
-            f"{_example(skipped)}"
-        )
 
 
 def _example(skipped: dict[str, str]) -> str:

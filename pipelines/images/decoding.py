@@ -119,17 +119,7 @@ def _inner(size: tf.Tensor, height: int, width: int, fit: str) -> tuple[tf.Tenso
 
 
 def fitted_size(size: tf.Tensor, height: int, width: int, fit: str = "stretch") -> tuple[tf.Tensor, tf.Tensor]:
-    """Return where `decode` places an image: the pixel (y, x) of it is at `start + scale * (y, x)` of the result.
-
-    Args:
-        size: int32 (2,): height and width of the upright image.
-        height: Height of the result.
-        width: Width of the result.
-        fit: As in `decode`.
-
-    Returns:
-        Start and scale, float32 (2,) each, for y and x.
-    """
+    """Return start and scale, float32 (2,) each: pixel (y, x) is at `start + scale * (y, x)` of the result."""
     target, whole = tf.constant([height, width], tf.float32), tf.cast(size, tf.float32)
     if fit == "stretch":
         return tf.zeros(2), target / whole
@@ -195,14 +185,7 @@ def resize(images: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -
 
 
 def orientation(encoded: tf.Tensor) -> tf.Tensor:
-    """Return the EXIF orientation of an image file.
-
-    Args:
-        encoded: String scalar, the bytes of the file.
-
-    Returns:
-        int32 scalar, 1 (upright) to 8; 1 if the value is missing or invalid.
-    """
+    """Return the EXIF orientation of an image file, int32 from 1 (upright) to 8; 1 if it is missing or invalid."""
     head = tf.strings.substr(encoded, 0, EXIF_BYTES)
     match = tf.strings.regex_replace(
         head, EXIF_ORIENTATION, r"\1\2"

@@ -30,19 +30,12 @@ Result = tuple[str, str, tuple[int, int, int] | None]  # digest, problem and sha
 
 @dataclass(frozen=True, slots=True)
 class ImageFile:
-    """An image file.
-
-    Attributes:
-        path: Its path.
-        sha256: Digest of its contents.
-        problem: Why it cannot be used, or "".
-        shape: (height, width, channels) in its header, channels being 1 for grey and 3 for all others; None if it
-            cannot be used.
-    """
+    """An image file."""
 
     path: Path
-    sha256: str
-    problem: str
+    sha256: str  # digest of its contents
+    problem: str  # why it cannot be used, or ""
+    # (height, width, channels) in its header, channels 1 for grey and else 3; None if it cannot be used
     shape: tuple[int, int, int] | None = None
 
 
@@ -56,19 +49,7 @@ def common_shape(images: Iterable[ImageFile]) -> list[int] | None:
 
 
 def read(paths: Sequence[Path], cache: Path) -> dict[Path, ImageFile]:
-    """Read and decode every file once, in parallel.
-
-    Args:
-        paths: The files.
-        cache: Folder of the cached results, by path, size and modification time; unchanged files are not read again. If
-            it cannot be written, results are not cached.
-
-    Returns:
-        The entries by path, in order.
-
-    Raises:
-        DataError: A file cannot be read, or its path is not UTF-8.
-    """
+    """Read and decode every file once, in parallel; results are cached by path, size and modification time."""
     for path in paths:
         check_name(path)
     names = [str(path) for path in paths]

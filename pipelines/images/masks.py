@@ -31,11 +31,7 @@ LOSSLESS = ("PNG", "BMP", "GIF")
 
 
 def read(path: str | Path) -> np.ndarray:
-    """Return the class ids uint8 (H, W) of a mask file that can be decoded.
-
-    Raises:
-        DataError: It has colours instead of ids, ids above 255, or a format that changes ids; the message says which.
-    """
+    """Return the class ids uint8 (H, W) of a mask file; DataError if it has colours or ids above 255."""
     with Image.open(path) as image:
         if image.format not in LOSSLESS:
             raise DataError(f"the mask is a {image.format} file, which changes class ids: use PNG")
@@ -48,15 +44,7 @@ def read(path: str | Path) -> np.ndarray:
 
 
 def count(path: str | Path, shape: tuple[int, int]) -> np.ndarray:
-    """Return the number of pixels of each id, int64 (256,).
-
-    Args:
-        path: A mask file that can be decoded.
-        shape: Height and width of its image.
-
-    Raises:
-        DataError: As in `read`, or the mask has another size than its image.
-    """
+    """Return the number of pixels of each id, int64 (256,); DataError if the size is not (H, W) of its image."""
     ids = read(path)
     if ids.shape != tuple(shape):
         sizes = (f"{side[1]}x{side[0]}" for side in (ids.shape, shape))
@@ -74,10 +62,7 @@ def encode(ids: np.ndarray, colours: bool = False) -> bytes:
 
 
 def palette() -> np.ndarray:
-    """Return a colour for each class id, uint8 (256, 3): class 0 is black, ignored pixels are cream.
-
-    The first ones are easy to tell apart, the others are those of Pascal VOC.
-    """
+    """Return a colour for each class id, uint8 (256, 3): class 0 is black, ignored pixels are cream."""
     ids = np.arange(256)
     colours = np.zeros((256, 3), np.uint8)
     for bit in range(8):

@@ -36,14 +36,8 @@ def zip_unpaired(a: tf.data.Dataset, b: tf.data.Dataset) -> tf.data.Dataset:
 def derived(
     name: str, base: Dataset, domains: Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]], shape: Sequence[int]
 ) -> Dataset:
-    """Return a dataset of transformed images of another one, with the source, licence and splits of that.
-
-    Args:
-        name: Name of the new dataset.
-        base: The dataset whose examples are transformed.
-        domains: Example -> {"a", "b"}, a pure TensorFlow function.
-        shape: (H, W, C) of the images.
-    """
+    """Return a dataset of transformed images of another one, with its source, licence and splits."""
+    # `domains` is a pure TensorFlow function: example -> {"a", "b"}, images of `shape`.
     parts = {s: base[s].map(domains, num_parallel_calls=tf.data.AUTOTUNE) for s in ("train", "validation", "test")}
     return with_base_info(name, parts, base.info, shape)
 
@@ -88,10 +82,7 @@ def root(name: str, data_dir: str | os.PathLike | None, layout: str) -> Path:
 
 
 def find(path: Path) -> PairedLayout | None:
-    """Return the two domains of a folder: trainA, trainB, testA, testB, or two sub-folders that are not splits.
-
-    Of two sub-folders the first by name is A; each may contain train, valid and test. None if it is neither.
-    """
+    """Return the two domains of a folder: trainA, trainB, testA, testB, or two sub-folders that are not splits."""
     folders = [p for p in sorted(path.iterdir()) if p.is_dir() and not p.name.startswith(".")]
     files: dict[str, dict[str, dict[str, Path]]] = {}
     for split, names in stratified_split.FOLDERS.items():
@@ -141,11 +132,7 @@ def divide(
     min_domains: int,
     grouping: splits.Grouping | None = None,
 ) -> Parts:
-    """Return the splits, ordered by contents.
-
-    Raises:
-        DataError: There are no training images, or a split has fewer than `min_domains` domains.
-    """
+    """Return the splits, ordered by contents; DataError for a split with fewer than `min_domains` domains."""
     if not {"", "train"} & files.keys():
         raise DataError(f"{path} has images for {' and '.join(files) or 'nothing'}, but none for training", USAGE)
     parts = stratified_split.divide(path, files, policy, skipped, grouping)

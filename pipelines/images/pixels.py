@@ -81,17 +81,7 @@ def _inner(size: tuple[int, ...], height: int, width: int, fit: str) -> tuple[np
 
 
 def placement(size: tuple[int, ...], height: int, width: int, fit: str) -> tuple[np.ndarray, np.ndarray]:
-    """Return where `fitted` places an image, as `decoding.fitted_size` does: at `start + scale * (y, x)`.
-
-    Args:
-        size: Height and width of the upright image.
-        height: Height of the result.
-        width: Width of the result.
-        fit: One of `FITS`.
-
-    Returns:
-        Start and scale, float64 (2,) each, for y and x.
-    """
+    """Return start and scale, float64 (2,) each, as `decoding.fitted_size` does for an image of (H, W)."""
     target, whole = np.array([height, width], float), np.array(size, float)
     if fit == "stretch":
         return np.zeros(2), target / whole

@@ -63,11 +63,9 @@ def _by_tensorflow(content: bytes, height: int, width: int, channels: int, fit: 
 
 
 def _exact(content: bytes, height: int, width: int, fit: str) -> np.ndarray | None:
-    """Return the pixels of a file that Pillow decodes to the same bits as TensorFlow, uint8 (height, width, 3).
-
-    None for others: full-size JPEGs, for which TensorFlow chooses a faster transform that Pillow does not offer; 16
-    bits; one transparent colour; GIF and BMP; and damaged files, of which TensorFlow's decoders say what is wrong.
-    """
+    """Return the pixels of a file that Pillow decodes to the same bits as TensorFlow, uint8 (height, width, 3)."""
+    # None for others: full-size JPEGs, for which TensorFlow chooses a faster transform that Pillow does not offer; 16
+    # bits; one transparent colour; GIF and BMP; and damaged files, of which TensorFlow's decoders say what is wrong.
     orientation = pixels.orientation(content)
     decoded = None
     with (

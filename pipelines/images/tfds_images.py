@@ -31,38 +31,24 @@ def load_classes(data_dir: str | os.PathLike, cache_dir: str | os.PathLike | Non
 
 @dataclass(frozen=True)
 class TfdsImages:
-    """A dataset of images in TFDS.
+    """A dataset of images in TFDS."""
 
-    Attributes:
-        name: Name of the dataset, here and in TFDS.
-        licence: Licence of the images.
-        official: Our split -> TFDS split.
-        select: Returns our features of an example of TFDS.
-        features: `Info.features`, without the label.
-        class_names: Names of the classes of masks; () for those of the feature `label`, None for no classes.
-        image_shape: (H, W, C) to which models resize the images; None for their own sizes.
-        load_own: Loads the user's own images.
-        layout: What a folder of the user's own images holds, for messages.
-        url: URL that must respond before the download; by default that of the first file.
-    """
-
-    name: str
+    name: str  # here and in TFDS
     licence: str
-    official: Mapping[str, str] = field(default_factory=lambda: OFFICIAL)
+    official: Mapping[str, str] = field(default_factory=lambda: OFFICIAL)  # our split -> TFDS split
+    # our features of an example of TFDS
     select: Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]] = image_and_label
+    # `Info.features`, without the label
     features: Mapping[str, str] = field(default_factory=lambda: {"image": "JPEG bytes"})
-    class_names: tuple[str, ...] | None = ()
-    image_shape: list[int] | None = None
+    class_names: tuple[str, ...] | None = ()  # of masks; () for those of the feature `label`, None for no classes
+    image_shape: list[int] | None = None  # (H, W, C) to which models resize the images; None for their own sizes
     load_own: Callable[[str | os.PathLike, str | os.PathLike | None, str], Dataset] = load_classes
+    # what a folder of the user's own images holds, for messages
     layout: str = "with your own images, one sub-folder per class"
-    url: str = ""
+    url: str = ""  # must respond before the download; by default that of the first file
 
     def load(self, data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-        """See `pipelines.load`; data_dir is a TFDS folder that contains the dataset, or one of the user's own images.
-
-        Raises:
-            DataError: No source has it.
-        """
+        """See `pipelines.load`; data_dir is a TFDS folder that contains the dataset, or the user's own images."""
         policy = splits.percentages(split)
         if data_dir is None:
             hint = f"--data-dir FOLDER {self.layout}, or with a TFDS folder of {self.name}"

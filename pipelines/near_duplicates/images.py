@@ -14,14 +14,9 @@ BLOCK = 2048  # hashes that are compared with all others at once
 
 
 def hashes(images: Iterable[bytes]) -> np.ndarray:
-    """Return the difference hash of each encoded image: whether each pixel of 9x8 is brighter than its right neighbour.
-
-    It hardly changes with size, compression, brightness or colour. Reference: Zauner 2010, "Implementation and
-    Benchmarking of Perceptual Image Hash Functions".
-
-    Returns:
-        uint64 (N,).
-    """
+    """Return the difference hash uint64 (N,) of images: which pixels of 9x8 are brighter than their right neighbour."""
+    # It hardly changes with size, compression, brightness or colour. Reference: Zauner 2010, "Implementation and
+    # Benchmarking of Perceptual Image Hash Functions".
     values = []
     for content in images:
         with Image.open(io.BytesIO(content)) as image:

@@ -12,11 +12,9 @@ BLOCK = 1024  # texts that are compared with all others at once
 
 
 def nearest(queries: Sequence[str], others: Sequence[str]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the most similar of the other texts for each query, int64 (N,), and the cosine similarity, float64 (N,).
-
-    The similarity is that of the sets of all sequences of 5 characters. Reference: Broder 1997,
-    doi:10.1109/SEQUEN.1997.666900 (resemblance by shingles).
-    """
+    """Return the most similar other text for each query, int64 (N,), and the cosine similarity, float64 (N,)."""
+    # Of the sets of all sequences of 5 characters: Broder 1997, doi:10.1109/SEQUEN.1997.666900 (resemblance by
+    # shingles).
     from sklearn.feature_extraction.text import HashingVectorizer
 
     length = (SHINGLE, SHINGLE)

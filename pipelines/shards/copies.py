@@ -38,11 +38,7 @@ def check(root: str, shard: Shard) -> None:
 
 
 def local(root: str, shard: Shard, cache_dir: str | os.PathLike | None = None) -> Path:
-    """Return the copy of a file, which appears when it is whole and has the digest of the manifest.
-
-    Raises:
-        DataError: It cannot be read, or is another file than that of the manifest.
-    """
+    """Return the copy of a file, which appears when it is whole and has the digest of the manifest."""
     folder = cache_root(cache_dir) / "shards" / hashlib.sha256(root.encode()).hexdigest()[:20]
     target = folder / f"{shard.sha256[:20]}-{shard.file}"
     if target.is_file():

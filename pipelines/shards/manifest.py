@@ -24,17 +24,10 @@ _NAME = re.compile(r"(train|validation|test)-\d{5}-of-\d{5}\.tfrecord")
 
 @dataclass(frozen=True)
 class Shard:
-    """A file of consecutive examples of a split.
-
-    Attributes:
-        file: Its name.
-        examples: Number of examples.
-        bytes: Size of the file.
-        sha256: Digest of the file.
-    """
+    """A file of consecutive examples of a split."""
 
     file: str
-    examples: int
+    examples: int  # number of examples
     bytes: int
     sha256: str
 
@@ -49,18 +42,12 @@ class Feature:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The content of `manifest.json`.
+    """The content of `manifest.json`."""
 
-    Attributes:
-        info: The metadata of the dataset, from which the shards were written.
-        features: The features of the examples by name.
-        files: Split -> number of shards.
-        shards: Split -> the shards that are written, in the order of the examples.
-    """
-
-    info: Info
-    features: Mapping[str, Feature]
-    files: Mapping[str, int]
+    info: Info  # of the dataset from which the shards were written
+    features: Mapping[str, Feature]  # of the examples, by name
+    files: Mapping[str, int]  # split -> number of shards
+    # split -> those that are written, in the order of the examples
     shards: Mapping[str, tuple[Shard, ...]] = field(default_factory=lambda: dict.fromkeys(SPLITS, ()))
 
     def differences(self, other: Manifest) -> list[str]:
@@ -76,11 +63,7 @@ class Manifest:
 
     @classmethod
     def from_json(cls, text: str | bytes, where: str) -> Manifest:
-        """Read the content of the file `where`.
-
-        Raises:
-            DataError: It is damaged, or of another version.
-        """
+        """Read the content of the file `where`; DataError if it is damaged, or of another version."""
         try:
             data = json.loads(text)
             if data["format"] != FORMAT:

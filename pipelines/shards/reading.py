@@ -26,26 +26,19 @@ _BUFFER = 2**23  # bytes read at once: a request to a store takes longer than to
 
 
 def read(folder: str | os.PathLike, cache_dir: str | os.PathLike | None = None) -> Dataset:
-    """Return the dataset of which a folder holds the shards, with its examples in their order.
-
-    The size of each file is compared with the manifest. The files of a local folder are also compared by SHA-256, once:
-    the result is kept by path, size and time. Of other files, each record is compared by its checksum when it is read.
-
-    Args:
-        folder: A folder of `write_shards`: a path, or a URL such as gs://BUCKET/FOLDER. Of a
-            store that TensorFlow cannot read, such as s3://BUCKET/FOLDER, files are copied to the cache by fsspec, each
-            when it is first read.
-        cache_dir: Folder of the results of the comparison, and of copies.
-
-    Raises:
-        DataError: It is not such a folder, it is not complete, or a file is damaged.
-    """
+    """Return the dataset of a folder of `write_shards`, a path or a URL, with its examples in their order."""
+    # Sizes are compared with the manifest. Files of a local folder are also compared by SHA-256, once: the result is
+    # kept by path, size and time; of others, each record by its checksum when it is read. From a store that TensorFlow
+    # cannot read, such as s3://BUCKET/FOLDER, fsspec copies each file to the cache when it is first read.
     root = _root(folder)
     manifest = _manifest(root)
     _check(root, [shard for split in SPLITS for shard in manifest.shards[split]], cache_dir)
     source = f"shards of {manifest.info.name} in {root}"
     storage.log.info("%s: %s", manifest.info.name, source)
-    parts = {split: _examples(root, manifest, split, cache_dir) for split in SPLITS}
+    parts = {}
+    for split in SPLITS:
+        rows = _indexed(root, manifest, manifest.shards[split], cache_dir).map(lambda index, example: example)
+        parts[split] = rows.apply(tf.data.experimental.assert_cardinality(manifest.info.counts[split]))
     return Dataset(**parts, info=dataclasses.replace(manifest.info, source=source))
 
 
@@ -148,11 +141,6 @@ def _find_damage(folder: str | os.PathLike) -> None:
                 digest.update(block)
         if digest.hexdigest() != shard.sha256:
             raise DataError(f"{root}/{shard.file} {_DIFFERS}")
-
-
-def _examples(root: str, manifest: Manifest, split: str, cache_dir: str | os.PathLike | None) -> tf.data.Dataset:
-    rows = _indexed(root, manifest, manifest.shards[split], cache_dir).map(lambda index, example: example)
-    return rows.apply(tf.data.experimental.assert_cardinality(manifest.info.counts[split]))
 
 
 def files(folder: str | os.PathLike, split: str) -> tuple[Shard, ...]:

@@ -67,7 +67,11 @@ def write_shards(
     with storage.preparing(root):
         manifest = _started(root, planned)
         for split in SPLITS:
-            finished = _intact(root, manifest.shards[split])
+            finished = tuple(
+                itertools.takewhile(
+                    lambda s: (root / s.file).is_file() and sha256(root / s.file) == s.sha256, manifest.shards[split]
+                )
+            )
             for shard in finished:
                 report(shard, False)
             manifest = _with(manifest, split, finished)
@@ -93,11 +97,7 @@ def write_shards(
 
 
 def _started(root: Path, planned: Manifest) -> Manifest:
-    """Return the manifest of a folder that was begun with the same data and settings, else begin with `planned`.
-
-    Raises:
-        DataError: The folder holds something else.
-    """
+    """Return the manifest of a folder that was begun with the same data and settings, else begin with `planned`."""
     for name in (MANIFEST, UNFINISHED):
         if (root / name).is_file():
             manifest = Manifest.from_json((root / name).read_bytes(), str(root / name))
@@ -112,15 +112,6 @@ def _started(root: Path, planned: Manifest) -> Manifest:
         raise DataError(f"{root} is not empty and holds no shards: choose another folder with -o", USAGE)
     write_atomic(root / UNFINISHED, planned.to_json())
     return planned
-
-
-def _intact(root: Path, shards: tuple[Shard, ...]) -> tuple[Shard, ...]:
-    """Return the first shards as far as their files are those that were written."""
-    return tuple(
-        itertools.takewhile(
-            lambda shard: (root / shard.file).is_file() and sha256(root / shard.file) == shard.sha256, shards
-        )
-    )
 
 
 def _with(manifest: Manifest, split: str, shards: tuple[Shard, ...]) -> Manifest:

@@ -37,21 +37,7 @@ Rows = dict[str, list[tuple[Path, str]]]  # split -> (file, word)
 
 
 def load(name: str, data_dir: str | os.PathLike, split: str) -> Dataset:
-    """Read a folder of sounds.
-
-    Args:
-        name: Name of the dataset.
-        data_dir: One sub-folder per word.
-        split: "official" (the lists of the folder, else 70/15/15), or percentages of all sounds such as "60/20/20";
-            with " by name REGEX" the sounds of a part of their path are in one split.
-
-    Returns:
-        Splits in the order of the digests of the contents. Files are read when examples are; `info.skipped` names those
-        that are no sounds.
-
-    Raises:
-        DataError: It is not such a folder, there are fewer than two words, or too many files cannot be read.
-    """
+    """Read a folder of sounds, one sub-folder a word; `split` is "official", percentages, perhaps " by name REGEX"."""
     shares, grouping = splits.grouping(split, ("name",))
     policy = splits.percentages(shares)
     root = Path(data_dir).expanduser().absolute()

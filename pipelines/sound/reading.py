@@ -91,12 +91,7 @@ def _read_wave(path: Path) -> tuple[np.ndarray, int]:
 
 
 def resample(samples: np.ndarray, own_rate: int, rate: int) -> np.ndarray:
-    """Return samples at another rate, float32, without what the new rate cannot hold.
-
-    Example:
-        >>> resample(np.zeros(8000, np.float32), 8000, 16000).shape
-        (16000,)
-    """
+    """Return samples at another rate, float32, without what the new rate cannot hold."""
     if own_rate == rate or not len(samples):
         return samples.astype(np.float32)
     from scipy import signal  # here, because it takes longer to import than a prediction in LiteRT

@@ -28,21 +28,14 @@ _SPEED, _PITCH, _RANGE = 1, 3, 4  # numbers of parameters of eSpeak NG
 
 
 class Word(NamedTuple):
-    """A word and how it is spoken.
-
-    Attributes:
-        text: The word.
-        voice: Of eSpeak NG a language and perhaps one of the `variants`, such as "en-us+Annie"; of Flite such as "rms".
-        speed: Words a minute, from 80 to 450.
-        pitch: From 0 to 99; 50 is usual.
-        range: Change of the pitch in a word, from 0 to 99; Flite has its own.
-    """
+    """A word and how it is spoken."""
 
     text: str
+    # of eSpeak NG a language and perhaps one of the `variants`, such as "en-us+Annie"; of Flite such as "rms"
     voice: str
-    speed: int = USUAL_SPEED
-    pitch: int = 50
-    range: int = 50
+    speed: int = USUAL_SPEED  # words a minute, from 80 to 450
+    pitch: int = 50  # from 0 to 99; 50 is usual
+    range: int = 50  # change of the pitch in a word, from 0 to 99; Flite has its own
 
 
 def variants(folder: Path) -> list[str]:
@@ -51,16 +44,7 @@ def variants(folder: Path) -> list[str]:
 
 
 def speak(words: Sequence[Word], synthesiser: str, folder: Path) -> list[np.ndarray]:
-    """Return the samples of words, int16 (N,) each, at the rate of `RATES`.
-
-    Args:
-        words: The words.
-        synthesiser: "espeak" or "flite".
-        folder: The folder of its libraries.
-
-    Raises:
-        SourceUnavailable: The library cannot be loaded on this machine, or fails.
-    """
+    """Return the samples of words, int16 (N,) each, at the rate of `RATES`; the synthesiser is "espeak" or "flite"."""
     import tempfile  # here, because the process needs none of these
 
     from pipelines.sources import packages

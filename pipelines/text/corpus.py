@@ -19,11 +19,7 @@ Texts = dict[str, list[str]]  # split -> texts
 
 
 def read(path: Path) -> str:
-    """Read the user's .txt file, or all of a folder in the order of their paths.
-
-    Raises:
-        DataError: There is no such file, or it is not UTF-8.
-    """
+    """Read the user's .txt file, or all of a folder in the order of their paths."""
     files = sorted(path.rglob("*.txt")) if path.is_dir() else [path]
     if not files or not path.exists():
         raise DataError(f"{path} is not a .txt file and not a folder of them; set --data-dir to one", MISSING)
@@ -40,11 +36,7 @@ def read(path: Path) -> str:
 
 
 def read_own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, Texts]:
-    """Return a description of the source, and the user's text by split.
-
-    Raises:
-        DataError: As in `read` and `divide`.
-    """
+    """Return a description of the source, and the user's text by split."""
     source = f"your own text in {data_dir}"
     texts = divide(read(Path(data_dir).expanduser()), policy)
     storage.log.info("%s: %s", name, source)
@@ -52,11 +44,7 @@ def read_own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int
 
 
 def divide(text: str, policy: tuple[int, int, int]) -> Texts:
-    """Divide a text by percentages of its characters, at the preceding line ends if there are any.
-
-    Raises:
-        DataError: A part would be empty.
-    """
+    """Divide a text by percentages of its characters, at the preceding line ends if there are any."""
     first, second = splits.bounds(policy, len(text))
     first = text.rfind("\n", 0, first) + 1 or first
     second = max(text.rfind("\n", first, second) + 1, first) if "\n" in text[first : second - 1] else second
@@ -68,13 +56,7 @@ def divide(text: str, policy: tuple[int, int, int]) -> Texts:
 
 @dataclass(frozen=True)
 class RunningText(ABC):
-    """A dataset of running text, {"text": UTF-8 string}: where subclasses find it, or the user's own.
-
-    Attributes:
-        name: Name of the dataset.
-        licence: Licence of the texts.
-        homepage: URL of the texts.
-    """
+    """A dataset of running text, {"text": UTF-8 string}: where subclasses find it, or the user's own."""
 
     name: str
     licence: str

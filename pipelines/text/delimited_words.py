@@ -36,12 +36,7 @@ def _split(text: str | bytes) -> list[str]:
 
 
 def forms(word: str) -> list[str]:
-    """Return the forms by which a word of the vocabulary is found.
-
-    Example:
-        >>> forms("film"), forms("1984")
-        (['film', 'Film', 'FILM'], ['1984'])
-    """
+    """Return the forms by which a word of the vocabulary is found: film, Film and FILM."""
     upper = word.encode().upper().decode()  # bytes.upper() is ASCII only
     return list(dict.fromkeys([word, upper[:1] + word[1:], upper]))
 
@@ -56,12 +51,7 @@ def index(vocabulary: Sequence[str]) -> dict[str, int]:
 
 
 def encode(text: str | bytes, index: Mapping[str, int], length: int | None = None) -> np.ndarray:
-    """Turn a text into ids, int32 (length or number of words,).
-
-    Example:
-        >>> encode("A GOOD film!", index(("", "[UNK]", "film", "good")), length=4).tolist()
-        [1, 3, 2, 0]
-    """
+    """Turn a text into ids, int32 (length or number of words,)."""
     ids = [index.get(word, 1) for word in _split(text)][:length]
     return np.array(ids + [0] * ((length or 0) - len(ids)), np.int32)
 

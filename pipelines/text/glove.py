@@ -28,19 +28,7 @@ HINT = "check the connection to registry.npmjs.org (118 MB, once)"
 
 
 def load(cache_dir: str | os.PathLike | None = None) -> tuple[list[str], np.ndarray]:
-    """Return the words, the most frequent first, and their vectors, float16 (words, 100), mapped from a file.
-
-    Args:
-        cache_dir: As in `pipelines.load`.
-
-    Raises:
-        DataError: It is not in the cache and cannot be downloaded.
-
-    Example:
-        >>> words, vectors = load()
-        >>> words[:3], vectors.shape
-        (['the', ',', '.'], (341479, 100))
-    """
+    """Return the words, the most frequent first, and their vectors, float16 (words, 100), mapped from a file."""
     target = cache_root(cache_dir) / NAME / "6B.100d"
 
     def prepare(file: IO[bytes]) -> Path:

@@ -23,19 +23,7 @@ PARTS = ("train", "validation", "test")
 
 
 def read(path: Path, grouping: splits.Grouping | None = None) -> list[tuple[str, ...]]:
-    """Read the user's texts.
-
-    Args:
-        path: A .csv or .tsv file with the columns `text` and `label`, or a folder with a sub-folder of .txt files for
-            each class.
-        grouping: By which texts are grouped.
-
-    Returns:
-        (text, name of the class), with a grouping also the group of each text, or its time.
-
-    Raises:
-        DataError: It is neither of them, or it is not UTF-8.
-    """
+    """Read a .csv or .tsv file with `text` and `label`, or a folder for each class: (text, class[, group or time])."""
     columns = ("text", "label") if grouping is None else ("text", "label", grouping.value)
     with _readable(path):
         if path.is_dir():
@@ -59,11 +47,7 @@ def read(path: Path, grouping: splits.Grouping | None = None) -> list[tuple[str,
 
 
 def read_table(path: Path, columns: tuple[str, ...]) -> list[tuple[str, ...]]:
-    """Read some columns of a .csv or .tsv file.
-
-    Raises:
-        DataError: A column is missing, or the file cannot be read as UTF-8.
-    """
+    """Read some columns of a .csv or .tsv file."""
     with _readable(path):
         storage.check_size(path)
     with _readable(path), path.open(encoding="utf-8-sig", newline="") as table:
@@ -91,11 +75,7 @@ def _readable(path: Path) -> Iterator[None]:
 def read_own(
     name: str, data_dir: str | os.PathLike, split: str, default: tuple[int, int, int]
 ) -> tuple[str, dict[str, Rows], list[str]]:
-    """Return a description of the source, the user's texts by split, and their classes in label order.
-
-    Raises:
-        DataError: As in `read`, `divide` and `splits.grouping`.
-    """
+    """Return a description of the source, the user's texts by split, and their classes in label order."""
     source, path = f"your own texts in {data_dir}", Path(data_dir).expanduser()
     shares, grouping = splits.grouping(split, splits.FILES if path.is_dir() else splits.ROWS)
     policy = splits.percentages(shares) or default
@@ -114,11 +94,7 @@ def read_own(
 
 
 def divide(rows: Sequence[tuple[str, ...]], policy: tuple[int, int, int], key: int = 0) -> dict[str, list]:
-    """Divide rows by the hash of one of their fields, so that equal keys are in one split.
-
-    Raises:
-        DataError: A part would be empty.
-    """
+    """Divide rows by the hash of one of their fields, so that equal keys are in one split."""
     first, second = policy[0], policy[0] + policy[1]
     parts: dict[str, list] = {name: [] for name in PARTS}
     for row in rows:
@@ -142,26 +118,16 @@ def read_jsonl(path: Path) -> list[tuple[str, ...]]:
 
 @dataclass(frozen=True)
 class LabelledTexts:
-    """A dataset of texts in classes, {"text": UTF-8 string, "label": int64}, or the user's own texts.
-
-    Attributes:
-        name: Name of the dataset.
-        licence: Licence of the texts.
-        homepage: URL of the texts.
-        find: Returns of (folder of the cache, percentages or None) the source, and the rows by split: the official
-            ones, or percentages of the official training set.
-        class_names: In label order; empty for the alphabetical order.
-        own: Percentages of the user's texts.
-        sha256_of: Returns the checksums of the files of a source.
-    """
+    """A dataset of texts in classes, {"text": UTF-8 string, "label": int64}, or the user's own texts."""
 
     name: str
     licence: str
     homepage: str
+    # (folder of the cache, percentages or None) -> the source, and the rows by split
     find: Callable[[str | os.PathLike | None, tuple[int, int, int] | None], tuple[str, Mapping[str, Rows]]]
-    class_names: tuple[str, ...] = ()
-    own: tuple[int, int, int] = (90, 5, 5)
-    sha256_of: Callable[[str], dict[str, str]] = lambda source: {}
+    class_names: tuple[str, ...] = ()  # in label order; empty for the alphabetical order
+    own: tuple[int, int, int] = (90, 5, 5)  # percentages of the user's texts
+    sha256_of: Callable[[str], dict[str, str]] = lambda source: {}  # source -> checksums of its files
 
     def load(self, data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
         """See `pipelines.load`."""
@@ -176,16 +142,7 @@ class LabelledTexts:
 
 
 def dataset(parts: Mapping[str, Rows], class_names: Sequence[str], **about: object) -> Dataset:
-    """Return {"text": UTF-8 string, "label": int64} examples.
-
-    Args:
-        parts: (text, name of the class) by split.
-        class_names: In label order.
-        **about: Other fields of `Info`: name, source, licence, homepage, sha256, split.
-
-    Raises:
-        DataError: A class has no training texts.
-    """
+    """Return {"text": UTF-8 string, "label": int64} examples; DataError for a class without training texts."""
     if missing := set(class_names) - {row[1] for row in parts["train"]}:
         raise DataError(f"{about['name']} has no training texts of the class {sorted(missing)[0]!r}")
     label = {name: i for i, name in enumerate(class_names)}

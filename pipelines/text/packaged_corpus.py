@@ -67,17 +67,12 @@ class TextCorpus(RunningText):
 
 @dataclass(frozen=True)
 class DialogueCorpus(RunningText):
-    """Plays or scripts as `SPEAKER: line`, one example for each play or season; the official splits are such parts.
+    """Plays or scripts as `SPEAKER: line`, one example each; the official splits are whole plays or seasons."""
 
-    Percentages divide the characters of the official training part, at line ends.
-
-    Attributes:
-        search: Returns the source and the official texts by split, of a folder of the cache.
-        origin: The package that contains them.
-    """
-
+    # Percentages divide the characters of the official training part, at line ends.
+    # folder of the cache -> the source, and the official texts by split
     search: Callable[[str | os.PathLike | None], tuple[str, Texts]]
-    origin: Wheel
+    origin: Wheel  # the package that contains them
 
     def find(self, cache_dir: str | os.PathLike | None, policy: tuple[int, int, int] | None) -> tuple[str, Texts]:
         """Return the source and the texts by split."""

@@ -26,20 +26,7 @@ def load(
     homepage: str,
     sha256_of: Callable[[str], dict[str, str]] = lambda source: {},
 ) -> Dataset:
-    """Return the splits of a dataset of pairs; see `pipelines.load`.
-
-    Args:
-        name: Name of the dataset.
-        data_dir: The user's own table, or None.
-        split: "official", or percentages of the official training set, or of all of the user's pairs (else 90/5/5).
-        official: Returns a description of the source, and the official rows by split.
-        licence: Licence of the official rows.
-        homepage: URL of the dataset.
-        sha256_of: Returns the checksums of the files of a source.
-
-    Raises:
-        DataError: The rows are not available, or a split would be empty.
-    """
+    """Return the splits of a dataset of pairs, official or of the user's own table; see `pipelines.load`."""
     policy = splits.percentages(split)
     if data_dir is None:
         source, parts = official()
@@ -56,16 +43,7 @@ def load(
 
 
 def read_own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int]) -> tuple[str, dict[str, Rows]]:
-    """Return a description of the source, and the user's pairs by split; equal sources are in one split.
-
-    Args:
-        name: Name of the dataset, for messages.
-        data_dir: A .csv or .tsv file with the columns `source` and `target`.
-        policy: Percentages.
-
-    Raises:
-        DataError: It is not such a file, it is not UTF-8, or a split would be empty.
-    """
+    """Return the source, and the pairs by split, of a .csv or .tsv file with the columns `source` and `target`."""
     path = Path(data_dir).expanduser()
     if path.suffix.lower() not in (".csv", ".tsv"):
         raise DataError(f"{path} is not a .csv or .tsv file with the columns source and target", USAGE)
@@ -76,12 +54,7 @@ def read_own(name: str, data_dir: str | os.PathLike, policy: tuple[int, int, int
 
 
 def dataset(parts: Mapping[str, Rows], **about: object) -> Dataset:
-    """Return {"source": UTF-8 string, "target": UTF-8 string} examples.
-
-    Args:
-        parts: Rows by split.
-        **about: Other fields of `Info`: name, source, licence, homepage, split.
-    """
+    """Return {"source": UTF-8 string, "target": UTF-8 string} examples of the rows by split."""
     info = Info(
         features={"source": "string, UTF-8", "target": "string, UTF-8"},
         counts={name: len(rows) for name, rows in parts.items()},

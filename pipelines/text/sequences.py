@@ -24,13 +24,7 @@ PADDING, UNKNOWN, START, END = range(len(SPECIAL))
 
 
 def vocabulary(texts: Iterable[str], level: str, size: int) -> tuple[str, ...]:
-    """Return the special tokens, and all characters or symbols of the texts, or their most frequent words.
-
-    Args:
-        texts: Texts of the training split only.
-        level: One of `LEVELS`.
-        size: Maximum number of tokens, for words.
-    """
+    """Return the special tokens, and all characters or symbols of training texts, or their most frequent words."""
     if level == "words":
         return (*SPECIAL, *words.vocabulary(texts, size - 2)[2:])
     return (*SPECIAL, *(characters if level == "characters" else symbols).vocabulary(texts))
@@ -38,28 +32,13 @@ def vocabulary(texts: Iterable[str], level: str, size: int) -> tuple[str, ...]:
 
 @dataclass(frozen=True)
 class Tokenizer:
-    """Texts to ids and back, in Python and in a graph.
+    """Texts to ids and back, in Python and in a graph."""
 
-    Attributes:
-        vocabulary: Special tokens and tokens by id; it may contain those of another tokenizer, too.
-        level: One of `LEVELS`.
-        first: The id of its first token that is not special.
-        count: The number of its tokens that are not special; None for all from `first` on.
-        lowercase: Whether A to Z become lower case before.
-
-    Example:
-        >>> tokenizer = Tokenizer((*SPECIAL, "a", "b", "AA", "B"), "symbols", first=6)
-        >>> tokenizer.encode("AA B C").tolist()
-        [6, 7, 1]
-        >>> tokenizer.decode([6, 7, 3])
-        'AA B'
-    """
-
-    vocabulary: tuple[str, ...]
-    level: str
-    first: int = len(SPECIAL)
-    count: int | None = None
-    lowercase: bool = False
+    vocabulary: tuple[str, ...]  # special tokens and tokens by id; it may contain those of another tokenizer, too
+    level: str  # one of `LEVELS`
+    first: int = len(SPECIAL)  # id of its first token that is not special
+    count: int | None = None  # number of its tokens that are not special; None for all from `first` on
+    lowercase: bool = False  # whether A to Z become lower case before
 
     @property
     def tokens(self) -> tuple[str, ...]:

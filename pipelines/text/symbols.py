@@ -14,12 +14,7 @@ if TYPE_CHECKING:
 
 
 def split(text: str | bytes) -> list[str]:
-    """Return the symbols of a text in order.
-
-    Example:
-        >>> split("HH AH  L OW")
-        ['HH', 'AH', 'L', 'OW']
-    """
+    """Return the symbols of a text in order: ["HH", "AH", "L", "OW"]."""
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogatepass")
     return [symbol for symbol in re.split("[ \t\n\v\f\r]+", text.decode("utf-8", "replace")) if symbol]

@@ -26,15 +26,7 @@ FILES = {"ws353": "ws/ws353.tsv", "men": "ws/bruni_men.tsv", "google": "analogy/
 
 
 def load(name: str, cache_dir: str | os.PathLike | None = None) -> list[tuple[str, ...]]:
-    """Return the rows of a list: (word, word, rating as text), or four words a, b, c, d with "a is to b as c to d".
-
-    Args:
-        name: One of `FILES`.
-        cache_dir: As in `pipelines.load`.
-
-    Raises:
-        DataError: No source has it.
-    """
+    """Return (word, word, rating as text) of "ws353" and "men"; a, b, c, d with "a is to b as c to d" of "google"."""
     _, folder = LISTS.load(cache_dir)
     with (folder / f"{name}.tsv").open(encoding="utf-8", newline="") as table:
         lines = csv.reader((line for line in table if not line.startswith("#")), delimiter="\t")

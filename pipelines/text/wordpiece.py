@@ -69,12 +69,7 @@ def is_mark(character: str) -> bool:
 
 
 def split(text: str | bytes) -> list[str]:
-    """Return the normalised words of a text in order.
-
-    Example:
-        >>> split("Déjà vu, twice!")
-        ['deja', 'vu', ',', 'twice', '!']
-    """
+    """Return the normalised words of a text in order."""
     if isinstance(text, str):
         text = text.encode("utf-8", "surrogatepass")
     table = replacements()
@@ -85,21 +80,7 @@ def split(text: str | bytes) -> list[str]:
 
 
 def encode(text: str | bytes, index: Mapping[str, int], length: int | None = None) -> np.ndarray:
-    """Turn a text into ids.
-
-    Args:
-        text: Any characters or bytes.
-        index: Piece -> id, the result of `words.index`.
-        length: Truncate or pad to this length, 2 or more; None keeps all ids.
-
-    Returns:
-        int32 (length or number of ids,): the id of [CLS], the pieces, that of [SEP], and padding.
-
-    Example:
-        >>> vocabulary = (*SPECIAL, "film", "##s", "good")
-        >>> encode("Good films", words.index(vocabulary), length=8).tolist()
-        [2, 6, 4, 5, 3, 0, 0, 0]
-    """
+    """Turn a text into ids int32 (length or number,): [CLS], the pieces, [SEP], and padding; `length` is 2 or more."""
     ids = [piece for word in split(text) for piece in pieces_of(word, index)][: length and length - 2]
     ids = [index[START], *ids, index[END]]
     return np.array(ids + [0] * ((length or 0) - len(ids)), np.int32)
@@ -122,15 +103,7 @@ def pieces_of(word: str, index: Mapping[str, int]) -> list[int]:
 
 
 def vocabulary(texts: Iterable[str | bytes], size: int, least: int = 2) -> tuple[str, ...]:
-    """Return a vocabulary of the training texts for a model without a pretrained one.
-
-    It has the special tokens, all characters, alone and as rests, and the most frequent words.
-
-    Args:
-        texts: The training texts only.
-        size: Number of tokens, but at least that of the characters.
-        least: Minimum count of a word.
-    """
+    """Return the special tokens, all characters, alone and as rests, and the most frequent words of training texts."""
     counts = Counter(word for text in texts for word in split(text))
     characters = sorted({character for word in counts for character in word})
     first = (*SPECIAL, *characters, *(REST + character for character in characters))

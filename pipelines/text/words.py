@@ -37,13 +37,7 @@ def split(text: str | bytes) -> list[str]:
 
 
 def vocabulary(texts: Iterable[str | bytes], size: int, least: int = 2) -> tuple[str, ...]:
-    """Return the padding token, the unknown token, and the most frequent words of the texts.
-
-    Args:
-        texts: The training texts only.
-        size: Maximum number of tokens.
-        least: Minimum count of a word.
-    """
+    """Return the padding token, the unknown token, and the most frequent words of the training texts."""
     return counted((word for text in texts for word in split(text)), size, least)[0]
 
 
@@ -61,15 +55,7 @@ def index(vocabulary: Sequence[str]) -> dict[str, int]:
 
 
 def encode(text: str | bytes, index: Mapping[str, int], length: int | None = None) -> np.ndarray:
-    """Turn a text into ids.
-
-    Args:
-        text: Any characters or bytes.
-        index: Word -> id, the result of `index`.
-        length: Truncate or pad to this length; None keeps all ids.
-
-    Returns:
-        int32 (length or number of words,).
+    """Turn a text into ids int32 (length or number of words,).
 
     Example:
         >>> encode("good film", index(("", "[UNK]", "film")), length=4).tolist()
@@ -98,26 +84,16 @@ def encode_tensor(texts: tf.Tensor, vocabulary: Sequence[str], length: int) -> t
 
 
 def look_up(words: tf.RaggedTensor, vocabulary: Sequence[str]) -> tf.RaggedTensor:
-    """Return the ids of words (B, None), int32 of the same shape, in a graph without a look-up table.
-
-    A word is looked up by its hash in a sorted array, so that no resource has to be initialised or tracked where the
-    graph is loaded.
-
-    Args:
-        words: Ragged strings.
-        vocabulary: Words by id; the ids 0 and 1 are those of padding and of unknown words.
-    """
+    """Return the ids of words (B, None), int32 of the same shape, in a graph without a look-up table."""
+    # A word is looked up by its hash in a sorted array, so that no resource has to be initialised or tracked where the
+    # graph is loaded.
     find = finder(vocabulary[2:], missing=-1)
     word_ids = find(words.flat_values) + 2
     return words.with_flat_values(word_ids)
 
 
 def finder(tokens: Sequence[str], missing: int) -> Callable[[tf.Tensor], tf.Tensor]:
-    """Return a function of a graph: strings of any shape -> their indices in `tokens`, int32, or `missing`.
-
-    Raises:
-        ValueError: Two tokens have one hash.
-    """
+    """Return a function of a graph: strings of any shape -> their indices in `tokens`, int32, or `missing`."""
     import tensorflow as tf
 
     with tf.init_scope():  # immediately, also while a function is traced

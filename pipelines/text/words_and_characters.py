@@ -18,12 +18,7 @@ PATTERN = r"\w+|\W"  # words, and single characters of everything else
 
 
 def vocabulary(texts: Iterable[str], size: int) -> tuple[str, ...]:
-    """Return the characters of the texts, U+FFFD, and their most frequent words, at most `size` tokens in all.
-
-    Args:
-        texts: The training texts only.
-        size: Maximum number of tokens, but at least the number of characters.
-    """
+    """Return the characters of training texts, U+FFFD, and their most frequent words, at most `size` in all."""
     texts = list(texts)
     characters = vocabulary_of_characters(texts)
     counts = collections.Counter(token for text in texts for token in re.findall(PATTERN, text) if len(token) > 1)
@@ -32,12 +27,7 @@ def vocabulary(texts: Iterable[str], size: int) -> tuple[str, ...]:
 
 
 def encode(text: str | bytes, vocabulary: Sequence[str]) -> np.ndarray:
-    """Turn a text into ids: int32 (number of tokens,). `text.decode` restores the text.
-
-    Args:
-        text: Characters, or UTF-8 whose invalid sequences become U+FFFD.
-        vocabulary: The result of `vocabulary`.
-    """
+    """Turn a text into ids, int32 (number of tokens,); `text.decode` restores it."""
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     ids = {token: i for i, token in enumerate(vocabulary)}

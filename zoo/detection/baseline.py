@@ -26,10 +26,7 @@ KEPT = 20  # windows of an image before that
 
 
 def _gradients(image: np.ndarray, boxes: np.ndarray) -> np.ndarray:
-    """Return histograms of gradients of the windows (M, 4) of an image uint8 (H, W, C).
-
-    There are `ORIENTATIONS` in each cell of 8x8 pixels, normalised in blocks of 2x2 cells: float32 (M, features).
-    """
+    """Return histograms of gradients float32 (M, features) of the windows (M, 4) of an image uint8 (H, W, C)."""
     grey = np.ascontiguousarray(image.mean(axis=-1), np.float32)
     windows = np.stack([_window(grey, box) for box in np.rint(boxes).astype(int)])
     down, right = np.gradient(windows, axis=(1, 2))
@@ -58,15 +55,10 @@ def _window(grey: np.ndarray, box: np.ndarray) -> np.ndarray:
 
 @dataclass(frozen=True)
 class Windows:
-    """The fitted detector.
+    """The fitted detector."""
 
-    Attributes:
-        model: scikit-learn's classifier of windows, whose class 0 is background; None if there was nothing to learn.
-        shapes: Width and height of windows (S, 2).
-    """
-
-    model: Any
-    shapes: np.ndarray
+    model: Any  # scikit-learn's classifier of windows, whose class 0 is background; None if there was nothing to learn
+    shapes: np.ndarray  # width and height of windows (S, 2)
 
     def detect(self, images: np.ndarray) -> np.ndarray:
         """Return the detections (N, `MOST`, 6), as of `zoo.detection.metrics.best`, of images uint8 (N, H, W, C)."""
@@ -103,11 +95,7 @@ def _grid(shapes: np.ndarray, height: int, width: int) -> np.ndarray:
 
 
 def fit_windows(training: Feed) -> Windows:
-    """Fit the detector to the first images of a feed: images (B, H, W, C), rows (B, M, 6) as `pipelines.images.boxes`.
-
-    Args:
-        training: The training feed.
-    """
+    """Fit the detector to the first images of a feed: images (B, H, W, C), rows (B, M, 6)."""
     from sklearn.cluster import KMeans
     from sklearn.linear_model import LogisticRegression
 

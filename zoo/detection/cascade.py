@@ -20,12 +20,7 @@ NONE = -1e3
 
 
 def area_weights(side: int, smaller: int) -> np.ndarray:
-    """Return the shares of pixels in the larger ones of a smaller image, float32 (smaller, side), rows of sum one.
-
-    Example:
-        >>> area_weights(3, 2).round(3).tolist()
-        [[0.667, 0.333, 0.0], [0.0, 0.333, 0.667]]
-    """
+    """Return the shares of pixels in the larger ones of a smaller image, float32 (smaller, side), sums one."""
     ends = np.arange(smaller + 1) * (side / smaller)
     pixel = np.arange(side)
     covered = np.minimum(ends[1:, None], pixel + 1) - np.maximum(ends[:-1, None], pixel)
@@ -33,19 +28,9 @@ def area_weights(side: int, smaller: int) -> np.ndarray:
 
 
 def crop(image: tf.Tensor, boxes: tf.Tensor, side: int) -> tf.Tensor:
-    """Return squares of images at boxes, by bilinear interpolation, zero outside, as `tf.image.crop_and_resize`.
-
-    The coordinates are those of mtcnn, which divides by the size of an image where the operator takes its last pixel
-    as one.
-
-    Args:
-        image: (B, H, W, C).
-        boxes: (B, K, 4): left, top, right and bottom in pixels.
-        side: Of the squares.
-
-    Returns:
-        (B * K, side, side, C).
-    """
+    """Return squares (B * K, side, side, C) of images (B, H, W, C) at boxes (B, K, 4), bilinear, zero outside."""
+    # The coordinates are those of mtcnn, which divides by the size of an image where `tf.image.crop_and_resize` takes
+    # its last pixel as one.
     import tensorflow as tf
 
     height, width, channels = image.shape[1:]
@@ -78,13 +63,7 @@ def crop(image: tf.Tensor, boxes: tf.Tensor, side: int) -> tf.Tensor:
 
 
 def log_odds(logits: tf.Tensor, threshold: float) -> tf.Tensor:
-    """Return the log-odds of the second of two classes (..., 2); `NONE` where its probability is not above a threshold.
-
-    Example:
-        >>> import tensorflow as tf
-        >>> log_odds(tf.constant([[0.0, 2.0], [0.0, -2.0]]), 0.6).numpy().tolist()
-        [2.0, -1000.0]
-    """
+    """Return the log-odds of the second of two classes (..., 2); `NONE` where it is not above a threshold."""
     import tensorflow as tf
 
     odds = logits[..., 1] - logits[..., 0]
@@ -92,10 +71,7 @@ def log_odds(logits: tf.Tensor, threshold: float) -> tf.Tensor:
 
 
 def best(scores: tf.Tensor, count: int, *values: tf.Tensor) -> tuple[Any, ...]:
-    """Return the best scores (B, count) of (B, N), and the rows (B, count, D) of values (B, N, D) that have them.
-
-    If there are fewer, rows of zeros with the score `NONE` follow.
-    """
+    """Return the best scores (B, count) of (B, N), and their rows of `values`; zeros with the score `NONE` follow."""
     import tensorflow as tf
 
     missing = count - scores.shape[1]
@@ -107,20 +83,8 @@ def best(scores: tf.Tensor, count: int, *values: tf.Tensor) -> tuple[Any, ...]:
 
 
 def suppress(scores: tf.Tensor, boxes: tf.Tensor, most: float, of_smaller: bool = False) -> tf.Tensor:
-    """Return the scores (B, K), with `NONE` for boxes that overlap a better one too much.
-
-    Args:
-        scores: (B, K), the best first.
-        boxes: (B, K, 4): left, top, right and bottom.
-        most: Largest IoU that is not too much.
-        of_smaller: Whether the overlap is the share of the smaller box, in place of IoU.
-
-    Example:
-        >>> import tensorflow as tf
-        >>> boxes = tf.constant([[[0, 0, 4, 4], [0, 0, 4, 3], [9, 9, 12, 12]]], tf.float32)
-        >>> suppress(tf.constant([[3.0, 2.0, 1.0]]), boxes, 0.7).numpy().tolist()
-        [[3.0, -1000.0, 1.0]]
-    """
+    """Return the scores (B, K), best first, with `NONE` for boxes (B, K, 4) that overlap a better one too much."""
+    # `most`: largest overlap that is not too much; IoU, or with `of_smaller` the share of the smaller box.
     import tensorflow as tf
 
     one, other = tf.expand_dims(boxes, 2), tf.expand_dims(boxes, 1)

@@ -21,41 +21,20 @@ STEEPNESS = 4.0  # a cell beside one of 1 + 1/4 times its score or more has the 
 
 
 def centres(height: int, width: int) -> np.ndarray:
-    """Return the centre (x, y) of each cell in pixels, float32 (h, w, 2).
-
-    Args:
-        height: Cells below each other.
-        width: Cells beside each other.
-    """
+    """Return the centre (x, y) of each cell in pixels, float32 (h, w, 2)."""
     y, x = np.meshgrid(np.arange(height), np.arange(width), indexing="ij")
     return (STRIDE * (np.stack([x, y], axis=-1) + 0.5)).astype(np.float32)
 
 
 def boxes_of(distances: Any, height: int, width: int) -> Any:
-    """Return the boxes of cells in pixels.
-
-    Args:
-        distances: (B, h, w, 4) in [0, 1]: from the centre to the left, top, right and bottom edge, as shares of the
-            width and height of the image.
-        height: Height of the image in pixels.
-        width: Width of it.
-
-    Returns:
-        Left, top, right and bottom, (B, h, w, 4), not clipped to the image.
-    """
+    """Return left, top, right and bottom (B, h, w, 4) in pixels, not clipped, of distances in shares of the image."""
     centre = centres(*distances.shape[1:3])
     signs = np.array([-width, -height, width, height], np.float32)
     return np.concatenate([centre, centre], axis=-1)[None] + distances * signs
 
 
 def decode(logits: Any, distances: Any, height: int, width: int) -> dict[str, Any]:
-    """Return what is detected at each of the K = h * w cells.
-
-    Args:
-        logits: (B, h, w, classes + 1), of which 0 is background.
-        distances: (B, h, w, 4), as of `boxes_of`.
-        height: Height of the image in pixels.
-        width: Width of it.
+    """Return what is detected at each of the K = h * w cells, of logits (B, h, w, classes + 1) and distances.
 
     Returns:
         `boxes` float32 (B, K, 4): left, top, right and bottom in pixels, inside the image; `scores` float32 (B, K) in

@@ -12,33 +12,17 @@ from pipelines.images.masks import palette
 SIDE = 256  # pixels of the longer side to which smaller images are enlarged
 
 
-def in_picture(points: np.ndarray, picture: np.ndarray, start: np.ndarray, scale: np.ndarray) -> np.ndarray:
-    """Return points of the model's image in pixels of a picture, inside it.
-
-    Args:
-        points: x, y, x, y, ... along the last axis, (..., 2 n).
-        picture: (H, W, C).
-        start: Where the picture begins in the model's image, x and y.
-        scale: Its size there, relative to its own, x and y.
-    """
+def in_picture(points: np.ndarray, original: np.ndarray, start: np.ndarray, scale: np.ndarray) -> np.ndarray:
+    """Return points (..., 2 n) x, y, ... of the model's image, at start + scale * (x, y), in pixels of an image."""
     pairs = points.reshape(*points.shape[:-1], points.shape[-1] // 2, 2)
-    inside = np.clip((pairs - start) / scale, 0, np.array(picture.shape[1::-1]))
+    inside = np.clip((pairs - start) / scale, 0, np.array(original.shape[1::-1]))
     return inside.reshape(points.shape)
 
 
 def draw(image: np.ndarray, rows: np.ndarray, names: Sequence[str], points: np.ndarray | None = None) -> np.ndarray:
-    """Return an image with boxes, in the colour of their class.
-
-    Args:
-        image: (H, W, 1 or 3) in [0, 255].
-        rows: (M, 5 or 6): left, top, right, bottom, class, and perhaps a score, which is shown below 1; rows of a
-            negative class are not drawn.
-        names: The classes.
-        points: Points (M, P, 2) of the objects, x and y, which are drawn as dots.
-
-    Returns:
-        uint8 (H, W, 3), enlarged by a whole number if it is small.
-    """
+    """Return uint8 (H, W, 3): an image with boxes in the colour of their class, enlarged if it is small."""
+    # rows (M, 5 or 6): left, top, right, bottom, class, and perhaps a score, which is shown below 1; rows of a negative
+    # class are not drawn. points (M, P, 2) are dots.
     scale = max(1, SIDE // max(image.shape[:2]))
     pixels = np.clip(np.broadcast_to(image, (*image.shape[:2], 3)), 0, 255).astype(np.uint8)
     canvas = np.ascontiguousarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1))

@@ -80,14 +80,7 @@ class DetectionLoss(keras.losses.Loss):
 
 
 def generalised_iou(a: Any, b: Any) -> Any:
-    """Return the generalised IoU, in [-1, 1], of boxes (..., 4) whose right and bottom edges are not before the others.
-
-    Example:
-        >>> import numpy as np
-        >>> a, b = np.array([[0.0, 0.0, 2.0, 2.0]]), np.array([[1.0, 0.0, 3.0, 2.0]])
-        >>> round(float(generalised_iou(a, b)[0]), 4)
-        0.3333
-    """
+    """Return the generalised IoU, in [-1, 1], of boxes (..., 4): left, top, right, bottom."""
     common = _area(ops.maximum(a[..., :2], b[..., :2]), ops.minimum(a[..., 2:], b[..., 2:]))
     union = _area(a[..., :2], a[..., 2:]) + _area(b[..., :2], b[..., 2:]) - common
     hull = _area(ops.minimum(a[..., :2], b[..., :2]), ops.maximum(a[..., 2:], b[..., 2:]))

@@ -18,16 +18,7 @@ REPEATED = 0.5  # IoU with a better detection of its class from which on one is 
 
 
 def best(outputs: Mapping[str, np.ndarray], lowest: float = LOWEST) -> np.ndarray:
-    """Return the best detections of each image, sorted by their scores.
-
-    Args:
-        outputs: `boxes` (N, K, 4), `scores` (N, K) and `probabilities` (N, K, classes + 1), as of `decoding.decode`.
-        lowest: Lowest score.
-
-    Returns:
-        float32 (N, min(K, `MOST`), 6): left, top, right, bottom, class, score; the score of rows without a detection
-        is zero.
-    """
+    """Return the best detections float32 (N, min(K, `MOST`), 6): left, top, right, bottom, class, score; 0 for none."""
     scores = np.where(outputs["scores"] < lowest, 0, outputs["scores"])
     order = np.argsort(-scores, axis=1, kind="stable")[:, :MOST]
     classes = outputs["probabilities"][..., 1:].argmax(axis=-1)
@@ -36,11 +27,9 @@ def best(outputs: Mapping[str, np.ndarray], lowest: float = LOWEST) -> np.ndarra
 
 
 def distinct(detections: np.ndarray) -> np.ndarray:
-    """Return the detections (D, 6) of one image, of which the best come first, without those that repeat a better one.
-
-    Two cells beside each other may both find an object, with nearly the same score and box. What is shown has it once;
-    the metrics are of all.
-    """
+    """Return the detections (D, 6) of one image, best first, without those that repeat a better one."""
+    # Two cells beside each other may both find an object, with nearly the same score and box. What is shown has it
+    # once; the metrics are of all.
     kept: list[int] = []
     for i in np.flatnonzero(detections[:, 5] > 0):
         better = detections[kept]
@@ -61,16 +50,8 @@ def iou(a: np.ndarray, b: np.ndarray, crowds: np.ndarray) -> np.ndarray:
 
 
 def match(detections: np.ndarray, truth: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Match detections with objects of their class, the best detection first, at each of `IOUS`.
-
-    Args:
-        detections: (N, D, 6), as of `best`.
-        truth: (N, M, 6), as of `pipelines.images.boxes`.
-
-    Returns:
-        bool (N, D, 10): which detections are hits, and which do not count, because they are matched with an ignored
-        object or are none.
-    """
+    """Match detections (N, D, 6) with objects (N, M, 6) of their class, the best first, at each of `IOUS`."""
+    # Returns bool (N, D, 10) twice: hits, and those that do not count: matched with an ignored object, or none.
     hits = np.zeros((*detections.shape[:2], len(IOUS)), bool)
     uncounted = np.repeat(detections[..., 5:] == 0, len(IOUS), axis=2)
     for image, (found, objects) in enumerate(zip(detections, truth, strict=True)):
@@ -104,13 +85,6 @@ def scores(
     detections: np.ndarray, hits: np.ndarray, uncounted: np.ndarray, truth: np.ndarray, names: Sequence[str]
 ) -> dict[str, Any]:
     """Return the metrics of the detections of all images.
-
-    Args:
-        detections: (N, D, 6), as of `best`.
-        hits: bool (N, D, 10), as of `match`.
-        uncounted: bool (N, D, 10), as of `match`.
-        truth: (N, M, 6), as of `pipelines.images.boxes`.
-        names: The classes.
 
     Returns:
         `mean_average_precision`, the mean over the IoU from 0.5 to 0.95 and over the classes that have objects;
@@ -157,19 +131,7 @@ def _average(hits: np.ndarray, objects: int) -> tuple[float, float]:
 
 
 def by_pycocotools(detections: np.ndarray, truth: np.ndarray, classes: int) -> dict[str, float]:
-    """Return what the code of COCO itself says, with its own names of the metrics.
-
-    Args:
-        detections: (N, D, 6), as of `best`.
-        truth: (N, M, 6), as of `pipelines.images.boxes`.
-        classes: Number of classes.
-
-    Returns:
-        `AP`, `AP50`, `AP75` and `AR`.
-
-    Raises:
-        ImportError: `pycocotools` is not installed.
-    """
+    """Return `AP`, `AP50`, `AP75` and `AR` by the code of COCO itself."""
     import contextlib
     import io
 

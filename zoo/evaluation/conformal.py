@@ -16,36 +16,15 @@ LEVEL = 0.9
 
 
 def threshold(scores: np.ndarray, level: float = LEVEL) -> float:
-    """Return the score below which the true answer lies with at least this probability, for new data of the same kind.
-
-    Args:
-        scores: Nonconformity of the truth for each example that was not trained on, (N,): larger is stranger.
-        level: Wanted coverage, in (0, 1).
-
-    Returns:
-        The score; infinite if there are too few examples for the level.
-
-    Example:
-        >>> threshold(np.arange(1.0, 100.0))
-        90.0
-    """
+    """Return the score below which the truth of new data lies with this probability; infinite for too few examples."""
+    # Scores are nonconformities (N,) of the truth for examples that were not trained on.
     rank = math.ceil((len(scores) + 1) * level)
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else math.inf
 
 
 def of_classes(validation: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
-    """Return how often sets of classes have the truth: those classes that are at least as probable as a bound.
-
-    Args:
-        validation: Probabilities (N, classes) by which the bound is chosen.
-        labels: Their classes (N,).
-        test: Probabilities (M, classes).
-        truth: Their classes (M,).
-
-    Returns:
-        {"level", "smallest_probability", "coverage", "interval", "set_size"}: the coverage on the test examples with
-        its 95 % interval, and the mean number of classes of a set.
-    """
+    """Return coverage, its 95 % interval, and size of the sets of classes at least as probable as a bound."""
+    # The bound is chosen by probabilities (N, classes) of validation, and measured on those of test.
     bound = 1.0 - threshold(1.0 - validation[np.arange(len(labels)), labels])
     sets = test >= bound
     facts = {"smallest_probability": max(bound, 0.0), **_coverage(sets[np.arange(len(truth)), truth])}
@@ -53,16 +32,7 @@ def of_classes(validation: np.ndarray, labels: np.ndarray, test: np.ndarray, tru
 
 
 def of_numbers(validation: np.ndarray, test: np.ndarray) -> dict[str, Any] | None:
-    """Return how often intervals around predicted numbers have the truth.
-
-    Args:
-        validation: Predicted minus true numbers (N,) by which the width is chosen.
-        test: Predicted minus true numbers (M,).
-
-    Returns:
-        {"level", "margin", "coverage", "interval"}: the prediction plus and minus the margin is the interval. None if
-        the validation split is too small for the level.
-    """
+    """Return margin and coverage of intervals around predicted numbers, of errors (N,); None for too few."""
     margin = threshold(np.abs(validation))
     if not math.isfinite(margin):
         return None

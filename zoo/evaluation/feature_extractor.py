@@ -30,13 +30,10 @@ ENLARGED = 96  # side to which images are resized for the network of photographs
 
 
 def feature_extractor_for(info: Info, shape: tuple[int, int, int]) -> FeatureExtractor:
-    """Return the feature extractor for the images (H, W, C) of a dataset.
-
-    For garments it is a trained Fashion-MNIST classifier, whose features are the inputs of its last layer. For all
-    others it is EfficientNet-Lite0 trained on ImageNet, whose features are the averages of its fifth stage (112). Where
-    its weights are not available, pixels averaged to 8x8 take its place, which contain no finer detail; the name of the
-    feature extractor, which every table of distances states, says which it was.
-    """
+    """Return the feature extractor for the images (H, W, C) of a dataset."""
+    # For garments the inputs of the last layer of a trained Fashion-MNIST classifier; for others the averages of the
+    # fifth stage (112) of EfficientNet-Lite0 trained on ImageNet. Where its weights are not available, pixels averaged
+    # to 8x8; the name, which every table of distances states, says which it was.
     if info.name.removeprefix(OWN) in GARMENTS and shape == (28, 28, 1):  # also a part of it, in one's own folder
         return _of_garments()
     try:

@@ -23,29 +23,19 @@ MIN_DIVERSITY = 0.5  # below this diversity, the samples count as mode collapse
 
 @dataclass(frozen=True)
 class FeatureExtractor:
-    """Features and, optionally, classes of images (B, H, W, C) in [0, 255].
-
-    Attributes:
-        name: Display name.
-        size: Number of features.
-        features: Images -> float32 (B, size), a pure TensorFlow function.
-        classify: Images -> logits (B, classes), or None.
-        class_names: Names of the classes.
-    """
+    """Features and, optionally, classes of images (B, H, W, C) in [0, 255]."""
 
     name: str
-    size: int
-    features: Callable[[Any], tf.Tensor]
-    classify: Callable[[Any], tf.Tensor] | None = None
+    size: int  # number of features
+    features: Callable[[Any], tf.Tensor]  # images -> float32 (B, size), a pure TensorFlow function
+    classify: Callable[[Any], tf.Tensor] | None = None  # images -> logits (B, classes), or None
     class_names: tuple[str, ...] = ()
 
 
 def frechet_distance(mean: Any, covariance: Any, other_mean: Any, other_covariance: Any) -> tf.Tensor:
-    """Return |m - n|^2 + tr(A + B - 2 (A B)^(1/2)) of means m, n (D,) and covariances A, B (D, D), float64.
-
-    The trace of the root is the sum of the roots of the eigenvalues of A^(1/2) B A^(1/2), which is symmetric: no value
-    becomes complex, even with fewer examples than features.
-    """
+    """Return |m - n|^2 + tr(A + B - 2 (A B)^(1/2)) of means m, n (D,) and covariances A, B (D, D), float64."""
+    # The trace of the root is the sum of the roots of the eigenvalues of A^(1/2) B A^(1/2), which is symmetric: no
+    # value becomes complex, even with fewer examples than features.
     values, vectors = tf.linalg.eigh(covariance)
     root = (vectors * tf.sqrt(tf.maximum(values, 0.0))) @ tf.transpose(vectors)
     shared = tf.sqrt(tf.maximum(tf.linalg.eigvalsh(root @ other_covariance @ root), 0.0))
@@ -125,18 +115,9 @@ def compare_sets(
     fake: np.ndarray,
     others: Mapping[str, np.ndarray],
 ) -> dict[str, dict[str, float]]:
-    """Compare generated images (N, H, W, C) with real ones, beside a lower bound of the distance and others.
-
-    Args:
-        extractor: The feature extractor.
-        real: Real images.
-        fake: Generated images.
-        others: {row: images} of other generators, such as a trivial one: an upper bound.
-
-    Returns:
-        {row: {frechet_distance, precision, recall}} for "this model", `REAL_HALVES` (the lower bound: one half of the
-        real images against the other) and the others.
-    """
+    """Return {row: {frechet_distance, precision, recall}} of generated images (N, H, W, C) and others."""
+    # Rows are "this model", `REAL_HALVES` (the lower bound: one half of the real images against the other), and
+    # `others`, such as a trivial generator: an upper bound.
     features = collect(extractor.features, real)
     pairs = {
         "this model": (features, collect(extractor.features, fake)),
@@ -156,13 +137,8 @@ def target_class_share(extractor: FeatureExtractor, real: np.ndarray, images: np
 
 
 def mode_coverage(extractor: FeatureExtractor, real: np.ndarray, fake: np.ndarray) -> dict[str, Any]:
-    """Detect mode collapse.
-
-    Returns:
-        `diversity`, the standard deviation of the features of generated images relative to that of real ones;
-        `class_shares`, the predicted class frequencies of both, if the extractor has classes; `collapsed`; and
-        `remarks`, a sentence.
-    """
+    """Detect mode collapse: `diversity`, `class_shares`, `collapsed` and `remarks`."""
+    # Diversity is the standard deviation of the features of generated images relative to that of real ones.
     spread = [np.sqrt(collect(extractor.features, x).var(axis=0, dtype=np.float64).sum()) for x in (fake, real)]
     diversity = float(spread[0] / max(spread[1], 1e-12))
     shares: dict[str, Mapping[str, float]] = {}

@@ -13,15 +13,7 @@ if TYPE_CHECKING:
 
 
 def fit_pca(images: np.ndarray, size: int) -> Any:
-    """Fit principal components, the optimal linear autoencoder of a given code size (Bourlard, Kamp 1988).
-
-    Args:
-        images: (N, H, W, C) in [0, 255].
-        size: Dimensions of the code; at most the number of images and of pixels.
-
-    Returns:
-        scikit-learn's PCA of pixels in [0, 1].
-    """
+    """Fit scikit-learn's PCA to pixels in [0, 1]: the optimal linear autoencoder (Bourlard, Kamp 1988)."""
     from sklearn.decomposition import PCA
 
     rows = flat(images)
@@ -45,18 +37,8 @@ MIXTURE_COMPONENTS = 30  # Gaussians, fewer with fewer than 100 images for each
 
 
 def sample_mixture(images: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
-    """Return samples of a Gaussian mixture of principal components, the model of images of Richardson, Weiss 2018.
-
-    Theirs (arXiv:1805.12462) has factor analysers in place of one projection.
-
-    Args:
-        images: (N, H, W, C) in [0, 255], at most `MIXTURE_IMAGES` of them.
-        count: Number of samples.
-        seed: Random seed.
-
-    Returns:
-        float32 (count, H, W, C) in [0, 255].
-    """
+    """Return float32 (count, H, W, C) in [0, 255] of a Gaussian mixture of principal components."""
+    # After Richardson, Weiss 2018, arXiv:1805.12462, who have factor analysers in place of one projection.
     from sklearn.decomposition import PCA
     from sklearn.mixture import GaussianMixture
 
@@ -72,15 +54,7 @@ def sample_mixture(images: np.ndarray, count: int, seed: int = 0) -> np.ndarray:
 def linear_probe(
     codes: np.ndarray, labels: np.ndarray, test_codes: np.ndarray, test_labels: np.ndarray, iterations: int = 300
 ) -> float:
-    """Return the test accuracy of logistic regression on standardised codes (Alain, Bengio 2016, arXiv:1610.01644).
-
-    Args:
-        codes: Training codes (N, size).
-        labels: Training labels (N,), integer.
-        test_codes: Test codes (M, size).
-        test_labels: Test labels (M,), integer.
-        iterations: Largest number of iterations of the solver.
-    """
+    """Return the test accuracy of logistic regression on standardised codes (Alain, Bengio 2016, arXiv:1610.01644)."""
     return float(fit_probe(codes, labels, iterations).score(test_codes, test_labels))
 
 
@@ -100,12 +74,7 @@ def pixels_and_labels(batches: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray, n
 
 
 def best_svc(train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray]) -> Any:
-    """Return scikit-learn's SVC (Cortes, Vapnik 1995) with an RBF kernel; C is the best on validation of 1, 3, 10, 30.
-
-    Args:
-        train: Rows (N, size) and labels (N,).
-        validation: Rows and labels by which C is chosen.
-    """
+    """Return an SVC (Cortes, Vapnik 1995) with an RBF kernel; C is the best on validation of 1, 3, 10, 30."""
     from sklearn.svm import SVC
 
     return max((SVC(C=c).fit(*train) for c in (1, 3, 10, 30)), key=lambda model: model.score(*validation))
@@ -129,19 +98,9 @@ RIDGE = (1.0, 10.0, 100.0, 1000.0)  # penalties of ridge regression
 def translations(
     train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray], inputs: np.ndarray
 ) -> dict[str, np.ndarray]:
-    """Return what ridge regression of the pixels, and the nearest training inputs, make of images.
-
-    The penalty and the number of neighbours, whose targets are averaged, have the lowest mean squared error on
-    validation.
-
-    Args:
-        train: Inputs and targets (N, H, W, C) in [0, 255].
-        validation: The same of the pairs by which the settings are chosen.
-        inputs: Images (M, H, W, C).
-
-    Returns:
-        float32 (M, H, W, C) in [0, 255], by the name of the baseline.
-    """
+    """Return what ridge regression of pixels, and the mean of nearest training inputs, make of images."""
+    # float32 (M, H, W, C) in [0, 255] by baseline. The penalty and the number of neighbours have the lowest mean
+    # squared error on validation.
     from sklearn.linear_model import Ridge
     from sklearn.neighbors import NearestNeighbors
 
@@ -170,14 +129,9 @@ PIXELS = 100  # pixels that it draws of each
 
 @dataclass(frozen=True)
 class PixelClassifier:
-    """Logistic regression of single pixels: their colour, position, and products of two of these.
+    """Logistic regression of single pixels: their colour, position, and products of two of these."""
 
-    Attributes:
-        model: scikit-learn's pipeline; None if all pixels have one class.
-        most_frequent: The most frequent class.
-    """
-
-    model: Any
+    model: Any  # scikit-learn's pipeline; None if all pixels have one class
     most_frequent: int
 
     def predict(self, images: np.ndarray) -> np.ndarray:
@@ -189,12 +143,7 @@ class PixelClassifier:
 
 
 def fit_pixels(training: Feed, ignore: int) -> PixelClassifier:
-    """Fit logistic regression to random pixels of the first images of a feed.
-
-    Args:
-        training: The training feed: images (B, H, W, C), class ids (B, H, W).
-        ignore: The label of pixels that are ignored.
-    """
+    """Fit logistic regression to random pixels of the first images of a feed, but those labelled `ignore`."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import PolynomialFeatures, StandardScaler

@@ -13,17 +13,8 @@ SSIM_WINDOW = 11  # side of the Gaussian window of Wang 2004; SSIM is not define
 
 
 def similarities(truth: np.ndarray, images: np.ndarray, batch: int = 1000) -> dict[str, np.ndarray]:
-    """Compare each image with its truth by TensorFlow's metrics.
-
-    Args:
-        truth: (N, H, W, C) in [0, 255], any number type.
-        images: Images of the same shape.
-        batch: Batch size.
-
-    Returns:
-        float64 (N,) each: `mse` of pixels scaled to [0, 1]; `psnr_db`, the peak signal-to-noise ratio; `ssim` (Wang,
-        Bovik, Sheikh, Simoncelli 2004, doi:10.1109/TIP.2003.819861), if the images are large enough.
-    """
+    """Return `mse` of pixels in [0, 1], `psnr_db` and, if images are large enough, `ssim` of each, float64 (N,)."""
+    # SSIM: Wang, Bovik, Sheikh, Simoncelli 2004, doi:10.1109/TIP.2003.819861.
     tf = import_tensorflow()
 
     squares, psnr, ssim = [], [], []

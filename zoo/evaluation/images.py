@@ -16,15 +16,7 @@ def to_uint8(pixels: np.ndarray) -> np.ndarray:
 
 
 def tile(images: Sequence[np.ndarray], columns: int | None = None) -> np.ndarray:
-    """Arrange images (h, w, C) in a grid whose cells have the size of the largest image.
-
-    Args:
-        images: uint8 images with the same number of channels.
-        columns: Images per row; by default the grid is approximately square.
-
-    Returns:
-        uint8 (H, W, C); pixels without an image are black.
-    """
+    """Arrange images uint8 (h, w, C) in a grid, cells as large as the largest; pixels without an image are black."""
     columns = columns or math.ceil(math.sqrt(len(images)))
     height, width = (max(image.shape[axis] for image in images) for axis in (0, 1))
     rows = -(-len(images) // columns)
@@ -36,15 +28,7 @@ def tile(images: Sequence[np.ndarray], columns: int | None = None) -> np.ndarray
 
 
 def read(path: str | Path, longest: int | None = None) -> np.ndarray:
-    """Read an image file of any size and mode, with EXIF orientation applied, as uint8 RGB (H, W, 3).
-
-    Args:
-        path: The file.
-        longest: Longer side to which the image is resized, with its aspect ratio; None keeps the size.
-
-    Raises:
-        pipelines.DataError: The file does not exist, is not an image, is damaged or too large.
-    """
+    """Read an image file of any size and mode, upright, as uint8 RGB (H, W, 3); `longest` is its longer side."""
     from pipelines.images import reading
 
     width, height = reading.upright_size(path)

@@ -17,10 +17,6 @@ BETTER, NO_GAIN, WORSE = "better", "no gain", "worse"
 def with_intervals(task: BaseTask, evaluation: SplitEvaluation) -> SplitEvaluation:
     """Return an evaluation with the intervals of its metrics, and with its baselines compared.
 
-    Args:
-        task: The task, whose `metrics` are computed again without a part of the examples.
-        evaluation: Outputs and truth (N, ...), metrics, and the outputs of the baselines.
-
     Returns:
         The evaluation with these metrics: `intervals`, {metric: [low, high]}, of 95 %, of those that `metrics` returns;
         `compared`, {row: {metric: number}}, of which the first row is this model; and `gains`, {baseline: {"metric",

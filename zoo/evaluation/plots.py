@@ -1,4 +1,4 @@
-"""Pictures of a run. Figures are made without pyplot, so that they need no display and leave no state behind."""
+"""Figures of a run. Figures are made without pyplot, so that they need no display and leave no state behind."""
 
 from __future__ import annotations
 
@@ -15,10 +15,8 @@ CURVES = 3  # panels of a row
 
 
 def curves(history: Sequence[Mapping[str, float]], title: str) -> Figure:
-    """Plot training and validation of every quantity that is validated, and the learning rate, against epochs.
-
-    One epoch is no curve: its values are shown as bars.
-    """
+    """Plot training and validation of every quantity that is validated, and the learning rate, against epochs."""
+    # One epoch is no curve: its values are shown as bars.
     names = [n.removeprefix("val_") for n in history[0] if n.startswith("val_")]
     names = [name for i, name in enumerate(names) if not any(_same(history, name, other) for other in names[:i])]
     names += ["learning_rate"] if "learning_rate" in history[0] else []
@@ -128,10 +126,8 @@ def calibration(confidence: np.ndarray, correct: np.ndarray, bins: int = 15) -> 
 
 
 def roc(truth: np.ndarray, probabilities: np.ndarray, names: Sequence[str], positive: int) -> Figure:
-    """Plot sensitivity against 1 - specificity of each class against the rest, the positive one in front.
-
-    Of two classes only the positive one: the curve of the other is the same, mirrored.
-    """
+    """Plot sensitivity against 1 - specificity of each class against the rest, the positive one in front."""
+    # Of two classes only the positive one: the curve of the other is the same, reflected.
     from sklearn.metrics import auc, roc_curve
 
     figure = Figure(figsize=(5.5, 5), layout="constrained")
@@ -168,14 +164,7 @@ def precision_recall(truth: np.ndarray, probabilities: np.ndarray, names: Sequen
 
 
 def over_time(truth: np.ndarray, predicted: np.ndarray, label: str, times: np.ndarray | None = None) -> Figure:
-    """Plot actual and predicted values in the order of the rows, and one against the other.
-
-    Args:
-        truth: (N,).
-        predicted: (N,).
-        label: Name and unit.
-        times: datetime64 (N,) of the rows, or None where they have none.
-    """
+    """Plot actual and predicted values (N,) in the order of the rows, and one against the other."""
     figure = Figure(figsize=(12, 3.8), layout="constrained")
     line, cloud = figure.subplots(1, 2, width_ratios=(3, 1))
     x = np.arange(len(truth)) if times is None else times
@@ -210,14 +199,7 @@ def image_grid(images: np.ndarray, captions: Sequence[str] | None, title: str, c
 def image_rows(
     rows: Mapping[str, np.ndarray], title: str, colours: Mapping[str, np.ndarray] | None = None, size: float = 1.1
 ) -> Figure:
-    """Plot rows of images, name -> (N, H, W, 1 or 3) in [0, 255]: what stands in one column belongs together.
-
-    Args:
-        rows: The images of each row.
-        title: Title of the figure.
-        colours: Name -> colour uint8 (3,), for a legend.
-        size: Side of an image, in inches.
-    """
+    """Plot rows of images, name -> (N, H, W, 1 or 3) in [0, 255]; a column belongs together. `size` in inches."""
     most = max(len(images) for images in rows.values())
     figure = Figure(figsize=(size * most + 1.2, 1.05 * size * len(rows) + 0.5), layout="constrained")
     for axes, (name, images) in zip(figure.subplots(len(rows), squeeze=False).flat, rows.items(), strict=True):
@@ -232,10 +214,8 @@ def image_rows(
 
 
 def _side_by_side(images: np.ndarray, count: int) -> np.ndarray:
-    """Return images (N, H, W, 1 or 3) as one uint8 (H, W', 3) or (H, W'), with white in place of images that lack.
-
-    One image is drawn in a tenth of the time of ten, each with axes of its own.
-    """
+    """Return images (N, H, W, 1 or 3) as one uint8 (H, W', 3) or (H, W'); missing ones are white."""
+    # One image is drawn in a tenth of the time of ten, each with axes of its own.
     height, width, channels = images.shape[1:]
     gap = max(1, width // 16)
     row = np.full((count, height, width + gap, channels), 255, np.uint8)

@@ -12,20 +12,8 @@ from pipelines.images.masks import palette
 
 
 def confusion(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.ndarray:
-    """Return the confusion matrix of each image: true rows, predicted columns.
-
-    Args:
-        truth: Class ids (N, H, W), integer; pixels of 255 do not count.
-        predicted: Class ids (N, H, W), integer.
-        num_classes: Number of classes.
-
-    Returns:
-        int64 (N, num_classes, num_classes), pixels.
-
-    Example:
-        >>> confusion(np.array([[[0, 1, 255]]]), np.array([[[0, 0, 1]]]), 2).tolist()
-        [[[1, 0], [1, 0]]]
-    """
+    """Return the confusion matrix int64 (N, classes, classes) of each image: true rows, predicted columns."""
+    # Class ids (N, H, W); true pixels of 255 do not count.
     valid = truth != IGNORE
     image = np.broadcast_to(np.arange(len(truth))[:, None, None], truth.shape)[valid]
     cells = (image * num_classes + truth[valid]) * num_classes + predicted[valid]
@@ -33,13 +21,9 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.
 
 
 def scores(matrix: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
-    """Return the metrics of a confusion matrix (classes, classes) of pixels.
-
-    Returns:
-        `mean_iou` (the Jaccard index), `pixel_accuracy` and `mean_dice` (the F1 score of pixels), both means over the
-        classes that occur in the truth or in the predictions; `per_class` with `iou`, `dice` (None for a class that
-        occurs in neither) and the true `pixels`; and the `confusion_matrix`.
-    """
+    """Return the metrics of a confusion matrix (classes, classes) of pixels."""
+    # `mean_iou` (the Jaccard index), `pixel_accuracy` and `mean_dice` (the F1 score of pixels), means over the classes
+    # that occur in the truth or in the predictions; `per_class` with None for a class that occurs in neither.
     hits, true, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     union = true + predicted - hits
     occurs = union > 0
@@ -62,16 +46,7 @@ def scores(matrix: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
 
 
 def overlay(images: np.ndarray, masks: np.ndarray, opacity: float = 0.6) -> np.ndarray:
-    """Return images with the classes of their pixels in colour; class 0 stays as it is, ignored pixels become cream.
-
-    Args:
-        images: (..., H, W, 1 or 3) in [0, 255].
-        masks: Class ids (..., H, W).
-        opacity: Share of the colour.
-
-    Returns:
-        uint8 (..., H, W, 3).
-    """
+    """Return uint8 (..., H, W, 3): images with the classes of pixels in colour; class 0 as it is, ignored cream."""
     share = np.where(masks == 0, 0.0, opacity)[..., None]
     mixed = (1 - share) * images + share * palette()[masks]
     return np.clip(np.rint(mixed), 0, 255).astype(np.uint8)

@@ -19,20 +19,7 @@ def targets_of(sources: Sequence[str], targets: Sequence[str]) -> dict[str, set[
 
 
 def exact_matches(sources: Sequence[str], predictions: Sequence[str], targets: Sequence[str]) -> np.ndarray:
-    """Return whether the prediction for each distinct source is one of its targets.
-
-    Args:
-        sources: A source may occur several times, with a target each.
-        predictions: One per source, or only those of the first sources.
-        targets: One per source.
-
-    Returns:
-        float64 of the length of the predictions: 1, 0, or NaN where the source occurred before.
-
-    Example:
-        >>> exact_matches(["a", "a", "b"], ["AH", "AH", "B"], ["EY", "AH", "B IY"])
-        array([ 1., nan,  0.])
-    """
+    """Return whether the prediction for each distinct source is one of its targets: 1, 0; NaN for repeated."""
     accepted = targets_of(sources, targets)
     first = _first_of(sources)
     pairs = enumerate(zip(sources, predictions, strict=False))
@@ -42,20 +29,7 @@ def exact_matches(sources: Sequence[str], predictions: Sequence[str], targets: S
 def token_errors(
     sources: Sequence[str], predictions: Sequence[Sequence], targets: Sequence[Sequence]
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Return the edit distance of each prediction to the nearest target, and the tokens of that target.
-
-    Args:
-        sources: As in `exact_matches`.
-        predictions: Tokens, one sequence per source.
-        targets: Tokens, one sequence per source.
-
-    Returns:
-        float64 (N,) both, NaN where the source occurred before.
-
-    Example:
-        >>> token_errors(["a", "a", "b"], ["AH", "AH", "B"], ["EY", "AH", "BIY"])
-        (array([ 0., nan,  2.]), array([ 2., nan,  3.]))
-    """
+    """Return the edit distance of each prediction to the nearest target, and its tokens; NaN for repeated."""
     distances = _edit_distances(predictions, targets)
     nearest: dict[str, tuple[int, int]] = {}
     for source, distance, target in zip(sources, distances, targets, strict=True):
@@ -72,23 +46,9 @@ def _first_of(sources: Sequence[str]) -> dict[str, int]:
 
 
 def sentence_scores(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
-    """Return BLEU and chrF of a corpus of translations, from 0 to 100, with the settings of sacrebleu.
-
-    Reference: Post 2018, arXiv:1804.08771 (sacrebleu); Papineni 2002, doi:10.3115/1073083.1073135 (BLEU); Popovic 2015,
-    doi:10.18653/v1/W15-3049 (chrF, with beta 2, without words).
-
-    Args:
-        predictions: Translations.
-        references: One per translation.
-
-    Raises:
-        MissingError: sacrebleu is not installed.
-
-    Example:
-        >>> scores = sentence_scores(["y dijo dios sea la luz"], ["y dijo dios sea la luz"])
-        >>> {name: round(score, 6) for name, score in scores.items()}
-        {'bleu': 100.0, 'chrf': 100.0}
-    """
+    """Return BLEU and chrF of a corpus of translations, from 0 to 100, with the settings of sacrebleu."""
+    # Post 2018, arXiv:1804.08771 (sacrebleu); Papineni 2002, doi:10.3115/1073083.1073135 (BLEU); Popovic 2015,
+    # doi:10.18653/v1/W15-3049 (chrF, with beta 2, without words).
     try:
         import sacrebleu
     except ImportError as error:

@@ -15,17 +15,7 @@ MAX_ORDER = 9  # of the n-gram models that are compared on validation; longer n-
 def best_ngram(
     train: np.ndarray, validation: np.ndarray, test: np.ndarray, size: int
 ) -> tuple[int, np.ndarray, np.ndarray]:
-    """Return the order of the best n-gram model on validation, and the probabilities of validation and test tokens.
-
-    Args:
-        train: Training ids (N,), integers in 0..size-1.
-        validation: Validation ids (L,), by which the order is chosen.
-        test: Test ids (M,).
-        size: Size of the vocabulary.
-
-    Returns:
-        The order, from 2 to `MAX_ORDER`, and float64 (L,) and (M,), the probability of each token given those before.
-    """
+    """Return the order of the best n-gram model on validation, and its probabilities of validation and test tokens."""
     longest = min(MAX_ORDER, int(63 / math.log2(max(2, size))), len(train), len(validation), len(test))
     models = kneser_ney(train, validation, size, range(2, longest + 1))
     order = min(models, key=lambda n: -np.log2(models[n]).mean())
@@ -33,24 +23,9 @@ def best_ngram(
 
 
 def kneser_ney(train: np.ndarray, test: np.ndarray, size: int, orders: Sequence[int]) -> dict[int, np.ndarray]:
-    """Return the probability that n-gram models with modified Kneser-Ney smoothing give to each test token.
-
-    Reference: Chen, Goodman 1999, doi:10.1006/csla.1999.0128; interpolated down to the uniform distribution.
-
-    Args:
-        train: Training ids (N,), integers in 0..size-1.
-        test: Test ids (M,), integers in 0..size-1. The first tokens have the context that there is.
-        size: Size of the vocabulary; `size ** max(orders)` must be below 2 ** 63.
-        orders: Lengths of the n-grams; the context of a token is one token shorter.
-
-    Returns:
-        {order: float64 (M,)}, each probability given the tokens before.
-
-    Example:
-        >>> probabilities = kneser_ney(np.array([0, 1, 0, 1, 0]), np.array([0, 1]), size=2, orders=[2])
-        >>> bool(probabilities[2][1] > 0.5)
-        True
-    """
+    """Return {order: float64 (M,)}: the probability of each test token by modified Kneser-Ney smoothing."""
+    # Chen, Goodman 1999, doi:10.1006/csla.1999.0128; interpolated down to the uniform distribution. Ids are in
+    # 0..size-1, and `size ** max(orders)` below 2 ** 63. The first tokens have the context that there is.
     tables = [np.unique(_grams(train, n, size), return_counts=True) for n in range(1, max(orders) + 1)]
     probability, result = np.full(len(test), 1.0 / size), {}
     for n, (grams, counts) in enumerate(tables, start=1):
@@ -66,17 +41,8 @@ CACHE = (3, 4, 5, 6)  # orders of the n-grams of the text before
 
 
 def cache(ids: np.ndarray, fallback: np.ndarray) -> np.ndarray:
-    """Return the probabilities that n-grams of the text before a token give it, without smoothing.
-
-    Reference: Kuhn, De Mori 1990, doi:10.1109/34.56193.
-
-    Args:
-        ids: Tokens (M,), in order.
-        fallback: Probability (M,) of the tokens whose context did not occur before.
-
-    Returns:
-        float64 (M, orders), for each order of `CACHE`.
-    """
+    """Return float64 (M, orders of `CACHE`): what n-grams of the text before a token give it, without smoothing."""
+    # Kuhn, De Mori 1990, doi:10.1109/34.56193. `fallback` (M,) is for tokens whose context did not occur before.
     tokens, columns = ids.tolist(), []
     for order in CACHE:
         seen: dict[tuple, dict[int, int]] = {}
@@ -91,16 +57,7 @@ def cache(ids: np.ndarray, fallback: np.ndarray) -> np.ndarray:
 
 
 def mixture_weights(probabilities: np.ndarray, steps: int = 50) -> np.ndarray:
-    """Return the weights (K,) of a mixture with the highest likelihood, by expectation maximisation.
-
-    Args:
-        probabilities: What each of K models gives to each token, (M, K).
-        steps: Number of iterations.
-
-    Example:
-        >>> mixture_weights(np.array([[0.9, 0.1], [0.8, 0.3], [0.7, 0.2]])).round(2).tolist()
-        [1.0, 0.0]
-    """
+    """Return the weights (K,) of a mixture of (M, K) with the highest likelihood, by expectation maximisation."""
     weights = np.full(probabilities.shape[1], 1.0 / probabilities.shape[1])
     for _ in range(steps):
         shares = probabilities * weights
@@ -124,10 +81,8 @@ def _interpolate(
 
 
 def _discounts(counts: np.ndarray) -> np.ndarray:
-    """Return the discounts of the counts 0, 1, 2, and 3 or more (Chen, Goodman 1999, equation 26).
-
-    The equation needs n-grams that occur once to four times; without them, the discounts are KenLM's fallback.
-    """
+    """Return the discounts of the counts 0, 1, 2, and 3 or more (Chen, Goodman 1999, equation 26)."""
+    # The equation needs n-grams that occur once to four times; without them, the discounts are KenLM's fallback.
     once, twice, thrice, four = (np.count_nonzero(counts == i) for i in (1, 2, 3, 4))
     if not (once and twice and thrice and four):
         return np.array([0.0, 0.5, 1.0, 1.5])
@@ -151,13 +106,7 @@ def _look_up(queries: np.ndarray, keys: np.ndarray, values: np.ndarray) -> np.nd
 
 
 def xz_bits(train: bytes, test: bytes, characters: int) -> float:
-    """Return the bits per character of `xz -9` for a text that follows a training text.
-
-    Args:
-        train: Training text; b"" for none.
-        test: Test text.
-        characters: Number of characters of the test text.
-    """
+    """Return the bits per character of `xz -9` for a text that follows a training text (b"" for none)."""
     filters = [{"id": lzma.FILTER_LZMA2, "preset": 9}]
 
     def bits(data: bytes) -> int:
@@ -170,14 +119,9 @@ SHORT_TEXTS = 5_000_000  # characters of a training split of which n-grams of ch
 
 
 def fit_tfidf(texts: Sequence[str], labels: Sequence[int]) -> Any:
-    """Fit a linear SVM to TF-IDF of words, pairs of words and, of short texts, 2 to 6 characters.
-
-    Reference: Wang, Manning 2012, https://aclanthology.org/P12-2018. The settings are scikit-learn's defaults with
-    sublinear term frequencies, which were chosen on the validation split of `movie_reviews`.
-
-    Returns:
-        scikit-learn's pipeline, which predicts labels of texts.
-    """
+    """Fit a linear SVM to TF-IDF of words, pairs of words and, of short texts, 2 to 6 characters."""
+    # Wang, Manning 2012, https://aclanthology.org/P12-2018. The settings are scikit-learn's defaults with sublinear
+    # term frequencies, which were chosen on the validation split of `movie_reviews`.
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline, make_union
     from sklearn.svm import LinearSVC

@@ -23,13 +23,8 @@ def nearest(cosines: np.ndarray, count: int, without: Collection[int] = ()) -> l
 
 
 def auc(vectors: np.ndarray, truth: np.ndarray) -> float:
-    """Return the probability that a word is more similar to a neighbour than to a negative sample; 0.5 is chance.
-
-    Args:
-        vectors: float (N, width), vectors of the words in the first column of `truth`.
-        truth: int (N, 2 + M): the word, a negative sample, neighbours or 0. Words that do not occur in the first column
-            have no vector and are ignored.
-    """
+    """Return the probability that a word is more similar to a neighbour than to a negative sample; 0.5 is chance."""
+    # truth int (N, 2 + M): the word, a negative sample, neighbours or 0. Words not in the first column have no vector.
     ids, first = np.unique(truth[:, 0], return_index=True)
     row = np.full(truth.max() + 1, -1)
     row[ids] = np.arange(len(ids))
@@ -47,16 +42,7 @@ def auc(vectors: np.ndarray, truth: np.ndarray) -> float:
 
 
 def human_ratings(table: np.ndarray, index: Mapping[str, int]) -> dict[str, Any]:
-    """Return Spearman's rank correlation with WordSim-353 and MEN, and the accuracy on Google's analogies.
-
-    Args:
-        table: Unit vectors (V, width).
-        index: Word -> id.
-
-    Returns:
-        spearman_ws353, spearman_men, analogies, and under `word_lists` how many entries of each list are in the
-        vocabulary.
-    """
+    """Return Spearman's rank correlation with WordSim-353 and MEN, and the accuracy on Google's analogies."""
     from scipy.stats import spearmanr
 
     from pipelines.text import word_similarity

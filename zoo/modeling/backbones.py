@@ -41,18 +41,14 @@ TINY = "efficientnet_lite_tiny"  # for fast tests; has no pretrained weights
 
 @dataclass(frozen=True)
 class Backbone:
-    """A backbone network.
+    """A backbone network."""
 
-    Attributes:
-        build: (image shape, level) -> model with random weights: image (B, H, W, 3) in [0, 255] -> embedding (B, D).
-            For texts, (size of the vocabulary) -> model: tokens (B, L) int32 -> embedding (B, D).
-        pretrain: Loads pretrained weights into such a model; None if `build` does so, or if there are none.
-        origin: Description of the source of the pretrained weights; "" if there are none.
-    """
-
+    # (image shape, level) -> model with random weights: image (B, H, W, 3) in [0, 255] -> embedding (B, D); of texts
+    # (size of the vocabulary) -> model: tokens (B, L) int32 -> embedding (B, D)
     build: Callable[..., keras.Model]
+    # loads pretrained weights into such a model; None if `build` does so, or if there are none
     pretrain: Callable[[keras.Model], None] | None
-    origin: str
+    origin: str  # source of the pretrained weights; "" if there are none
 
 
 def get(name: str) -> Backbone:
@@ -139,11 +135,8 @@ class SavedModel(keras.layers.Layer):
 
     @classmethod
     def from_config(cls, config: dict[str, Any]) -> SavedModel:
-        """Return the layer of a saved model; whoever wrote that file cannot make this machine ask a server.
-
-        Raises:
-            MissingError: The SavedModel is neither a folder of this machine nor downloaded.
-        """
+        """Return the layer of a saved model; MissingError if it is neither a local folder nor downloaded."""
+        # Whoever wrote that file must not make this machine ask a server.
         handle = str(config["handle"])
         if _downloaded(handle) is None:
             raise MissingError(
@@ -154,11 +147,9 @@ class SavedModel(keras.layers.Layer):
 
 
 def _saved_model(name: str) -> Backbone:
-    """Return the backbone of a TF Hub handle or a folder, which contains its weights.
-
-    `hub.KerasLayer` is a tf_keras layer, which Keras 3 does not accept; the loaded object is therefore wrapped in the
-    layer above, which tracks each of its variables. A `.keras` file with it needs the folder or the download.
-    """
+    """Return the backbone of a TF Hub handle or a folder, which contains its weights."""
+    # `hub.KerasLayer` is a tf_keras layer, which Keras 3 does not accept; the loaded object is therefore wrapped in the
+    # layer above, which tracks each of its variables. A `.keras` file with it needs the folder or the download.
     return Backbone(functools.partial(_build_saved_model, name), None, f"SavedModel {name}")
 
 
@@ -182,11 +173,9 @@ def _load(handle: str) -> Any:
 
 
 def _folder(handle: str) -> str:
-    """Return the folder of a SavedModel, which is downloaded if necessary.
-
-    tensorflow_hub is imported only for a download, because it imports the legacy tf_keras, a module that the
-    verification of artifacts does not allow.
-    """
+    """Return the folder of a SavedModel, which is downloaded if necessary."""
+    # tensorflow_hub is imported only for a download, because it imports the legacy tf_keras, a module that the
+    # verification of artifacts does not allow.
     if folder := _downloaded(handle):
         return folder
     import tensorflow_hub as hub
@@ -202,13 +191,8 @@ def _downloaded(handle: str) -> str | None:
 
 
 def _hub_cache() -> Path:
-    """Return the folder of downloaded modules: $TFHUB_CACHE_DIR, else one of our own that others cannot write to.
-
-    TensorFlow Hub's default lies in the common temporary folder, where another user could have put anything.
-
-    Raises:
-        ZooError: The folder belongs to another user.
-    """
+    """Return the folder of downloaded modules: $TFHUB_CACHE_DIR, else one that others cannot write to."""
+    # TensorFlow Hub's default lies in the common temporary folder, where another user could have put anything.
     cache = Path(os.environ.get("TFHUB_CACHE_DIR") or cache_root() / "tfhub")
     cache.mkdir(mode=0o700, parents=True, exist_ok=True)
     if hasattr(os, "getuid") and cache.stat().st_uid != os.getuid():
@@ -257,22 +241,10 @@ def _pretrain_lite(name: str, model: keras.Model) -> None:
 
 
 def pyramid(name: str, image_shape: Sequence[int], halvings: int) -> keras.Model:
-    """Return the encoder of a segmentation: the features of a backbone at each size, with random weights.
-
-    They are the outputs of the last layer of each size, which is often the widest. The name of the model is that of the
-    backbone, whose `pretrain` takes it.
-
-    Shapes: image (B, H, W, 3) in [0, 255] -> a list of (B, H / 2**i, W / 2**i, C_i) for i = 1 to `halvings`.
-
-    Args:
-        name: The backbone.
-        image_shape: (H, W, 3), sides that are multiples of 2**halvings.
-        halvings: How often the image is halved.
-
-    Raises:
-        UsageError: The backbone is unknown, a SavedModel, whose layers are not known, or halves less often; or the
-            images have other channels than red, green and blue.
-    """
+    """Return the features of a backbone at each size, with random weights: the encoder of a segmentation."""
+    # image (B, H, W, 3) in [0, 255] -> a list of (B, H / 2**i, W / 2**i, C_i) for i = 1 to `halvings`: the outputs of
+    # the last layer of each size, which is often the widest. Its name is that of the backbone, whose `pretrain` takes
+    # it.
     if image_shape[-1] != 3:
         raise UsageError(f"{name} takes images of 3 channels, not {image_shape[-1]}: use --set task.channels=3")
     whole = get(name).build(image_shape, "last")
@@ -294,18 +266,12 @@ def pyramid(name: str, image_shape: Sequence[int], halvings: int) -> keras.Model
 def classifier(
     name: str, num_classes: int, backbone: str, level: str, dropout: float, image_shape: tuple[int, ...]
 ) -> keras.Model:
-    """Return a classifier of images on a backbone with random weights (a third-party SavedModel has its own).
-
-    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes) float32.
-    """
+    """Return a classifier of images on a backbone: (B, *image_shape) in [0, 255] -> logits (B, num_classes) float32."""
     return on_backbone(name, get(backbone).build(image_shape, level), num_classes, dropout)
 
 
 def on_backbone(name: str, body: keras.Model, num_classes: int, dropout: float) -> keras.Model:
-    """Return a classifier whose head takes the embedding of a backbone.
-
-    Shapes: the input of the backbone -> logits (B, num_classes) float32.
-    """
+    """Return a classifier whose head takes the embedding of a backbone: logits (B, num_classes) float32."""
     start = keras.Input(body.input.shape[1:], dtype=body.input.dtype, name=body.input.name)
     x = keras.layers.Identity(name=EMBEDDING)(body(start))
     x = keras.layers.BatchNormalization(center=False, scale=False, epsilon=1e-12, name=STANDARDISE)(x)

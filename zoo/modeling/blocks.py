@@ -41,19 +41,9 @@ def residual_network(
 ) -> keras.Model:
     """Return the network of Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155, which Zhu 2017 uses too.
 
-    Upsampling is nearest-neighbour followed by a convolution, as in Johnson's later code: it has no checkerboard
-    artifacts.
-
-    Args:
-        filters: Filters of the convolutions, from the image inwards; each after the first halves height and width.
-        depth: Residual blocks at the smallest size.
-        shape: (H, W, C) of the images.
-        size: Kernel size of the first and the last convolution.
-        name: Name of the network.
-        ends: Names of input and output.
-
-    Returns:
-        (B, H, W, C) in [0, 255] -> the same shape, float32 in [0, 255].
+    Upsampling is nearest-neighbour followed by a convolution, as in Johnson's code: no checkerboard artifacts.
+    Shapes: (B, H, W, C) in [0, 255] -> the same shape, float32 in [0, 255]. Each of the `filters` after the first
+    halves height and width; `depth` counts the residual blocks at the smallest size.
     """
     image = keras.Input(tuple(shape), name=ends[0])
     x = layers.Rescaling(1 / 127.5, -1, name="rescale")(image)
@@ -79,16 +69,7 @@ def patch_discriminator(
     """Return the PatchGAN discriminator of Isola 2017, arXiv:1611.07004, which scores patches of an image.
 
     The receptive field of a score is 70x70 pixels for images of 256x256, 34x34 for 128x128, and 16x16 for smaller ones.
-
-    Args:
-        shape: (H, W, C) of each image.
-        filters: Filters of the first convolution.
-        norm: Name -> normalisation layer of all convolutions but the first.
-        images: Names of the input images, which are concatenated along the channels.
-        name: Name of the network.
-
-    Returns:
-        Images (B, H, W, C) in [0, 255] -> scores (B, h, w, 1).
+    Shapes: images (B, H, W, C) in [0, 255], concatenated along the channels -> scores (B, h, w, 1).
     """
     inputs = [keras.Input(tuple(shape), name=image) for image in images]
     x = layers.Concatenate(dtype="float32", name="together")(inputs) if len(inputs) > 1 else inputs[0]

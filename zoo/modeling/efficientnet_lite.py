@@ -78,11 +78,8 @@ def _stages(width: float, depth: float) -> list[tuple[int, int, int, int, int]]:
 def features(
     name: str, image_shape: Sequence[int], width: float = 1.0, depth: float = 1.0, level: str = "last"
 ) -> keras.Model:
-    """Return the network without its classifier.
-
-    Shapes: image (B, *image_shape) in [0, 255] -> embedding (B, 1280) for level "last"; for "middle" the averages of
-    the fifth stage (B, 112 times the width).
-    """
+    """Return the network without its classifier: (B, *image_shape) in [0, 255] -> embedding (B, 1280)."""
+    # Of level "middle" the averages of the fifth stage (B, 112 times the width).
     image = keras.Input(tuple(image_shape), name="image")
     x = layers.Rescaling(1 / 128, -127 / 128, name="rescale")(image)  # as in the original training
     x = _conv(x, STEM, 3, 2, "stem")
@@ -104,10 +101,7 @@ def classifier(
     depth: float = 1.0,
     dropout: float = 0.2,
 ) -> keras.Model:
-    """Return the network with its classifier.
-
-    Shapes: image (B, *image_shape) in [0, 255] -> logits (B, num_classes) float32.
-    """
+    """Return the network with its classifier: (B, *image_shape) in [0, 255] -> logits (B, num_classes) float32."""
     body = features(name, image_shape, width, depth)
     x = layers.Dropout(dropout, name="dropout")(body.output)
     return keras.Model(body.input, layers.Dense(num_classes, dtype="float32", name="logits")(x), name=name)

@@ -13,23 +13,14 @@ HEAD = "logits"  # the layer that every classifier of the zoo ends with
 
 
 def without_head(model: keras.Model) -> keras.Model:
-    """Return a classifier without its layer "logits" and the dropout before it; the layers are shared.
-
-    Raises:
-        UsageError: The model is not a functional or sequential classifier.
-    """
+    """Return a classifier without its layer "logits" and the dropout before it; the layers are shared."""
     return keras.Model(model.input, _last_of_body(model).output, name=model.name)
 
 
 def feature_maps(model: keras.Model) -> keras.Model:
-    """Return the model of an image classifier's feature maps: image -> {"stride_2": (B, H/2, W/2, C), ...}.
-
-    For each resolution, the last map before the layer "logits" that has it; strides are rounded to powers of two. Of a
-    transformer, the last tokens of the patches are a map, too. The layers are shared.
-
-    Raises:
-        UsageError: The model is not functional or sequential, takes no images, or has no feature maps.
-    """
+    """Return the model of an image classifier's feature maps: image -> {"stride_2": (B, H/2, W/2, C), ...}."""
+    # For each resolution, the last map before the layer "logits" that has it; strides are rounded to powers of two. Of
+    # a transformer, the last tokens of the patches are a map, too. The layers are shared.
     x, maps, learned, size = model.input, {}, False, ()
     if len(getattr(x, "shape", ())) != 4:
         raise UsageError(f"{model.name} does not take images (B, H, W, C): it has no feature maps")

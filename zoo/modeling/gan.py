@@ -65,10 +65,8 @@ class AdversarialModel(keras.Model):
         distances: Sequence[keras.metrics.Metric] = (),
         **kwargs: Any,
     ) -> None:
-        """Set the optimizers of generators and discriminators, and the validation metrics of (real, fake) images.
-
-        The optimizers are built here, so that a resumed training can restore their variables.
-        """
+        """Set the optimizers of generators and discriminators, and the validation metrics of (real, fake)."""
+        # The optimizers are built here, so that a resumed training can restore their variables.
         super().compile(optimizer=None, **kwargs)
         self.g_optimizer, self.d_optimizer, self.distances = g_optimizer, d_optimizer, list(distances)
         for optimizer, networks in ((g_optimizer, self.generators()), (d_optimizer, self.discriminators())):

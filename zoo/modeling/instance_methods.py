@@ -1,4 +1,4 @@
-"""Methods that are replaced on one instance of a stock Keras class; nowhere else in the zoo are they.
+"""Methods that are replaced on one instance of a stock Keras class, the only such place in the zoo.
 
 A subclass would do the same, and its name would stand in every `.keras` file and in the groups of every weights file:
 whoever opens one would need this package. Keras has no hook for these steps.
@@ -43,25 +43,14 @@ Step = Callable[[Any], dict[str, Any]]
 
 
 def replace_steps(model: keras.Model, train: Step, test: Step | None = None) -> None:
-    """Let a compiled model, which has not been traced yet, compute its steps by other functions.
-
-    Args:
-        model: The model; its present steps are those that `train` and `test` may call.
-        train: Batch -> logs of a training step.
-        test: Batch -> logs of a validation step; None keeps it.
-    """
+    """Let a compiled model, which has not been traced yet, compute its steps (batch -> logs) by other functions."""
     model.train_step = train
     if test is not None:
         model.test_step = test
 
 
 def replace_loss(model: keras.Model, combine: Callable[[Any, Any, Any], Any]) -> None:
-    """Let a compiled model, which has not been traced yet, train by another loss; that of its validation stays.
-
-    Args:
-        model: The model.
-        combine: (loss, inputs, outputs) of a training step -> loss.
-    """
+    """Let a compiled model train by (loss, inputs, outputs) -> loss; the loss of its validation stays."""
     compute = model.compute_loss
 
     def compute_loss(
@@ -91,11 +80,7 @@ def _can_be_fused(layer: keras.Layer) -> bool:
 
 @contextlib.contextmanager
 def fused(model: keras.Model) -> Iterator[int]:
-    """Run the model's 4-D batch normalisation layers by the fused kernel inside the block, with the same results.
-
-    Yields:
-        The number of fused layers. Frozen, masked and other layers are not changed.
-    """
+    """Run the model's 4-D batch normalisation layers by the fused kernel inside the block; yield their number."""
     selected = [layer for layer in model._flatten_layers() if _can_be_fused(layer)]
     for layer in selected:
         layer.call = types.MethodType(_fused_call, layer)
@@ -110,11 +95,9 @@ def fused(model: keras.Model) -> Iterator[int]:
 def _fused_call(
     layer: keras.layers.BatchNormalization, inputs: Any, training: bool | None = None, mask: Any = None
 ) -> Any:
-    """Normalise (B, H, W, C) over all axes but the last, as the layer does.
-
-    The fused kernel returns the variance with Bessel's correction n/(n-1), which is removed because Keras' moving
-    variance does not have it.
-    """
+    """Normalise (B, H, W, C) over all axes but the last, as the layer does."""
+    # The fused kernel returns the variance with Bessel's correction n/(n-1), which is removed because Keras' moving
+    # variance does not have it.
     train = bool(training) and layer.trainable
     # The kernel accepts bfloat16 images, but requires scale, offset and statistics in float32.
     y, mean, variance = tf.compat.v1.nn.fused_batch_norm(
@@ -138,17 +121,7 @@ def _fused_call(
 
 
 def adapt_to_replicas(model: keras.Model, batch: Any, several_workers: bool, equal_shares: bool) -> None:
-    """Set the attributes of a compiled model that let it `fit` on several replicas; called in the strategy's scope.
-
-    Args:
-        model: The model.
-        batch: The `tf.TensorSpec` of a batch.
-        several_workers: Whether the replicas are in several processes.
-        equal_shares: Whether all replicas have equally many examples of each batch.
-
-    Raises:
-        UsageError: The model has a training step of its own, whose losses and gradients it would have to scale itself.
-    """
+    """Let a compiled model `fit` on several replicas; `batch` is a `tf.TensorSpec`; in the strategy's scope."""
     if getattr(model.train_step, "__func__", None) is not keras.Model.train_step:
         raise UsageError(
             f"{model.name} has a training step of its own, which replicas cannot share: train it in one process, on "
@@ -169,12 +142,7 @@ def adapt_to_replicas(model: keras.Model, batch: Any, several_workers: bool, equ
 
 
 def build_metrics(model: keras.Model, batch: Any) -> None:
-    """Create the variables of the metrics of a compiled model, which `fit` does in the first step.
-
-    Args:
-        model: The model.
-        batch: The `tf.TensorSpec` of a batch.
-    """
+    """Create the variables of the metrics of a compiled model, which `fit` does in the first step."""
     model._symbolic_build(data_batch=tf.nest.map_structure(_zeros, batch))
 
 
@@ -210,10 +178,8 @@ def _with_rank(call: Callable[[Any, Any], tf.Tensor]) -> Callable[[Any, Any], tf
 
 
 def _weighted_by_share(model: keras.Model) -> Step:
-    """Return a training step whose gradient counts each example of the whole batch equally.
-
-    `fit` calls the step once a replica, each in a thread of its own.
-    """
+    """Return a training step whose gradient counts each example of the whole batch equally."""
+    # `fit` calls the step once a replica, each in a thread of its own.
     step, scale, share = model.train_step, model.optimizer.scale_loss, threading.local()
     model.optimizer.scale_loss = lambda loss: scale(loss) * tf.cast(share.factor, loss.dtype)
 

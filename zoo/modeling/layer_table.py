@@ -25,24 +25,16 @@ _NO_PRODUCTS = ("embeddings", "bias")  # looked up, and added
 
 @dataclass(frozen=True)
 class LayerRow:
-    """One layer, in the order of the calls.
+    """One layer, in the order of the calls."""
 
-    Attributes:
-        name: Name of the layer; of one in a nested model MODEL/LAYER.
-        kind: Its class.
-        output_shape: Without the batch dimension, for one example.
-        parameters: Number of weights; 0 for a layer that is called again.
-        multiply_adds: Products of weights and inputs for one example. Those of normalisation, activation and pooling
-            are not counted; None if the layer is of a kind whose number is not known.
-        receptive_field: Side (height, width) of the part of the input image that one output place depends on; None if
-            the layer has no places, or sees the whole image.
-    """
-
-    name: str
+    name: str  # of one in a nested model MODEL/LAYER
     kind: str
-    output_shape: tuple[int, ...]
-    parameters: int
+    output_shape: tuple[int, ...]  # for one example, without the batch dimension
+    parameters: int  # 0 for a layer that is called again
+    # products of weights and inputs for one example, without normalisation, activation and pooling; None if the number
+    # is not known
     multiply_adds: int | None
+    # (height, width) of the input image that one output depends on; None if it has no positions, or sees all
     receptive_field: tuple[int, int] | None
 
 
@@ -75,17 +67,7 @@ class _Field:
 
 
 def layer_table(model: keras.Model) -> list[LayerRow]:
-    """Return the rows of a model, by calling it on one example of zeros.
-
-    Args:
-        model: A built model. Lengths that it leaves open are `SEQUENCE`, heights and widths `SIDE`.
-
-    Example:
-        >>> import zoo
-        >>> row = layer_table(zoo.build("mnist", units=[16]))[2]
-        >>> row.name, row.output_shape, row.parameters, row.multiply_adds
-        ('dense_0', (16,), 12560, 12544)
-    """
+    """Return the rows of a model, by calling it on one example of zeros; open sizes are `SEQUENCE` and `SIDE`."""
     rows: list[LayerRow] = []
     symbolic = model.inputs[0] if isinstance(model, keras.Sequential) else model.input
     inputs = keras.tree.map_structure(_zeros, symbolic)

@@ -22,12 +22,10 @@ PADDING = 16  # pixels by which an image is continued at each edge; a position o
 
 
 class Features:
-    """The outputs of selected layers of a VGG network, for images in [0, 255].
+    """The outputs of selected layers of a VGG network, for images in [0, 255]."""
 
-    An image is continued by its reflection. With the zeros of VGG alone, the features at the edges of a small image are
-    other than those of a large one, and losses of both are lowered by a bright frame.
-    """
-
+    # An image is continued by its reflection. With the zeros of VGG alone, the features at the edges of a small image
+    # are other than those of a large one, and losses of both are lowered by a bright frame.
     def __init__(self, vgg: keras.Model, layers: Sequence[str]) -> None:
         """Select layers by name; layers above the highest of them are not computed."""
         self.layers = tuple(dict.fromkeys(layers))
@@ -54,18 +52,12 @@ REFERENCE_PIXELS = 512 * 512
 
 @dataclass(frozen=True)
 class Weights:
-    """Weights of the terms of the loss.
+    """Weights of the terms of the loss."""
 
-    Attributes:
-        alpha: Weight of the content loss.
-        beta: Weight of the style loss.
-        variation: Weight of the total variation loss.
-        layers: Relative weights of the `STYLE_LAYERS` in the style loss, not all zero.
-    """
-
-    alpha: float = 1.0
-    beta: float = 1e4
-    variation: float = 1.0
+    alpha: float = 1.0  # content loss
+    beta: float = 1e4  # style loss
+    variation: float = 1.0  # total variation loss
+    # relative weights of the `STYLE_LAYERS` in the style loss, not all zero
     layers: tuple[float, ...] = (1.0,) * len(STYLE_LAYERS)
 
 
@@ -85,11 +77,9 @@ class Objective:
         return {name: features[name] for name in CONTENT_LAYERS}
 
     def losses(self, image: tf.Tensor, content: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:
-        """Return total, content, style and total variation loss of images (B, H, W, 3) in [0, 255]: (B,) each.
-
-        Content and total variation are sums over positions and the style is a mean, so that in the paper the balance
-        of their weights depends on the size of the image. Here the sums are scaled to an image of 512x512.
-        """
+        """Return total, content, style and total variation loss of images (B, H, W, 3) in [0, 255]: (B,) each."""
+        # Content and total variation are sums over positions and the style is a mean, so that in the paper the balance
+        # of their weights depends on the size of the image. Here the sums are scaled to an image of 512x512.
         features = self.features(image)
         scale = REFERENCE_PIXELS / tf.cast(tf.shape(image)[1] * tf.shape(image)[2], tf.float32)
         terms = {
@@ -117,12 +107,10 @@ def content_loss(features: Mapping[str, tf.Tensor], content: Mapping[str, tf.Ten
 def style_loss(
     features: Mapping[str, tf.Tensor], grams: Mapping[str, tf.Tensor], weights: Sequence[float] | None = None
 ) -> tf.Tensor:
-    """Return the squared difference of Gram matrices, averaged over the layers with their weights: (B,).
-
-    The term of a layer is 1 / (4 C^2) times the sum over its matrix. Gatys also divides by the square of the number of
-    positions; here each Gram matrix is divided by its own number of positions, so that content and style images may
-    have different sizes.
-    """
+    """Return the squared difference of Gram matrices, averaged over the layers with their weights: (B,)."""
+    # The term of a layer is 1 / (4 C^2) times the sum over its matrix. Gatys also divides by the square of the number
+    # of positions; here each Gram matrix is divided by its own, so that content and style images may have different
+    # sizes.
     weights = weights or (1.0,) * len(grams)
     terms = []
     for (name, gram), weight in zip(grams.items(), weights, strict=True):

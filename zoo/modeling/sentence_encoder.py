@@ -88,11 +88,7 @@ def _block(x: Any, mask: Any, heads: int, hidden: int, dropout: float, name: str
 def encoder(
     name: str, vocabulary_size: int, width: int, blocks: int, heads: int, positions: int = 512, dropout: float = 0.1
 ) -> keras.Model:
-    """Return the encoder.
-
-    Shapes: tokens (B, L) int32 in [0, vocabulary_size), padded with 0 -> embedding (B, width) of length 1; L is at
-    most `positions`.
-    """
+    """Return the encoder: tokens (B, L) int32, padded with 0 -> embedding (B, width) of length 1; L <= `positions`."""
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     mask = PaddingMask(name="mask")(tokens)
     x = layers.Embedding(vocabulary_size, width, name="token_embedding")(tokens)
@@ -113,11 +109,7 @@ _TINY = {"width": 16, "blocks": 1, "heads": 2, "positions": 64}
 
 
 def get(name: str) -> Backbone:
-    """Return an encoder by name, whose `build` takes the size of the vocabulary.
-
-    Raises:
-        UsageError: Unknown encoder, with the closest matches.
-    """
+    """Return an encoder by name, whose `build` takes the size of the vocabulary."""
     encoders = {entry.name for entry in registry.entries().values() if entry.module == "zoo.models.minilm"}
     if name == TINY:
         return Backbone(lambda size: encoder("backbone", size, **_TINY), None, "")
@@ -135,8 +127,5 @@ def get(name: str) -> Backbone:
 
 
 def classifier(name: str, num_classes: int, vocabulary_size: int, backbone: str, dropout: float) -> keras.Model:
-    """Return a classifier of texts on an encoder with random weights.
-
-    Shapes: tokens (B, L) int32 in [0, vocabulary_size), padded with 0 -> logits (B, num_classes) float32.
-    """
+    """Return a classifier on an encoder: tokens (B, L) int32, padded with 0 -> logits (B, num_classes) float32."""
     return on_backbone(name, get(backbone).build(vocabulary_size), num_classes, dropout)

@@ -18,18 +18,9 @@ Tensors = dict[str, Any]
 
 
 def encoded_columns(columns: Columns, embedding: int, prefix: str = "", bins: int = 0) -> tuple[Tensors, Any]:
-    """Return the inputs of a core model and their features.
-
-    Args:
-        columns: Descriptions of the columns, with vocabularies, means and standard deviations of the training rows.
-        embedding: Dimensions of the embedding of a category; 0 is one-hot.
-        prefix: Of the names of the layers.
-        bins: Intervals of the piecewise linear encoding of the numbers whose columns have quantiles, beside their
-            normalised value; 0 is none.
-
-    Returns:
-        {column: (B,) int64 id, 0 for an unknown category, or float32}, and (B, features).
-    """
+    """Return inputs {column: (B,) int64 id, 0 for an unknown category, or float32}, and features (B, F)."""
+    # `embedding` 0 is one-hot; `bins` intervals of the piecewise linear encoding of numbers, beside their normalised
+    # value.
     inputs, parts, numbers, edges = {}, [], [], []
     for column in columns:
         name = column["name"]
@@ -43,7 +34,9 @@ def encoded_columns(columns: Columns, embedding: int, prefix: str = "", bins: in
                 parts.append(layers.Reshape((1,), name=f"{prefix}{name}_is_missing")(flag))
             if bins and "quantiles" in column:
                 numbers.append(x)
-                edges.append(_edges(column["quantiles"], bins))
+                quantiles, shares = column["quantiles"], np.linspace(0, 1, bins + 1)
+                ends = np.interp(shares, np.linspace(0, 1, len(quantiles)), quantiles)
+                edges.append(np.unique(ends.astype(np.float32)))  # equal ones are one
             variance = column["deviation"] ** 2
             parts.append(
                 layers.Normalization(mean=column["mean"], variance=variance, name=f"{prefix}{name}_normalised")(x)
@@ -60,23 +53,10 @@ def encoded_columns(columns: Columns, embedding: int, prefix: str = "", bins: in
     return inputs, layers.Concatenate(name=f"{prefix}features")(parts) if len(parts) > 1 else parts[0]
 
 
-def _edges(quantiles: Sequence[float], bins: int) -> np.ndarray:
-    """Return the ends of at most so many intervals with equally many rows each, float32; equal ones are one."""
-    shares = np.linspace(0, 1, bins + 1)
-    return np.unique(np.interp(shares, np.linspace(0, 1, len(quantiles)), quantiles).astype(np.float32))
-
-
 def _piecewise_linear(numbers: Sequence[Any], edges: Sequence[np.ndarray], prefix: str) -> Any:
-    """Return the piecewise linear encoding of numbers, (B, N * T) float32 (Gorishniy 2022, arXiv:2203.05556).
-
-    A number is a row of T values, one for each interval: 0 below it, 1 above it, and the share of it in between. Only
-    stock layers: the lower end is subtracted first, which float32 does exactly where it matters.
-
-    Args:
-        numbers: N tensors (B, 1).
-        edges: The ends of the intervals of each, ascending.
-        prefix: Of the names of the layers.
-    """
+    """Return the piecewise linear encoding of numbers, (B, N * T) float32 (Gorishniy 2022, arXiv:2203.05556)."""
+    # A number is a row of T values, one for each interval: 0 below it, 1 above it, and the share of it in between. Only
+    # stock layers: the lower end is subtracted first, which float32 does exactly where it matters.
     count, size = len(edges), max(1, *(len(e) - 1 for e in edges))
     low, scale = np.zeros((2, count, size))
     for i, e in enumerate(edges):

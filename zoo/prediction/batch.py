@@ -39,11 +39,10 @@ def run(
     direction: str | None = None,
     console: Console | None = None,
 ) -> dict[str, Any]:
-    """Write the predictions for many inputs to a Parquet file, in the order of the inputs.
+    """Write the predictions for many inputs to a Parquet file, in the order of the inputs; return a JSON-able summary.
 
     Finished parts are kept in OUT.parquet.parts until all are there: the same call after an interruption predicts the
-    rest only, and ends with the same file. The result does not depend on the number of workers: each one computes on a
-    single thread. Memory does not grow with the number of inputs, apart from their names.
+    rest only. The result does not depend on the number of workers: each computes on a single thread.
 
     Args:
         source: A bundle, or a run that has one.
@@ -57,14 +56,6 @@ def run(
         category_names: JSON file {class: display name}.
         direction: "a2b" or "b2a" for a model that translates in both directions.
         console: Receives progress; None prints nothing.
-
-    Returns:
-        JSON-able summary: out, inputs, rows, problems, and errors, the side table or None.
-
-    Raises:
-        UsageError: There are no inputs, `out` is not a file, or an unfinished prediction in OUT.parquet.parts has other
-            settings.
-        MissingError: There is no bundle, Ray is not installed, or there is no such cluster.
     """
     console = console or Console(quiet=True)
     if "://" in str(out) or Path(out).is_dir():

@@ -22,17 +22,7 @@ FOLDERS = ("ZOO_MODELS_PATH", "ZOO_DATASETS_PATH", "TFHUB_CACHE_DIR")  # variabl
 
 
 def confine_prediction(source: str, inputs: Sequence[str], files: Sequence[str | None], folder: str | Path) -> None:
-    """Confine a command if it opens a run or a bundle, and not a model of ours by its name.
-
-    Args:
-        source: A run, a bundle, or the name of a model.
-        inputs: What is predicted on: files, folders, patterns, texts.
-        files: Further files that are read, or None.
-        folder: Where the results are written; it is created.
-
-    Raises:
-        OSError: The folder cannot be created, or the kernel refuses the rules.
-    """
+    """Confine a command if it opens a run or a bundle, and not a model of ours by its name."""
     path = Path(source)
     if not (Console.is_process and path.exists()):
         return

@@ -23,12 +23,7 @@ SCHEMES = ("s3", "gs", "file")
 
 
 def names_of(arguments: Sequence[str], are_images: bool) -> list[str]:
-    """Return the names of images that arguments stand for, see `expand`; texts stand for themselves.
-
-    Raises:
-        UsageError: There are none, or as in `expand`.
-        MissingError: As in `expand`.
-    """
+    """Return the names of images that arguments stand for, see `expand`; texts stand for themselves."""
     names = list(expand(arguments) if are_images else arguments)
     if not names:
         raise UsageError(f"no image files in {', '.join(arguments)}" if arguments else "no inputs: name a file")
@@ -36,15 +31,9 @@ def names_of(arguments: Sequence[str], are_images: bool) -> list[str]:
 
 
 def expand(arguments: Sequence[str]) -> Iterator[str]:
-    """Yield the names of files in the order of the arguments; what a folder or a pattern stands for is sorted.
-
-    A folder stands for the image files in it and its sub-folders, a pattern such as `photos/*.jpg` or `photos/**/*.jpg`
-    for the files that it matches. Both may be in a store: `s3://bucket/photos/`, `gs://bucket/*.jpg`.
-
-    Raises:
-        UsageError: A name is empty, or that of a store that cannot be read.
-        MissingError: A pattern matches no file, or a store needs a library that is not installed.
-    """
+    """Yield the names of files in the order of the arguments; what a folder or a pattern stands for is sorted."""
+    # A folder stands for the image files in it and its sub-folders, a pattern such as `photos/**/*.jpg` for the files
+    # that it matches. Both may be in a store: `s3://bucket/photos/`, `gs://bucket/*.jpg`.
     for argument in arguments:
         if not argument:  # Path("") is the current folder
             raise UsageError("'' is not the name of a file")
@@ -118,11 +107,7 @@ def needs_ray(what: str, error: ImportError) -> MissingError:
 
 @contextlib.contextmanager
 def local_file(name: str) -> Iterator[str]:
-    """Yield the path of a file with the content of `name`: a temporary file for an object in a store.
-
-    Raises:
-        DataError: The object cannot be read.
-    """
+    """Yield the path of a file with the content of `name`: a temporary file for an object in a store."""
     if not _is_url(name):
         yield name
         return

@@ -24,11 +24,8 @@ _NONE = "NONE"  # the file that says why a model has none
 def preferred(
     source: str, runtime: str | None, console: Console, served: str | None = None
 ) -> Iterator[tuple[str, str | None]]:
-    """Yield what a command opens: source and runtime, or the kept file if the source is the name of a model.
-
-    If it has none, one is written after the block, for the next command. The arguments are those of `zoo.load`; a
-    runtime that is named is not replaced.
-    """
+    """Yield what a command opens: source and runtime, or the kept file if the source is the name of a model."""
+    # If it has none, one is written after the block, for the next command. A runtime that is named is not replaced.
     if runtime is not None or Path(source).exists():
         yield source, runtime
     elif bundle := find(source, served):
@@ -48,10 +45,8 @@ def find(name: str, served: str | None = None) -> Path | None:
 
 
 def keep(name: str, console: Console) -> None:
-    """Export the default weights of a model to TFLite and prove the file, in the cache, unless that was tried before.
-
-    Where the cache cannot be written, nothing is kept. Where a proof fails, the reason is, and no file.
-    """
+    """Export the default weights of a model to TFLite and prove the file, in the cache, unless that was tried."""
+    # Where the cache cannot be written, nothing is kept. Where a proof fails, the reason is, and no file.
     folder = _folder(name)
     if folder is None or storage.is_complete(folder):
         return

@@ -27,20 +27,8 @@ _PROBE = "The quick brown fox jumps over the lazy dog."  # whose vector tells mo
 def nearest(
     opened: Predictor, inputs: Sequence[str], file: str | Path, top_k: int
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """Yield each text with its `top_k` nearest of a file: {"input", "rank", "text", "similarity"}.
-
-    The vectors of the file are computed once and cached.
-
-    Args:
-        opened: A model that returns one vector `embedding` for each text.
-        inputs: The texts.
-        file: A .csv or .tsv file with the column `text`, or any other text file, whose lines are the texts.
-        top_k: Number of texts.
-
-    Raises:
-        MissingError: The model returns no vectors of texts, or the file cannot be read.
-        UsageError: The file has no texts.
-    """
+    """Yield each text with its `top_k` nearest of a file: {"input", "rank", "text", "similarity"}."""
+    # The file is a .csv or .tsv with the column `text`, or has a text a line; its vectors are computed once and cached.
     outputs = [tensor.name for tensor in opened.contract["serving_default"].outputs]
     if opened.task.accepts != "texts" or outputs != ["embedding"]:
         raise MissingError(

@@ -21,16 +21,7 @@ def is_table(argument: str) -> bool:
 
 
 def predict_rows(opened: Predictor, path: str, top_k: int) -> tuple[list[Mapping[str, Any]], list[str]]:
-    """Return the table rows of the predictions for a file, and sentences about what is unknown in it.
-
-    Args:
-        opened: A model of a task on tables.
-        path: A file with a header, such as the one that the model was trained on; its rows are named PATH:1, PATH:2.
-        top_k: Number of ranked predictions per row.
-
-    Raises:
-        DataError: The file cannot be read, or has no column of the model.
-    """
+    """Return the table rows of the predictions for a file, and sentences about what is unknown in it."""
     cells = catalogue.as_features(tabular.read_table(Path(path)), opened.info)
     inputs, remarks = opened.task.read_rows(cells, opened.info)
     rows: list[Mapping[str, Any]] = []

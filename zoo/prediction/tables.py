@@ -45,27 +45,17 @@ def _plain_cell(value: Any) -> Any:
 
 
 class Parts:
-    """The finished parts of a table OUT.parquet, in the folder OUT.parquet.parts beside it.
+    """The finished parts of a table OUT.parquet, in the folder OUT.parquet.parts beside it."""
 
-    Each part has the rows of some consecutive inputs, and what was wrong with others of them. It is written atomically:
-    after an interruption, a part is there as a whole or missing.
-
-    Attributes:
-        out: The table.
-        errors: The side table OUT.errors.csv, which names the inputs without a prediction.
-    """
-
+    # Each part has the rows of some consecutive inputs, and what was wrong with others of them. It is written
+    # atomically: after an interruption, a part is there as a whole or missing.
     def __init__(self, out: Path) -> None:
         self.out, self.errors = out, out.with_suffix(".errors.csv")
         self.folder = out.with_name(f"{out.name}.parts")
 
     @contextlib.contextmanager
     def opened(self, settings: Mapping[str, Any]) -> Iterator[None]:
-        """Use the folder in the block; it is removed by `merge`.
-
-        Raises:
-            UsageError: Another process writes the table, or the parts that are there have other settings.
-        """
+        """Use the folder in the block; UsageError if another process does, or its parts have other settings."""
         self.folder.mkdir(parents=True, exist_ok=True)
         with contextlib.ExitStack() as stack:
             try:
@@ -99,12 +89,7 @@ class Parts:
         write_atomic(self._path(number), content.getvalue())
 
     def merge(self, count: int) -> tuple[int, int]:
-        """Write the table and the side table from `count` parts, one after the other, and remove the folder.
-
-        Returns:
-            The number of rows, and that of inputs without a prediction. There is no table without rows, and no side
-            table without such inputs.
-        """
+        """Write the table and the side table from `count` parts, remove the folder; return (rows, missing inputs)."""
         problems = self._merge_problems(count)
         rows = self._merge_rows(count)
         shutil.rmtree(self.folder)

@@ -262,7 +262,7 @@ def test_every_reader_refuses_an_external_link(tmp_path):
 
 @pytest.mark.parametrize("size", [0, 8, 2**40])
 def test_strings_without_an_end_are_one_sentence(tmp_path, size):
-    """The HDF5 library would read the first for ever."""
+    """The HDF5 library would never end with the first."""
     with h5py.File(tmp_path / "m.h5", "w") as file:
         file.attrs["names"] = ["one", "two"]
     content = bytearray((tmp_path / "m.h5").read_bytes())

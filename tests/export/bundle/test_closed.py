@@ -9,11 +9,13 @@ import shutil
 
 import pytest
 
-from export import infer_contract, verify_bundle
+from export import infer_contract, publish, verify_bundle
+from export.bundle.gate import find_contradiction
 from export.formats.saved_model import save
 from export.proof.certificate import FAIL
 from export.runtime.backend import load_tensorflow
 from tests.export.conftest import reseal
+from zoobase.errors import CheckFailed
 
 
 def second_version(folder):
@@ -72,3 +74,24 @@ def test_the_artifacts_of_a_clean_bundle_are_all_that_it_holds(bundles):
     manifest = json.loads((bundles("functional_cnn").path / "manifest.json").read_text())
     assert len(manifest["artifacts"]) >= 4
     assert verify_bundle(bundles("functional_cnn").path, runtimes=["c_api"]).verdict != FAIL
+
+
+def test_a_bundle_agrees_with_its_certificate(bundles):
+    for name in ("functional_cnn", "masked", "text"):  # with an unsupported HDF5 or TFLite file
+        folder = bundles(name).path
+        manifest, certificate = (json.loads((folder / n).read_text()) for n in ("manifest.json", "parity.json"))
+        assert find_contradiction(manifest, certificate) is None
+        assert certificate["request"]["formats"] == ["keras", "hdf5", "weights", "saved_model", "tflite"]
+
+
+def test_verify_and_publish_find_another_manifest_than_the_proven_one(damaged, tmp_path):
+    folder = damaged("functional_cnn")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    next(a for a in manifest["artifacts"] if a["format"] == "tflite").update(state="unsupported", reason="no operator")
+    (folder / "tflite/float32.tflite").unlink()
+    reseal(folder, artifacts=manifest["artifacts"])
+    certificate = verify_bundle(folder, runtimes=["c_api"])
+    assert certificate.verdict == "fail"
+    assert certificate.problems()[0].startswith("files: manifest.json says that tflite/float32.tflite is unsupported")
+    with pytest.raises(CheckFailed, match="is not what was proven"):
+        publish(folder, tmp_path / "m")

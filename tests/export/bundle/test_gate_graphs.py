@@ -19,7 +19,10 @@ def model(tmp_path):
     """A clean SavedModel with a variable, and a function that changes its protocol buffer."""
     folder = saved_model(tmp_path / "model", lambda tf, m, x: x * m.scale, scale=lambda tf: tf.Variable(2.0))
     assert describe(folder).risks == []
+    return changing(folder)
 
+
+def changing(folder):
     def change(edit):
         from tensorflow.core.protobuf import saved_model_pb2
 
@@ -146,33 +149,32 @@ def test_operators_that_map_files_or_run_other_programs_are_refused(model, op):
     refused(model(lambda message: message.meta_graphs[0].graph_def.node.add(name="x", op=op)), f"{op}, not on the list")
 
 
-def table(tf, words):
-    files = tf.lookup.TextFileIndex
-    reader = tf.lookup.TextFileInitializer(str(words), tf.string, files.WHOLE_LINE, tf.int64, files.LINE_NUMBER)
-    return tf.lookup.StaticHashTable(reader, -1)
-
-
 @pytest.fixture
 def with_table(tmp_path):
+    """A SavedModel with a table of an asset, and a function that changes its protocol buffer."""
     (tmp_path / "words.txt").write_text("a\nb\n")
-    return saved_model(
-        tmp_path / "table",
-        lambda tf, m, x: m.table.lookup(x),
-        "string",
-        (None,),
-        table=lambda tf: table(tf, tmp_path / "words.txt"),
-    )
+
+    def table(tf):
+        index, words = tf.lookup.TextFileIndex, str(tmp_path / "words.txt")
+        reader = tf.lookup.TextFileInitializer(words, tf.string, index.WHOLE_LINE, tf.int64, index.LINE_NUMBER)
+        return tf.lookup.StaticHashTable(reader, -1)
+
+    folder = saved_model(tmp_path / "table", lambda tf, m, x: m.table.lookup(x), "string", (None,), table=table)
+    assert describe(folder).risks == []
+    return folder, changing(folder)
 
 
-def test_python_binds_a_table_to_its_asset_too(with_table):
+def elsewhere_in_the_graph(meta):
+    tf = load_tensorflow()
+    asset = meta.asset_file_def[0].tensor_info.name.partition(":")[0]
+    node = next(node for node in meta.graph_def.node if node.name == asset)
+    node.op = "Const"
+    node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(b"/etc/hostname"))
+    del meta.asset_file_def[:]
+
+
+def elsewhere_in_the_objects(meta):
     """`tf.saved_model.load` takes the file from `bound_inputs` of the object graph, not from the graph."""
-    from tensorflow.core.protobuf import saved_model_pb2
-
-    assert describe(with_table).risks == []
-    message = saved_model_pb2.SavedModel()
-    file = with_table / "saved_model.pb"
-    message.ParseFromString(file.read_bytes())
-    meta = message.meta_graphs[0]
     objects = meta.object_graph_def
     (asset,) = [i for i, node in enumerate(objects.nodes) if node.WhichOneof("kind") == "asset"]
     constant(meta.graph_def, "elsewhere", b"/etc/hostname")
@@ -181,28 +183,39 @@ def test_python_binds_a_table_to_its_asset_too(with_table):
         for i, bound in enumerate(function.bound_inputs):
             if bound == asset:
                 function.bound_inputs[i] = len(objects.nodes) - 1
-    file.write_bytes(message.SerializeToString())
-    refused(with_table, "reads a table from a file that is not among its assets")
 
 
-def test_every_asset_is_a_plain_file_of_the_folder(with_table, tmp_path):
-    """Two assets with one tensor hid the first; a link leads elsewhere."""
-    from tensorflow.core.protobuf import saved_model_pb2
+def two_assets_of_one_tensor(meta):
+    """The second hid the first."""
+    meta.asset_file_def.add().CopyFrom(meta.asset_file_def[0])
+    meta.asset_file_def[0].filename = "../../secret"
 
-    message, file = saved_model_pb2.SavedModel(), with_table / "saved_model.pb"
-    whole = file.read_bytes()
-    message.ParseFromString(whole)
-    assets = message.meta_graphs[0].asset_file_def
-    assets.add().CopyFrom(assets[0])
-    assets[0].filename = "../../secret"
-    file.write_bytes(message.SerializeToString())
-    refused(with_table, r"its asset \.\./\.\./secret lies outside its folder")
-    file.write_bytes(whole)
-    (asset,) = (with_table / "assets").iterdir()
+
+NO_ASSET = "graph reads a table from a file that is not among its assets"
+
+
+@pytest.mark.parametrize(
+    ("edit", "match"),
+    [
+        (lambda meta: setattr(meta.asset_file_def[0], "filename", "../../secret"), "lies outside its folder"),
+        (two_assets_of_one_tensor, r"its asset \.\./\.\./secret lies outside its folder"),
+        (elsewhere_in_the_graph, NO_ASSET),
+        (elsewhere_in_the_objects, "reads a table from a file that is not among its assets"),
+    ],
+)
+def test_a_table_comes_from_the_assets_of_the_artifact_only(with_table, edit, match):
+    folder, change = with_table
+    change(lambda message: edit(message.meta_graphs[0]))
+    refused(folder, match)
+
+
+def test_an_asset_is_no_link(with_table, tmp_path):
+    folder, _ = with_table
+    (asset,) = (folder / "assets").iterdir()
     (tmp_path / "secret").write_text("s")
     asset.unlink()
     asset.symlink_to(tmp_path / "secret")
-    refused(with_table, "its words.txt is a symbolic link")
+    refused(folder, "its words.txt is a symbolic link")
 
 
 def test_a_clean_model_of_keras_with_tables_and_variables_needs_no_trust(tmp_path):

@@ -10,6 +10,7 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+import export
 from export.__main__ import verbs
 from export.artifacts import describe
 from export.bundle import card, diff, layout
@@ -50,11 +51,21 @@ def bomb(tmp_path):
     return write
 
 
-@pytest.mark.parametrize("content", ["[]", "3", "{", "", "[" * 100_000, '{"verdict": "pass"}', '{"verdict": []}', "\0"])
-def test_a_malformed_certificate_is_one_sentence(bundle, content):
-    (bundle / "parity.json").write_text(content)
-    with pytest.raises(ExportError, match=r"is not a bundle: parity\.json"):
-        layout.read_verdict(bundle)
+JSON = ["[]", "3", "{", "", "[" * 100_000, "null", "\0"]  # what is none of our files
+
+
+@pytest.mark.parametrize("content", [*JSON, '{"verdict": "pass"}', '{"verdict": []}'])
+def test_a_file_that_is_none_of_ours_is_one_sentence(bundle, content):
+    for file, read, sentence in (
+        ("parity.json", layout.read_verdict, r"is not a bundle: parity\.json"),
+        ("golden/cases.json", lambda bundle: read_golden(bundle / "golden", CONTRACT), "are malformed"),
+        ("manifest.json", lambda bundle: export.load(bundle, "keras"), r"is not a bundle: manifest\.json"),
+    ):
+        intact = (bundle / file).read_text()
+        (bundle / file).write_text(content)
+        with pytest.raises(ExportError, match=sentence):
+            read(bundle)
+        (bundle / file).write_text(intact)
 
 
 @pytest.mark.parametrize(
@@ -86,10 +97,10 @@ def test_a_contract_that_is_none_is_one_sentence(bundle, change):
         lambda cases: cases["serving_default"][0].update(name="unknown"),
         lambda cases: cases["serving_default"][0].update(name="batch_1"),
         lambda cases: cases["serving_default"][0].update(name=3),
-        lambda cases: cases["serving_default"][0].update(judged="yes"),
+        lambda cases: cases["serving_default"][0].update(compared="yes"),
         lambda cases: cases["serving_default"][0].update(rows=["one"]),
         lambda cases: cases["serving_default"][0].update(rows=3),
-        lambda cases: cases["serving_default"][0].update(unsteady=[1000]),
+        lambda cases: cases["serving_default"][0].update(unstable_rows=[1000]),
         lambda cases: cases["serving_default"][0].update(chain={"a": "b"}),
     ],
 )
@@ -104,13 +115,6 @@ def test_malformed_cases_are_one_sentence(bundle, change):
 def test_the_intact_bundle_is_read(bundle):
     assert layout.find_damage(bundle) == []
     assert read_golden(bundle / "golden", CONTRACT)["serving_default"]
-
-
-@pytest.mark.parametrize("content", ["[]", "{", "[" * 100_000])
-def test_cases_that_are_none_are_one_sentence(bundle, content):
-    (bundle / "golden/cases.json").write_text(content)
-    with pytest.raises(ExportError, match="are malformed"):
-        read_golden(bundle / "golden", CONTRACT)
 
 
 def test_golden_arrays_that_do_not_fit_are_one_sentence(bundle):

@@ -228,10 +228,6 @@ def test_no_floor_means_policy():
     assert len(small.findings) == 1
 
 
-def test_one_cause_gives_one_message():
-    assert len(compare(real([0, 1]), real([0, 1.5])).findings) == 1
-
-
 def test_the_noise_floor_is_in_units_of_the_signal():
     pairs = [(real([100, 100]), real([100.3, 100.3]))]
     assert compare_rms(pairs, 1e-3, POLICY) is None

@@ -1,4 +1,4 @@
-"""`python ask_tasks.py STAND_INS TASK FILE INPUTS OUT`: ask a MediaPipe Task raw inputs by its plain API.
+"""`python ask_tasks.py STUBS TASK FILE INPUTS OUT`: ask a MediaPipe Task raw inputs by its plain API.
 
 INPUTS is a .npy file of images uint8 (N, H, W, 3) or of sounds float32 (N, samples) at 16 kHz, or a JSON list of texts.
 """
@@ -10,9 +10,9 @@ from pathlib import Path
 import numpy as np
 
 
-def main(stand_ins, task, file, inputs, out):
+def main(stubs, task, file, inputs, out):
     """Ask the task, one input after the other."""
-    sys.path.append(stand_ins)
+    sys.path.append(stubs)
     import mediapipe
     from mediapipe.tasks.python import audio, text, vision
     from mediapipe.tasks.python.components.containers.audio_data import AudioData

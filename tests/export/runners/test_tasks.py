@@ -18,7 +18,7 @@ import zoo
 from export.contract import Contract, Tensor
 from export.contract.endpoints import device_contract, tensor_endpoint
 from export.runners.environments import MEDIAPIPE
-from export.runners.run_mediapipe import STAND_INS
+from export.runners.run_mediapipe import STUBS
 from pipelines.text import delimited_words
 from tests.photographs import photographs
 from zoo.core.run_folder import RunFolder
@@ -124,7 +124,7 @@ def test_500_raw_inputs(task, tmp_path):
     minutes = (time.monotonic() - start) / 60
     path, out = bundle.path / "tflite/float32.tflite", tmp_path / "values.npy"
     program = Path(__file__).with_name("ask_tasks.py")
-    subprocess.run([MEDIAPIPE.python, "-P", program, STAND_INS, task, path, file, out], check=True)
+    subprocess.run([MEDIAPIPE.python, "-P", program, STUBS, task, path, file, out], check=True)
     values = np.load(out)
     (result,) = endpoint.outputs
     batches = (inputs[i : i + 20] for i in range(0, COUNT, 20))

@@ -80,9 +80,9 @@ def test_rotation_by_the_angle_and_mirroring(keys):
         y, x = (image.sum(1) @ np.arange(41) / total - 20, image.sum(0) @ np.arange(41) / total - 20)
         assert np.hypot(x, y) == pytest.approx(15, abs=0.5)
         assert abs((np.rad2deg(np.arctan2(-y, x)) - angle + 180) % 360 - 180) < 2
-    mirrored = affine.warp(tf.constant(dot), keys, flip=True).numpy()
-    assert ((mirrored == dot).all((1, 2, 3)) | (mirrored == dot[:, :, ::-1]).all((1, 2, 3))).all()
-    assert 8 < (mirrored == dot).all((1, 2, 3)).sum() < 40
+    flipped_images = affine.warp(tf.constant(dot), keys, flip=True).numpy()
+    assert ((flipped_images == dot).all((1, 2, 3)) | (flipped_images == dot[:, :, ::-1]).all((1, 2, 3))).all()
+    assert 8 < (flipped_images == dot).all((1, 2, 3)).sum() < 40
 
 
 def test_zoom_grows_about_the_centre(keys):

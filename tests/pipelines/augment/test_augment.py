@@ -35,10 +35,10 @@ def test_an_example_does_not_depend_on_its_batch(op, dtype, images, keys):
 
 def test_flip_mirrors_about_half(images, keys):
     flipped = augment.flip_horizontal(images, keys).numpy()
-    mirrored = (flipped == images.numpy()[:, :, ::-1]).all((1, 2, 3))
+    flipped_images = (flipped == images.numpy()[:, :, ::-1]).all((1, 2, 3))
     unchanged = (flipped == images.numpy()).all((1, 2, 3))
-    assert (mirrored | unchanged).all()
-    assert 16 < mirrored.sum() < 48
+    assert (flipped_images | unchanged).all()
+    assert 16 < flipped_images.sum() < 48
 
 
 @pytest.mark.parametrize(

@@ -23,11 +23,6 @@ def encoded(image, kind, **options):
     return file.getvalue()
 
 
-def test_the_same_size_is_read_exactly(garment, tmp_path):
-    garment.save(tmp_path / "p.png")
-    assert (images.read(tmp_path / "p.png", 28, 28, 1)[..., 0] == np.asarray(garment)).all()
-
-
 @pytest.mark.parametrize("mode", ["1", "L", "LA", "P", "RGB", "RGBA", "CMYK", "I;16", "I", "F"])
 @pytest.mark.parametrize("channels", [1, 3])
 def test_any_mode_and_size_gives_the_shape(garment, mode, channels, tmp_path):
@@ -48,15 +43,6 @@ def test_transparency_is_white(garment, tmp_path):
     clear.save(tmp_path / "clear.png")
     assert (images.read(tmp_path / "clear.png", 5, 5, 3) == 255).all()
     assert (images.decode_image((tmp_path / "clear.png").read_bytes()).numpy() == 255).all()
-
-
-def test_exif_orientation_is_applied(garment, tmp_path):
-    exif = Image.Exif()
-    exif[0x0112] = 6  # rotate by 90 degrees clockwise to display
-    tall = garment.resize((28, 14))
-    tall.save(tmp_path / "turned.png", exif=exif)
-    expected = np.asarray(tall.transpose(Image.Transpose.ROTATE_270))
-    assert (images.read(tmp_path / "turned.png", 28, 14, 1)[..., 0] == expected).all()
 
 
 def huge_png(side):

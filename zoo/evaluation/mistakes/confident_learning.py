@@ -9,23 +9,10 @@ import numpy as np
 
 
 def likely_wrong(probabilities: np.ndarray, labels: np.ndarray) -> np.ndarray:
-    """Return the examples whose label is probably wrong, the surest first.
-
-    An example counts as another class if its probability of it is at least the mean probability of that class among the
-    examples with its label, and it is the most probable of such classes.
-
-    Args:
-        probabilities: Of a model that was not trained on these examples, (N, classes).
-        labels: The given labels (N,), integer.
-
-    Returns:
-        Indices, int64 (M,), ordered by how much less probable the given label is than the most probable one.
-
-    Example:
-        >>> probabilities = np.array([[0.9, 0.1], [0.8, 0.2], [0.9, 0.1], [0.2, 0.8], [0.1, 0.9]])
-        >>> likely_wrong(probabilities, np.array([0, 0, 1, 1, 1])).tolist()
-        [2]
-    """
+    """Return the examples, int64 (M,), whose label is probably wrong, the surest first."""
+    # An example counts as another class if its probability of it is at least the mean probability of that class among
+    # the examples with its label, and it is the most probable of such classes. The model was not trained on these
+    # examples.
     classes = probabilities.shape[-1]
     of_class = [probabilities[labels == c, c] for c in range(classes)]
     thresholds = np.array([values.mean() if len(values) else 1.0 for values in of_class])

@@ -12,14 +12,7 @@ from pipelines.dataset import Info
 
 
 def properties(examples: Sequence[Mapping[str, Any]], info: Info) -> dict[str, np.ndarray]:
-    """Return what can be said of each example without a model, (N,) each.
-
-    Of images brightness, contrast and size, of texts their length, of a table its columns.
-
-    Args:
-        examples: Feature dicts, as NumPy values.
-        info: Info of their dataset.
-    """
+    """Return what is known of each example without a model, (N,) each: brightness, size, length, columns."""
     if not examples:
         return {}
     if "image" in examples[0]:

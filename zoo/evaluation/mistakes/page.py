@@ -18,13 +18,7 @@ HEADINGS = {"worst": "Largest errors", "likely_wrong": "Likely wrong labels", "s
 def render(
     title: str, report: Mapping[str, Sequence[Mapping[str, Any]]], examples: Mapping[str, Sequence[Mapping[str, Any]]]
 ) -> str:
-    """Return the page as HTML in one file, without scripts.
-
-    Args:
-        title: What was evaluated.
-        report: "worst" and "likely_wrong": rows of examples; "slices": rows of groups.
-        examples: The examples of the first two, as feature dicts.
-    """
+    """Return the page as HTML in one file, without scripts."""
     parts = []
     for key, heading in HEADINGS.items():
         rows = report[key]

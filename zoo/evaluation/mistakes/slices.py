@@ -15,21 +15,9 @@ PARTS = 4  # into which numbers are divided
 
 
 def worst(errors: np.ndarray, columns: Mapping[str, np.ndarray]) -> list[dict[str, Any]]:
-    """Return the slices with a larger mean error than the other examples, the largest difference first.
-
-    Args:
-        errors: Error of each example (N,): 0 and 1, or a number.
-        columns: Name -> a property of each example (N,): strings, or numbers, which are divided by quartiles.
-
-    Returns:
-        {"slice", "examples", "error", "others", "p_value"} of those whose difference remains significant by Welch's
-        test with the correction of Benjamini and Hochberg for the number of slices.
-
-    Example:
-        >>> errors = np.array([1, 1, 1, 1, 0] * 10 + [0, 0, 0, 0, 1] * 20)
-        >>> [row["slice"] for row in worst(errors, {"light": np.array(["dark"] * 50 + ["bright"] * 100)})]
-        ['light = dark']
-    """
+    """Return the slices with a larger mean error (N,) than the other examples, the largest difference first."""
+    # Significant by Welch's test with the correction of Benjamini and Hochberg for the number of slices; numbers are
+    # divided by quartiles.
     rows = []
     for name, mask in _slices(columns):
         inside, outside = errors[mask].astype(np.float64), errors[~mask].astype(np.float64)

@@ -21,7 +21,7 @@ TOPICS = {  # experiment -> what the course says about it
     "dropout": "In every step a random part of the units is switched off, so that none can rely on another.",
     "momentum": "The step is a moving sum of gradients. It is faster along a valley, and rolls over small bumps.",
     "schedule": "A high learning rate at first, a low one at the end: step decay and its relatives.",
-    "batch_size": "A gradient of few images is noisy and cheap, one of many is exact and dear.",
+    "batch_size": "A gradient of few images is noisy and cheap, one of many is exact but expensive.",
     "restarts": "Train from several first weights, and keep the best.",
 }
 SETTINGS = {

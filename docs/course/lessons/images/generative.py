@@ -26,7 +26,7 @@ def settings(page: Page, model: str, **changes: Any) -> dict[str, Any]:
         "recipe.batch_size": page.choose(32, 20),
         "recipe.ema": 0.0,
     }
-    common |= page.choose({"recipe.split": "94/1/5"}, {})  # few images for validation, which is dear
+    common |= page.choose({"recipe.split": "94/1/5"}, {})  # few images for validation, which is expensive
     return common | narrow | changes
 
 
@@ -183,8 +183,8 @@ def _translation(page: Page) -> None:
     page.heading("Images to images")
     page.text(
         """`pix2pix` learns from pairs: edges in, garment out. `cyclegan` has no pairs, only two sets, sneakers and
-        boots. It must be able to go there and back: what returns shall be the image that left. Both by their shipped
-        weights, on test images."""
+        boots. It must be cycle-consistent: an image that is translated there and back is the original. Both by their
+        shipped weights, on test images."""
     )
     plan = page.plan("pix2pix", {"recipe.limit": page.choose(500, 100)})
     x, y = next(iter(plan.feed(page.dataset(plan), "test").batches(50)))
