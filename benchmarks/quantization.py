@@ -185,7 +185,7 @@ def measure(case: Case, console: Console) -> dict[str, Any]:
         rate = subject.plan.recipe.learning_rate
 
         def trained(precision: str, epochs: int, rate: float) -> Subject:
-            more = {"recipe.quantization": precision, "recipe.epochs": epochs, "recipe.learning_rate": rate}
+            more = {"recipe.qat": precision, "recipe.epochs": epochs, "recipe.learning_rate": rate}
             more |= {"recipe.schedule": "cosine", "recipe.warmup": 0.0, "recipe.whiten": False}
             settings = {**case.settings, **more}
             folder = out / precision
@@ -289,7 +289,7 @@ def tables(results: Mapping[str, Any]) -> str:
     for kind, form in (("int8", "the int8 file"), ("int4", "int4 weights")):
         rows = {name: r for name, r in models.items() if f"{kind} trained" in r}
         lines += [
-            f"| model | metric | float | float, trained on | {form} after training | trained with quantization |",
+            f"| model | metric | float | float, trained on | {form} after training | quantization-aware training |",
             "|---|---|---:|---:|---:|---:|",
         ]
         for name, r in rows.items():
@@ -330,7 +330,7 @@ def tables(results: Mapping[str, Any]) -> str:
 
 
 def _is_inside(found: Mapping[str, Any]) -> bool:
-    from export.proof.evaluation import lower_is_better
+    from export.parity.intervals import lower_is_better
 
     return found["high"] <= (2 * BUDGET if lower_is_better(found["metric"]) else BUDGET)
 

@@ -1,7 +1,7 @@
 """Datasets and input pipelines. Importing this package, and listing datasets, does not import TensorFlow.
 
 data = pipelines.load("fashion_mnist")  # or from_arrays(x, y), from_tfds(name)
-feed = pipelines.feed(data.train, decode=decode, augment=pipelines.augment.policy("flip_shift"))
+feed = pipelines.feed(data.train, decode=decode, augment=pipelines.augment.policy("flip,shift"))
 model.fit(feed.epochs(128, seed=0, stop=10), steps_per_epoch=feed.steps(128), epochs=10)
 """
 
@@ -48,18 +48,7 @@ __all__ = [
     "text",
     "write_shards",
 ]
-_lazy = lazy_attributes(  # modules that import NumPy or TensorFlow, or libraries on it
-    __name__,
-    {
-        "pipelines": ("augment", "images", "text"),
-        "pipelines.adapters.arrays": ("from_arrays",),
-        "pipelines.adapters.huggingface": ("from_huggingface",),
-        "pipelines.adapters.tensorflow_datasets": ("from_tfds",),
-        "pipelines.feeding": ("Feed", "feed"),
-        "pipelines.pairs": ("decoded",),
-        "pipelines.shards.writing": ("write_shards",),
-    },
-)
+_lazy = lazy_attributes(__name__, __file__)
 
 
 if not TYPE_CHECKING:  # a type checker reports names that are not imported above

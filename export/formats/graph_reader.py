@@ -57,11 +57,7 @@ ALLOWED = Path(__file__).with_name("inference_operators.txt")
 
 
 def describe(description: Description) -> None:
-    """Fill in signatures, operators, flags, parameters and producer.
-
-    Raises:
-        ExportError: If it has no graph for serving.
-    """
+    """Fill in signatures, operators, flags, parameters and producer."""
     describe_graph(description)
     load_tensorflow()
     description.flagged["custom"] = sorted(_unknown(description.operations))
@@ -86,11 +82,7 @@ def _message() -> Any:
 
 
 def describe_graph(description: Description) -> None:
-    """Fill in what needs no TensorFlow: all but the number of parameters and the custom operators.
-
-    Raises:
-        ExportError: If it has no graph for serving.
-    """
+    """Fill in what needs no TensorFlow: all but the number of parameters and the custom operators."""
     model = _message()()
     model.ParseFromString((description.path / "saved_model.pb").read_bytes())
     tags = ["+".join(sorted(m.meta_info_def.tags)) for m in model.meta_graphs]
@@ -98,7 +90,11 @@ def describe_graph(description: Description) -> None:
         raise ExportError(f"{description.path} has no graph with the tag serve (it has {', '.join(tags) or 'none'})")
     meta = model.meta_graphs[tags.index("serve")]
     description.producer = {"tensorflow": meta.meta_info_def.tensorflow_version}
-    description.signatures = tuple(_signatures(meta))
+    description.signatures = tuple(
+        Signature(name, _ports(signature.inputs), _ports(signature.outputs))
+        for name, signature in sorted(meta.signature_def.items())
+        if name != INIT
+    )
     graph = _Graph(meta)
     served = graph.reachable(_outputs(meta))
     counts = Counter(op for op in served.values() if op not in graph.functions)
@@ -120,12 +116,6 @@ def describe_graph(description: Description) -> None:
         description.risks.append(f"it has {len(tags)} graphs, with the tags {', '.join(tags)}: loaders choose by tags")
     if links := sorted(p.name for p in description.path.rglob("*") if p.is_symlink()):
         description.risks.append(f"its {links[0]} is a symbolic link")
-
-
-def _signatures(meta: Any) -> Iterator[Signature]:
-    for name, signature in sorted(meta.signature_def.items()):
-        if name != INIT:
-            yield Signature(name, _ports(signature.inputs), _ports(signature.outputs))
 
 
 def _ports(infos: Any) -> tuple[Port, ...]:
@@ -229,11 +219,9 @@ class _Graph:
         return bool(assigned) and all(self._is_asset("", node.input[1], seen) for node in assigned)
 
     def saves_by_name(self) -> set[tuple[str, str]]:
-        """Return the operators of a saver in its standard structure: they get their file names from the loader.
-
-        Saving is reached by `save_tensor_name` only, restoring by `restore_op_name` only, and neither by a signature,
-        an initialiser or a function of the object graph.
-        """
+        """Return the operators of a saver in its standard structure: they get their file names from the loader."""
+        # Saving is reached by `save_tensor_name` only, restoring by `restore_op_name` only, and neither by a signature,
+        # an initialiser or a function of the object graph.
         exposed, called = self.reachable(self.exposed), set(self.objects.concrete_functions)
         while called:  # what Python can call
             inner = [self.functions[name] for name in called & self.functions.keys()]
@@ -318,11 +306,9 @@ def _unknown(operations: Iterable[str]) -> Iterator[str]:
 
 
 def _unlisted(graph: _Graph) -> list[str]:
-    """Return the operators that are not on the list of inference operators.
-
-    Saving belongs to the saver, and a table that is read from a file to the assets of the artifact; anywhere else these
-    read or write files.
-    """
+    """Return the operators that are not on the list of inference operators."""
+    # Saving belongs to the saver, and a table that is read from a file to the assets of the artifact; anywhere else
+    # these read or write files.
     everything = graph.everything()
     saver = graph.saves_by_name() if {*everything.values()} & {*SAVING, *RESTORING} else set()
     operators = {op for key, op in everything.items() if key not in saver}

@@ -12,42 +12,31 @@ from export.contract import Artifact, Contract
 from export.formats.format import sentence
 from export.parity.cases import GoldenCase
 from export.runtime.execution import ArtifactRun
+from zoobase.errors import FAILED, MISSING
 from zoobase.notebook import html_table
 
 RESERVED = "pass, with stated reservations"
 PASS, FAIL, NOT_RUN, UNSUPPORTED = "pass", "fail", "not_run", "unsupported"
 INCOMPLETE = "incomplete"
 NOTE, CAUSE = "note", "cause"  # of findings that decide no state
-EXIT_CODES = {PASS: 0, RESERVED: 0, FAIL: 1, INCOMPLETE: 3}
+EXIT_CODES = {PASS: 0, RESERVED: 0, FAIL: FAILED, INCOMPLETE: MISSING}
 JUNIT_KINDS = {FAIL: "failure", NOT_RUN: "error", UNSUPPORTED: "failure"}  # of rows that decide the verdict
 
 
 @dataclass(frozen=True)
 class ProofRequest:
-    """The artifacts to prove, and the data to prove them with.
+    """The artifacts to prove, and the data to prove them with."""
 
-    Attributes:
-        folder: The bundle or its staging folder.
-        contract: Its contract.
-        artifacts: Its artifacts.
-        cases: Golden cases by endpoint, with the outputs of the reference.
-        dependency: {"package", "modules"} that define classes of the model, or None.
-        live: The run of the reference model, or None; it has a row of its own.
-        probing: Whether an HDF5 file that cannot be loaded is unsupported (at export) or damaged.
-        demanded: Formats that were requested by name.
-        images: Folder for comparison images of endpoints that return images, or None.
-        floor: The noise floor that the export recorded, by endpoint and output.
-    """
-
-    folder: Path
+    folder: Path  # the bundle or its staging folder
     contract: Contract
     artifacts: Sequence[Artifact]
-    cases: Mapping[str, Sequence[GoldenCase]]
-    dependency: Mapping[str, object] | None = None
-    live: ArtifactRun | None = None
-    probing: bool = False
-    demanded: frozenset[str] = field(default_factory=frozenset)
-    images: Path | None = None
+    cases: Mapping[str, Sequence[GoldenCase]]  # golden cases by endpoint, with the outputs of the reference
+    dependency: Mapping[str, object] | None = None  # {"package", "modules"} that define classes of the model, or None
+    live: ArtifactRun | None = None  # the run of the reference model, or None; it has a row of its own
+    probing: bool = False  # whether an HDF5 file that cannot be loaded is unsupported (at export) or damaged
+    demanded: frozenset[str] = field(default_factory=frozenset)  # formats that were requested by name
+    images: Path | None = None  # folder for comparison images of endpoints that return images, or None
+    # the noise floor that the export recorded, by endpoint and output
     floor: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
@@ -208,9 +197,7 @@ class Certificate:
 
     @property
     def verdict(self) -> str:
-        """Return fail if anything failed, incomplete if something required did not run, else pass, with or without
-        reservations.
-        """
+        """Return fail if anything failed, incomplete if something required did not run, else a kind of pass."""
         states = {row.state for row in self.rows if row.decides}
         if states & {FAIL, UNSUPPORTED}:
             return FAIL
@@ -270,10 +257,9 @@ class Certificate:
 
 
 def to_junit(certificate: Certificate, name: str) -> str:
-    """Return the XML of one test suite.
-
-    A row that decides the verdict is a failure, or an error if it did not run; any other that did not pass is skipped.
-    """
+    """Return the XML of one test suite."""
+    # A row that decides the verdict is a failure, or an error if it did not run; any other that did not pass is
+    # skipped.
     suite = ET.Element("testsuite", name=name)
     counts = {"failure": 0, "error": 0, "skipped": 0}
     for row in certificate.rows:
@@ -300,10 +286,8 @@ def _printable(text: str) -> str:
 
 
 def worst_difference(row: Row) -> str:
-    """Return the largest difference of a row and its tolerance, in units of the row, as text.
-
-    For a quantised file: its lowest signal-to-quantisation-noise ratio and the metric drop.
-    """
+    """Return the largest difference of a row and its tolerance, in units of the row, as text."""
+    # For a quantised file: its lowest signal-to-quantisation-noise ratio and the metric drop.
     if any("quantised" in endpoint for endpoint in row.endpoints.values()):
         return _quantization_loss(row)
     figures = [f for endpoint in row.endpoints.values() for f in endpoint.get("outputs", {}).values()]

@@ -1,6 +1,6 @@
 """Quantised artifacts on real data: the metric drop, paired with the reference, with its 95 % confidence interval.
 
-An int8 file of a training with quantization is compared with the trained network, too, integer by integer.
+An int8 file of quantization-aware training is compared with the trained network, too, integer by integer.
 """
 
 from __future__ import annotations
@@ -15,10 +15,11 @@ from typing import Any
 import numpy as np
 
 from export.contract import Artifact, Contract, Endpoint
-from export.contract.quantization import check_modules
+from export.contract.quantization import MAX_DROP, check_modules
 from export.contract.simulation import Simulation
 from export.formats import QUANTIZATIONS, format_of, tflite
 from export.parity.cases import GoldenCase, write_golden
+from export.parity.intervals import jackknife_margin, lower_is_better
 from export.parity.simulation import check_ranges, differences, explain
 from export.proof.certificate import CAUSE, FAIL, PASS, Finding, ProofRequest, Row, describe_drop
 from export.proof.layer_diff import first_simulated_layer
@@ -29,9 +30,6 @@ from export.wire.arrays import Arrays
 from export.wire.protocol import Runtime
 from zoobase.errors import ExportError
 
-GROUPS = 40  # groups of the jackknife
-STUDENT = 2.02  # 97.5 % quantile of Student's t with 39 degrees of freedom
-ERRORS = ("loss", "error", "bits", "perplexity", "mse", "mae", "rmse", "distance")  # metrics for which lower is better
 BATCH = 256
 
 SIMULATED_ROWS, SIMULATED_LARGEST = 500, 2**24  # rows that are compared with a simulation, bytes of their outputs
@@ -108,11 +106,6 @@ def measure_drops(
 ) -> dict[str, dict[str, Any] | str]:
     """Run evaluation data through artifacts and the live model; return the paired drop by path, or why there is none.
 
-    Args:
-        folder: The folder of the artifacts.
-        contract: The contract, with the call of the live model, which is the reference.
-        artifacts: What is evaluated, each in the runtime that decides about its format.
-        evaluation: Real data with labels.
 
     Returns:
         {path: the result of `paired_drop`, or a clause}.
@@ -145,17 +138,9 @@ def runtime_of(artifact: Artifact) -> Runtime:
 def with_simulation(
     request: ProofRequest, rows: Sequence[Row], simulation: Simulation, inputs: Mapping[str, np.ndarray]
 ) -> list[Row]:
-    """Return the rows, those of an int8 file in LiteRT with what its integers differ from the network's.
-
-    A row fails if more than 0.1 % of the numbers of an output differ by more than one step of its integers, or if the
-    file has another range than the training; then the first layer that differs is named.
-
-    Args:
-        request: The artifacts.
-        rows: Their rows.
-        simulation: The network.
-        inputs: Real inputs (N, ...) by name. Where those of the file have other names, golden inputs are taken.
-    """
+    """Return the rows, those of an int8 file in LiteRT with what its integers differ from the network's."""
+    # A row fails if more than 0.1 % of the numbers of an output differ by more than one step of its integers, or if the
+    # file has another range than the training; then the first layer that differs is named.
     found = {a.path: a for a in request.artifacts if a.quantize == tflite.SIMULATED and a.state is None}
 
     def compared(row: Row) -> Row:
@@ -239,12 +224,11 @@ def paired_drop(
 ) -> dict[str, Any]:
     """Return the drop of the first metric with its 95 % confidence interval, by the delete-a-group jackknife.
 
-    The drop is positive where the artifact is worse: a difference for scores, a fraction of the reference's value for
-    errors. If no group changed, the interval is plus or minus 3 / N (Hanley and Lippman-Hand 1983).
-
     Returns:
         {"metric", "reference", "value", "drop", "low", "high", "examples"}.
     """
+    # The drop is positive where the artifact is worse: a difference for scores, a fraction of the reference's value for
+    # errors. If no group changed, the interval is plus or minus 3 / N (Hanley and Lippman-Hand 1983).
 
     def drop(subset: Any) -> tuple[str, float, float, float]:
         a, b = ({k: v[subset] for k, v in outputs.items()} for outputs in (reference, value))
@@ -268,46 +252,11 @@ def paired_drop(
     }
 
 
-def jackknife_margin(
-    statistic: Callable[[np.ndarray], np.ndarray | float], count: int, *, blocks: bool = False
-) -> np.ndarray:
-    """Return half the width of the 95 % confidence interval of a statistic, by the delete-a-group jackknife.
-
-    Reference: Efron, Stein 1981, doi:10.1214/aos/1176345462; for dependent examples Kuensch 1989,
-    doi:10.1214/aos/1176347265, who leaves out blocks.
-
-    Args:
-        statistic: Which examples are kept, bool (count,) -> a number, or an array of numbers.
-        count: Number of examples.
-        blocks: Whether examples of a group are neighbours, for examples that depend on their neighbours; else every
-            40th example is of one group, so that data sorted by class leaves no class out.
-
-    Returns:
-        Float array of the shape of the statistic; NaN for fewer than two examples.
-
-    Example:
-        >>> answers = np.arange(1000) % 5 == 0  # a fifth is right
-        >>> round(float(jackknife_margin(lambda kept: answers[kept].mean(), 1000, blocks=True)), 3)
-        0.0
-    """
-    groups = min(GROUPS, count)
-    group = np.arange(count) * groups // count if blocks else np.arange(count) % groups
-    if groups < 2:
-        return np.full(np.shape(statistic(np.ones(count, bool))), np.nan)
-    values = np.array([statistic(group != g) for g in range(groups)])
-    return STUDENT * np.sqrt((groups - 1) / groups * np.sum((values - values.mean(axis=0)) ** 2, axis=0))
-
-
 def _first(metrics: Mapping[str, Any]) -> tuple[str, float]:
     for name, value in metrics.items():
         if isinstance(value, (int, float, np.number)):
             return name, float(value)
     raise ExportError("the metrics of the evaluation hold no number")
-
-
-def lower_is_better(name: str) -> bool:
-    """Whether a lower value of a metric is better, by the words in its name."""
-    return any(part in name.lower() for part in ERRORS)
 
 
 def default_metrics(endpoint: Endpoint) -> Metrics:
@@ -327,10 +276,9 @@ def default_metrics(endpoint: Endpoint) -> Metrics:
 
 
 def run_live(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the outputs of the live model for all rows.
-
-    It runs in graph mode, because an eager functional model keeps the outputs of all layers: 20 GB for 256 photographs.
-    """
+    """Return the outputs of the live model for all rows."""
+    # It runs in graph mode, because an eager functional model keeps the outputs of all layers: 20 GB for 256
+    # photographs.
     import tensorflow as tf
 
     dtypes = {t.name: t.dtype for t in endpoint.inputs}
@@ -346,11 +294,7 @@ def run_live(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> dict[str, 
 
 
 def read_evaluation(arrays: Mapping[str, np.ndarray], endpoint: Endpoint) -> Evaluation:
-    """Return the evaluation in the arrays of a file: the inputs by name, and one more array, the truth.
-
-    Raises:
-        ExportError: If arrays are missing or superfluous, or their lengths differ.
-    """
+    """Return the evaluation in the arrays of a file: the inputs by name, and one more array, the truth."""
     names = [t.name for t in endpoint.inputs]
     others = sorted(set(arrays) - set(names))
     if not set(names) <= set(arrays) or len(others) != 1:
@@ -364,32 +308,39 @@ def read_evaluation(arrays: Mapping[str, np.ndarray], endpoint: Endpoint) -> Eva
 
 
 @dataclass(frozen=True)
-class QuantizationSettings:
-    """Which precisions to write, and the data to calibrate and evaluate them with.
+class Quantization:
+    """Which quantised files to write, and the data to calibrate and evaluate them with.
 
     Attributes:
-        kinds: Quantised forms, of `QUANTIZATIONS`.
-        calibration: Real inputs by name, of the training data.
-        evaluation: Real data with labels, or None.
+        forms: Their names, of `export.formats.QUANTIZATIONS`. Each file must stay within its budget.
+        calibration: Real inputs (N, ...) by name from the training data, at least 100 for forms with measured ranges.
+        evaluation: Real data with labels, on which the metric drop is measured; or None.
         max_drop: Largest allowed drop of the metric.
-        keep_float: How many operators stay float, of the forms that have such.
-        simulation: What the int8 TFLite file is to compute, with ranges of a training; None to calibrate.
+        keep_float: How many consecutive operators of the int8 file stay float: those whose quantization loses most on
+            the calibration data. Needs the extra `quantizer`.
+        simulation: What the int8 file is to compute, of quantization-aware training: it is converted from this model,
+            with the ranges of the training, and its integers are compared with it. None measures ranges on
+            `calibration`.
+
+    Example:
+        >>> Quantization(["dynamic", "float16"]).max_drop
+        0.01
     """
 
-    kinds: tuple[str, ...] = ()
+    forms: Sequence[str] = ()
     calibration: Mapping[str, np.ndarray] | None = None
     evaluation: Evaluation | None = None
-    max_drop: float = 0.01
+    max_drop: float = MAX_DROP
     keep_float: int = 0
     simulation: Simulation | None = None
 
     def check(self, contract: Contract) -> None:
         """Raise ExportError for invalid combinations, before anything is written."""
-        check_names(self.kinds, tuple(QUANTIZATIONS), "precision")
-        chosen = [QUANTIZATIONS[kind] for kind in self.kinds]
+        check_names(self.forms, tuple(QUANTIZATIONS), "precision")
+        chosen = [QUANTIZATIONS[form] for form in self.forms]
         if not 0 <= self.max_drop < math.inf:
             raise ExportError(f"the largest allowed drop of the metric is {self.max_drop}; give a number, zero or more")
-        if not self.kinds and (self.calibration is not None or self.evaluation is not None):
+        if not self.forms and (self.calibration is not None or self.evaluation is not None):
             raise ExportError("calibration and evaluation data are for quantised files; ask for them (--quantize int8)")
         if self.keep_float < 0 or (self.keep_float and not any(q.may_keep_float for q in chosen)):
             raise ExportError(
@@ -397,8 +348,8 @@ class QuantizationSettings:
             )
         if self.keep_float:
             check_modules("keeping operators float (--keep-float)", *tflite.SELECTIVE)
-        if self.simulation is not None and (tflite.SIMULATED not in self.kinds or self.keep_float):
-            raise ExportError("simulation= is what an int8 file computes: add int8 to quantize=, without keep_float=")
+        if self.simulation is not None and (tflite.SIMULATED not in self.forms or self.keep_float):
+            raise ExportError("simulation is what an int8 file computes: add int8 to the forms, without keep_float")
         for quantization in chosen:
             quantization.check_installed()
             endpoints = contract.carried_by(format_of(quantization.name).name)
@@ -408,12 +359,12 @@ class QuantizationSettings:
 
     def typical(self, samples: Mapping[str, np.ndarray] | None) -> Mapping[str, np.ndarray] | None:
         """Return the real inputs for the comparison: evaluation data, else samples, else calibration data."""
-        if not self.kinds:
+        if not self.forms:
             return None
         return self.evaluation.inputs if self.evaluation else samples or self.calibration
 
     def evaluate(self, request: ProofRequest, rows: Sequence[Row]) -> Sequence[Row]:
         """Return the rows, those of the files that passed so far with their metric drop."""
-        if not self.evaluation or not self.kinds:
+        if not self.evaluation or not self.forms:
             return rows
         return with_metric_drop(request, rows, self.evaluation, self.max_drop)

@@ -28,11 +28,7 @@ wrong_names: dict[str, str] = {}  # path: label that a result has and the contra
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
-    """Load a TFLite file as the task that its only endpoint is for.
-
-    Raises:
-        ValueError: No task is for it, or the task refuses the file.
-    """
+    """Load a TFLite file as the task that its only endpoint is for."""
     if len(artifact["endpoints"]) != 1:
         raise ValueError("MediaPipe Tasks open files of one signature, and it has more")
     (endpoint,) = artifact["endpoints"]
@@ -217,12 +213,11 @@ RUNTIME = protocol.Runtime(
     module="mediapipe",
     formats=("tflite",),
     open=open_artifact,
-    imports=("mediapipe",),
     extra=True,
     on_request=True,
     install=MEDIAPIPE.command,
-    check=check,
-    installation=MEDIAPIPE,
+    process=protocol.Process(imports=("mediapipe",), installation=MEDIAPIPE),
+    capabilities=protocol.Capabilities(check=check),
 )
 
 if __name__ == "__main__":

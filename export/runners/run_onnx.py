@@ -13,11 +13,7 @@ else:
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
-    """Load an ONNX file and return its graph under the name of its endpoint.
-
-    Raises:
-        ValueError: If its inputs or outputs are not those of the endpoint.
-    """
+    """Load an ONNX file and return its graph under the name of its endpoint."""
     import onnxruntime
 
     (endpoint,) = artifact["endpoints"]
@@ -54,9 +50,8 @@ RUNTIME = protocol.Runtime(
     module="onnxruntime",
     formats=("onnx",),
     open=open_artifact,
-    imports=("onnxruntime",),
-    constants=constants,
-    exact=False,
+    process=protocol.Process(imports=("onnxruntime",)),
+    capabilities=protocol.Capabilities(constants=constants, exact=False),
 )
 
 if __name__ == "__main__":

@@ -27,11 +27,7 @@ interpreters: dict[str, Any] = {}  # by path
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
-    """Load a TFLite file and return the signature of its first subgraph, the only one that the interpreter runs.
-
-    Raises:
-        ValueError: The file is larger than the memory of microcontrollers, or has an operator that they lack.
-    """
+    """Load a TFLite file and return the signature of its first subgraph, the only one that the interpreter runs."""
     path = str(artifact["path"])
     size = os.path.getsize(path)
     if size > FLASH:
@@ -114,12 +110,11 @@ RUNTIME = protocol.Runtime(
     module="tflite_micro",
     formats=("tflite",),
     open=open_artifact,
-    imports=("tflite_micro",),
     extra=True,
     on_request=True,
     install=TFLITE_MICRO.command,
-    facts=facts,
-    installation=TFLITE_MICRO,
+    process=protocol.Process(imports=("tflite_micro",), installation=TFLITE_MICRO),
+    capabilities=protocol.Capabilities(facts=facts),
 )
 
 if __name__ == "__main__":

@@ -23,11 +23,7 @@ EXAMPLES, GRAPH = "data/sample_inputs/", "models/model.json"
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
-    """Load a program and return its function.
-
-    Raises:
-        ValueError: It returns other than the outputs of the endpoint.
-    """
+    """Load a program and return its function."""
     import torch
 
     torch.set_num_threads(protocol.threads() or torch.get_num_threads())
@@ -63,13 +59,15 @@ RUNTIME = protocol.Runtime(
     distribution="torch",
     module="torch",
     formats=("torch",),
-    measures_noise=("torch",),
     open=open_artifact,
-    imports=("torch",),
     extra=True,
-    environment={"USER": "nobody"},  # PyTorch asks for a name, and the file of users is out of reach
     install=TORCH.command,
-    installation=TORCH,
+    process=protocol.Process(
+        imports=("torch",),
+        environment={"USER": "nobody"},  # PyTorch asks for a name, and the file of users is out of reach
+        installation=TORCH,
+    ),
+    capabilities=protocol.Capabilities(measures_noise=("torch",)),
 )
 
 if __name__ == "__main__":

@@ -31,19 +31,12 @@ Case = TypeVar("Case", bound=Named)
 
 @dataclass
 class ArtifactRun:
-    """The result of one artifact in one runtime.
+    """The result of one artifact in one runtime."""
 
-    Attributes:
-        problem: How its process failed, or None.
-        timed_out: Whether it exceeded the time limit.
-        report: The report of the runner; empty if the process crashed.
-        outputs: What it returned and raised, by endpoint.
-    """
-
-    problem: str | None = None
-    timed_out: bool = False
-    report: dict[str, Any] = field(default_factory=dict)
-    outputs: dict[str, Outputs] = field(default_factory=dict)
+    problem: str | None = None  # how its process failed, or None
+    timed_out: bool = False  # whether it exceeded the time limit
+    report: dict[str, Any] = field(default_factory=dict)  # the report of the runner; empty if the process crashed
+    outputs: dict[str, Outputs] = field(default_factory=dict)  # what it returned and raised, by endpoint
 
     def of(self, endpoint: str) -> Outputs:
         """Return what an endpoint returned and raised; empty if it did not run."""
@@ -68,19 +61,7 @@ def run_all(
     golden: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> dict[tuple[str, str], ArtifactRun]:
-    """Run every artifact in its runtimes, in as many parallel processes as there are cores.
-
-    Args:
-        folder: The bundle.
-        contract: Its contract.
-        plan: {runtime name: (runtime, its artifacts)}. Unfinished artifacts are finished first, in parallel.
-        modules: Modules that define classes of the model, which Keras files may need.
-        golden: The golden folder; None for that of the bundle.
-        environment: Environment variables that are added, such as those of other kernels.
-
-    Returns:
-        {(runtime name, artifact path): run}.
-    """
+    """Run every artifact in its runtimes, in as many parallel processes as there are cores."""
     runs: dict[tuple[str, str], ArtifactRun] = {}
     golden = golden or folder / "golden"
 
@@ -88,7 +69,7 @@ def run_all(
         wait(unfinished)
         runtime, artifacts = plan[name]
         runnable = [artifact for artifact in artifacts if artifact.state is None]
-        needed = modules if runtime.imports_code else ()
+        needed = modules if runtime.process.imports_code else ()
         for path, run in _run_runtime(folder, contract, runtime, runnable, needed, golden, environment).items():
             runs[name, path] = run
 
@@ -140,22 +121,23 @@ def _run_runtime(
                 "modules": list(modules),
                 "artifacts": [_job_entry(folder, contract, runtime, artifact) for artifact in remaining],
             }
-            further = [*runtime.reads, *(runtime.prepare() if runtime.prepare else ())]
-            if runtime.installation:
-                further.append(str(runtime.installation.folder))
+            started = runtime.process
+            further = [*started.reads, *(started.prepare() if started.prepare else ())]
+            if started.installation:
+                further.append(str(started.installation.folder))
             packages = sorted({name.partition(".")[0] for name in modules})
-            variables = {**runtime.environment, **(environment or {})}
+            variables = {**started.environment, **(environment or {})}
             result = process.run_script(
                 runtime.file,
                 job,
                 Path(scratch),
                 packages,
                 variables,
-                runtime.forked_from,
+                started.forked_from,
                 reads=(folder, golden, *(a["path"] for a in job["artifacts"]), *further, *named),
-                writes=runtime.writes,
-                network=runtime.network,
-                python=str(runtime.installation.python) if runtime.installation else None,
+                writes=started.writes,
+                network=started.network,
+                python=str(started.installation.python) if started.installation else None,
             )
             for artifact in remaining:
                 if (found := read_result(results, _id(artifact))) is not None:
@@ -167,12 +149,9 @@ def _run_runtime(
 
 
 def saved_models_named_by(file: Path) -> list[str]:
-    """Return what a model whose code is trusted reads besides its file: SavedModels that its configuration names.
-
-    The configuration is a JSON file, or in a `.keras` file.
-
-    Layers around a SavedModel load it from a folder, or from the cache of TensorFlow Hub.
-    """
+    """Return what a model whose code is trusted reads besides its file: SavedModels that its configuration names."""
+    # The configuration is a JSON file, or in a `.keras` file.
+    # Layers around a SavedModel load it from a folder, or from the cache of TensorFlow Hub.
     named = [os.environ.get("TFHUB_CACHE_DIR") or str(cache_root() / "tfhub")]
     with contextlib.suppress(OSError, KeyError, ValueError, zipfile.BadZipFile):  # no such file, or a damaged one
         with zipfile.ZipFile(file) if file.suffix == ".keras" else contextlib.nullcontext() as archive:
@@ -195,7 +174,7 @@ def _job_entry(folder: Path, contract: Contract, runtime: Runtime, artifact: Art
         "format": artifact.format,
         "path": str((folder / artifact.path).resolve()),
         "batch": artifact.batch,
-        "measure_noise": artifact.format in runtime.measures_noise,
+        "measure_noise": artifact.format in runtime.capabilities.measures_noise,
         "labels": None if contract.labels is None else list(contract.labels),
         "endpoints": [contract[name].to_json() for name in artifact.endpoints],
     }

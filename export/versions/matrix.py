@@ -38,31 +38,20 @@ EQUAL, WITHIN, DIFFERENT, REFUSED, NOT_RUN = "equal", "within tolerance", "diffe
 
 @dataclass(frozen=True)
 class Cell:
-    """What one artifact answered in one release.
+    """What one artifact answered in one release."""
 
-    Attributes:
-        artifact: Its path in the bundle.
-        release: The name of the release.
-        variant: Of kernels and threads; "" for the usual ones.
-        state: equal, within tolerance, different, refused or not run.
-        reason: Where and how much it differs, or why it was refused or did not run.
-        difference: The largest error of an output, as the certificate measures it; None where there is none.
-        answers: A digest of everything that it returned: equal for the same bits.
-        metric: The drop of the metric on data from the installed release to this one, as of `paired_drop`.
-        seconds: Of its process.
-        megabytes: Of the environment.
-    """
-
-    artifact: str
-    release: str
-    variant: str
-    state: str
-    reason: str = ""
+    artifact: str  # its path in the bundle
+    release: str  # the name of the release
+    variant: str  # of kernels and threads; "" for the usual ones
+    state: str  # equal, within tolerance, different, refused or not run
+    reason: str = ""  # where and how much it differs, or why it was refused or did not run
+    # the largest error of an output, as the certificate measures it; None where there is none
     difference: float | None = None
-    answers: str | None = None
+    answers: str | None = None  # a digest of everything that it returned: equal for the same bits
+    # the drop of the metric on data from the installed release to this one, as of `paired_drop`
     metric: Mapping[str, Any] | None = None
-    seconds: float | None = None
-    megabytes: float | None = None
+    seconds: float | None = None  # of its process
+    megabytes: float | None = None  # of the environment
 
 
 def matrix(
@@ -148,13 +137,9 @@ def matrix(
 
 @dataclass(frozen=True)
 class Subject(ProofRequest):
-    """What is run: the artifacts of a bundle, or one file.
+    """What is run: the artifacts of a bundle, or one file."""
 
-    Attributes:
-        is_bundle: Whether the folder is a bundle, which has the cases as files.
-    """
-
-    is_bundle: bool = True
+    is_bundle: bool = True  # whether the folder is a bundle, which has the cases as files
 
     def run(self, artifact: Artifact, runtime: Runtime) -> ArtifactRun:
         """Return the run of an artifact in a confined process."""
@@ -243,32 +228,22 @@ def _explain(
     """Return the first operator that a runtime computes otherwise than one that is right, or None."""
     names = [name for name in artifact.endpoints if name not in run.report["skipped"]]
     calls = [
-        (max(_errors(case, run.of(name).of(case.name)), default=0.0), name, case)
+        (max((max_row_error(v, outputs[o]) for o, v in case.outputs.items() if o in outputs), default=0.0), name, case)
         for name in names
         for case in subject.cases[name]
         if case.compared and case.outputs and not case.chain
+        for outputs in [run.of(name).of(case.name)]
     ]
-    right = next((r for r in _candidates(artifact, other) if calls and _is_right(subject, artifact, r)), None)
+    usable = [r for r in runtimes_of(artifact.format) if r.version and not r.on_request]
+    usable.sort(key=lambda runtime: runtime.name != RUNTIMES[other.name].name)  # the installed release of it first
+    states = ((r, judge(subject, artifact, subject.run(artifact, r))[0]) for r in usable if calls)
+    right = next((r for r, state in states if state in (EQUAL, WITHIN)), None)
     if right is None:
         return None
     _, name, case = max(calls, key=lambda call: call[0])
     endpoint = subject.contract[name]
     endpoint = dataclasses.replace(endpoint, batch=artifact.batch or endpoint.batch)
     return first_operator(subject.folder / artifact.path, artifact.format, endpoint, case, right, other, folder)
-
-
-def _candidates(artifact: Artifact, other: Runtime) -> list[Runtime]:
-    """Return the installed runtimes that read an artifact, the release of the other one first."""
-    usable = [r for r in runtimes_of(artifact.format) if r.version and not r.on_request]
-    return sorted(usable, key=lambda runtime: runtime.name != RUNTIMES[other.name].name)
-
-
-def _is_right(subject: Subject, artifact: Artifact, runtime: Runtime) -> bool:
-    return judge(subject, artifact, subject.run(artifact, runtime))[0] in (EQUAL, WITHIN)
-
-
-def _errors(case: GoldenCase, outputs: Mapping[str, np.ndarray]) -> list[float]:
-    return [max_row_error(value, outputs[name]) for name, value in case.outputs.items() if name in outputs]
 
 
 def judge(subject: Subject, artifact: Artifact, run: ArtifactRun) -> tuple[str, str, float | None]:

@@ -30,20 +30,13 @@ NUMPY_2 = "numpy==2.4.6"
 
 @dataclass(frozen=True)
 class Package:
-    """A runtime whose releases are on PyPI; or one from elsewhere, of which there is the release that is pinned here.
+    """A runtime whose releases are on PyPI; or one from elsewhere, with the one release that is pinned here."""
 
-    Attributes:
-        runtime: Its name in the certificate.
-        distribution: Its name on PyPI.
-        numpy_2: The first release that runs with NumPy 2.
-        needs: What else it imports.
-        pinned: Returns the version and the folder of one that is not on PyPI, which it downloads; else None.
-    """
-
-    runtime: str
-    distribution: str
-    numpy_2: str = "2.0"
-    needs: tuple[str, ...] = ()
+    runtime: str  # its name in the certificate
+    distribution: str  # its name on PyPI
+    numpy_2: str = "2.0"  # the first release that runs with NumPy 2
+    needs: tuple[str, ...] = ()  # what else it imports
+    # returns the version and the folder of one that is not on PyPI, which it downloads; else None
     pinned: Callable[[], tuple[str, Path]] | None = None
 
 
@@ -65,14 +58,9 @@ PACKAGES = {
 
 @dataclass(frozen=True)
 class Release:
-    """A release of a runtime.
+    """A release of a runtime."""
 
-    Attributes:
-        package: Of which runtime.
-        version: Its version.
-    """
-
-    package: Package
+    package: Package  # of which runtime
     version: str
 
     @property
@@ -95,11 +83,7 @@ class Release:
         return self.package.pinned()[1] if self.package.pinned else self.environment.folder
 
     def install(self, progress: Callable[[str], None] | None = None) -> None:
-        """Install its environment in the cache, once.
-
-        Raises:
-            Unavailable: A package index does not answer.
-        """
+        """Install its environment in the cache, once."""
         if self.package.pinned:
             self.package.pinned()
         else:
@@ -107,32 +91,22 @@ class Release:
 
     def runtime(self, variables: dict[str, str] | None = None) -> Runtime:
         """Return the runtime of a proof that runs in this release, with further environment variables."""
-        base, environment = RUNTIMES[self.package.runtime], dict(variables or {})
-        if self.package.pinned:
-            return dataclasses.replace(base, environment={**base.environment, **environment})
+        base = RUNTIMES[self.package.runtime]
+        process = dataclasses.replace(base.process, environment={**base.process.environment, **(variables or {})})
         if base.name == "c_api":  # a library that this Python loads
             folder = str(self.environment.packages / "tensorflow")
-            return dataclasses.replace(
-                base,
-                environment={**base.environment, c_api.VARIABLE: folder, **environment},
-                forked_from=None,
-                reads=(*base.reads, folder),
-            )
-        return dataclasses.replace(
-            base,
-            installation=self.environment,
-            environment={**base.environment, **environment},
-            forked_from=None,
-        )
+            environment = {c_api.VARIABLE: folder, **process.environment}
+            reads = (*process.reads, folder)
+            process = dataclasses.replace(process, environment=environment, forked_from=None, reads=reads)
+        elif not self.package.pinned:
+            process = dataclasses.replace(process, installation=self.environment, forked_from=None)
+        return dataclasses.replace(base, process=process)
 
 
 def parse(text: str) -> list[tuple[Package, Requirement]]:
     """Return the packages of a list such as "onnxruntime>=1.17,<1.20;litert>=1.4" with their versions.
 
     A comma separates runtimes where a name follows it, and bounds of one where an operator does.
-
-    Raises:
-        ExportError: A name or a version is not valid.
 
     Example:
         >>> [(package.runtime, str(wanted.specifier)) for package, wanted in parse("onnxruntime>=1.20,<1.22,litert>=2")]
@@ -151,12 +125,7 @@ def parse(text: str) -> list[tuple[Package, Requirement]]:
 
 
 def releases(text: str) -> list[Release]:
-    """Return the newest patch of each minor release that a list names, oldest first; of "==" that one.
-
-    Raises:
-        ExportError: A name or a version is not valid, or there is no such release.
-        Unavailable: The package index does not answer.
-    """
+    """Return the newest patch of each minor release that a list names, oldest first; of "==" that one."""
     found: list[Release] = []
     for package, wanted in parse(text):
         published = [package.pinned()[0]] if package.pinned else _published(package.distribution)

@@ -12,17 +12,11 @@ from zoobase.errors import ExportError
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to compute.
+    """One way to compute."""
 
-    Attributes:
-        name: How tables name it; "" for the usual way.
-        variables: Environment variables of the process.
-        runtimes: Those that read them; empty for all.
-    """
-
-    name: str
-    variables: Mapping[str, str]
-    runtimes: tuple[str, ...] = ()
+    name: str  # how tables name it; "" for the usual way
+    variables: Mapping[str, str]  # environment variables of the process
+    runtimes: tuple[str, ...] = ()  # those that read them; empty for all
 
     def suits(self, release: Release) -> bool:
         """Whether the runtime of a release reads the variables."""
@@ -49,11 +43,7 @@ VARIANTS = {
 
 
 def variants(names: str) -> list[Variant]:
-    """Return variants by their names, separated by commas; "all" for all.
-
-    Raises:
-        ExportError: There is no such variant.
-    """
+    """Return variants by their names, separated by commas; "all" for all."""
     if names == "all":
         return [*VARIANTS.values()]
     chosen = [name.strip() for name in names.split(",")]

@@ -57,11 +57,11 @@ FIXED = {"sigmoid": (0.0, 255 / 256), "softmax": (0.0, 255 / 256), "tanh": (-1.0
 
 
 def quantize(model: keras.Model, precision: str = "int8") -> keras.Model:
-    """Return a model with the variables of `model` that is trained with quantization.
+    """Return a model with the variables of `model` for quantization-aware training.
 
     Compile and fit it as any model, with `FreezeRanges` among the callbacks; then `round_weights` gives `model` the
-    weights that its files hold, and `export.export_model(model, ..., quantize=["int8"], simulation=...)` writes an int8
-    file with the trained ranges.
+    weights that its files hold, and `export.Quantization(["int8"], simulation=...)` writes an int8 file with the
+    trained ranges.
 
     Args:
         model: A built functional or sequential model.
@@ -90,15 +90,7 @@ def quantize(model: keras.Model, precision: str = "int8") -> keras.Model:
 
 
 def simulate(model: keras.Model, ranges: Mapping[str, Sequence[float]]) -> keras.Model:
-    """Return a model that computes what an int8 file of `model` does, in real numbers.
-
-    Args:
-        model: A functional or sequential model with rounded weights.
-        ranges: Those of its activations, by name, as `ranges_of` returns them.
-
-    Raises:
-        UsageError: They are those of another model.
-    """
+    """Return a model that computes what an int8 file of `model` does, in real numbers."""
     simulation = _Builder(model, None, activations=True).build()
     quantizers = _quantizers(simulation)
     if set(quantizers) != set(ranges):
@@ -152,13 +144,7 @@ def _rounded_kernels(model: keras.Model) -> list[tuple[keras.Variable, Any]]:
 
 
 def save_file(model: keras.Model, stock: keras.Model, file: Path) -> None:
-    """Write the weights file of a stock model, with rounded kernels and the ranges of its activations.
-
-    Args:
-        model: The model that is trained, of `quantize`.
-        stock: What it was made from.
-        file: The file, which `zoo.core.weight_files.load_file` reads as any other.
-    """
+    """Write the weights file of a stock model, with rounded kernels and the ranges of its activations."""
     with rounded(model):
         content = io.BytesIO(content_of(stock))
     if ranges := ranges_of(model):
@@ -168,11 +154,7 @@ def save_file(model: keras.Model, stock: keras.Model, file: Path) -> None:
 
 
 def read_ranges(file: Path) -> dict[str, tuple[float, float]] | None:
-    """Return the ranges of the activations in a weights file; None if it was not trained for int8.
-
-    Raises:
-        ZooError: The file differs from its checksum.
-    """
+    """Return the ranges of the activations in a weights file; None if it was not trained for int8."""
     check_file(file)
     with open_hdf5(file) as content:
         ranges = content.attrs.get(RANGES)
@@ -296,9 +278,7 @@ class _Builder:
         if kind is layers.Embedding:
             return self._round(self._unchanged(layer)(*args, **options), call)
         if _has_kernels(layer):
-            raise UsageError(
-                f"{layer.name} ({kind.__name__}) cannot be trained for int8: set recipe.quantization=int8_weights"
-            )
+            raise UsageError(f"{layer.name} ({kind.__name__}) cannot be trained for int8: set recipe.qat=int8_weights")
         if kind in JOINS and is_rounded:
             names = [f"{layer.name}_input{i}" for i in range(len(args[0]))]
             inputs = [self._input(x, name, tensor) for x, name, tensor in zip(args[0], names, call.inputs, strict=True)]
@@ -332,10 +312,8 @@ class _Builder:
         return self._once(layer, lambda: RoundedWeights(layer, self.bits, self._unique(name), **options))
 
     def _unchanged(self, layer: Any) -> Any:
-        """Return a layer, under another name if another one of an inner model has its name.
-
-        One without variables is a copy, so that `model.get_layer(NAME).output` is that of the new model.
-        """
+        """Return a layer, under another name if another one of an inner model has its name."""
+        # One without variables is a copy, so that `model.get_layer(NAME).output` is that of the new model.
 
         def wrap() -> Any:
             if layer.name in self.names:
@@ -386,13 +364,7 @@ class _Builder:
         return RoundedBias(wrapped, norm, quantizer, self._unique(f"{wrapped.name}_bias"))(y)
 
     def _finish(self, y: Any, call: _Call, linear: _Linear | None = None) -> Any:
-        """Round a result, unless that is left to the call behind, which the converter fuses with it.
-
-        Args:
-            y: The result.
-            call: The call in the first pass.
-            linear: The layer that computes it and what rounds its inputs, if batch normalisation may follow.
-        """
+        """Round a result, unless that is left to the call behind, which the converter fuses with it."""
         readers = self.readers.get(call.outputs[0], [])
         is_normed = len(readers) == 1 and type(self.calls[readers[0]].layer) is layers.BatchNormalization
         if linear and not is_normed:
@@ -452,7 +424,7 @@ def _functional(model: keras.Model) -> Any:
     if not hasattr(graph, "_run_through_graph"):
         raise UsageError(
             f"{model.name} is a subclass of keras.Model, whose graph is not known: only functional and sequential "
-            "models can be trained with quantization"
+            "models can be trained for it"
         )
     return graph
 

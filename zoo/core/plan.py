@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines import catalogue, splits
 from pipelines.dataset import IN_MEMORY
-from pipelines.sources import remote
 from zoo.core import registry
 from zoo.core.recipe import OF_TASKS, Recipe, override
 from zoo.core.settings import TrainSettings
 from zoo.core.task import BaseTask
 from zoobase import describe_cause
 from zoobase.console import MAX_SEED
-from zoobase.errors import MissingError, UsageError, ZooError, step, unknown
+from zoobase.errors import MissingError, UsageError, ZooError, step
 
 if TYPE_CHECKING:
     import keras
@@ -35,40 +34,24 @@ ALONE = {"members": 1, "mirrored": False}  # builder arguments of a model that a
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings of one training.
-
-    Attributes:
-        model: Name of the model.
-        task: Task of the model, with the `task.` settings applied.
-        recipe: The named recipe, with the `recipe.` settings applied.
-        recipe_name: Name of the recipe.
-        model_arguments: Builder arguments of the recipe and the user; `arguments` adds those that the data determines.
-        data: Source of the examples: name, data_dir, cache_dir; and `given`, if they were in memory.
-        seed: Random seed.
-        precision: Precision of the training: "auto", "float32" or "bfloat16". Saved weights are always float32.
-        init: Initial weights: a run, a bundle, a weights file or "default"; None for random ones.
-        candidate: Index of the architecture if the recipe has candidates; after training, that of the best one.
-    """
+    """The settings of one training."""
 
     model: str
-    task: BaseTask
-    recipe: Recipe
+    task: BaseTask  # task of the model, with the `task.` settings applied
+    recipe: Recipe  # the named recipe, with the `recipe.` settings applied
     recipe_name: str = "default"
+    # builder arguments of the recipe and the user; `arguments` adds those that the data determines
     model_arguments: Mapping[str, Any] = field(default_factory=dict)
+    # source of the examples: name, data_dir, cache_dir; and `given`, if they were in memory
     data: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    # precision of the training: "auto", "float32" or "bfloat16". Saved weights are always float32.
     precision: str = "auto"
-    init: str | None = None
-    candidate: int = 0
+    init: str | None = None  # initial weights: a run, a bundle, a weights file or "default"; None for random ones
+    candidate: int = 0  # index of the architecture if the recipe has candidates; after training, that of the best one
 
     def load_data(self) -> Dataset:
-        """Load and prepare the data.
-
-        Raises:
-            pipelines.DataError: It is not available.
-            MissingError: It was given in memory, so that it cannot be loaded.
-            UsageError: It is of another kind than the task needs.
-        """
+        """Load and prepare the data."""
         if self.data.get("given"):
             raise MissingError(
                 f"the data of this run, {self.data['name']}, was given as dataset= and is not stored: give the same "
@@ -78,11 +61,7 @@ class Plan:
             return self.prepare(catalogue.load(**self.data, split=self.recipe.split))
 
     def prepare(self, dataset: Dataset) -> Dataset:
-        """Return a dataset limited as the recipe says, with the statistics that the task needs.
-
-        Raises:
-            UsageError: It is of another kind than the task needs.
-        """
+        """Return a dataset limited as the recipe says, with the statistics that the task needs."""
         if missing := self.task.missing_features(dataset.info):
             raise UsageError(
                 f"{self.model} needs examples with {', '.join(missing)}, and those of {dataset.info.name} have "
@@ -130,10 +109,8 @@ class Plan:
         return {k: arguments[k] for k, off in ALONE.items() if arguments.get(k, off) != off}
 
     def trainings(self) -> list[Plan]:
-        """Return one plan per candidate and seed, of which the best is selected, or per member; often this plan.
-
-        They are of the model alone: what the whole model averages is averaged afterwards.
-        """
+        """Return one plan per candidate and seed, of which the best is selected, or per member; often this plan."""
+        # They are of the model alone: what the whole model averages is averaged afterwards.
         averaged, recipe = self.averaged, self.recipe
         alone = {**self.model_arguments, **{k: ALONE[k] for k in averaged}}
         return [
@@ -213,12 +190,10 @@ class Plan:
 def make_plan(name: str, **given: Any) -> Plan:
     """Return the plan of a model with some settings.
 
-    Args:
-        name: Name of the model.
-        **given: Fields of `TrainSettings`.
 
     Raises:
         UsageError: As `resolve`.
+
 
     Example:
         >>> make_plan("mnist", settings={"recipe.epochs": "3"}, seed=1).command()
@@ -228,17 +203,14 @@ def make_plan(name: str, **given: Any) -> Plan:
 
 
 def resolve(settings: TrainSettings) -> Plan:
-    """Return the plan of settings: what the user did not set is that of the recipe.
-
-    Raises:
-        UsageError: An unknown name, with the closest matches, a value of the wrong type, or a setting that has no
-            effect.
-    """
-    check(settings)
+    """Return the plan of settings: what the user did not set is that of the recipe."""
     spec, name = registry.get_spec(settings.name), settings.name
     recipe = override(spec.recipe(settings.recipe), settings.group("recipe"), "recipe")
     task = override(spec.task, {**recipe.task, **settings.group("task")}, "task")
-    _check_effects(recipe, task, settings.group("recipe"))
+    reasons = dict.fromkeys(OF_TASKS - task.supports, task.title) | recipe.unused()
+    for key in settings.group("recipe"):
+        if key in reasons and getattr(recipe, key) != getattr(Recipe(), key):
+            raise UsageError(f"recipe.{key} has no effect with {reasons[key]}; omit it")
     data = settings.settings.get("data") or recipe.data or spec.data
     plan = Plan(
         model=name,
@@ -251,8 +223,8 @@ def resolve(settings: TrainSettings) -> Plan:
         precision=settings.precision,
         init=settings.init,
     )
-    if recipe.quantization != "none":
-        plan = dataclasses.replace(plan, precision=_precision_with_quantization(plan))
+    if recipe.qat != "none":
+        plan = dataclasses.replace(plan, precision=_precision_of_qat(plan))
     largest = MAX_SEED - (max(recipe.restarts, plan.members) - 1)
     if settings.seed > largest:
         raise UsageError(f"seed {settings.seed} is not valid: it must be in [0, {largest}]")
@@ -264,64 +236,25 @@ def resolve(settings: TrainSettings) -> Plan:
     return plan
 
 
-def _precision_with_quantization(plan: Plan) -> str:
-    """Return the precision of a training with quantization, whose rounding bfloat16 would drown in its own."""
+def _precision_of_qat(plan: Plan) -> str:
+    """Return the precision of quantization-aware training, whose rounding bfloat16 would drown in its own."""
     given = ["--precision bfloat16"] if plan.precision == "bfloat16" else []
     if given := given + [f"model.{name}={json.dumps(value)}" for name, value in plan.averaged.items()]:
-        raise UsageError(f"recipe.quantization={plan.recipe.quantization} is not possible with {given[0]}; omit it")
+        raise UsageError(f"recipe.qat={plan.recipe.qat} is not possible with {given[0]}; omit it")
     if plan.recipe.clusters:
         raise UsageError(
-            "recipe.clusters is not possible with recipe.quantization, which gives each output channel other values; "
+            "recipe.clusters is not possible with recipe.qat, which gives each output channel other values; "
             "omit one of them"
         )
     return "float32"
-
-
-def _check_effects(recipe: Recipe, task: BaseTask, names: Iterable[str]) -> None:
-    """Raise UsageError for a field of `names` that has no effect on the training and is not at its default."""
-    reasons = dict.fromkeys(OF_TASKS - task.supports, task.title) | recipe.unused()
-    for name in names:
-        if name in reasons and getattr(recipe, name) != getattr(Recipe(), name):
-            raise UsageError(f"recipe.{name} has no effect with {reasons[name]}; omit it")
 
 
 def _size(shape: Iterable[int]) -> str:
     return "x".join(map(str, shape))
 
 
-def check(settings: TrainSettings) -> None:
-    """Check names, types and ranges, as far as they need no import of TensorFlow.
-
-    Raises:
-        UsageError: An unknown name, with the closest matches, or a value of the wrong type or out of range.
-    """
-    entry = registry.get_entry(settings.name)
-    if settings.recipe not in (entry.recipes or (settings.recipe,)):
-        raise unknown(f"recipe of {entry.name}", settings.recipe, entry.recipes)
-    recipe = override(Recipe(), settings.group("recipe"), "recipe")
-    arguments = {**recipe.arguments(), **settings.group("model")}
-    for builder_arguments in (*recipe.candidates, arguments):
-        registry.check_arguments(entry.name, builder_arguments)
-    if data_arguments := registry.DATA_ARGUMENTS & set(arguments):
-        raise UsageError(f"{', '.join(sorted(data_arguments))}: determined by the data; omit it")
-    if settings.data_dir is not None and remote.is_url(settings.data_dir):
-        remote.check_url(settings.data_dir)  # before anything is written
-    datasets = catalogue.list_datasets()
-    for dataset in (settings.settings.get("data"), recipe.data or None):
-        if dataset is not None and dataset not in datasets:
-            raise unknown("dataset", dataset, datasets)
-    if fields := registry.task_fields(entry):
-        for name in settings.group("task"):
-            if name not in fields:
-                raise unknown("task field", name, fields)
-
-
 def read_bundle(path: Path) -> tuple[Plan, Info]:
-    """Return the plan and the dataset info of a bundle of this zoo.
-
-    Raises:
-        UsageError: The bundle was not written by the zoo.
-    """
+    """Return the plan and the dataset info of a bundle of this zoo."""
     from pipelines.dataset import Info
 
     metadata = zoo_metadata(path)
@@ -332,13 +265,8 @@ def read_bundle(path: Path) -> tuple[Plan, Info]:
 
 
 def read_task(path: Path) -> tuple[BaseTask, Info]:
-    """Return the task and the dataset info of a bundle, if possible without importing the file of the model.
-
-    That file imports Keras and TensorFlow, which runtimes such as LiteRT do not need.
-
-    Raises:
-        UsageError: As `read_bundle`.
-    """
+    """Return the task and the dataset info of a bundle, if possible without importing the file of the model."""
+    # That file imports Keras and TensorFlow, which runtimes such as LiteRT do not need.
     from pipelines.dataset import Info
 
     metadata = zoo_metadata(path)

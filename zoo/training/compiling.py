@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from zoo.core.capabilities import Streams
 from zoo.core.plan import Plan
 from zoo.training.optimizers import make_adversarial_optimizers, make_optimizer, regularize
 from zoobase import describe_cause
@@ -23,26 +24,16 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UserObjects:
-    """What the user gives to `zoo.train.run`.
+    """What the user gives to `zoo.train.run`."""
 
-    Attributes:
-        callbacks: Keras callbacks, called after those of the zoo.
-        optimizer: A Keras optimizer or its name, instead of that of the recipe; every training gets a copy of it.
-        loss: A Keras loss or its name, instead of that of the task.
-        metrics: Keras metrics or their names, in addition to those of the task.
-    """
-
-    callbacks: Sequence[keras.callbacks.Callback] = ()
+    callbacks: Sequence[keras.callbacks.Callback] = ()  # Keras callbacks, called after those of the zoo
+    # a Keras optimizer or its name, instead of that of the recipe; every training gets a copy of it
     optimizer: keras.optimizers.Optimizer | str | None = None
-    loss: Any = None
-    metrics: Sequence[Any] = ()
+    loss: Any = None  # a Keras loss or its name, instead of that of the task
+    metrics: Sequence[Any] = ()  # Keras metrics or their names, in addition to those of the task
 
     def replace(self, arguments: dict[str, Any], model: str) -> dict[str, Any]:
-        """Return the arguments of a model's `compile` with the objects of the user.
-
-        Raises:
-            UsageError: The model does not take the object: it has several optimizers, or computes its losses itself.
-        """
+        """Return the arguments of a model's `compile` with the objects of the user."""
         arguments = dict(arguments)
         if self.optimizer is not None:
             if "optimizer" not in arguments:
@@ -61,18 +52,7 @@ NO_OBJECTS = UserObjects()
 
 
 def compile_model(model: keras.Model, plan: Plan, info: Info, steps: int, objects: UserObjects = NO_OBJECTS) -> None:
-    """Compile a model for a training.
-
-    Args:
-        model: The model.
-        plan: Its settings: the optimizer is that of the recipe, loss and metrics are those of the task.
-        info: Info of the dataset.
-        steps: Optimizer steps in all, which the schedule spans.
-        objects: What the user gives instead.
-
-    Raises:
-        UsageError: The model does not use what the user gave, or has no kernels that can be regularised.
-    """
+    """Compile a model for a training."""
     recipe, task = plan.recipe, plan.task
     regularize(model, recipe)
     if task.adversarial:
@@ -81,7 +61,8 @@ def compile_model(model: keras.Model, plan: Plan, info: Info, steps: int, object
         optimizers = {"optimizer": make_optimizer(recipe, steps)}
     arguments = objects.replace(optimizers | task.compile_arguments(model, recipe, info), model.name)
     model.compile(**arguments, jit_compile=False)  # XLA is 4 to 12 times slower for small CNNs on CPU
-    task.finish_compile(model, recipe, steps)
+    if isinstance(task, Streams):
+        task.carry_state(model, recipe, steps)
 
 
 def _copy(optimizer: keras.optimizers.Optimizer | str) -> keras.optimizers.Optimizer:
@@ -94,11 +75,7 @@ def _copy(optimizer: keras.optimizers.Optimizer | str) -> keras.optimizers.Optim
 
 
 def get_callbacks(callbacks: Iterable[keras.callbacks.Callback | str]) -> list[keras.callbacks.Callback]:
-    """Return callbacks, with that of each "module:name": the class or function is called without arguments.
-
-    Raises:
-        UsageError: There is no such name, or it does not give a callback.
-    """
+    """Return callbacks, with that of each "module:name": the class or function is called without arguments."""
     return [_import_callback(value) if isinstance(value, str) else value for value in callbacks]
 
 

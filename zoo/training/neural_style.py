@@ -43,17 +43,11 @@ class Objective:
 
 @dataclass
 class StyleResult:
-    """The result of an optimisation.
+    """The result of an optimisation."""
 
-    Attributes:
-        image: uint8 (H, W, 3), the image with the lowest total loss.
-        losses: Losses of each evaluation, in order: total, content, style, variation.
-        strip: Intermediate uint8 images, including the first and the last.
-    """
-
-    image: np.ndarray
-    losses: list[dict[str, float]]
-    strip: list[np.ndarray] = field(default_factory=list)
+    image: np.ndarray  # uint8 (H, W, 3), the image with the lowest total loss
+    losses: list[dict[str, float]]  # losses of each evaluation, in order: total, content, style, variation
+    strip: list[np.ndarray] = field(default_factory=list)  # intermediate uint8 images, including the first and the last
 
 
 class _Recorder:
@@ -99,9 +93,6 @@ def optimize_image(
         steps: Largest number of evaluations of loss and gradient.
         optimizer: "lbfgs" (scipy's L-BFGS-B, pixels bounded to [0, 255]) or "adam".
         on_step: Called with the number of evaluations and the losses of the last one.
-
-    Raises:
-        ZooError: The loss became NaN or infinite.
     """
     record = _Recorder(objective, steps, on_step)
     (_lbfgs if optimizer == "lbfgs" else _adam)(record, start.astype(np.float32), steps)

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from zoo.core.recipe import Recipe
+from zoo.core.recipe import Optimization, Regularization
 from zoobase.errors import UsageError
 
 
@@ -156,11 +156,9 @@ class Muon(keras.optimizers.Muon):
         return excluded or min(_matrix_shape(variable.shape)) < 8
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
-        """Return an approximation of the nearest orthogonal matrix to `x`, in the shape of `x`.
-
-        Keras multiplies `x` by a polynomial of its Gram matrix in every step. Here the polynomials are multiplied first
-        and `x` once by their product: the same result at a third of the cost for long, narrow matrices.
-        """
+        """Return an approximation of the nearest orthogonal matrix to `x`, in the shape of `x`."""
+        # Keras multiplies `x` by a polynomial of its Gram matrix in every step. Here the polynomials are multiplied
+        # first and `x` once by their product: the same result at a third of the cost for long, narrow matrices.
         rows, columns = _matrix_shape(x.shape)
         matrix = ops.reshape(x, (rows, columns))
         matrix = matrix if rows > columns else ops.transpose(matrix)
@@ -186,7 +184,7 @@ def _matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
 OWN = {"adagrad": Adagrad, "adam": Adam, "adamw": AdamW, "muon": Muon}
 
 
-def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+def make_optimizer(recipe: Optimization, steps: int) -> keras.optimizers.Optimizer:
     """Return the optimizer of a recipe for a total of `steps` steps; biases and normalisation have no weight decay."""
     schedule = Schedule(
         recipe.schedule,
@@ -221,7 +219,7 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-def make_adversarial_optimizers(recipe: Recipe, steps: int) -> dict[str, keras.optimizers.Optimizer]:
+def make_adversarial_optimizers(recipe: Optimization, steps: int) -> dict[str, keras.optimizers.Optimizer]:
     """Return the optimizers of generators and discriminators; only generators have averaged weights."""
     return {
         "g_optimizer": make_optimizer(recipe, steps),
@@ -234,12 +232,8 @@ def optimizers_of(model: keras.Model) -> dict[str, keras.optimizers.Optimizer]:
     return {k: v for k, v in sorted(vars(model).items()) if isinstance(v, keras.optimizers.Optimizer)}
 
 
-def regularize(model: keras.Model, recipe: Recipe) -> None:
-    """Add the recipe's L1 and L2 penalties to all kernels; they affect the loss only and are not saved in configs.
-
-    Raises:
-        UsageError: The model has no kernels, such as one of embeddings alone.
-    """
+def regularize(model: keras.Model, recipe: Regularization) -> None:
+    """Add the recipe's L1 and L2 penalties to all kernels; they affect the loss only and are not saved in configs."""
     if not (recipe.l1 or recipe.l2):
         return
     kernels = [variable for variable in model.trainable_variables if variable.name.endswith("kernel")]

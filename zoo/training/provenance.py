@@ -51,15 +51,7 @@ def weights_digest(model: keras.Model) -> str:
 def describe(
     plan: Plan, info: Info, model: keras.Model, config: Mapping[str, Any], metrics: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the predicate.
-
-    Args:
-        plan: The settings of the training, as far as they were chosen when it began.
-        info: Its data.
-        model: The model with the weights that are exported.
-        config: The content of `config.json`; of default weights, what is known of it.
-        metrics: The metrics on the test split.
-    """
+    """Return the predicate."""
     versions, git = config.get("versions") or {}, config.get("git")
     notes = {"role": "data", "licence": info.licence}
     dependencies = [
@@ -123,28 +115,16 @@ def _package(name: str, version: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Original:
-    """A training to repeat.
+    """A training to repeat."""
 
-    Attributes:
-        settings: Fields of `TrainSettings`.
-        digest: That of its weights.
-        metrics: Its metrics on the test split.
-        with_data_dir: Whether its data was in a folder of the user.
-    """
-
-    settings: Mapping[str, Any]
-    digest: str
-    metrics: Mapping[str, float]
-    with_data_dir: bool
+    settings: Mapping[str, Any]  # fields of `TrainSettings`
+    digest: str  # that of its weights
+    metrics: Mapping[str, float]  # its metrics on the test split
+    with_data_dir: bool  # whether its data was in a folder of the user
 
 
 def read(path: Path) -> Original:
-    """Return the training in the provenance of a bundle, or of a file of envelopes.
-
-    Raises:
-        UsageError: There is none: it is of another program, or the data was in memory.
-        ZooError: It is malformed.
-    """
+    """Return the training in the provenance of a bundle, or of a file of envelopes."""
     if path.is_file():
         predicate = next((s["predicate"] for s in statements_in(path) if s.get("predicateType") == PROVENANCE), None)
     else:

@@ -14,6 +14,7 @@ from pipelines.feeding import Feed
 from zoo import weights
 from zoo.compression import distillation, quantization
 from zoo.compression.constraints import Compression
+from zoo.core.capabilities import Initializes, Phased, Previews
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.recipe import Recipe
@@ -37,11 +38,9 @@ from zoobase.files import write_with_checksum
 
 
 def train_best(session: Session) -> CheckpointCallback:
-    """Train every candidate of the recipe with every seed, as `train` does; return the best by validation loss.
-
-    Each training has its own run folder below `restarts/`, so that an interrupted series can be resumed. If the model
-    is the mean of several members, these are the trainings, and all of them are kept.
-    """
+    """Train every candidate of the recipe with every seed, as `train` does; return the best by validation loss."""
+    # Each training has its own run folder below `restarts/`, so that an interrupted series can be resumed. If the model
+    # is the mean of several members, these are the trainings, and all of them are kept.
     plans, console, folder = session.plan.trainings(), session.console, session.folder
     if plans == [session.plan]:
         return train(session)
@@ -86,19 +85,11 @@ def _describe(plan: Plan) -> str:
 
 
 def train(session: Session) -> CheckpointCallback:
-    """Train a model by `fit` as the recipe states; the run folder holds the complete state, from which it resumes.
-
-    Returns:
-        The callback with history, best epoch and the reason of an early stop.
-
-    Raises:
-        UsageError: The model does not use one of the user's objects, or cannot be trained by several replicas.
-        ZooError: The loss became NaN or infinite, or a saved state is that of another model.
-    """
+    """Train a model by `fit` as the recipe states; the run folder holds the complete state, from which it resumes."""
     plan, dataset, replicas = session.plan, session.dataset, session.replicas
     replicas.check(plan.recipe)
-    if plan.task.phases(plan.recipe, session.info):
-        for name in ("sparsity", "clusters", "teacher", "quantization"):
+    if isinstance(plan.task, Phased):
+        for name in ("sparsity", "clusters", "teacher", "qat"):
             if getattr(plan.recipe, name) != getattr(Recipe(), name):
                 raise UsageError(
                     f"recipe.{name} is not possible with {plan.model}, which is trained in phases, the first on cached "
@@ -120,7 +111,8 @@ def initial_model(plan: Plan, dataset: Dataset, replicas: Replicas = SINGLE) -> 
     keras.utils.set_random_seed(plan.seed)
     with dtype_policy(plan.precision), replicas.scope():
         model = plan.build(dataset.info)
-    plan.task.initialize(model, dataset)
+    if isinstance(plan.task, Initializes):
+        plan.task.initialize(model, dataset)
     if plan.recipe.whiten:
         whitening.whiten(model, next(iter(plan.feed(dataset, "train").batches(whitening.IMAGES)))[0])
     if plan.init is not None:
@@ -131,9 +123,9 @@ def initial_model(plan: Plan, dataset: Dataset, replicas: Replicas = SINGLE) -> 
 def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) -> CheckpointCallback:
     """Fit a built model to two feeds by the recipe of a session; returns and raises the same as `train`."""
     plan, folder, replicas, recipe = session.plan, session.folder, session.replicas, session.plan.recipe
-    quantized, save = recipe.quantization != "none", None
+    quantized, save = recipe.qat != "none", None
     if quantized:
-        stock, model = model, quantization.quantize(model, recipe.quantization)
+        stock, model = model, quantization.quantize(model, recipe.qat)
         save = functools.partial(quantization.save_file, model, stock)
     training, evaluated = replicas.share(training), replicas.share(validation)
     steps = training.steps(recipe.batch_size)
@@ -170,8 +162,8 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
         callbacks.insert(0, quantization.FreezeRanges(recipe.epochs))
     if recipe.minutes:
         callbacks.insert(0, TimeBudget(recipe.minutes, checkpoint))
-    preview = plan.task.preview(model, validation, session.info) if replicas.is_chief else None
-    if preview:  # before `checkpoint`: a saved state has its image
+    if replicas.is_chief and isinstance(plan.task, Previews):  # before `checkpoint`: a saved state has its image
+        preview = plan.task.preview(model, validation, session.info)
         callbacks.insert(0, PreviewImages(folder.path / "progress", preview))
 
     def fit_epochs(start: int, stop: int, done: int) -> None:
@@ -226,11 +218,9 @@ def _resume(model: keras.Model, session: Session, checkpoint: CheckpointCallback
 
 
 def adapt_momentum(model: keras.Model, steps: int) -> None:
-    """Lower the momentum of batch normalisation layers that would need many epochs of `steps` steps.
-
-    With Keras' momentum of 0.99 the moving statistics, by which models are validated, need about 500 steps to forget
-    their initial values. The momentum becomes at most 1 - 10 / steps, an average over the last tenth of an epoch.
-    """
+    """Lower the momentum of batch normalisation layers that would need many epochs of `steps` steps."""
+    # With Keras' momentum of 0.99 the moving statistics, by which models are validated, need about 500 steps to forget
+    # their initial values. The momentum becomes at most 1 - 10 / steps, an average over the last tenth of an epoch.
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = min(layer.momentum, max(0.5, 1.0 - 10.0 / steps))

@@ -19,6 +19,7 @@ import numpy as np
 from export.artifacts import check_trusted, describe
 from export.artifacts.calling import adjacent_contract, check_samplable, endpoints_of
 from export.contract import Endpoint, Tensor
+from export.contract.quantization import MAX_DROP
 from export.parity.comparison import agreeing_rows
 from export.parity.golden import cases_for
 from export.proof.certificate import describe_drop
@@ -48,7 +49,7 @@ class Requirements:
     requests: Path | None = None  # a file with a TF Serving REST body on each line, recorded from users, or None
     evaluation: Mapping[str, np.ndarray] | None = None
     min_agreement: float = 0.99  # the smallest share of rows in which both versions agree
-    max_drop: float = 0.01  # the largest drop of the metric: the whole 95 % interval must be within
+    max_drop: float = MAX_DROP  # the largest drop of the metric: the whole 95 % interval must be within
     trust: Collection[str] = ()  # operators that may run although they are not on the list of inference operators
 
     def __post_init__(self) -> None:

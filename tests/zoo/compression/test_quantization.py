@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 import zoo
-from export import Evaluation, ExportFailed, Simulation, export_model, infer_contract
+from export import Evaluation, ExportFailed, Quantization, Simulation, export_model, infer_contract
 from export.contract import Artifact
 from export.formats.saved_model import save
 from export.formats.tflite import integer_tensors
@@ -203,16 +203,17 @@ def test_a_wrong_zero_point_fails(right, finished, trained, tmp_path):
 
 def test_a_bundle_holds_the_file_and_its_comparison(finished, trained, tmp_path):
     evaluation = Evaluation({"image": trained.images[1297:]}, trained.labels[1297:])
-    more = {"quantize": ["int8"], "evaluation": evaluation, "formats": ["tflite"], "max_drop": 0.03}
-    bundle = export_model(trained.model, tmp_path / "bundle", simulation=finished, **more)
+    chosen = Quantization(["int8"], evaluation=evaluation, max_drop=0.03, simulation=finished)
+    bundle = export_model(trained.model, tmp_path / "bundle", formats=["tflite"], quantization=chosen)
     row = next(row for row in bundle.certificate.rows if row.artifact == FILE)
     assert row.state == "pass"
     figures = row.endpoints["serving_default"]
     assert figures["simulation"]["rows"] == 500
     assert abs(figures["evaluation"]["drop"]) < 0.02
     other = dataclasses.replace(finished, ranges={**finished.ranges, "logits": (-1.0, 1.0)})
+    chosen = dataclasses.replace(chosen, simulation=other)
     with pytest.raises(ExportFailed, match="no tensor of the file has the trained range of logits"):
-        export_model(trained.model, tmp_path / "other", simulation=other, **more)
+        export_model(trained.model, tmp_path / "other", formats=["tflite"], quantization=chosen)
 
 
 # === Other layers, and what is refused ===
@@ -278,7 +279,7 @@ def without_weights():
     [
         (subclassed, "fashion_mnist is a subclass of keras.Model"),
         (with_own_step, "own has a training step of its own"),
-        (recurrent, r"reader \(GRU\) cannot be trained for int8: set recipe.quantization=int8_weights"),
+        (recurrent, r"reader \(GRU\) cannot be trained for int8: set recipe.qat=int8_weights"),
         (without_weights, "flat has no layer whose weights can be quantised"),
     ],
 )
@@ -301,7 +302,7 @@ def test_what_cannot_be_trained_is_refused(model, sentence):
 def test_settings_that_exclude_it(settings, sentence, tmp_path):
     settings = {"settings": {}, **settings}
     tiny = zoo.get_spec(settings["name"]).tiny_settings()
-    given = {**tiny, **settings["settings"], "recipe.quantization": "int8", "recipe.limit": 20, "recipe.epochs": 1}
+    given = {**tiny, **settings["settings"], "recipe.qat": "int8", "recipe.limit": 20, "recipe.epochs": 1}
     data = DATA.get(zoo.get_spec(settings["name"]).data)
     options = {**settings, "settings": given, "data_dir": data and str(data), "out": tmp_path / "run", "export": False}
     with pytest.raises(UsageError, match=sentence):
@@ -314,7 +315,7 @@ RUN = {
     "name": "mnist",
     "data_dir": str(DATA["mnist"]),
     "settings": {
-        **{"recipe.quantization": "int8", "recipe.epochs": 3, "recipe.ema": 0.9, "model.units": [8]},
+        **{"recipe.qat": "int8", "recipe.epochs": 3, "recipe.ema": 0.9, "model.units": [8]},
         **{"model.dropout": 0.3, "recipe.batch_size": 20},
     },
     "evaluate": False,

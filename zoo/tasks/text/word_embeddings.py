@@ -14,7 +14,7 @@ import numpy as np
 import pipelines
 from pipelines.text import words
 from zoo.core.recipe import Recipe
-from zoo.core.task import BaseTask, Prediction, SplitEvaluation
+from zoo.core.task import BaseTask, Prediction, Query, SplitEvaluation
 from zoo.evaluation import word_similarity
 from zoo.tasks.text import tokenizer_snippets
 from zoobase.errors import UsageError, unknown
@@ -81,15 +81,12 @@ class WordEmbeddings(BaseTask):
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
-        """Return windows of text with negative samples: of `CHUNK` words for training, of one for evaluation.
-
-        For evaluation (word int32 (), [the word, a negative sample, neighbours] int32 (2 + 2 * window,)), of evenly
-        spaced positions. For training (the first word, {"ids" (window + CHUNK + window,), "radius" (CHUNK,): how many
-        neighbours each word has on each side, "negatives" (CHUNK,)}), all int32. 0 is none.
-
-        Words outside the vocabulary and, at random with a fixed seed, frequent words are removed before neighbours are
-        determined: once, where word2vec.c removes other words in each epoch.
-        """
+        """Return windows of text with negative samples: of `CHUNK` words for training, of one for evaluation."""
+        # For evaluation (word int32 (), [the word, a negative sample, neighbours] int32 (2 + 2 * window,)), of evenly
+        # spaced positions. For training (the first word, {"ids" (window + CHUNK + window,), "radius" (CHUNK,): how many
+        # neighbours each word has on each side, "negatives" (CHUNK,)}), all int32. 0 is none.
+        # Words outside the vocabulary and, at random with a fixed seed, frequent words are removed before neighbours
+        # are determined: once, where word2vec.c removes other words in each epoch.
         import tensorflow as tf
 
         from pipelines import stateless_random
@@ -115,10 +112,8 @@ class WordEmbeddings(BaseTask):
         return pipelines.feed(tf.data.Dataset.from_tensor_slices(rows), augment=sample)
 
     def _windows(self, split: tf.data.Dataset, info: Info, length: int) -> np.ndarray:
-        """Return windows of `length` words of the text after subsampling: int32 (N, window + length + window).
-
-        Each word is in the middle of one window. 0 is beyond the ends of a text.
-        """
+        """Return windows of `length` words of the text after subsampling: int32 (N, window + length + window)."""
+        # Each word is in the middle of one window. 0 is beyond the ends of a text.
         ids = _all_ids(split, info.vocabulary, self.window)
         counts = np.maximum(info.statistics["word_counts"], 1)
         probability = np.sqrt(self.sample * counts.sum() / counts)  # Mikolov 2013, section 2.3
@@ -203,21 +198,14 @@ class WordEmbeddings(BaseTask):
         """Return the id of the first word of `king` or `king - man + woman`; UsageError for an unknown word."""
         return {endpoint.inputs[0].name: np.int32(_terms(argument, info.vocabulary)[0][1])}
 
-    def explain(
-        self,
-        argument: str,
-        inputs: Mapping[str, np.ndarray],
-        outputs: Mapping[str, np.ndarray],
-        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
-        info: Info,
-        top_k: int,
-    ) -> Prediction:
+    def explain(self, query: Query) -> Prediction:
         """Return the words nearest to a word, or to a sum of several, without the words of the query."""
+        argument, call, info = query.argument, query.call, query.info
         terms = _terms(argument, info.vocabulary)
         vectors = [call("serving_default", {"word": np.array([i], np.int32)})["vector"] for _, i in terms]
         total = sum(sign * word_similarity.unit(v) for (sign, _), v in zip(terms, vectors, strict=True))
         cosines = call("similarity", {"vector": word_similarity.unit(total)})["similarity"][0]
-        best = word_similarity.nearest(cosines, top_k, {i for _, i in terms})
+        best = word_similarity.nearest(cosines, query.top_k, {i for _, i in terms})
         rows = tuple(
             {"input": argument, "rank": n, "word": info.vocabulary[i], "similarity": round(float(cosines[i]), 6)}
             for n, i in enumerate(best, start=1)
