@@ -277,7 +277,7 @@ def main(source: str, omit: tuple[str, ...], repeats: tuple[str, ...], bits: int
     With the NAME of a model, its default weights are evaluated again, after --bits those that are rounded, and the
     figures in their description replaced.
     """
-    if source in registry.list_models():
+    if source in registry.entries():
         if omit or repeats:
             raise click.UsageError("--omit and --repeat are for a RUN.")
         console.result(measure(source, bits=bits, console=console))

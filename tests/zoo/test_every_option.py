@@ -228,7 +228,6 @@ SAMPLES = {
     "size": "64",
 }
 REFUSED = [
-    ("train", ["--from", "bundle"]),
     ("train", ["--min-workers", "2"]),
     ("train", ["--no-export", "--quantize", "int8"]),
     ("train", ["--no-evaluate", "--quantize", "int8"]),

@@ -333,8 +333,8 @@ def check_source(path: Path) -> None:
         UsageError: It is neither a run, a bundle nor the name of a model; the message names the closest models.
     """
     if not path.exists():
-        if str(path) not in registry.list_models():
-            matches = near(str(path), registry.list_models())
+        if str(path) not in registry.entries():
+            matches = near(str(path), registry.entries())
             hint = f"; did you mean the model {' or '.join(matches)}?" if matches else ", a bundle or a model"
             raise UsageError(f"{path} is not a run folder{hint}")
     elif not (path / "manifest.json").is_file():

@@ -25,7 +25,7 @@ def write(folder: Path, study: optuna.Study, search: Search) -> dict[str, Any]:
     Raises:
         ZooError: No trial was trained to the end.
     """
-    trials = studies.asked(study)
+    trials = studies.counted(study)
     if not any(trial.state == TrialState.COMPLETE for trial in trials):
         reasons = [trial.user_attrs[studies.ERROR] for trial in trials if studies.ERROR in trial.user_attrs]
         raise ZooError(f"no trial of {folder} was trained to the end{f': {reasons[-1]}' if reasons else ''}")
@@ -53,7 +53,7 @@ def line(trial: FrozenTrial) -> str:
     if studies.ERROR in trial.user_attrs:
         result = trial.user_attrs[studies.ERROR]
     elif trial.state == TrialState.FAIL:
-        result = "killed"
+        result = "interrupted"
     else:
         state = "pruned after " if trial.state == TrialState.PRUNED else ""
         result = f"{trial.value:.4f}, {state}{len(trial.intermediate_values)} epochs"

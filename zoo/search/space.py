@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from zoo.core import registry
@@ -75,6 +76,17 @@ def _distribution(key: str, table: Mapping[str, Any], like: Any) -> BaseDistribu
         return (IntDistribution if whole else FloatDistribution)(**bounds, log=table.get("log", False))
     except ValueError as error:
         raise UsageError(f"the range of {key}, {short(dict(table))}, is not valid: {error}") from None
+
+
+def suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
+    """Return the parameters that Optuna proposes for a trial."""
+    for key, distribution in space.items():
+        if isinstance(distribution, CategoricalDistribution):
+            trial.suggest_categorical(key, distribution.choices)
+        else:
+            propose = trial.suggest_int if isinstance(distribution, IntDistribution) else trial.suggest_float
+            propose(key, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+    return trial.params
 
 
 def as_category(value: Any) -> Any:

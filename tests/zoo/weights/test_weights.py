@@ -167,7 +167,7 @@ def test_a_layer_is_omitted(tmp_path):
 
 def test_weights_are_listed(capsys):
     rows = {(row["model"], row["weights"]): row for row in table()}
-    assert {name for name, _ in rows} == set(zoo.list_models())
+    assert {name for name, _ in rows} == set(registry.entries())
     assert rows["fashion_mnist", "default"]["bytes"] > 1e6
     assert rows["efficientnet_lite0", "imagenet"]["state"] == "downloaded"
     with pytest.raises(SystemExit, match="0"):
