@@ -46,7 +46,7 @@ if TYPE_CHECKING:
     from zoo import weights as weights
     from zoo.compression.quantization import quantize as quantize
     from zoo.modeling.features import freeze
-    from zoo.predictor import Predictor, load
+    from zoo.prediction.predictor import Predictor, load
 
 # models: make tables
 if TYPE_CHECKING:
@@ -114,7 +114,7 @@ _lazy_attribute = lazy_attributes(
             "tune",
             "weights",
         ),
-        "zoo.predictor": ("Predictor", "load"),
+        "zoo.prediction.predictor": ("Predictor", "load"),
         "zoo.modeling.features": ("freeze",),
         "zoo.compression.quantization": ("quantize",),
     },
@@ -197,7 +197,7 @@ def preprocess(name: str, image_shape: Sequence[int] | None = None) -> Callable[
         >>> read(["photo.jpg"]).shape
         (1, 28, 28, 1)
     """
-    from zoo import predictor
+    from zoo.prediction import predictor
 
     return predictor.image_reader(name, image_shape)
 

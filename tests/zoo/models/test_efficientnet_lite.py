@@ -10,8 +10,9 @@ import pytest
 import pipelines
 import zoo
 from pipelines.sources import packages, search
-from zoo.weights import efficientnet_lite, torch_pickle
+from zoo.weights import efficientnet_lite
 from zoo.weights.efficientnet_lite import LITE0
+from zoo.weights.readers import torch_pickle
 from zoobase.errors import SourceUnavailable, ZooError
 
 PARAMETERS = {0: 4_652_008, 1: 5_416_680, 2: 6_092_072, 3: 8_197_096, 4: 13_006_568}  # as in timm's tables

@@ -11,7 +11,8 @@ import zoo
 from tests.zoo.conftest import data_dir
 from zoo import predict
 from zoo.tasks import file_types
-from zoo.weights import magika, onnx
+from zoo.weights import magika
+from zoo.weights.readers import onnx
 from zoobase.errors import DataError, ZooError
 
 RANDOM = np.random.default_rng(0)

@@ -12,13 +12,14 @@ import zoo
 from tests.photographs import photographs
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
-from zoo import predictor, train
+from zoo import train
 from zoo.core import plan
 from zoo.core.run_folder import RunFolder
 from zoo.core.task import SplitEvaluation
 from zoo.evaluation import image_baselines, segmentation
 from zoo.evaluation import outputs as inference
 from zoo.modeling import backbones
+from zoo.prediction import predictor
 from zoobase.errors import MissingError, UsageError
 
 RANDOM = np.random.default_rng(0)

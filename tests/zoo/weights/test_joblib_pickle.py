@@ -6,7 +6,8 @@ import joblib
 import numpy as np
 import pytest
 
-from zoo.weights import joblib_pickle, mtcnn
+from zoo.weights import mtcnn
+from zoo.weights.readers import joblib_pickle
 from zoobase.errors import ZooError
 
 HEAD = b"\x04\x22\x4d\x18\x40\x40\xc0"
