@@ -79,13 +79,12 @@ def run(
         import optuna  # noqa: F401
     except ImportError as error:
         raise MissingError(f"a search needs optuna ({error}); {install_command('tune')}") from error
+    folder = Path(out) if out is not None else Path("runs") / name / "search"
+    arguments = (name, dict(options or {}), space, minimize, maximize)
+    study, search, has_heartbeat = _open(folder, storage, resume, arguments)
     from zoo.search import report
     from zoo.search import study as studies
 
-    folder = Path(out) if out is not None else Path("runs") / name / "search"
-    study, search, has_heartbeat = _open(
-        folder, storage, resume, (name, dict(options or {}), space, minimize, maximize)
-    )
     console.print(f"searching settings of {name} by {search.metric} in {folder}, {trials} trials")
     studies.optimize(study, folder, search, trials, lambda trial: console.print(report.line(trial)), has_heartbeat)
     summary = report.write(folder, study, search)
@@ -97,11 +96,14 @@ def _open(
     folder: Path, storage: str | None, resume: bool, arguments: tuple[Any, ...]
 ) -> tuple[optuna.Study, Search, bool]:
     """Return the study and its search, which is new if there is none, and whether it is in a database."""
+    from zoo.core import environment
     from zoo.search import definition, space
-    from zoo.search import study as studies
 
     model, *given = arguments
     search = None if resume and not any(given) else definition.define(*arguments)
+    environment.prepare()
+    from zoo.search import study as studies  # imports Keras
+
     if storage is None:
         database = folder / "study.db"
         if not database.is_file():
