@@ -121,10 +121,6 @@ def extrapolate(counts: Sequence[int], values: Sequence[float], count: int) -> f
     """Return the value at another number of examples, by the power law a + b n^-c through the others.
 
     Reference: Hestness 2017, arXiv:1712.00409.
-
-    Example:
-        >>> round(extrapolate([100, 200, 400, 800], [1 - 2 * n**-0.5 for n in (100, 200, 400, 800)], 1600), 3)
-        0.95
     """
     import numpy as np
     from scipy.optimize import least_squares

@@ -79,19 +79,7 @@ def _flowers(cache_dir: str | os.PathLike | None, split: str) -> Dataset:
 def read(
     source: str, root: Path, paths: Sequence[Path], licence: str, split: str, cache_dir: str | os.PathLike | None
 ) -> Dataset:
-    """Return the images of files as a dataset, divided by their contents.
-
-    Args:
-        source: For the info.
-        root: A folder that contains the files.
-        paths: The files; those that are no image are skipped, and named in the info.
-        licence: For the info.
-        split: As for `pipelines.load`.
-        cache_dir: As for `pipelines.load`.
-
-    Raises:
-        DataError: Fewer than three of the files are images.
-    """
+    """Return the images of files as a dataset, divided by their contents."""
     shares, grouping = splits.grouping(split, splits.FILES)
     policy = splits.percentages(shares) or stratified_split.DEFAULT
     images = index.read(paths, cache_root(cache_dir))

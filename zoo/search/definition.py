@@ -85,18 +85,7 @@ def define(
     minimize: str | None,
     maximize: str | None,
 ) -> Search:
-    """Return a search, checked.
-
-    Args:
-        model: Name of the model.
-        options: Fields of `TrainSettings`; they take precedence over those of the file.
-        space_file: A TOML file with ranges; the space of the model's recipe if None.
-        minimize: Metric of which the lowest value is the best; by default that of the model's task, often `val_loss`.
-        maximize: Metric of which the highest value is the best.
-
-    Raises:
-        UsageError: A name, setting or range is not valid, or trials could not be compared.
-    """
+    """Return a search, checked."""
     if minimize and maximize:
         raise UsageError("--minimize and --maximize exclude each other")
     file, space = ({}, {}) if space_file is None else spaces.read(space_file, model)

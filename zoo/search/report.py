@@ -20,11 +20,7 @@ LISTED = 10  # trials in the table
 
 
 def write(folder: Path, study: optuna.Study, search: Search) -> dict[str, Any]:
-    """Write report.md and figures/, and return the summary of a search.
-
-    Raises:
-        ZooError: No trial was trained to the end.
-    """
+    """Write report.md and figures/, and return the summary of a search."""
     trials = studies.counted(study)
     if not any(trial.state == TrialState.COMPLETE for trial in trials):
         reasons = [trial.user_attrs[studies.ERROR] for trial in trials if studies.ERROR in trial.user_attrs]
@@ -61,12 +57,7 @@ def line(trial: FrozenTrial) -> str:
 
 
 def parameters(values: Mapping[str, Any]) -> str:
-    """Return the parameters of a trial as text.
-
-    Example:
-        >>> parameters({"recipe.learning_rate": 0.0012345, "model.units": "[64]"})
-        'recipe.learning_rate=0.00123, model.units=[64]'
-    """
+    """Return the parameters of a trial as text."""
     return ", ".join(
         f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()
     )

@@ -34,9 +34,6 @@ def read(path: str | Path, model: str) -> tuple[dict[str, Any], Space]:
 
     The file has the form of `--config`, and need not name the model. A table instead of a value is a range: `{low =
     1e-4, high = 1e-1, log = true}`, `{low = 16, high = 256, step = 16}` or `{choices = [...]}`.
-
-    Raises:
-        UsageError: The file cannot be read, or is for another model; or a range is not valid.
     """
     values = read_config(path, model)
     if values["name"] != model:

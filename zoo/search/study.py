@@ -90,11 +90,7 @@ def optimize(
     show: Callable[[FrozenTrial], None],
     has_heartbeat: bool,
 ) -> None:
-    """Train until the study has `trials` trials, and those of other processes have ended.
-
-    Raises:
-        ZooError: A trial failed, and none has shown yet that the settings shared by all are right.
-    """
+    """Train until the study has `trials` trials, and those of other processes have ended."""
 
     def objective(trial: optuna.Trial) -> float:
         parameters = suggest(trial, search.space)
@@ -181,11 +177,7 @@ class ReportCurve(keras.callbacks.Callback):
 
 
 def curve(run: RunFolder, search: Search) -> list[float]:
-    """Return, for each finished epoch, the metric of the weights that the run would keep if it ended there.
-
-    Raises:
-        UsageError: The metric is not in the history.
-    """
+    """Return, for each finished epoch, the metric of the weights that the run would keep if it ended there."""
     phases = sorted(run.path.glob("phases/*"))  # in the order of training: head, tune
     rows = [row for folder in (phases or [run.path]) for row in RunFolder(folder).history()]
     if rows and search.metric not in rows[0]:

@@ -110,11 +110,7 @@ def _known(checkpoint: Path) -> dict[str, Any]:
 
 
 def read_class_names(folder: Path) -> tuple[str, ...]:
-    """Return the name of each class of ImageNet, with its WordNet id where two have the same.
-
-    Raises:
-        SourceUnavailable: A file of the folder is that of another version.
-    """
+    """Return the name of each class of ImageNet, with its WordNet id where two have the same."""
     for name, digest in _DIGESTS.items():
         if not (folder / name).is_file() or sha256(folder / name) != digest:
             raise search.SourceUnavailable(f"its {name} is not that of version {CLASS_NAMES.version}")

