@@ -31,7 +31,7 @@ def raw_files(name: str) -> dict[str, Any]:
 
 
 def prepare(builder: Any, downloads: Path, manual_dir: Path | None = None) -> None:
-    """Download the files of a builder, unless `manual_dir` has them, and write its records; TFDS checks the checksums."""
+    """Download the files of a builder, unless `manual_dir` has them, check their checksums, and write its records."""
     config = tfds.download.DownloadConfig(manual_dir=manual_dir and str(manual_dir), try_download_gcs=False)
     tfds.disable_progress_bar()
     try:
