@@ -52,7 +52,7 @@ def test_outputs_have_the_size_of_the_inputs(shape):
 def test_too_small_images_are_rejected():
     with pytest.raises(UsageError, match="12x28 are too small"):
         zoo.build("pix2pix", image_shape=(12, 28, 1))
-    with pytest.raises(UsageError, match="8x8 are too small for 2 halvings"):
+    with pytest.raises(UsageError, match="8x8 are too small for 2 downsampling stages"):
         zoo.build("cyclegan", image_shape=(8, 8, 1))
     with pytest.raises(UsageError, match="pool=0"):
         zoo.build("cyclegan", pool=0)

@@ -259,7 +259,7 @@ def test_logits_have_the_size_of_the_image(shape):
 
 
 def test_sizes_that_are_too_small_are_rejected():
-    with pytest.raises(UsageError, match="images of 7x30 are too small for 3 halvings"):
+    with pytest.raises(UsageError, match="images of 7x30 are too small for 3 downsampling stages"):
         zoo.build("unet", image_shape=(7, 30, 3))
     with pytest.raises(UsageError, match="both must be positive"):
         zoo.build("unet", depth=0)
