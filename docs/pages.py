@@ -199,7 +199,8 @@ def weights_table() -> str:
         seeds = [m[metric] for seed, m in record.get("seeds", {}).items() if seed != str(record["seed"])]
         ends = record.get("intervals", {}).get(metric)
         test = f"{value:.4g} ({ends[0]:.4g} to {ends[1]:.4g})" if ends else f"{value:.4g}"
-        cells = [f"[`{name}`]({name}.md)", f"`{metric}`", test, ", ".join(f"{s:.4g}" for s in seeds), best]
+        page = registry.get_entry(name).variant_of or name
+        cells = [f"[`{name}`]({page}.md)", f"`{metric}`", test, ", ".join(f"{s:.4g}" for s in seeds), best]
         verdict = record.get("gains", {}).get(best, {}).get("verdict", "")
         cells += [
             f"{scores[best]:.4g}" if best else "",
