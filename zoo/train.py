@@ -29,7 +29,6 @@ from zoobase.errors import UsageError, step
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
-    from zoo.core.run_store import RunStore
     from zoo.distribution.replicas import Replicas
     from zoo.training.session import Session
 
@@ -84,13 +83,19 @@ def run(
     if name is not None:
         check(chosen)  # before TensorFlow is imported, which takes seconds
     environment.prepare()
+    from zoo.core.run_store import RunStore, is_url
     from zoo.distribution.replicas import choose
     from zoo.training.compiling import UserObjects, get_callbacks
 
     console = console or Console(quiet=True)
     objects = UserObjects(get_callbacks(callbacks), optimizer, loss, metrics)
     replicas = choose(chosen.devices, chosen.data_service)
-    given, store = _with_local_copy(given, replicas.index)
+    store = None
+    for key in ("out", "resume"):
+        if is_url(given.get(key)):  # the run folder is a local copy
+            store = RunStore(str(given[key]), replicas.index)
+            given = {**given, key: str(store.path)}
+            break
     if replicas.workers > 1 and chosen.out is None and chosen.resume is None:
         raise UsageError("workers share one run folder: name it with --out, on a path that all can read")
     if not replicas.is_chief:
@@ -136,17 +141,6 @@ def run(
     if chosen.evaluate:
         _show(console, session.plan.model, summary, given=bool(session.plan.data.get("given")))
     return summary
-
-
-def _with_local_copy(given: Mapping[str, Any], worker: int) -> tuple[dict[str, Any], RunStore | None]:
-    """Return the settings with the local copy of a run folder that is in a store, and the store."""
-    from zoo.core.run_store import RunStore, is_url
-
-    for key in ("out", "resume"):
-        if is_url(given.get(key)):
-            store = RunStore(str(given[key]), worker)
-            return {**given, key: str(store.path)}, store
-    return dict(given), None
 
 
 def _open(

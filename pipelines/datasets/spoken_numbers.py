@@ -154,12 +154,8 @@ def _read(folder: Path) -> dict[str, Columns]:
     return columns
 
 
-def _hint(command: str) -> str:
-    return f"{command} (or --data-dir with your own sounds)"
-
-
 ORIGINS: dict[str, PackageData[dict[str, Columns]]] = {
-    name: PackageData(NAME, name, origin, write, _read, _hint(command))
+    name: PackageData(NAME, name, origin, write, _read, f"{command} (or --data-dir with your own sounds)")
     for name, origin, write, command in (
         ("espeak", ESPEAK, functools.partial(_synthesise, "espeak"), "pip install espeakng-loader"),
         ("flite", FLITE, functools.partial(_synthesise, "flite"), "apt-get install libflite1"),

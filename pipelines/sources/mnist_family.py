@@ -168,7 +168,11 @@ def _statistics(records: Path, cache: Path, first: int, train: tf.data.Dataset) 
 
 def pixel_statistics(train: tf.data.Dataset) -> dict[str, float]:
     """Return mean and deviation, in [0, 1], of the pixels of grey PNG images."""
-    pixels = train.map(_pixels, num_parallel_calls=tf.data.AUTOTUNE).batch(1000)
+
+    def pixels_of(example: dict[str, Any]) -> tf.Tensor:
+        return tf.cast(tf.reshape(tf.io.decode_png(example["image"], channels=1), [-1]), tf.int64)
+
+    pixels = train.map(pixels_of, num_parallel_calls=tf.data.AUTOTUNE).batch(1000)
     count, total, squares = 0, 0, 0
     for batch in pixels:
         count += batch.shape[0] * batch.shape[1]
@@ -176,10 +180,6 @@ def pixel_statistics(train: tf.data.Dataset) -> dict[str, float]:
         squares += int(tf.reduce_sum(batch * batch))
     mean = total / count
     return {"mean": mean / 255, "std": (squares / count - mean**2) ** 0.5 / 255}
-
-
-def _pixels(example: dict[str, Any]) -> tf.Tensor:
-    return tf.cast(tf.reshape(tf.io.decode_png(example["image"], channels=1), [-1]), tf.int64)
 
 
 def read_idx(path: Path) -> np.ndarray:
@@ -242,7 +242,10 @@ def of_arrays(images: np.ndarray, labels: np.ndarray, rows: Mapping[str, np.ndar
         rows: The indices of the examples of "train", "validation" and "test".
         **about: The other fields of `Info`: name, source, licence, homepage, split.
     """
-    encoded, labels = np.array([_png(image) for image in images]), labels.astype(np.int64)
+    encoded, labels = (
+        np.array([_png(image) for image in images]),
+        labels.astype(np.int64),
+    )
     parts = {
         name: tf.data.Dataset.from_tensor_slices({"image": encoded[indices], "label": labels[indices]})
         for name, indices in rows.items()

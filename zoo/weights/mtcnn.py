@@ -7,7 +7,6 @@ Source:    PyPI mtcnn 1.0.0, whose three files joblib wrote, compressed by LZ4; 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import numpy as np
 
@@ -22,10 +21,6 @@ def read(file: Path) -> dict[str, np.ndarray]:
     """Return the arrays of the files of all networks, in the order of their layers."""
     files = {network: joblib_pickle.read(file.with_name(f"{network}.lz4")) for network in NETWORKS}
     return {f"{network} {i}": array for network, arrays in files.items() for i, array in enumerate(arrays)}
-
-
-def _known(file: Path) -> dict[str, Any]:
-    return {"class_names": ("face",)}
 
 
 MTCNN = PackagedWeights(
@@ -48,5 +43,5 @@ MTCNN = PackagedWeights(
     },
     homepage="https://github.com/ipazc/mtcnn",
     features={"image": "encoded image", "boxes": "float32 (faces, 4)"},
-    known=_known,
+    known=lambda file: {"class_names": ("face",)},
 )
