@@ -33,21 +33,13 @@ def run(folders: Sequence[str | Path] = ("runs",), *, model: str | None = None) 
         >>> [(row["model"], row["state"]) for row in run(["runs"])][:1]
         [('mnist', 'finished')]
     """
-    from export.proof.evaluation import lower_is_better
-
     rows = []
     for folder in folders:
         if not Path(folder).is_dir():
             raise MissingError(f"there is no folder {folder}: python -m zoo.train NAME writes runs/NAME/TIME")
         rows += [_row(path) for path in _below(Path(folder))]
     rows = [row for row in rows if model in (None, row["model"])]
-
-    def rank(row: dict[str, Any]) -> tuple[Any, ...]:
-        value = row["value"]
-        best_first = 0.0 if value is None else value if lower_is_better(row["metric"]) else -value
-        return row["data"] or "", row["metric"] or "", value is None, best_first, row["run"]
-
-    return sorted(rows, key=rank)
+    return sorted(rows, key=_rank)
 
 
 def _below(folder: Path) -> Iterator[Path]:
@@ -72,6 +64,14 @@ def _row(path: Path) -> dict[str, Any]:
     except (ZooError, KeyError, TypeError):
         row["state"] = "damaged"
     return row
+
+
+def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
+    from export.proof.evaluation import lower_is_better
+
+    value = row["value"]
+    best_first = 0.0 if value is None else value if lower_is_better(row["metric"]) else -value
+    return row["data"] or "", row["metric"] or "", value is None, best_first, row["run"]
 
 
 @click.command("runs")

@@ -119,7 +119,7 @@ class Plan:
         return arguments | dict(self.model_arguments)
 
     @property
-    def ensemble(self) -> int:
+    def members(self) -> int:
         """Number of models of which the model is the mean; 1 if its builder has no such argument."""
         return self.averaged.get("ensemble", 1)
 
@@ -130,10 +130,8 @@ class Plan:
         return {k: arguments[k] for k, off in ALONE.items() if arguments.get(k, off) != off}
 
     def trainings(self) -> list[Plan]:
-        """Return one plan per candidate and seed, of which the best is selected, or per network of an ensemble.
-
-        They are of the model alone: what the whole model averages is averaged afterwards.
-        """
+        """Return one plan per candidate and seed, of which the best is selected, or per member; often this plan."""
+        # They are of the model alone: what the whole model averages is averaged afterwards.
         averaged, recipe = self.averaged, self.recipe
         alone = {**self.model_arguments, **{k: ALONE[k] for k in averaged}}
         return [
@@ -253,12 +251,12 @@ def resolve(settings: TrainSettings) -> Plan:
     )
     if recipe.quantization != "none":
         plan = dataclasses.replace(plan, precision=_precision_with_quantization(plan))
-    largest = MAX_SEED - (max(recipe.restarts, plan.ensemble) - 1)
+    largest = MAX_SEED - (max(recipe.restarts, plan.members) - 1)
     if settings.seed > largest:
         raise UsageError(f"seed {settings.seed} is not valid: it must be in [0, {largest}]")
-    if plan.ensemble > 1 and (recipe.restarts > 1 or recipe.candidates or plan.init):
+    if plan.members > 1 and (recipe.restarts > 1 or recipe.candidates or plan.init):
         raise UsageError(
-            f"model.ensemble={plan.ensemble} trains so many models from different seeds: omit recipe.restarts, "
+            f"model.ensemble={plan.members} trains so many models from different seeds: omit recipe.restarts, "
             "recipe.candidates and --init"
         )
     return plan

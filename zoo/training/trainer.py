@@ -51,12 +51,12 @@ def train_best(session: Session) -> CheckpointCallback:
         console.print(f"training {i} of {len(trainings)}: {_describe(training.plan)}")
         results.append(train(training))
     best = min(range(len(results)), key=lambda i: results[i].best)
-    if session.plan.ensemble > 1:
+    if session.plan.members > 1:
         console.print(f"the model is the mean of these {len(plans)}; the history is that of training {best + 1}")
     elif len(plans) > 1:
         console.print(f"best by validation loss: training {best + 1}, {_describe(plans[best])}")
     if session.replicas.is_chief:
-        kept = trainings if session.plan.ensemble > 1 else trainings[best : best + 1]
+        kept = trainings if session.plan.members > 1 else trainings[best : best + 1]
         if session.plan.averaged:
             _assemble(session, kept)
         else:
