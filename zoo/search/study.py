@@ -36,7 +36,7 @@ warnings.filterwarnings("ignore", category=optuna.exceptions.ExperimentalWarning
 RUN, ERROR, DEFAULT = "run", "error", "default"  # attributes of trials
 SEARCH = "search"  # attribute of the study
 FACTOR = 3  # of successive halving: the best third of the trials continues
-HEARTBEAT, GRACE, POLL = 5, 30, 1.0  # seconds
+HEARTBEAT, GRACE, POLL = 10, 60, 1.0  # seconds
 RETRY = RetryHeartbeatStaleTrialCallback(max_retry=2)
 
 
