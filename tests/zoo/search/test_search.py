@@ -105,7 +105,7 @@ def test_interrupted_trials_are_tried_again_and_shared(searched):
     assert [trial.state.name for trial in first] == ["FAIL", "FAIL", "COMPLETE"]
     assert first[0].params == first[1].params == first[2].params
     assert sorted(path.name for path in (folder / "trials").iterdir()) == sorted({t.user_attrs["run"] for t in trials})
-    numbers = [re.findall(r"(?m)^trial (\d+): ", text) for text in printed]
+    numbers = [re.findall(r"(?m)^trial (\d+): .*; ", text) for text in printed]
     assert sorted(map(int, numbers[0] + numbers[1])) == sorted(trial.number for trial in counted(study))
     assert all(numbers)
 
@@ -172,8 +172,8 @@ def test_more_trials_are_added_to_a_search_and_none_is_lost(searched):
     ("words", "sentence"),
     [
         (["mnist"], "a search for mnist with other settings"),
-        (["mnist", "--resume", "--seed", "4"], "a search with other settings"),
-        (["mnist", "--resume", "--maximize", "val_accuracy"], "a search with other settings"),
+        (["mnist", "--resume", "--seed", "4"], "a search for mnist with other settings"),
+        (["mnist", "--resume", "--maximize", "val_accuracy"], "a search for mnist with other settings"),
         (["gan", "--resume"], "holds no search for gan"),
     ],
 )
