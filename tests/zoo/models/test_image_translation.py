@@ -13,12 +13,13 @@ import pipelines
 import zoo
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
-from zoo import evaluate, predict, predictor
+from zoo import evaluate, predict
 from zoo.core import plan
 from zoo.core.run_folder import RunFolder
 from zoo.evaluation import feature_extractor, generative_metrics, outputs
 from zoo.evaluation.image_similarity import compare_images
 from zoo.modeling import blocks
+from zoo.prediction import predictor
 from zoobase.errors import UsageError
 
 FASHION = str(DATA["fashion_mnist"])
