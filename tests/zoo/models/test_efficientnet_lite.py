@@ -114,7 +114,7 @@ def _as_checkpoint(model):
         if part == "kernel":
             depthwise = layer.endswith("depthwise_conv")
             value = value.T if value.ndim == 2 else value.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
-        tensors[efficientnet_lite._name(layer, part)] = value
+        tensors[efficientnet_lite._name(variable.path)] = value
     return tensors
 
 
