@@ -40,17 +40,11 @@ _FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
 
 @dataclass(frozen=True)
 class Family:
-    """The facts of one dataset.
+    """The facts of one dataset."""
 
-    Attributes:
-        name: Name of the dataset, here and in TFDS.
-        licence: SPDX identifier or a short phrase.
-        mtimes: File name -> the time in the publisher's gzip header, for copies that lack it.
-    """
-
-    name: str
+    name: str  # here and in TFDS
     licence: str
-    mtimes: Mapping[str, int] = field(default_factory=dict)
+    mtimes: Mapping[str, int] = field(default_factory=dict)  # file -> time in its gzip header, for copies that lack it
 
     def official_builder(self, folder: Path) -> Any:
         """Return the builder of TFDS for the official data in a folder."""

