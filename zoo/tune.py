@@ -62,7 +62,7 @@ def run(
     Raises:
         UsageError: A name, setting or range is not valid; the storage holds a search with other settings, or none to
             resume.
-        MissingError: Optuna is not installed.
+        MissingError: Optuna, or the driver of a database, is not installed.
         ZooError: No trial was trained to the end.
 
     Example:
@@ -81,12 +81,12 @@ def run(
         raise MissingError(f"a search needs optuna ({error}); {install_command('tune')}") from error
     folder = Path(out) if out is not None else Path("runs") / name / "search"
     arguments = (name, dict(options or {}), space, minimize, maximize)
-    study, search, has_heartbeat = _open(folder, storage, resume, arguments)
+    study, search, waits = _open(folder, storage, resume, arguments)
     from zoo.search import report
     from zoo.search import study as studies
 
-    console.print(f"searching settings of {name} by {search.metric} in {folder}, {trials} trials")
-    studies.optimize(study, folder, search, trials, lambda trial: console.print(report.line(trial)), has_heartbeat)
+    console.print(f"searching hyperparameters of {name} by {search.metric} in {folder}, {trials} trials")
+    studies.optimize(study, folder, search, trials, lambda trial: console.print(report.line(trial)), waits)
     summary = report.write(folder, study, search)
     _show(console, summary)
     return summary
@@ -104,11 +104,12 @@ def _open(
     environment.prepare()
     from zoo.search import study as studies  # imports Keras
 
+    where = "the storage" if storage else str(folder)  # a URL may hold a password
     if storage is None:
         database = folder / "study.db"
         if not database.is_file():
             if resume:
-                raise UsageError(f"{folder} holds no search to resume; omit --resume to begin one")
+                raise UsageError(f"{where} holds no search to resume; omit --resume to begin one")
             RunFolder.check_empty(folder)
         storage = f"sqlite:///{database.absolute()}"
     folder.mkdir(parents=True, exist_ok=True)
@@ -116,10 +117,10 @@ def _open(
         opened = studies.open_storage(storage)
         stored = studies.stored(opened, model)
         if resume and stored is None:
-            raise UsageError(f"{storage} holds no search for {model}; omit --resume to begin one")
+            raise UsageError(f"{where} holds no search for {model}; omit --resume to begin one")
         if search and stored and search.to_json() != stored.to_json():
             raise UsageError(
-                f"{storage} holds a search for {model} with other settings: omit them and add --resume, or choose "
+                f"{where} holds a search for {model} with other settings: omit them and add --resume, or choose "
                 "another --out or --storage"
             )
         search = search or stored

@@ -27,7 +27,7 @@ from zoo.core.run_folder import RunFolder
 from zoo.search.definition import Search
 from zoo.search.space import suggest
 from zoobase.console import describe_error
-from zoobase.errors import MissingError, ZooError, unknown
+from zoobase.errors import MissingError, UsageError, ZooError, unknown
 
 optuna.logging.set_verbosity(optuna.logging.ERROR)
 logging.getLogger("optuna").propagate = False
@@ -45,16 +45,16 @@ def open_storage(place: str) -> BaseStorage:
 
     A journal needs no database server, also on NFS; it has no heartbeat, so that killed trials are not tried again.
     """
-    if "://" not in place:
-        return JournalStorage(JournalFileBackend(place, JournalFileOpenLock(place)))
     options = {"connect_args": {"timeout": 60}} if place.startswith("sqlite") else {}  # for the lock of another process
-    return RDBStorage(
-        place,
-        engine_kwargs=options,
-        heartbeat_interval=HEARTBEAT,
-        grace_period=GRACE,
-        heartbeat_stale_trial_callback=RETRY,
-    )
+    beats = {"heartbeat_interval": HEARTBEAT, "grace_period": GRACE, "heartbeat_stale_trial_callback": RETRY}
+    try:
+        if "://" not in place:
+            return JournalStorage(JournalFileBackend(place, JournalFileOpenLock(place)))
+        return RDBStorage(place, engine_kwargs=options, **beats)
+    except ImportError as error:
+        raise MissingError(f"--storage needs the driver of its database: {error}") from error
+    except Exception as error:  # each database has errors of its own, whose texts may hold the password of the URL
+        raise UsageError(f"--storage cannot be opened ({type(error).__name__}): give a URL or a path") from error
 
 
 def has_heartbeat(storage: BaseStorage) -> bool:
@@ -88,7 +88,7 @@ def optimize(
     search: Search,
     trials: int,
     show: Callable[[FrozenTrial], None],
-    has_heartbeat: bool,
+    waits: bool,
 ) -> None:
     """Train until the study has `trials` trials, and those of other processes have ended."""
 
@@ -126,7 +126,7 @@ def optimize(
             seed = search.options["seed"] + len(study.get_trials(deepcopy=False))
             study.sampler = optuna.samplers.TPESampler(multivariate=True, constant_liar=True, seed=seed)
             study.optimize(objective, n_trials=1, callbacks=[lambda _, trial: show(trial)])
-        elif has_heartbeat and study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
+        elif waits and study.get_trials(deepcopy=False, states=(TrialState.RUNNING,)):
             time.sleep(POLL)
         else:
             return

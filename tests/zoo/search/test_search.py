@@ -209,6 +209,14 @@ def test_the_trials_are_in_a_journal(tmp_path):
     assert not (tmp_path / "out" / "study.db").exists()
 
 
+def test_a_storage_that_cannot_be_opened_is_one_sentence_without_its_password(tmp_path):
+    options = {"settings": {"data": "sealed_digits"}}
+    for place in ("nosuch://user:secret@host/x", "sqlite:////no/such/folder/x.db", str(tmp_path / "no" / "journal")):
+        with pytest.raises(ZooError, match="--storage") as caught:
+            tune.run("mnist", out=tmp_path / "out", storage=place, options=options)
+        assert "secret" not in str(caught.value)
+
+
 @pytest.mark.parametrize("option", ["--workers", "--ray"])
 def test_options_that_processes_replace_name_them(option):
     with pytest.raises(click.NoSuchOption) as caught:
