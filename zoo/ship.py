@@ -66,7 +66,7 @@ def run(
         raise UsageError(f"{path} has no bundle that passed verification: python -m zoo.export {path}")
     model = folder.model()
     parts = packing.parts(model)
-    if missing := sorted(set(omit) - parts):
+    if missing := sorted(set(omit) - set(parts)):
         raise unknown(f"part of {model.name}", missing[0], parts)
     omitted = sorted({*omit, *packing.training_parts(model, folder.plan().task.served(model).values())})
     metrics = summary["metrics"]
