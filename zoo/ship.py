@@ -128,10 +128,7 @@ def measure(name: str, *, bits: int | None = None, console: Console | None = Non
     console.print(f"{name}: {_differences(record['metrics'], result['metrics'])}")
     kept = {key: value for key, value in record.items() if key not in EVALUATED}
     if bits is not None:
-        parts = {part for part, value in vars(model).items() if packing.has_weights(value)}
-        write_atomic(
-            file, packing.compact(model, packing.training_parts(model, plan.task.served(model).values(), parts))
-        )
+        write_atomic(file, packing.compact(model, packing.training_parts(model, plan.task.served(model).values())))
         kept |= {"bits": bits, "metrics_of_the_run": record.get("metrics_of_the_run", record["metrics"])}
         console.print(f'next, in the file of {name}: Weights("{file.name}", sha256="{sha256(file)}")')
     weight_files.write_description(file, kept | {key: result[key] for key in EVALUATED if key in result})
