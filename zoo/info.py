@@ -64,9 +64,7 @@ def _digest(module: str) -> str:
 def _card(name: str, layers: bool) -> dict[str, Any]:
     entry, spec = registry.get_entry(name), registry.get_spec(name)
     model = registry.get_builder(name)()
-    card, own_data = spec.card, ""
-    if catalogue.get_entry(spec.data).needs_data_dir:
-        own_data = f" --data-dir {'FILE.csv' if spec.data == 'table' else 'FOLDER'}"
+    card = spec.card
     return {
         "name": name,
         "summary": entry.summary,
@@ -80,7 +78,8 @@ def _card(name: str, layers: bool) -> dict[str, Any]:
         "recipes": {k: _main_fields(r) for k, r in spec.recipes.items()},
         "weights": sorted(spec.weights),
         "expect": dict(card.expect),
-        "command": card.command or ("" if spec.task.not_trained else f"python -m zoo.train {name}{own_data}"),
+        "command": card.command
+        or ("" if spec.task.not_trained else f"python -m zoo.train {name}{_own_data(spec.data)}"),
         "test_data": test_data(name),
         "measured_on": card.measured_on,
         "baselines": dict(card.baselines),
@@ -91,6 +90,13 @@ def _card(name: str, layers: bool) -> dict[str, Any]:
         "file": entry.module,
         **({"layers": _layers(spec.task, model)} if layers else {}),
     }
+
+
+def _own_data(dataset: str) -> str:
+    """Return the option that a training needs whose default dataset is the user's own data."""
+    if not catalogue.get_entry(dataset).needs_data_dir:
+        return ""
+    return f" --data-dir {'FILE.csv' if dataset == 'table' else 'FOLDER'}"
 
 
 def _layers(task: BaseTask, model: Any) -> dict[str, list[dict[str, Any]]]:
