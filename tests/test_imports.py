@@ -246,10 +246,10 @@ def test_a_back_door_is_seen(line):
 
 def test_the_imports_of_a_table_and_of_a_constant_count(tmp_path, monkeypatch):
     monkeypatch.setattr("tests.test_imports.ROOT", tmp_path)
-    table = '__getattr__ = lazy_attributes(__name__, {"zoo.prediction.predictor": ("load",), "zoo": ("train",)})'
+    table = '__getattr__ = lazy_attributes(__name__, {"zoo.predictor": ("load",), "zoo": ("train",)})'
     (tmp_path / "file.py").write_text(f'{table}\nimportlib.import_module("zoo.tasks")\n')
-    assert imported(tmp_path / "file.py", {"zoo.prediction.predictor", "zoo.train", "zoo.tasks"}) == {
-        "zoo.prediction.predictor",
+    assert imported(tmp_path / "file.py", {"zoo.predictor", "zoo.train", "zoo.tasks"}) == {
+        "zoo.predictor",
         "zoo.train",
         "zoo.tasks",
     }
