@@ -55,7 +55,8 @@ def write(name: str, folder: Path, console: Console) -> None:
 
 def _answers(name: str) -> list[dict[str, Any]]:
     """Return [{"command", "text"}]: what the model answers, or what it writes."""
-    from zoo import predictor, sample
+    from zoo import sample
+    from zoo.prediction import predictor
 
     if name in ASKED:
         opened = predictor.load(name)
@@ -79,8 +80,8 @@ def _pictures(name: str, folder: Path) -> list[str]:
     import skimage
     from PIL import Image
 
-    from zoo import predictor
     from zoo.evaluation import images
+    from zoo.prediction import predictor
 
     if name not in PICTURED:
         return []

@@ -26,6 +26,7 @@ from docs.course.lessons import LESSONS
 from docs.model_figures import FACTS
 from docs.model_figures import HERE as MODEL_FIGURES
 from pipelines import catalogue
+from zoo.core import registry
 from zoo.core.recipe import Recipe, default_of
 from zoo.core.settings import TrainSettings
 
@@ -67,11 +68,27 @@ def model_page(name: str) -> str:
     parts += ["## Train", *([f"{reason}."] if reason else [f"    {card['command']}", _recipes(card["recipes"])])]
     parts += ["## Builder arguments", _arguments(card["arguments"], arguments)]
     parts += ["Raises:", "\n".join(f"- `{error}`: {when}" for error, when in raised.items())] if raised else []
+    parts += ["## Variants", _variants(card["variants"])] if card["variants"] else []
     parts += ["## Build", _build(name, card["weights"])]
     parts += [f"> **Note:** {card['notes']}"] if card["notes"] else []
     notes = NOTES / f"{name}.md"
     parts += [notes.read_text(encoding="utf-8").strip()] if notes.is_file() else []
     return "\n\n".join(parts) + "\n"
+
+
+def _variants(summaries: Mapping[str, str]) -> str:
+    """Return the models of the same builder with other arguments: what differs, weights, metrics."""
+    from zoo.info import shipped_weights
+
+    lines = []
+    for name, summary in summaries.items():
+        expect = zoo.get_spec(name).card.expect if registry.get_entry(name).weights else {}
+        facts = [f"weights: {shipped_weights(name)}", *(f"{metric} {value:g}" for metric, value in expect.items())]
+        figures = [
+            f"![{name}](../model_figures/{name}/{path.name})" for path in sorted((MODEL_FIGURES / name).glob("*.png"))
+        ]
+        lines.append("\n\n".join([f"- `{name}`: {summary} ({', '.join(facts)})", *figures]))
+    return "\n".join(lines)
 
 
 def _figures(card: Mapping[str, Any]) -> Iterator[str]:
@@ -182,7 +199,8 @@ def weights_table() -> str:
         seeds = [m[metric] for seed, m in record.get("seeds", {}).items() if seed != str(record["seed"])]
         ends = record.get("intervals", {}).get(metric)
         test = f"{value:.4g} ({ends[0]:.4g} to {ends[1]:.4g})" if ends else f"{value:.4g}"
-        cells = [f"[`{name}`]({name}.md)", f"`{metric}`", test, ", ".join(f"{s:.4g}" for s in seeds), best]
+        page = registry.get_entry(name).variant_of or name
+        cells = [f"[`{name}`]({page}.md)", f"`{metric}`", test, ", ".join(f"{s:.4g}" for s in seeds), best]
         verdict = record.get("gains", {}).get(best, {}).get("verdict", "")
         cells += [
             f"{scores[best]:.4g}" if best else "",

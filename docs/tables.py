@@ -14,6 +14,7 @@ from docs import pages
 from docs.course.lessons import LESSONS
 from export.formats import QUANTIZATIONS, format_of
 from pipelines import catalogue
+from zoo.core import registry
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,6 +25,7 @@ def blocks() -> Iterator[tuple[Path, str, str]]:
     from zoo.info import markdown_table
 
     yield ROOT / "README.md", "models", markdown_table()
+    yield ROOT / "zoo" / "__init__.py", "models", builders()
     navigation = "".join(f"      - {name}: models/{name}.md\n" for name in zoo.list_models())
     yield ROOT / "mkdocs.yml", "models", navigation
     navigation = "".join(f"      - {name}: datasets/{name}.md\n" for name in catalogue.entries())
@@ -36,6 +38,13 @@ def blocks() -> Iterator[tuple[Path, str, str]]:
     yield ROOT / "docs" / "index.md", "certificate", f"\n{pages.certificate('fashion_mnist')}\n\n"
     yield ROOT / "docs" / "benchmarks.md", "summary", report.summary(results)
     yield ROOT / "docs" / "benchmarks.md", "benchmarks", report.table(results)
+
+
+def builders() -> str:
+    """Return the imports of the builders, for type checkers and editors."""
+    models = [e for e in registry.entries().values() if e.module.startswith("zoo.models.") and not e.variant_of]
+    names = sorted((entry.module, entry.name) for entry in models)
+    return "if TYPE_CHECKING:\n" + "".join(f"    from {module} import {name} as {name}\n" for module, name in names)
 
 
 def quantizations() -> str:

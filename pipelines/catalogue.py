@@ -1,6 +1,7 @@
 """The datasets by name: those of this package, of folders in `ZOO_DATASETS_PATH`, and of other packages.
 
-A dataset is a Python file with a function `load(data_dir, cache_dir, split)`. Listing reads files without importing
+A dataset is a Python file with a function `load(data_dir, cache_dir, split)`, or a row of a file with several: {name:
+object with a method `load` and a literal `doc`} in `DATASETS`. Listing reads files without importing
 them, so that it does not import TensorFlow; a file is imported when its dataset is loaded.
 """
 
@@ -24,6 +25,7 @@ from zoobase.plugins import UNREADABLE, catalogue, entry_points, load_module, un
 OWN = "own_"  # begins the name of one's own data in a folder that is named as published data
 ENTRY_POINTS = "zoo.datasets"  # for other packages: `[zoo.datasets] name_of_the_dataset = package.module`
 HERE = Path(__file__).parent / "datasets"
+_ROWS = b"\nDATASETS = {"
 UNCHANGED = ("huggingface", "shards")  # these read names and URLs themselves
 
 
@@ -34,6 +36,7 @@ class Entry:
     name: str
     module: str
     path: Path
+    doc: str = ""  # that of a row
 
     @property
     def summary(self) -> str:
@@ -42,8 +45,10 @@ class Entry:
 
     @property
     def docstring(self) -> str:
-        """The docstring of its file, which names sources, features, splits and licence."""
-        return ast.get_docstring(ast.parse(self.path.read_text(encoding="utf-8"))) or ""
+        """Its docstring: sources, features, splits and licence; of a row with what all rows of its file share."""
+        of_file = ast.get_docstring(ast.parse(self.path.read_text(encoding="utf-8"))) or ""
+        title, _, own = self.doc.partition("\n\n")
+        return "\n".join([title, "", of_file.partition("\n\n")[2], own.strip()]) if self.doc else of_file
 
     @property
     def needs_data_dir(self) -> bool:
@@ -68,11 +73,21 @@ def entries() -> dict[str, Entry]:
 
 def _sources() -> Iterator[Entry]:
     for module, path in catalogue("pipelines.datasets"):
-        if path.parent == HERE or _loads(path):  # our own need no look
+        if _ROWS in path.read_bytes():
+            yield from (Entry(name, module, path, doc) for name, doc in _rows(path).items())
+        elif path.parent == HERE or _loads(path):  # our own need no look
             yield Entry(path.stem, module, path)
     for name, module, path in entry_points(ENTRY_POINTS):
         if _loads(path, required=True):
             yield Entry(name, module, path)
+
+
+def _rows(path: Path) -> dict[str, str]:
+    """Return {name: doc} of the rows of `DATASETS` in a file."""
+    assigned = (node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.Assign))
+    table = next(node.value for node in assigned if ast.unparse(node.targets[0]) == "DATASETS")
+    docs = [ast.literal_eval(next(k.value for k in row.keywords if k.arg == "doc")) for row in table.values]
+    return dict(zip(map(ast.literal_eval, table.keys), docs, strict=True))
 
 
 def _loads(path: Path, required: bool = False) -> bool:
@@ -156,7 +171,8 @@ def load(
     place = data_dir
     if data_dir is not None and name not in UNCHANGED:
         place = remote.local(data_dir, cache_dir) if _is_remote(data_dir) else data_dir
-    dataset = module.load(place, cache_dir, split)
+    loader = module.DATASETS[name] if entry.doc else module
+    dataset = loader.load(place, cache_dir, split)
     if not isinstance(dataset, Dataset):
         raise DataError(f"load of {entry.path} returned {type(dataset).__name__}, not a pipelines.Dataset")
     if data_dir is not None and dataset.info.is_own and name != "shards":  # whose manifest has the name of the data

@@ -24,6 +24,7 @@ from docs.course.lessons import LESSONS
 from docs.experiments import EXPERIMENTS, MODEL, PRECISION
 from tests.commands import run
 from zoo.cli.options import parse_settings
+from zoo.core import registry
 from zoo.core.plan import make_plan
 from zoo.core.recipe import Recipe
 from zoobase.errors import ZooError
@@ -244,7 +245,7 @@ def test_commands_parse_and_resolve(path, monkeypatch, capsys):
             assert mention, line
             continue
         check_names(line, module, params)
-        if module in ("zoo.train", "zoo.tune") and params.get("name") in zoo.list_models():
+        if module in ("zoo.train", "zoo.tune") and params.get("name") in registry.entries():
             check_settings(line, params)
 
 
@@ -253,7 +254,7 @@ def check_names(line, module, params):
     name = params.get("name") if module.startswith("zoo") else None
     if isinstance(name, str) and module in ("zoo.train", "zoo.tune", "zoo.export"):
         own = name.isupper() or "/" in name or name in FOLDERS
-        assert name in zoo.list_models() or own, line
+        assert name in registry.entries() or own, line
     if module == "docs.course":
         assert set(params["names"]) <= {lesson.name for lesson in LESSONS} | {"[PAGE...]", "NAME"}, line
 

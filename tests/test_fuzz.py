@@ -28,7 +28,7 @@ from zoo.__main__ import main_command as zoo_verbs
 from zoo.core.plan import Plan, make_plan, read_bundle
 from zoo.core.recipe import Recipe
 from zoo.core.run_folder import RunFolder
-from zoo.predictor import category_names
+from zoo.prediction.predictor import category_names
 from zoobase import Console, run
 from zoobase.console import describe_error
 from zoobase.errors import ExportError, ZooError

@@ -33,7 +33,7 @@ from export.cli.inputs import read_samples
 from pipelines.shards import reading
 from pipelines.shards.writing import write_shards
 from tests.test_fuzz import changed
-from zoo.weights import torch_pickle
+from zoo.weights.readers import torch_pickle
 from zoobase.errors import ExportError, KnownError
 
 BUNDLE = Path(__file__).parent / "fixtures/bundle"

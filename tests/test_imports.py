@@ -97,7 +97,6 @@ ROOMS = {
         "runs",
         "info",
         "prediction",
-        "predictor",
         "models",
         "tasks",
         "training",

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import export as _export  # noqa: F401  (sets variables that TensorFlow reads on import: log level, oneDNN)
 from zoo.core.recipe import Recipe
-from zoo.core.registry import get_spec, list_models, register
+from zoo.core.registry import entries, get_spec, list_models, register
 from zoo.core.spec import Card, Variant, Weights
 from zoobase import describe_cause
 from zoobase.errors import UsageError
@@ -46,6 +46,10 @@ if TYPE_CHECKING:
     from zoo import weights as weights
     from zoo.compression.quantization import quantize as quantize
     from zoo.modeling.features import freeze
+    from zoo.prediction.predictor import Predictor, load
+
+# models: make tables
+if TYPE_CHECKING:
     from zoo.models.admissions import admissions as admissions
     from zoo.models.attention import attention as attention
     from zoo.models.autoencoder import autoencoder as autoencoder
@@ -57,26 +61,26 @@ if TYPE_CHECKING:
     from zoo.models.efficientnet_lite import efficientnet_lite0 as efficientnet_lite0
     from zoo.models.faces import faces as faces
     from zoo.models.fashion_mnist import fashion_mnist as fashion_mnist
-    from zoo.models.flowers import flowers as flowers
     from zoo.models.gan import gan as gan
     from zoo.models.grapheme_to_phoneme import grapheme_to_phoneme as grapheme_to_phoneme
     from zoo.models.keywords import keywords as keywords
-    from zoo.models.landmarks import landmarks as landmarks
     from zoo.models.magika import magika as magika
     from zoo.models.minilm import minilm as minilm
     from zoo.models.mnist import mnist as mnist
     from zoo.models.mnist import mnist_cnn as mnist_cnn
     from zoo.models.pix2pix import pix2pix as pix2pix
     from zoo.models.sentiment import sentiment as sentiment
-    from zoo.models.skin_lesions import skin_lesions as skin_lesions
     from zoo.models.style_transfer import style_transfer as style_transfer
     from zoo.models.table import table as table
     from zoo.models.text import text as text
     from zoo.models.text_rnn import text_rnn as text_rnn
     from zoo.models.text_transformer import text_transformer as text_transformer
+    from zoo.models.transfer_learning import flowers as flowers
+    from zoo.models.transfer_learning import landmarks as landmarks
+    from zoo.models.transfer_learning import skin_lesions as skin_lesions
     from zoo.models.unet import unet as unet
     from zoo.models.word2vec import word2vec as word2vec
-    from zoo.predictor import Predictor, load
+# /models
 
 __version__ = "0.1.0"
 __all__ = [
@@ -173,13 +177,13 @@ def preprocess(name: str, image_shape: Sequence[int] | None = None) -> Callable[
         >>> read(["photo.jpg"]).shape
         (1, 28, 28, 1)
     """
-    from zoo import predictor
+    from zoo.prediction import predictor
 
     return predictor.image_reader(name, image_shape)
 
 
 def __getattr__(name: str) -> Any:  # models of plug-ins, too; what type checkers know is imported above
-    if not name.startswith("_") and name in list_models():
+    if not name.startswith("_") and name in entries():
         from zoo.core.registry import get_builder
 
         return get_builder(name)
@@ -187,4 +191,4 @@ def __getattr__(name: str) -> Any:  # models of plug-ins, too; what type checker
 
 
 def __dir__() -> list[str]:
-    return sorted({*_lazy_attribute.names(), *list_models()})
+    return sorted({*_lazy_attribute.names(), *entries()})

@@ -14,7 +14,7 @@ from zoobase.plugins import load_module
 
 VERBS = {
     "train": "Train a model, evaluate it, export it and verify every artifact.",
-    "tune": "Search for better settings of a training, by their validation metric.",
+    "tune": "Search for better hyperparameters, by their validation metric.",
     "evaluate": "Evaluate the best weights of a run on the test split.",
     "predict": "Predict on files or texts with the model of a run or a bundle.",
     "sample": "Generate text or images with the model of a run or a bundle.",
@@ -25,12 +25,12 @@ VERBS = {
     "learning_curve": "Train on parts of the data, to see whether more examples would help.",
     "export": "Export a run again and verify every artifact.",
     "compress": "Find the smallest or fastest file of a model within a budget of quality.",
-    "device": "From a folder of photographs, texts or masks to a file that phones open.",
+    "device": "From a folder of photographs, texts or masks to a TFLite file for mobile apps.",
     "info": "Show the card of a model.",
     "weights": "List the trained weights of all models.",
     "ship": "Make the weights of a run the default weights of its model.",
 }
-ROOMS = ("device", "weights")  # commands that are more than a file
+PACKAGES = ("device", "weights")  # commands that are more than a file
 
 
 class Verbs(shell.Commands):
@@ -44,7 +44,7 @@ class Verbs(shell.Commands):
         """Import a command."""
         if name not in VERBS:
             return None
-        return load_module(f"zoo.{name}.__main__" if name in ROOMS else f"zoo.{name}").main
+        return load_module(f"zoo.{name}.__main__" if name in PACKAGES else f"zoo.{name}").main
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
         """Treat a positional name with wildcards as the value of `--match`."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -72,12 +72,6 @@ def _unfinished(run: RunFolder) -> str:
     return f"is {run.state()}, after {epochs} epochs" if epochs else f"is {run.state()}, before its first epoch"
 
 
-def _common(values: Mapping[str, Sequence[Any]]) -> tuple[dict[str, Sequence[Any]], int]:
-    """Return the rows that all runs have, and the number of the others."""
-    common = {name: row for name, row in values.items() if None not in row}
-    return common, len(values) - len(common)
-
-
 @click.command("compare")
 @click.argument("runs", metavar="RUN RUN...", nargs=-1, required=True, type=click.Path())
 @click.option(
@@ -90,11 +84,11 @@ def main(runs: tuple[str, ...], out: str, console: Console) -> None:
     for path, reason in comparison["left_out"].items():
         console.print(f"left out: {path} {reason}")
     for title, kind in (("settings that differ", "settings"), ("test metrics", "metrics")):
-        rows, others = _common(comparison[kind])
+        rows = {name: row for name, row in comparison[kind].items() if None not in row}
         if rows:
             cells = [(name, *(v if isinstance(v, float) else str(v) for v in values)) for name, values in rows.items()]
             console.table(title, ["", *comparison["runs"]], cells)
-        if others:
+        if others := len(comparison[kind]) - len(rows):
             console.print(f"{others} {kind} that only some of the runs have are not shown; --json has them")
     console.print(f"written: {out}")
     console.result(comparison)

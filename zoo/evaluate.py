@@ -116,14 +116,6 @@ def evaluate_split(
     """Return the outputs of a model for a split, or what its task keeps of them, with the metrics of the task.
 
     If the task serves several models, all of them are called, and their inputs and outputs are merged.
-
-    Args:
-        plan: Model, data and settings.
-        model: The model with its weights.
-        dataset: The splits.
-        split: Name of one.
-        baselines: The outputs of baselines by name, beside those of the task.
-        replicas: The processes that share the computation; the others call `share`.
     """
     from zoo.evaluation import intervals, outputs
 

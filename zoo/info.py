@@ -75,6 +75,7 @@ def _card(name: str, layers: bool) -> dict[str, Any]:
         "outputs": _signature(spec.task, model, "output"),
         "parameters": model.count_params(),
         "arguments": {o.name: list(o.choices) or o.default for o in entry.options},
+        "variants": {variant: registry.get_entry(variant).summary for variant in registry.variants(name)},
         "recipes": {k: _main_fields(r) for k, r in spec.recipes.items()},
         "weights": sorted(spec.weights),
         "expect": dict(card.expect),
@@ -176,15 +177,16 @@ def shipped_weights(name: str) -> str:
 
 
 def markdown_table(names: Iterable[str] | None = None) -> str:
-    """Return the tables of models of the README, of some models or of all: those of the course follow."""
+    """Return the tables of models of the README, of some models or of all: first those with weights or a figure."""
     specs = {name: registry.get_spec(name) for name in (registry.list_models() if names is None else names)}
     parts = {
-        of_course: [n for n, spec in specs.items() if spec.card.of_course == of_course] for of_course in (False, True)
+        "": [n for n, spec in specs.items() if not spec.card.of_course and (spec.weights or spec.card.expect)],
+        "Without weights and without a figure, to be trained on your own data:\n\n": [
+            n for n, spec in specs.items() if not spec.card.of_course and not spec.weights and not spec.card.expect
+        ],
+        "Exercises of the course, small on purpose:\n\n": [n for n, spec in specs.items() if spec.card.of_course],
     }
-    tables = [_table(specs, parts[False])] if parts[False] else []
-    if parts[True]:
-        tables.append("Exercises of the course, small on purpose:\n\n" + _table(specs, parts[True]))
-    return "\n".join(tables)
+    return "\n".join(title + _table(specs, part) for title, part in parts.items() if part)
 
 
 def _table(specs: Mapping[str, Any], names: Iterable[str]) -> str:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -65,6 +65,7 @@ def run(
         [314, 628, 1257]
     """
     from pipelines import catalogue
+    from zoo.evaluation import plots
 
     if sizes < LEAST:
         raise UsageError(f"--sizes {sizes} is too few for a curve: give at least {LEAST}")
@@ -87,12 +88,23 @@ def run(
                 train.run(name, dataset=part, out=str(place), seed=seed, export=False, evaluate=False, **options)
             results.append(evaluate.run(place, split="validation", dataset=part))
         metric = next(iter(results[0]["metrics"]))
-        rows.append({"examples": size, **_mean(results, metric)})
-        console.print(f"{size:,} training examples: validation {metric} {_text(rows[-1])}")
-    doubled = extrapolate([row["examples"] for row in rows], [row["value"] for row in rows], 2 * count)
+        values = [result["metrics"][metric] for result in results]
+        ends = [result.get("intervals", {}).get(metric, [result["metrics"][metric]] * 2) for result in results]
+        value, low, high = (sum(column) / seeds for column in (values, *zip(*ends, strict=True)))
+        rows.append({"examples": size, "value": value, "low": low, "high": high})
+        console.print(f"{size:,} training examples: validation {metric} {value:.4f} ({low:.4f} to {high:.4f})")
+    doubled = extrapolate(counts, [row["value"] for row in rows], 2 * count)
     curve = {"metric": metric, "rows": rows, "doubled": doubled, "folder": str(folder)}
     write_atomic(folder / "learning_curve.json", json.dumps(curve, indent=1) + "\n")
-    _plot(curve, f"{name} on {dataset.info.name}, validation split", folder / "learning_curve.png")
+    figure = plots.learning_curve(
+        counts,
+        [row["value"] for row in rows],
+        [(row["low"], row["high"]) for row in rows],
+        doubled,
+        metric.replace("_", " "),
+        f"{name} on {dataset.info.name}, validation split",
+    )
+    plots.save(figure, folder / "learning_curve.png")
     return curve
 
 
@@ -105,22 +117,10 @@ def _part(dataset: Dataset, size: int) -> Dataset:
     return Splits(train=train_part, validation=dataset.validation, test=dataset.test, info=info)
 
 
-def _mean(results: Sequence[Mapping[str, Any]], metric: str) -> dict[str, Any]:
-    """Return the mean of a metric over seeds, with the mean of its intervals on the split."""
-    values = [result["metrics"][metric] for result in results]
-    intervals = [result.get("intervals", {}).get(metric, [result["metrics"][metric]] * 2) for result in results]
-    low, high = (sum(ends) / len(ends) for ends in zip(*intervals, strict=True))
-    return {"value": sum(values) / len(values), "low": low, "high": high}
-
-
 def extrapolate(counts: Sequence[int], values: Sequence[float], count: int) -> float:
     """Return the value at another number of examples, by the power law a + b n^-c through the others.
 
     Reference: Hestness 2017, arXiv:1712.00409.
-
-    Example:
-        >>> round(extrapolate([100, 200, 400, 800], [1 - 2 * n**-0.5 for n in (100, 200, 400, 800)], 1600), 3)
-        0.95
     """
     import numpy as np
     from scipy.optimize import least_squares
@@ -134,25 +134,6 @@ def extrapolate(counts: Sequence[int], values: Sequence[float], count: int) -> f
     start = [y[-1], y[0] - y[-1], 0.5]
     fit = least_squares(lambda p: predicted(p, n) - y, start, bounds=([-np.inf, -np.inf, 0.05], [np.inf, np.inf, 2.0]))
     return float(predicted(fit.x, np.array(float(count))))
-
-
-def _text(row: Mapping[str, Any]) -> str:
-    return f"{row['value']:.4f} ({row['low']:.4f} to {row['high']:.4f})"
-
-
-def _plot(curve: Mapping[str, Any], title: str, path: Path) -> None:
-    from zoo.evaluation import plots
-
-    rows = curve["rows"]
-    figure = plots.learning_curve(
-        [row["examples"] for row in rows],
-        [row["value"] for row in rows],
-        [(row["low"], row["high"]) for row in rows],
-        curve["doubled"],
-        curve["metric"].replace("_", " "),
-        title,
-    )
-    plots.save(figure, path)
 
 
 @click.command("learning_curve")

@@ -86,7 +86,8 @@ def run(
         columns["class"] = judged.true
         wrong = confident_learning.likely_wrong(probabilities, truth.astype(int))[:most].tolist()
     else:
-        judged = _judge_numbers(residuals, truth)
+        errors = abs(residuals)
+        judged = _Judged(truth, truth + residuals, errors, (-errors).argsort(kind="stable"))
     order = judged.order[:most].tolist()
     report = {
         "split": split,
@@ -126,13 +127,6 @@ def _judge_classes(probabilities: np.ndarray, truth: np.ndarray, class_names: An
     return _Judged(names[truth], names[predicted], 1.0 - given, order[predicted[order] != truth[order]])
 
 
-def _judge_numbers(residuals: np.ndarray, truth: np.ndarray) -> _Judged:
-    import numpy as np
-
-    errors = np.abs(residuals)
-    return _Judged(truth, truth + residuals, errors, np.argsort(-errors, kind="stable"))
-
-
 def _outputs(folder: RunFolder, dataset: Dataset, split: str) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
     evaluation = evaluate.collect(folder.plan(), folder.model(), dataset, split)
     return evaluation.outputs, evaluation.truth
@@ -143,6 +137,7 @@ def _out_of_fold(
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return the outputs for the training split of models that were trained on the other folds of it."""
     import numpy as np
+    import tensorflow as tf
 
     from pipelines.dataset import Dataset as Splits
     from zoo import train
@@ -160,7 +155,10 @@ def _out_of_fold(
         left_out = numbered.filter(lambda i, _, fold=fold: i % folds == fold).map(lambda _, example: example)
         size = len(range(fold, count, folds))
         info = dataclasses.replace(dataset.info, counts={**dataset.info.counts, "train": count - size, "test": size})
-        sized = [part.apply(_cardinality(n)) for part, n in ((rest, count - size), (left_out, size))]
+        sized = [
+            part.apply(tf.data.experimental.assert_cardinality(n))
+            for part, n in ((rest, count - size), (left_out, size))
+        ]
         part = Splits(train=sized[0], validation=dataset.validation, test=sized[1], info=info)
         place = folder.path / "folds" / f"{fold + 1}-of-{folds}"
         console.print(f"fold {fold + 1} of {folds}: training without {size:,} examples")
@@ -172,12 +170,6 @@ def _out_of_fold(
         places.append(np.arange(fold, count, folds))
     order = np.argsort(np.concatenate(places))
     return {k: np.concatenate([p[k] for p in parts])[order] for k in parts[0]}, np.concatenate(truths)[order]
-
-
-def _cardinality(count: int) -> Any:
-    import tensorflow as tf
-
-    return tf.data.experimental.assert_cardinality(count)
 
 
 @click.command("mistakes")

@@ -85,7 +85,7 @@ def run(
         'Trouser'
     """
     console = console or Console(quiet=True)
-    from zoo import predictor
+    from zoo.prediction import predictor
 
     opened = predictor.load(source, runtime, direction)
     if category_names is not None:
@@ -115,7 +115,9 @@ def run(
         return PredictionResult(rows, problems, images)
     arguments = names_of(others, opened.task.accepts == "images")
     if masks is not None:
-        _check_names(arguments)
+        stems = Counter(Path(argument).stem for argument in arguments)
+        if twice := next((stem for stem, count in stems.items() if count > 1), None):
+            raise UsageError(f"two inputs are named {twice}: their masks would have the same name; predict them apart")
     for argument, prediction in predict_each(opened, arguments, top_k):
         if isinstance(prediction, Exception):
             problems.append(str(prediction))
@@ -132,13 +134,6 @@ def run(
     if len(problems) == len(arguments) and codes == {MissingError.exit_code}:
         raise MissingError("; ".join(problems))
     return PredictionResult(rows, problems, images)
-
-
-def _check_names(arguments: Sequence[str]) -> None:
-    """Raise UsageError if the masks of two inputs would have the same name."""
-    stems = Counter(Path(argument).stem for argument in arguments)
-    if twice := next((stem for stem, count in stems.items() if count > 1), None):
-        raise UsageError(f"two inputs are named {twice}: their masks would have the same name; predict them apart")
 
 
 def _write_mask(path: Path, mask: np.ndarray | None) -> None:

@@ -42,7 +42,7 @@ def run(
         >>> len(text)
         40
     """
-    from zoo import predictor
+    from zoo.prediction import predictor
 
     opened = predictor.load(source, runtime)
     if not isinstance(opened.task, Generates):

@@ -1,47 +1,25 @@
-"""python -m zoo.ship RUN: make the best weights of a run the default weights of its model, as files of the package.
-
-What is not needed is left out, and matrices are float16.
-
-Matrices may also be rounded to 8 bits. They stay float16, so that any reader of the file gets them: as their values are
-multiples of a power of two, most of their bits are zero, which compresses well.
-"""
+"""python -m zoo.ship RUN: make the best weights of a run the default weights of its model, as files of the package."""
 
 from __future__ import annotations
 
-import io
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from zoo.core import registry, weight_files
 from zoo.core.run_folder import RunFolder
-from zoo.core.weight_files import OMITTED
+from zoo.weights import packing
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError, unknown
 from zoobase.files import sha256, write_atomic
 
 if TYPE_CHECKING:
-    import h5py
-    import keras
+    pass
 
-    from pipelines.dataset import Dataset
-    from zoo.core.plan import Plan
-
-SMALL = 64  # values of an array that is written as it is
-FLOAT16 = 65504  # the largest float16
-SMALLEST = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
-EVALUATED = (
-    "metrics",
-    "intervals",
-    "compared",
-    "gains",
-    "conformal",
-    "examples",
-)  # keys of an evaluation in the description
+EVALUATED = ("metrics", "intervals", "compared", "gains", "conformal", "examples")  # of the description
 LIMIT = 3_000_000  # bytes per model; larger weights are a release asset with a source and a sha256
 
 
@@ -62,8 +40,8 @@ def run(
         path: The run folder; it must be finished.
         omit: Other parts to leave out, by their attribute of the model. `zoo.build` initialises them as new.
         repeats: Runs of the same settings with other seeds, whose metrics are recorded beside those of this one.
-        bits: Round the matrices to so many bits, see `rounded`. The metrics of the rounded weights on the test split
-            are measured and recorded, beside those of the run.
+        bits: Round the matrices to so many bits, see `zoo.weights.packing`, and measure the metrics on the test split
+            again.
         console: Receives messages; None prints nothing.
 
     Returns:
@@ -74,6 +52,8 @@ def run(
             has no such part, or a repetition has other settings.
     """
     from zoo.core import environment
+    from zoo.core.task import first_metrics
+    from zoo.evaluate import evaluate_split
 
     console = console or Console(quiet=True)
     environment.prepare()
@@ -85,16 +65,16 @@ def run(
     if not bundles or any(b["verdict"] != "pass" for b in bundles):
         raise UsageError(f"{path} has no bundle that passed verification: python -m zoo.export {path}")
     model = folder.model()
-    parts = {name for name, value in vars(model).items() if _has_weights(value)}
-    if missing := sorted(set(omit) - parts):
+    parts = packing.parts(model)
+    if missing := sorted(set(omit) - set(parts)):
         raise unknown(f"part of {model.name}", missing[0], parts)
-    omitted = sorted({*omit, *_training_parts(model, folder.plan().task.served(model).values(), parts)})
+    omitted = sorted({*omit, *packing.training_parts(model, folder.plan().task.served(model).values())})
     metrics = summary["metrics"]
     if bits is not None:
-        _round(model, bits)
-        metrics = _test_metrics(folder.plan(), model, folder.dataset(None))
+        packing.round_model(model, bits)
+        metrics = dict(first_metrics(evaluate_split(folder.plan(), model, folder.dataset(None), "test").metrics))
         console.print(f"rounded to {bits} bits: {_differences(summary['metrics'], metrics)}")
-    content = compact(model, omitted)
+    content = packing.compact(model, omitted)
     if len(content) > LIMIT:
         raise UsageError(f"the weights of {path} have {len(content):,} bytes, and at most {LIMIT:,} are shipped")
     config = folder.read("config.json")
@@ -122,7 +102,7 @@ def measure(name: str, *, bits: int | None = None, console: Console | None = Non
 
     Args:
         name: The model.
-        bits: First round the matrices of the file to so many bits, for a smaller one, see `rounded`.
+        bits: First round the matrices of the file to so many bits, for a smaller one.
         console: Receives messages; None prints nothing.
 
     Returns:
@@ -142,52 +122,17 @@ def measure(name: str, *, bits: int | None = None, console: Console | None = Non
     dataset = plan.load_data()
     _, model, _ = weights.open_default(name)
     if bits is not None:
-        _round(model, bits)
+        packing.round_model(model, bits)
     result = result_of(evaluate_split(plan, model, dataset, "test"), name)
     console = console or Console(quiet=True)
     console.print(f"{name}: {_differences(record['metrics'], result['metrics'])}")
     kept = {key: value for key, value in record.items() if key not in EVALUATED}
     if bits is not None:
-        parts = {part for part, value in vars(model).items() if _has_weights(value)}
-        write_atomic(file, compact(model, _training_parts(model, plan.task.served(model).values(), parts)))
+        write_atomic(file, packing.compact(model, packing.training_parts(model, plan.task.served(model).values())))
         kept |= {"bits": bits, "metrics_of_the_run": record.get("metrics_of_the_run", record["metrics"])}
         console.print(f'next, in the file of {name}: Weights("{file.name}", sha256="{sha256(file)}")')
     weight_files.write_description(file, kept | {key: result[key] for key in EVALUATED if key in result})
     return result
-
-
-def _round(model: keras.Model, bits: int) -> None:
-    """Round the matrices of a model in place."""
-    for variable in model.variables:
-        if variable.trainable and len(variable.shape) > 1:
-            variable.assign(rounded(variable.numpy(), bits))
-
-
-def rounded(values: np.ndarray, bits: int) -> np.ndarray:
-    """Return weights (..., N) as multiples of a power of two, one for each of the N columns.
-
-    Args:
-        values: Weights, as of a layer whose last axis are its outputs.
-        bits: The largest multiple of a column is below 2 ** (bits - 1).
-
-    Returns:
-        Float array of the same shape.
-
-    Example:
-        >>> rounded(np.array([[1.27, 0.3], [0.1, 0.0]]), bits=3).tolist()
-        [[1.5, 0.25], [0.0, 0.0]]
-    """
-    largest = np.abs(values).max(axis=tuple(range(values.ndim - 1)))
-    exponents = np.ceil(np.log2(np.where(largest > 0, largest, 1) / (2 ** (bits - 1) - 1)))
-    steps = np.exp2(exponents).astype(values.dtype)
-    return np.round(values / steps) * steps
-
-
-def _test_metrics(plan: Plan, model: keras.Model, dataset: Dataset) -> dict[str, float]:
-    from zoo.core.task import first_metrics
-    from zoo.evaluate import evaluate_split
-
-    return dict(first_metrics(evaluate_split(plan, model, dataset, "test").metrics))
 
 
 def _differences(before: Mapping[str, float], after: Mapping[str, float]) -> str:
@@ -203,68 +148,6 @@ def _repetition(config: Mapping[str, Any], path: str | Path) -> tuple[str, dict[
     return str(other["seed"]), folder.read("summary.json")["metrics"]
 
 
-def compact(model: keras.Model, omitted: Collection[str] = ()) -> bytes:
-    """Return the weights file of a model, without the optimizer's state and the omitted parts, in float16.
-
-    Arrays of one dimension, small ones, and those with values beyond the range of float16 stay float32.
-    """
-    import h5py
-
-    from zoo.core.weight_files import content_of
-
-    source, target = io.BytesIO(content_of(model)), io.BytesIO()
-    with h5py.File(source) as whole, h5py.File(target, "w") as file:
-        file.attrs.update(whole.attrs)
-        groups = [_group(model, name, whole) for name in omitted]
-        file.attrs[OMITTED] = groups
-
-        def copy(name: str, item: h5py.Group | h5py.Dataset) -> None:
-            if f"{name}/".startswith(tuple(f"{group}/" for group in groups)):
-                return
-            if isinstance(item, h5py.Group):
-                file.require_group(name).attrs.update(item.attrs)
-                return
-            values = item[()]
-            if np.size(values) <= SMALL:
-                file.create_dataset(name, data=values)
-                return
-            half = np.ndim(values) > 1 and values.dtype == np.float32 and np.abs(values).max() < FLOAT16
-            file.create_dataset(name, data=values.astype(np.float16) if half else values, **SMALLEST)
-
-        whole.visititems(copy)
-    return target.getvalue()
-
-
-def _group(model: keras.Model, name: str, whole: h5py.File) -> str:
-    """Return the group of a weights file in which Keras stores a part of a model.
-
-    It has the name of the attribute, or for some layers, `layers/` and a number after the name of the class: found by
-    its values.
-    """
-    if name in whole:
-        return name
-    values, found = getattr(model, name).get_weights(), []
-    for group in (f"layers/{entry}" for entry in whole["layers"]):
-        stored = whole[group]["vars"]
-        if len(stored) == len(values) and all(np.array_equal(stored[str(i)], v) for i, v in enumerate(values)):
-            found.append(group)
-    if len(found) != 1:
-        raise UsageError(f"{len(found)} groups of the weights file of {model.name} have the values of {name}, not one")
-    return found[0]
-
-
-def _training_parts(model: keras.Model, served: Collection[keras.Model], parts: Collection[str]) -> list[str]:
-    """Return those parts of a model of which no served model has a weight."""
-    used = {id(variable) for one in served for variable in one.variables}
-    return [name for name in parts if not any(id(v) in used for v in getattr(model, name).variables)]
-
-
-def _has_weights(value: Any) -> bool:
-    import keras
-
-    return isinstance(value, keras.layers.Layer) and bool(value.variables)
-
-
 @click.command("ship")
 @click.argument("source", metavar="RUN|NAME", type=click.Path())
 @click.option("--omit", multiple=True, metavar="PART", help="A part of the model that is left out.")
@@ -277,7 +160,7 @@ def main(source: str, omit: tuple[str, ...], repeats: tuple[str, ...], bits: int
     With the NAME of a model, its default weights are evaluated again, after --bits those that are rounded, and the
     figures in their description replaced.
     """
-    if source in registry.list_models():
+    if source in registry.entries():
         if omit or repeats:
             raise click.UsageError("--omit and --repeat are for a RUN.")
         console.result(measure(source, bits=bits, console=console))

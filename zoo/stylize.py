@@ -7,7 +7,7 @@ import math
 import time
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -18,11 +18,6 @@ from zoo.weights.vgg import CHOICES
 from zoobase import console as shell
 from zoobase.console import Console, StepProgress
 from zoobase.errors import UsageError
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from zoo.training.neural_style import StyleResult
 
 OPTIMIZERS = ("lbfgs", "adam")
 STYLE_LAYERS = 5  # those of `zoo.modeling.perceptual_loss`, whose import takes seconds
@@ -131,7 +126,11 @@ def run(
         result = neural_style.optimize_image(objective, initial, **how, on_step=show)
     seconds = time.monotonic() - start_time
     strip = out.with_name(f"{out.stem}-strip{out.suffix}")
-    _write(out, strip, result, content_image, chosen.original_colours)
+    image, steps = result.image, result.strip
+    if chosen.original_colours:
+        image, *steps = (images.transfer_colours(content_image, step) for step in (image, *steps))
+    images.write(out, image)
+    images.write(strip, images.tile(steps, columns=len(steps)))
     best = min(result.losses, key=lambda losses: losses["total"])
     console.print(f"written: {out}, and {strip} with intermediate images")
     return {
@@ -145,16 +144,6 @@ def run(
         "first": result.losses[0],
         "best": best,
     }
-
-
-def _write(out: Path, strip: Path, result: StyleResult, content: np.ndarray, original_colours: bool) -> None:
-    from zoo.evaluation import images
-
-    image, steps = result.image, result.strip
-    if original_colours:
-        image, steps = (images.transfer_colours(content, image), [images.transfer_colours(content, s) for s in steps])
-    images.write(out, image)
-    images.write(strip, images.tile(steps, columns=len(steps)))
 
 
 @click.command("stylize")

@@ -20,17 +20,16 @@ from zoo.core import environment
 from zoo.core.capabilities import Untrained
 from zoo.core.plan import resolve
 from zoo.core.run_folder import RunFolder, RunSummary
-from zoo.core.settings import TrainSettings, check_recipe, layered, read_config
+from zoo.core.settings import TrainSettings, check_recipe, read_config
 from zoo.distribution.launcher import launch, new_folder
 from zoo.distribution.replicas import check_batch_size, read_environment
 from zoobase import console as shell
 from zoobase.console import Console
-from zoobase.errors import CheckFailed, UsageError, step
+from zoobase.errors import UsageError, step
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
-    from zoo.core.run_store import RunStore
     from zoo.distribution.replicas import Replicas
     from zoo.training.session import Session
 
@@ -92,7 +91,12 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Dataset | N
 
     objects = UserObjects(**{**objects, "callbacks": get_callbacks(objects["callbacks"])})
     replicas = choose(chosen.devices, chosen.data_service)
-    chosen, store = _with_local_copy(chosen, replicas.index)
+    store = None
+    for key in ("out", "resume"):
+        if is_url(url := getattr(chosen, key)):  # the run folder is a local copy
+            store = RunStore(url, replicas.index)
+            chosen = TrainSettings.of(chosen.given, {key: str(store.path)})
+            break
     if replicas.workers > 1 and chosen.out is None and chosen.resume is None:
         raise UsageError("workers share one run folder: name it with --out, on a path that all can read")
     if not replicas.is_chief:
@@ -138,17 +142,6 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Dataset | N
     if chosen.evaluate:
         _show(console, session.plan.model, summary, given=bool(session.plan.data.get("given")))
     return summary
-
-
-def _with_local_copy(settings: TrainSettings, worker: int) -> tuple[TrainSettings, RunStore | None]:
-    """Return the settings with the local copy of a run folder that is in a store, and the store."""
-    from zoo.core.run_store import RunStore, is_url
-
-    for key in ("out", "resume"):
-        if is_url(url := getattr(settings, key)):
-            store = RunStore(url, worker)
-            return TrainSettings.of(settings.given, {key: str(store.path)}), store
-    return settings, None
 
 
 def _open(
@@ -296,7 +289,6 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
 @click.command("train", cls=ModelCommand)
 @click.argument("name", required=False)
 @click.option("--config", metavar="FILE", help="Settings: config.json of a run, or TOML; options take precedence.")
-@click.option("--from", "certificate", metavar="CERTIFICATE", help="Repeat the training of a bundle, and compare.")
 @click.option("--print-config", is_flag=True, help="Print the settings as JSON for --config, and do not train.")
 @settings_options()
 @click.option("--callback", "callbacks", multiple=True, metavar="MODULE:CLASS", help="A Keras callback of your own.")
@@ -313,7 +305,6 @@ def main(
     ctx: click.Context,
     name: str | None,
     config: str | None,
-    certificate: str | None,
     print_config: bool,
     callbacks: tuple[str, ...],
     workers: int | None,
@@ -326,12 +317,6 @@ def main(
 
     Name a model before --help to see the options of its builder too: `python -m zoo.train fashion_mnist --help`.
     """
-    if certificate is not None:
-        others = (name, config, workers, ray, min_workers)
-        if print_config or callbacks or any(value is not None for value in others):
-            raise click.UsageError("--from takes model, settings and seed from the certificate: omit the others.")
-        console.result(repeat(certificate, console=console, **given))
-        return
     file = {} if config is None else read_config(config)
     if file and name not in (None, file["name"]):
         raise click.UsageError(f"The file of --config is for the model {file['name']}, not for {name}.")
@@ -356,58 +341,6 @@ def main(
     else:
         summary = _run(settings, {"callbacks": callbacks}, None, console)
     console.result(summary)
-
-
-def repeat(certificate: str | Path, *, seeds: int = 3, console: Console | None = None, **given: Any) -> RunSummary:
-    """Train again by the provenance in a certificate, and compare the result.
-
-    Args:
-        certificate: A bundle of a run, or its file of envelopes.
-        seeds: How many further seeds are trained, to RUN-seed-N, if the weights are not bitwise equal.
-        console: Receives progress; None prints nothing.
-        **given: `out`, `data_dir`, `cache_dir`, `export`: what may differ from the first training.
-
-    Returns:
-        The summary of the run, and `repeated`: "bitwise equal" or "equal within the spread of seeds"; with the interval
-        of the metric in the latter case.
-
-    Raises:
-        UsageError: The certificate has no training, it had a folder of data and none is given, or another setting is
-            given.
-        CheckFailed: The metric is not within the spread.
-
-    Example:
-        >>> repeat("bundle", out="runs/digits-again", export=False)["repeated"]
-        'bitwise equal'
-    """
-    from zoo.training import provenance
-
-    if other := sorted({*given} - {"out", "data_dir", "cache_dir", "export"}):
-        raise UsageError(f"{other[0]} is a setting of the certificate: omit it, or train without --from")
-    original = provenance.read(Path(certificate))
-    if original.with_data_dir and given.get("data_dir") is None:
-        raise UsageError(f"the training of {certificate} had a folder of data: give it by --data-dir")
-    console = console or Console(quiet=True)
-    summary = run(**layered(original.settings, given), console=console)
-    folder = RunFolder.open(summary["run"])
-    if provenance.weights_digest(folder.model()) == original.digest:
-        summary["repeated"] = "bitwise equal"
-    else:
-        metric = next(name for name in summary["metrics"] if name in original.metrics)
-        values = [summary["metrics"][metric]]
-        first = original.settings.get("seed", 0)
-        for seed in range(first + 1, first + 1 + seeds):
-            changes = {**given, "seed": seed, "out": f"{folder.path}-seed-{seed}", "export": False}
-            values.append(run(**layered(original.settings, changes), console=console)["metrics"][metric])
-        low, high = provenance.spread(values)
-        summary |= {"metric": metric, "original": original.metrics[metric], "spread": [low, high]}
-        text = f"{metric} {original.metrics[metric]:.4f}, of {len(values)} seeds [{low:.4f}, {high:.4f}]"
-        if not low <= original.metrics[metric] <= high:
-            raise CheckFailed(f"{folder.path} is not equal to the training of {certificate}: {text}")
-        summary["repeated"] = "equal within the spread of seeds"
-        console.print(text)
-    console.print(f"{folder.path}: {summary['repeated']}")
-    return summary
 
 
 def _run_by_ray(
@@ -436,6 +369,10 @@ def _run_by_ray(
             given["out"] = stack.enter_context(new_folder(plan.model))
         return ray_training.launch(train.run, given, address, workers, least, console)
 
+
+main.replaced = {  # options
+    "--from": "export attest signs the provenance of a training, whose command line repeats it",
+}
 
 if __name__ == "__main__":
     shell.run(main, prog="python -m zoo.train")

@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import contextlib
-import os
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -12,17 +10,17 @@ import click
 
 from zoo.cli.options import settings_options
 from zoo.core.registry import get_entry
-from zoo.core.run_folder import RunFolder
-from zoo.distribution import ray_cluster
-from zoo.distribution.launcher import Process
+from zoo.core.run_folder import LOCK, RunFolder
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import MissingError, UsageError
+from zoobase.files import locked
 from zoobase.requirements import install_command
 
 if TYPE_CHECKING:
+    import optuna
+
     from zoo.search.definition import Search
-    from zoo.search.pool import Worker
 
 
 def run(
@@ -30,8 +28,7 @@ def run(
     *,
     trials: int = 20,
     space: str | Path | None = None,
-    workers: int = 1,
-    ray: str | None = None,
+    storage: str | None = None,
     out: str | Path | None = None,
     resume: bool = False,
     minimize: str | None = None,
@@ -43,17 +40,16 @@ def run(
 
     The first trial has the settings of the recipe, if they are within the space. Later ones are proposed by a
     tree-structured Parzen estimator (Bergstra 2011) and stopped early by asynchronous successive halving (Li 2020,
-    arXiv:1810.05934). Every trial is a run folder.
+    arXiv:1810.05934). Every trial is a run folder. The same call continues a search, also while others work on it.
 
     Args:
         name: Name of the model.
-        trials: Number of trials, those of a resumed search included.
+        trials: Number of trials, those of earlier and of other processes included.
         space: A TOML file with ranges; by default a space around the recipe of the model.
-        workers: Number of processes that train trials.
-        ray: Ray cluster of the processes: "HOST:PORT", or "local" for one of this machine; `out` is then on a path that
-            its machines share. Without it they are processes of this machine.
+        storage: Where Optuna stores the trials: a URL such as "sqlite:///study.db", or the path of a journal; by
+            default a database in `out`.
         out: Folder of the search; by default runs/NAME/search.
-        resume: Whether to continue the search in that folder.
+        resume: Whether to continue a search whose settings are not given again.
         minimize: Metric of which the lowest value is the best; by default that of the model's task, often "val_loss".
         maximize: Metric of which the highest value is the best, such as "val_accuracy".
         options: Arguments of `zoo.train.run` for every trial: recipe, settings, data_dir, cache_dir, seed, precision,
@@ -64,8 +60,9 @@ def run(
         JSON-able summary: the best trial, and the command line that trains with its settings.
 
     Raises:
-        UsageError: A name, setting or range is not valid; the folder already holds a search, or none to resume.
-        MissingError: Optuna or Ray is not installed, or there is no such cluster.
+        UsageError: A name, setting or range is not valid; the storage holds a search with other settings, or none to
+            resume.
+        MissingError: Optuna, or the driver of a database, is not installed.
         ZooError: No trial was trained to the end.
 
     Example:
@@ -76,69 +73,61 @@ def run(
     """
     console = console or Console(quiet=True)
     get_entry(name)
-    if trials < 1 or workers < 1:
-        raise UsageError("--trials and --workers must be at least 1")
+    if trials < 1:
+        raise UsageError("--trials must be at least 1")
     try:
         import optuna  # noqa: F401
     except ImportError as error:
         raise MissingError(f"a search needs optuna ({error}); {install_command('tune')}") from error
-    from zoo.search import pool, report
+    folder = Path(out) if out is not None else Path("runs") / name / "search"
+    arguments = (name, dict(options or {}), space, minimize, maximize)
+    study, search, waits = _open(folder, storage, resume, arguments)
+    from zoo.search import report
     from zoo.search import study as studies
 
-    if ray is not None:
-        ray_cluster.check(ray)
-    folder = Path(out) if out is not None else Path("runs") / name / "search"
-    search = _open_or_define(folder, resume, (name, dict(options or {}), space, minimize, maximize))
-    study = studies.open_study(folder, search)
-    console.print(f"searching settings of {name} by {search.metric} in {folder}, {trials} trials")
-    with _workers(ray, folder, trials, workers) as start:
-        pool.run(folder, study, trials, workers, start, console)
+    console.print(f"searching hyperparameters of {name} by {search.metric} in {folder}, {trials} trials")
+    studies.optimize(study, folder, search, trials, lambda trial: console.print(report.line(trial)), waits)
     summary = report.write(folder, study, search)
     _show(console, summary)
     return summary
 
 
-@contextlib.contextmanager
-def _workers(ray: str | None, folder: Path, trials: int, workers: int) -> Iterator[Callable[[], Worker]]:
-    """Yield what starts a worker: a process of this machine, or a task of a Ray cluster."""
-    if ray is None:
-        from zoo.search.worker import thread_limits
-
-        environment = {**(thread_limits(workers) if workers > 1 else {}), **os.environ}
-        yield lambda: Process(["zoo.search.worker", str(folder), str(trials)], environment)
-        return
-    with ray_cluster.connected(ray, workers):
-        from zoo.search.ray_tasks import Task
-
-        yield lambda: Task(folder, trials, workers)
-
-
-def _open_or_define(folder: Path, resume: bool, arguments: tuple[Any, ...]) -> Search:
-    """Return the search to resume, or a new one in a new folder, with the settings of the recipe as its first trial."""
+def _open(
+    folder: Path, storage: str | None, resume: bool, arguments: tuple[Any, ...]
+) -> tuple[optuna.Study, Search, bool]:
+    """Return the study and its search, which is new if there is none, and whether it is in a database."""
+    from zoo.core import environment
     from zoo.search import definition, space
-    from zoo.search import study as studies
 
-    model, options, space_file, minimize, maximize = arguments
-    if resume:
-        search = definition.Search.load(folder)
-        if search.model != model:
-            raise UsageError(f"{folder} holds a search for {search.model}, not for {model}")
-        given = bool(options) or any(value is not None for value in (space_file, minimize, maximize))
-        if given and definition.define(*arguments) != search:
-            raise UsageError(
-                f"{folder} holds a search with other settings: omit them to resume it, or choose another --out"
-            )
-        return search
-    if (folder / definition.FILE).exists():
-        raise UsageError(f"{folder} already holds a search: continue it with --resume, or choose another --out")
-    RunFolder.check_empty(folder)
-    search = definition.define(*arguments)
+    model, *given = arguments
+    search = None if resume and not any(given) else definition.define(*arguments)
+    environment.prepare()
+    from zoo.search import study as studies  # imports Keras
+
+    where = "the storage" if storage else str(folder)  # a URL may hold a password
+    if storage is None:
+        database = folder / "study.db"
+        if not database.is_file():
+            if resume:
+                raise UsageError(f"{where} holds no search to resume; omit --resume to begin one")
+            RunFolder.check_empty(folder)
+        storage = f"sqlite:///{database.absolute()}"
     folder.mkdir(parents=True, exist_ok=True)
-    search.save(folder)
-    defaults = space.defaults_within(search.plan(), search.space)
-    if defaults is not None:
-        studies.open_study(folder, search).enqueue_trial(defaults, {studies.DEFAULT: True})
-    return search
+    with locked(folder / LOCK):
+        opened = studies.open_storage(storage)
+        stored = studies.stored(opened, model)
+        if resume and stored is None:
+            raise UsageError(f"{where} holds no search for {model}; omit --resume to begin one")
+        if search and stored and search.to_json() != stored.to_json():
+            raise UsageError(
+                f"{where} holds a search for {model} with other settings: omit them and add --resume, or choose "
+                "another --out or --storage"
+            )
+        search = search or stored
+        study = studies.open_study(opened, search)
+        if stored is None and (defaults := space.defaults_within(search.plan(), search.space)) is not None:
+            study.enqueue_trial(defaults, {studies.DEFAULT: True})
+    return study, search, studies.has_heartbeat(opened)
 
 
 def _show(console: Console, summary: dict[str, Any]) -> None:
@@ -156,19 +145,26 @@ def _show(console: Console, summary: dict[str, Any]) -> None:
 @click.argument("name")
 @click.option("--trials", type=click.IntRange(1), default=20, show_default=True, help="Number of trials in all.")
 @click.option("--space", metavar="FILE", help="Settings and ranges in TOML.  [default: around the recipe]")
-@click.option("--workers", type=click.IntRange(1), default=1, show_default=True, help="Processes that train trials.")
-@click.option("--ray", metavar="ADDRESS", help="Ray cluster of the processes: HOST:PORT, or local for this machine.")
-@click.option("--resume", is_flag=True, help="Continue the search in the folder.")
+@click.option("--storage", metavar="URL|FILE", help="Database or journal of the trials.  [default: OUT/study.db]")
+@click.option("--resume", is_flag=True, help="Continue a search without giving its settings again.")
 @click.option("--out", type=click.Path(), help="Folder of the search.  [default: runs/NAME/search]")
 @click.option("--minimize", metavar="METRIC", help="Metric to minimise.  [default: that of the task, such as val_loss]")
 @click.option("--maximize", metavar="METRIC", help="Metric to maximise, such as val_accuracy.")
 @settings_options("recipe", "data_dir", "cache_dir", "seed", "init", "settings", precision="float32")
 @shell.common_options
 def main(name: str, given: dict[str, Any], console: Console, **search: Any) -> None:
-    """Search for better settings of model NAME: trains, compares on the validation split, writes a report."""
+    """Search for better settings of model NAME: trains, compares on the validation split, writes a report.
+
+    The same command continues a search; in another terminal at the same time, it shares the trials.
+    """
     summary = run(name, options=given, console=console, **search)
     console.result(summary)
 
+
+main.replaced = {  # options
+    "--workers": "run the same command in several terminals: they share the trials",
+    "--ray": "run the same command on each machine, with one --storage and --out that all share",
+}
 
 if __name__ == "__main__":
     shell.run(main, prog="python -m zoo.tune")

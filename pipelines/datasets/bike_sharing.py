@@ -162,12 +162,7 @@ def _read(path: Path) -> tabular.Table:
 
 
 def from_raw(cells: Mapping[str, Sequence[str]], first_day: str = "2011-01-01") -> dict[str, Sequence[str]]:
-    """Return the cells of the features for rows of the raw form, for predictions: what cannot be read is missing.
-
-    Args:
-        cells: Columns of a file of UCI, of which any may be missing; a file without `dteday` is returned as it is.
-        first_day: The day from which `days` counts.
-    """
+    """Return the cells of the features for rows of the raw form, for predictions: what cannot be read is missing."""
     if "dteday" not in cells:
         return dict(cells)
     features: dict[str, Sequence[str]] = {}

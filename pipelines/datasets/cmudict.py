@@ -43,12 +43,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 
 def parse(line: str) -> tuple[str, str] | None:
-    """Return the word of a line and its phonemes without stress; None if it has other signs than letters and '.
-
-    Example:
-        >>> parse("aalborg(2) AA1 L B AO0 R G # place, danish")
-        ('aalborg', 'AA L B AO R G')
-    """
+    """Return the word of a line and its phonemes without stress; None if it has other signs than letters and '."""
     word, *phonemes = line.split(" #")[0].split()
     word = re.sub(r"\(\d+\)$", "", word)
     return (word, " ".join(phoneme.rstrip("012") for phoneme in phonemes)) if re.fullmatch("[a-z']+", word) else None

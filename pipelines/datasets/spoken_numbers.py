@@ -96,13 +96,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
 
 
 def plan(synthesiser: str, names: Sequence[str], seed: int = 0) -> Iterator[tuple[str, int, Word]]:
-    """Yield (split, label, word) in random order; no voice is in both splits.
-
-    Args:
-        synthesiser: A name of `COUNTS`.
-        names: The variants of the voices of eSpeak NG.
-        seed: Of the choice of voices, speed and pitch.
-    """
+    """Yield (split, label, word) in random order; no voice is in both splits."""
     random = np.random.default_rng(seed)
     voices = FLITE_VOICES
     if synthesiser == "espeak":
@@ -160,12 +154,8 @@ def _read(folder: Path) -> dict[str, Columns]:
     return columns
 
 
-def _hint(command: str) -> str:
-    return f"{command} (or --data-dir with your own sounds)"
-
-
 ORIGINS: dict[str, PackageData[dict[str, Columns]]] = {
-    name: PackageData(NAME, name, origin, write, _read, _hint(command))
+    name: PackageData(NAME, name, origin, write, _read, f"{command} (or --data-dir with your own sounds)")
     for name, origin, write, command in (
         ("espeak", ESPEAK, functools.partial(_synthesise, "espeak"), "pip install espeakng-loader"),
         ("flite", FLITE, functools.partial(_synthesise, "flite"), "apt-get install libflite1"),

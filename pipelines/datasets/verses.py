@@ -62,14 +62,6 @@ def align(english: Mapping[str, Sequence[str]], spanish: Mapping[str, Sequence[s
     A chapter is left out if its verses are numbered differently: if the number of verses differs, if the last verse is
     missing in one text only, or if the lengths deviate as those of unrelated verses do (`MOST_DEVIATION`). A pair is
     left out if one verse is more than `MOST_RATIO` times as long as the other, as where one text has two verses in one.
-
-    Args:
-        english: Verses by chapter, as `sword.chapters` returns them.
-        spanish: The same.
-
-    Example:
-        >>> align({"John.11": ["Jesus wept.", ""]}, {"John.11": ["Y lloró Jesús.", ""]})
-        [('Jesus wept.', 'Y lloró Jesús.', 'John.11')]
     """
     rows: list[Row] = []
     for chapter, targets in spanish.items():
@@ -91,11 +83,7 @@ def align(english: Mapping[str, Sequence[str]], spanish: Mapping[str, Sequence[s
 
 
 def divide(rows: Sequence[Row]) -> dict[str, list[Row]]:
-    """Return the rows by split: 90/5/5 by the hash of the chapter; no English text of training is in another split.
-
-    Raises:
-        DataError: A split would be empty.
-    """
+    """Return the rows by split: 90/5/5 by the hash of the chapter; no English text of training is in another split."""
     parts = labelled.divide(rows, OFFICIAL, key=2)
     trained = {source for source, _, _ in parts["train"]}
     return {name: [row for row in part if name == "train" or row[0] not in trained] for name, part in parts.items()}

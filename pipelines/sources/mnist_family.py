@@ -40,17 +40,11 @@ _FHCRC, _FEXTRA, _FNAME, _FCOMMENT = 2, 4, 8, 16
 
 @dataclass(frozen=True)
 class Family:
-    """The facts of one dataset.
+    """The facts of one dataset."""
 
-    Attributes:
-        name: Name of the dataset, here and in TFDS.
-        licence: SPDX identifier or a short phrase.
-        mtimes: File name -> the time in the publisher's gzip header, for copies that lack it.
-    """
-
-    name: str
+    name: str  # here and in TFDS
     licence: str
-    mtimes: Mapping[str, int] = field(default_factory=dict)
+    mtimes: Mapping[str, int] = field(default_factory=dict)  # file -> time in its gzip header, for copies that lack it
 
     def official_builder(self, folder: Path) -> Any:
         """Return the builder of TFDS for the official data in a folder."""
@@ -72,11 +66,7 @@ class Family:
         )
 
     def user(self, folder: Path, cache: Path) -> tuple[str, Any]:
-        """Read the user's folder: files with the official checksums are official, others are the user's own data.
-
-        Raises:
-            DataError: Files are missing, damaged, or not of this family.
-        """
+        """Read the user's folder: files with the official checksums are official, others are the user's own data."""
         if (folder / self.name).is_dir():
             builder = self.official_builder(folder)
             if builder.data_path.exists():
@@ -172,7 +162,11 @@ def _statistics(records: Path, cache: Path, first: int, train: tf.data.Dataset) 
 
 def pixel_statistics(train: tf.data.Dataset) -> dict[str, float]:
     """Return mean and deviation, in [0, 1], of the pixels of grey PNG images."""
-    pixels = train.map(_pixels, num_parallel_calls=tf.data.AUTOTUNE).batch(1000)
+
+    def pixels_of(example: dict[str, Any]) -> tf.Tensor:
+        return tf.cast(tf.reshape(tf.io.decode_png(example["image"], channels=1), [-1]), tf.int64)
+
+    pixels = train.map(pixels_of, num_parallel_calls=tf.data.AUTOTUNE).batch(1000)
     count, total, squares = 0, 0, 0
     for batch in pixels:
         count += batch.shape[0] * batch.shape[1]
@@ -182,21 +176,11 @@ def pixel_statistics(train: tf.data.Dataset) -> dict[str, float]:
     return {"mean": mean / 255, "std": (squares / count - mean**2) ** 0.5 / 255}
 
 
-def _pixels(example: dict[str, Any]) -> tf.Tensor:
-    return tf.cast(tf.reshape(tf.io.decode_png(example["image"], channels=1), [-1]), tf.int64)
-
-
 def read_idx(path: Path) -> np.ndarray:
     """Read a gzip-compressed idx file of bytes.
 
-    Args:
-        path: The file.
-
     Returns:
         uint8 array, (N,) for labels and (N, H, W) for images.
-
-    Raises:
-        DataError: The file is not gzip, is damaged or truncated, or is not idx of unsigned bytes.
     """
     try:
         storage.check_size(path)
@@ -226,12 +210,6 @@ def with_header(raw: bytes, name: str, mtime: int) -> bytes:
         raw: The gzip file.
         name: File name to store, without .gz.
         mtime: Time to store, in seconds since 1970.
-
-    Returns:
-        The gzip file with that name and time.
-
-    Raises:
-        DataError: `raw` is not a gzip file.
     """
     try:
         if raw[:3] != b"\x1f\x8b\x08":
@@ -258,7 +236,10 @@ def of_arrays(images: np.ndarray, labels: np.ndarray, rows: Mapping[str, np.ndar
         rows: The indices of the examples of "train", "validation" and "test".
         **about: The other fields of `Info`: name, source, licence, homepage, split.
     """
-    encoded, labels = np.array([_png(image) for image in images]), labels.astype(np.int64)
+    encoded, labels = (
+        np.array([_png(image) for image in images]),
+        labels.astype(np.int64),
+    )
     parts = {
         name: tf.data.Dataset.from_tensor_slices({"image": encoded[indices], "label": labels[indices]})
         for name, indices in rows.items()

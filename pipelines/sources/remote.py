@@ -29,15 +29,7 @@ def is_url(data_dir: str | os.PathLike) -> bool:
 
 
 def local(data_dir: str | os.PathLike, cache_dir: str | os.PathLike | None) -> Path:
-    """Return the local path of the user's data; a file at a URL is fetched, and a zip file unpacked, once.
-
-    Args:
-        data_dir: A URL of one file, or a path.
-        cache_dir: Folder of prepared data.
-
-    Raises:
-        DataError: The URL holds a credential or cannot be read, or the archive is damaged or has a member outside.
-    """
+    """Return the local path of the user's data; a file at a URL is fetched, and a zip file unpacked, once."""
     path = _fetched(str(data_dir), cache_root(cache_dir) / "own") if is_url(data_dir) else Path(data_dir).expanduser()
     return _unpacked(path, cache_root(cache_dir) / "own") if path.suffix.lower() == ".zip" and path.is_file() else path
 

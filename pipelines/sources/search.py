@@ -18,35 +18,16 @@ T = TypeVar("T")
 
 @dataclass(frozen=True)
 class Source(Generic[T]):
-    """A possible source of data.
-
-    Attributes:
-        name: A description, such as "Debian package dataset-fashion-mnist".
-        check: A check that takes a few seconds at most; raises `SourceUnavailable` with the reason.
-        load: Returns the data, which may take long; may still raise `SourceUnavailable`.
-        remark: Appended to the name in the log if loading takes long, such as ", preparing it once".
-    """
+    """A possible source of data, such as "Debian package dataset-fashion-mnist"."""
 
     name: str
-    check: Callable[[], object]
-    load: Callable[[], T]
-    remark: str = ""
+    check: Callable[[], object]  # in a few seconds at most; raises `SourceUnavailable` with the reason
+    load: Callable[[], T]  # may take long, and may still raise `SourceUnavailable`
+    remark: str = ""  # on the name in the log if loading takes long, such as ", preparing it once"
 
 
 def search(dataset: str, sources: Sequence[Source[T]], hint: str) -> tuple[str, T]:
-    """Try the sources in order; the first that has the data is used and logged.
-
-    Args:
-        dataset: Name of the dataset, for the messages.
-        sources: The sources, in order.
-        hint: The command to run if no source has the data.
-
-    Returns:
-        The name of the source, and its data.
-
-    Raises:
-        DataError: No source has it; the message lists every source that was tried.
-    """
+    """Try the sources in order; the first that has the data is used and logged."""
     reasons = []
     for source in sources:
         try:
@@ -61,20 +42,7 @@ def search(dataset: str, sources: Sequence[Source[T]], hint: str) -> tuple[str, 
 def load_prepared(
     dataset: str, cached: Mapping[Path, Callable[[Path], T]], make_sources: Callable[[], Sequence[Source[T]]], hint: str
 ) -> tuple[str, T]:
-    """Read prepared data from the cache, else prepare it, under the lock of the cache.
-
-    Args:
-        dataset: Name of the dataset, for the messages.
-        cached: Folders of one cache that `staged` writes, and the function that reads each.
-        make_sources: Returns the sources that prepare one of the folders; called only if none is complete.
-        hint: The command to run if no source has the data.
-
-    Returns:
-        The name of the source, and its data.
-
-    Raises:
-        DataError: No source has it, or the cache cannot be written.
-    """
+    """Read prepared data from the cache, else prepare it, under the lock of the cache."""
     prepared_sources = [
         Source(f"prepared cache {folder}", functools.partial(prepared, folder), functools.partial(read, folder))
         for folder, read in cached.items()
@@ -102,9 +70,6 @@ def check_url(url: str, seconds: float = 3.0) -> None:
     """Check within `seconds` that a URL responds, before a download that would retry for minutes.
 
     The request is made in a thread because a name lookup has no timeout of its own; urllib honours proxies.
-
-    Raises:
-        SourceUnavailable: There is no successful response in time.
     """
     result: list[str] = []
 

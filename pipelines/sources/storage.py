@@ -23,11 +23,7 @@ _STAMP = "files.json"  # content of a prepared folder: relative path -> size
 
 @contextlib.contextmanager
 def preparing(folder: Path) -> Iterator[None]:
-    """Lock a folder, so that two processes never prepare the same data at the same time.
-
-    Raises:
-        DataError: The folder cannot be created or written.
-    """
+    """Lock a folder, so that two processes never prepare the same data at the same time."""
     with contextlib.ExitStack() as stack:
         try:
             folder.mkdir(parents=True, exist_ok=True)
@@ -72,12 +68,7 @@ def check_name(path: Path) -> None:
 
 
 def check_size(path: Path, largest: int = LARGEST_FILE) -> None:
-    """Check that a file of the user can be read into memory: a device such as /dev/zero has no end.
-
-    Raises:
-        OSError: The file does not exist.
-        DataError: It is neither a plain file nor a folder, or it has more than `largest` bytes.
-    """
+    """Check that a file of the user can be read into memory: a device such as /dev/zero has no end."""
     status = path.stat()
     if not (stat.S_ISREG(status.st_mode) or stat.S_ISDIR(status.st_mode)):
         raise DataError(f"{path} is not a plain file; copy its content to one", USAGE)

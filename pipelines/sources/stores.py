@@ -13,11 +13,7 @@ from zoobase.errors import FAILED, MISSING, USAGE, DataError
 
 @contextlib.contextmanager
 def opened(url: str) -> Iterator[tuple[Any, str]]:
-    """Yield the file system of a URL and the path in it.
-
-    Raises:
-        DataError: The library of the store is not installed, or what the block does with the store fails.
-    """
+    """Yield the file system of a URL and the path in it."""
     import fsspec
     from fsspec.registry import known_implementations
 

@@ -30,17 +30,7 @@ _TAG = re.compile(r"<[^>]*>")
 
 
 def chapters(folder: Path) -> dict[str, list[str]]:
-    """Return the verses of each chapter as plain text, by the OSIS name of the chapter, in the order of the module.
-
-    Args:
-        folder: Folder of a zText module, with the files `ot.bzs`, `ot.bzv`, `ot.bzz`, `nt.bzs`, `nt.bzv`, `nt.bzz`.
-
-    Returns:
-        {"Gen.1": [text of verse 1, text of verse 2, ...], ...}; a verse that the module does not have is "".
-
-    Raises:
-        DataError: A file is missing or damaged, or there are no chapters.
-    """
+    """Return the verses of each chapter as plain text, by the OSIS name of the chapter, in the order of the module."""
     found: dict[str, list[str]] = {}
     for testament in TESTAMENTS:
         verses: list[str] | None = None
@@ -57,23 +47,14 @@ def chapters(folder: Path) -> dict[str, list[str]]:
 
 
 def plain(markup: str) -> str:
-    """Return the text of a verse in OSIS on one line, without notes, and without titles that editors added.
-
-    Example:
-        >>> plain('<w lemma="strong:G1138">David</w><note>a king</note>, <transChange>of</transChange><w>Judah</w>')
-        'David, of Judah'
-    """
+    """Return the text of a verse in OSIS on one line, without notes, and without titles that editors added."""
     text = _OMITTED.sub(" ", markup).replace("</q><w", "</q> <w")
     text = unescape(_TAG.sub(" ", _INSIDE_WORDS.sub("", text)), {"&quot;": '"', "&apos;": "'"})
     return re.sub(r" (?=[,.;:!?)\u2019\u201d])", "", " ".join(text.split()))
 
 
 def _slots(path: Path) -> Iterator[str]:
-    """Yield the markup of every slot of a testament in order.
-
-    Raises:
-        DataError: A file is missing or damaged.
-    """
+    """Yield the markup of every slot of a testament in order."""
     data = _read(path.with_suffix(".bzz"))
     blocks = []
     for i, (offset, compressed, size) in enumerate(_records(path.with_suffix(".bzs"), _BLOCK)):

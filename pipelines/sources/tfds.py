@@ -31,17 +31,7 @@ def raw_files(name: str) -> dict[str, Any]:
 
 
 def prepare(builder: Any, downloads: Path, manual_dir: Path | None = None) -> None:
-    """Download the files of a builder, unless `manual_dir` has them, and write its records; TFDS checks the checksums.
-
-    Args:
-        builder: The builder; its data_dir should be a staging folder.
-        downloads: A folder for downloaded and extracted files, deleted afterwards.
-        manual_dir: A folder with the files under their original names.
-
-    Raises:
-        SourceUnavailable: The download failed, or the checksum of a file differs.
-        DataError: The disk is full or cannot be written.
-    """
+    """Download the files of a builder, unless `manual_dir` has them, check their checksums, and write its records."""
     config = tfds.download.DownloadConfig(manual_dir=manual_dir and str(manual_dir), try_download_gcs=False)
     tfds.disable_progress_bar()
     try:
@@ -57,18 +47,7 @@ def prepare(builder: Any, downloads: Path, manual_dir: Path | None = None) -> No
 
 
 def download(name: str, ready: Path, hint: str, url: str = "", config: str = "") -> tuple[str, Any]:
-    """Return the name of the source and a builder of data that TFDS downloads, prepared once.
-
-    Args:
-        name: Name of the dataset.
-        ready: Folder of the prepared data.
-        hint: The command to run without a network.
-        url: URL that must respond before the download; by default that of the first file (of the configuration).
-        config: Configuration of the builder, if there are several.
-
-    Raises:
-        DataError: It is neither prepared nor can it be downloaded.
-    """
+    """Return the name of the source and a builder of data that TFDS downloads, prepared once."""
 
     def builder_in(folder: Path) -> Any:
         return builder_class(name)(data_dir=folder, **({"config": config} if config else {}))
@@ -86,12 +65,7 @@ def download(name: str, ready: Path, hint: str, url: str = "", config: str = "")
 
 
 def slices(policy: tuple[int, int, int]) -> dict[str, str]:
-    """Return our split -> its slice of the TFDS split train, for percentages of train, validation and test.
-
-    Example:
-        >>> slices((60, 20, 20))
-        {'train': 'train[:60%]', 'validation': 'train[60%:80%]', 'test': 'train[80%:]'}
-    """
+    """Return our split -> its slice of the TFDS split train, for percentages of train, validation and test."""
     first, second = policy[0], policy[0] + policy[1]
     return {
         "train": f"train[:{first}%]",
@@ -101,15 +75,7 @@ def slices(policy: tuple[int, int, int]) -> dict[str, str]:
 
 
 def read(builder: Any, split: str) -> tf.data.Dataset:
-    """Read a split in the order of its records.
-
-    Args:
-        builder: A prepared builder.
-        split: TFDS split with its slice, such as "train[:55000]".
-
-    Returns:
-        Feature dicts; images are their encoded bytes (scalar string).
-    """
+    """Read a split in the order of its records."""
     images = {name for name, feature in builder.info.features.items() if isinstance(feature, tfds.features.Image)}
     return builder.as_dataset(
         split=split,
@@ -136,21 +102,7 @@ def dataset(
     class_names: tuple[str, ...] = (),
     **about: Any,
 ) -> Dataset:
-    """Return the dataset.
-
-    Args:
-        builder: A prepared builder.
-        parts: Our split -> TFDS split with its slice.
-        select: Returns our features of an example of TFDS.
-        features: `Info.features`, without the label.
-        statistics: `Info.statistics` besides the counts of the classes.
-        label: The TFDS feature of the classes, which is ours `label`; None if there is none.
-        class_names: Names of the classes without `label`, such as those of masks.
-        **about: Other fields of `Info`: name, source, licence, split.
-
-    Raises:
-        DataError: A split is empty.
-    """
+    """Return the dataset."""
     examples = {ours: read(builder, theirs).map(select) for ours, theirs in parts.items()}
     counts = {ours: int(split.cardinality()) for ours, split in examples.items()}
     if not all(counts.values()):

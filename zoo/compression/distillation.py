@@ -28,7 +28,7 @@ def check_teacher(teacher: str) -> None:
     """Raise UsageError, before any data is loaded, unless a teacher is a run or a model with default weights."""
     if Path(teacher).exists():
         RunFolder.open(teacher)
-    elif teacher not in registry.list_models(pretrained=True):
+    elif teacher not in (models := registry.entries()) or not models[teacher].weights:
         raise UsageError(
             f"recipe.teacher={teacher} is neither a run nor a model with default weights: `python -m zoo weights` "
             "lists those"

@@ -39,6 +39,7 @@ class ModelEntry:
     test_data: str = ""
     weights: tuple[str, ...] = ()
     recipes: tuple[str, ...] = ()
+    variant_of: str = ""  # the model whose builder it has
 
     @property
     def defaults(self) -> dict[str, Any]:
@@ -101,6 +102,7 @@ def _variant(entry: ModelEntry, name: str, node: ast.AST) -> ModelEntry:
     return dataclasses.replace(
         entry,
         name=name,
+        variant_of=entry.name,
         summary=_literal(_keyword(node, "summary"), ""),
         options=options,
         weights=tuple(_items(_keyword(node, "weights"))),

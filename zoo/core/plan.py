@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 
-ALONE = {"members": 1, "mirrored": False}  # builder arguments of a model that averages nothing
+ALONE = {"ensemble": 1, "flip_tta": False}  # builder arguments of a model that averages nothing
 
 
 @dataclass(frozen=True)
@@ -100,11 +100,11 @@ class Plan:
     @property
     def members(self) -> int:
         """Number of models of which the model is the mean; 1 if its builder has no such argument."""
-        return self.averaged.get("members", 1)
+        return self.averaged.get("ensemble", 1)
 
     @property
     def averaged(self) -> dict[str, Any]:
-        """The builder arguments of means that are taken after the training: `members` and `mirrored`, if they are."""
+        """The builder arguments of means that are taken after the training: `ensemble` and `flip_tta`, if they are."""
         arguments = {**registry.get_entry(self.model).defaults, **self.model_arguments}
         return {k: arguments[k] for k, off in ALONE.items() if arguments.get(k, off) != off}
 
@@ -116,7 +116,7 @@ class Plan:
         return [
             dataclasses.replace(self, model_arguments=alone, candidate=candidate, seed=self.seed + i)
             for candidate in range(max(1, len(recipe.candidates)))
-            for i in range(averaged.get("members", recipe.restarts))
+            for i in range(averaged.get("ensemble", recipe.restarts))
         ]
 
     def feed(self, dataset: Dataset, split: str, training: bool = False) -> Feed:
@@ -230,7 +230,7 @@ def resolve(settings: TrainSettings) -> Plan:
         raise UsageError(f"seed {settings.seed} is not valid: it must be in [0, {largest}]")
     if plan.members > 1 and (recipe.restarts > 1 or recipe.candidates or plan.init):
         raise UsageError(
-            f"model.members={plan.members} trains so many models from different seeds: omit recipe.restarts, "
+            f"model.ensemble={plan.members} trains so many models from different seeds: omit recipe.restarts, "
             "recipe.candidates and --init"
         )
     return plan

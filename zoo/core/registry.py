@@ -57,8 +57,8 @@ def register(
         weights: Trained weights that `zoo.build` can load, by name.
         flags: Additional command-line options: {"style": "task.style"} makes `--style X` an alias of
             `--set task.style=X`, and the target "data_dir" one of `--data-dir`.
-        variants: More models of the same builder, by name. Names and arguments are literals, because they are read from
-            the source.
+        variants: More models of the same builder, by name, which lists of models do not name apart. Names and arguments
+            are literals, because they are read from the source.
 
     Raises:
         ZooError: Another module registered the same name, there is no recipe named "default", or the builder takes
@@ -150,7 +150,7 @@ def get_entry(name: str) -> ModelEntry:
 
 
 def list_models(pattern: str = "*", *, task: str | None = None, pretrained: bool | None = None) -> list[str]:
-    """Return the names of models, sorted. Does not import TensorFlow.
+    """Return the names of models, sorted, without variants. Does not import TensorFlow.
 
     Args:
         pattern: A name with wildcards, in the syntax of `fnmatch`.
@@ -176,8 +176,13 @@ def list_models(pattern: str = "*", *, task: str | None = None, pretrained: bool
     return [
         name
         for name, entry in models.items()
-        if fnmatch.fnmatchcase(name, pattern) and pretrained in (None, bool(entry.weights))
+        if fnmatch.fnmatchcase(name, pattern) and pretrained in (None, bool(entry.weights)) and not entry.variant_of
     ]
+
+
+def variants(name: str) -> list[str]:
+    """Return the names of the variants of a model."""
+    return [entry.name for entry in entries().values() if entry.variant_of == name]
 
 
 def get_spec(name: str) -> Spec:

@@ -301,8 +301,8 @@ class RunFolder:
 def check_source(path: Path) -> None:
     """Check that a path can be opened, as far as it needs no import of TensorFlow."""
     if not path.exists():
-        if str(path) not in registry.list_models():
-            matches = near(str(path), registry.list_models())
+        if str(path) not in registry.entries():
+            matches = near(str(path), registry.entries())
             hint = f"; did you mean the model {' or '.join(matches)}?" if matches else ", a bundle or a model"
             raise UsageError(f"{path} is not a run folder{hint}")
     elif not (path / "manifest.json").is_file():

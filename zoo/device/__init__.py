@@ -1,4 +1,4 @@
-"""From a folder of photographs, texts or masks to a file that the libraries of phones open."""
+"""From a folder of photographs, texts or masks to a TFLite file for MediaPipe and mobile apps."""
 
 from __future__ import annotations
 
@@ -22,39 +22,31 @@ IMAGES = frozenset({".jpg", ".jpeg", ".png", ".gif", ".bmp"})
 
 @dataclass(frozen=True)
 class Kind:
-    """A kind of data.
-
-    Attributes:
-        name: What it is called.
-        matches: `(path, suffixes of the files in its sub-folders) -> whether` a path holds such data.
-        model: The model that is trained on it.
-        settings: Its settings, as of `zoo.train`.
-        task: The MediaPipe Task that opens the file.
-    """
+    """A kind of data: the model that is trained on it, and the MediaPipe Task that opens the file."""
 
     name: str
-    matches: Callable[[Path, set[str]], bool]
+    matches: Callable[[Path, set[str]], bool]  # (path, suffixes of the files in its sub-folders) -> whether it is this
     model: str
     settings: Mapping[str, Any]
     task: str
 
 
-def _has_masks(path: Path, suffixes: set[str]) -> bool:
-    return (path / "images").is_dir() and (path / "masks").is_dir()
-
-
-def _has_texts(path: Path, suffixes: set[str]) -> bool:
-    return path.suffix == ".csv" or ".txt" in suffixes
-
-
-def _has_images(path: Path, suffixes: set[str]) -> bool:
-    return bool(suffixes & IMAGES)
-
-
 KINDS = (
-    Kind("images with masks", _has_masks, "unet", {"data": "mask_folder"}, "ImageSegmenter"),
-    Kind("texts", _has_texts, "sentiment", {"task.tokenizer": "delimited"}, "TextClassifier"),
-    Kind("photographs", _has_images, "flowers", {}, "ImageClassifier"),
+    Kind(
+        "images with masks",
+        lambda path, suffixes: (path / "images").is_dir() and (path / "masks").is_dir(),
+        "unet",
+        {"data": "mask_folder"},
+        "ImageSegmenter",
+    ),
+    Kind(
+        "texts",
+        lambda path, suffixes: path.suffix == ".csv" or ".txt" in suffixes,
+        "sentiment",
+        {"task.tokenizer": "delimited"},
+        "TextClassifier",
+    ),
+    Kind("photographs", lambda path, suffixes: bool(suffixes & IMAGES), "flowers", {}, "ImageClassifier"),
 )
 
 
@@ -102,7 +94,11 @@ def run(
     if max_drop is None and RunFolder.open(out).plan().task.counts_examples:
         budget = max(budget, 6 / summary["examples"])  # a drop of nothing has an interval of half of it
     bundle = _export(Path(out), budget, console)
-    files = [_described(row) for row in bundle["artifacts"] if row["runtime"] == "litert" and row["state"] == "pass"]
+    files = [
+        {"file": row["artifact"], "megabytes": round(row["bytes"] / 1e6, 2), "drop": row.get("drop")}
+        for row in bundle["artifacts"]
+        if row["runtime"] == "litert" and row["state"] == "pass"
+    ]
     smallest = min(files, key=lambda file: file["megabytes"])["file"]
     summary["device"] = {
         "kind": kind.name,
@@ -118,11 +114,7 @@ def run(
 
 
 def kind_of(path: Path) -> Kind:
-    """Return the kind of data of a folder or file.
-
-    Raises:
-        UsageError: It is none of `KINDS`.
-    """
+    """Return the kind of data of a folder or file."""
     if not path.exists():
         raise UsageError(f"there is no folder {path}: give one with photographs, texts or masks by --data-dir")
     suffixes = {file.suffix.lower() for file in path.rglob("*") if file.is_file() and file.parent != path}
@@ -155,7 +147,3 @@ def _export(folder: Path, budget: float, console: Console) -> dict[str, Any]:
                 console.print(f"left out: {kind}: {failed[f'tflite/{kind}.tflite']}")
             kinds = [kind for kind in kinds if kind not in left_out]
             shutil.rmtree(failure.bundle_path)
-
-
-def _described(row: Mapping[str, Any]) -> dict[str, Any]:
-    return {"file": row["artifact"], "megabytes": round(row["bytes"] / 1e6, 2), "drop": row.get("drop")}

@@ -1,4 +1,4 @@
-"""python -m zoo.device --data-dir FOLDER -o OUT: from a folder to a file that the libraries of phones open."""
+"""python -m zoo.device --data-dir FOLDER -o OUT: from a folder to a TFLite file for mobile apps."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ from zoobase.errors import UsageError
 )
 @shell.common_options
 def main(out: str, max_drop: float | None, given: dict[str, Any], console: Console) -> None:
-    """Train on a folder of photographs, texts or masks, and write TFLite files that the libraries of phones open.
+    """Train on a folder of photographs, texts or masks, and write TFLite files for MediaPipe and mobile apps.
 
     OUT/bundle/DEVICES.md has the code for Android, iOS, C and microcontrollers.
     """

@@ -1,4 +1,4 @@
-"""Workers as processes of this machine: those of a training, which share its batches, and those of a search."""
+"""Workers of a training as processes of this machine, which share its batches."""
 
 from __future__ import annotations
 

@@ -97,23 +97,23 @@ def patch_discriminator(
 CORE = "core"  # the part of a model of which an ensemble has several
 
 
-def mean_of(build: Callable[[str, str], keras.Model], members: int) -> keras.Model:
+def ensemble_of(build: Callable[[str, str], keras.Model], count: int) -> keras.Model:
     """Return the core of a model: one, or the mean of the outputs of several, whose inputs have names.
 
     Args:
         build: (name, prefix of the names of its layers) -> a model with one output; the prefix differs, because a HDF5
             file has the variables of all members in one group.
-        members: Number of models.
+        count: Number of models.
     """
-    if members == 1:
+    if count == 1:
         return build(CORE, "")
-    models = [build(f"{CORE}_{i}", f"{i}_") for i in range(members)]
+    models = [build(f"{CORE}_{i}", f"{i}_") for i in range(count)]
     inputs = {name: keras.Input(x.shape[1:], dtype=x.dtype, name=name) for name, x in models[0]._inputs_struct.items()}
     mean = layers.Average(name=models[0].output_names[0].removeprefix("0_"))([model(inputs) for model in models])
     return keras.Model(inputs, mean, name=CORE)
 
 
-def mirrored_mean(core: keras.Model, image: Any) -> Any:
+def flip_tta(core: keras.Model, image: Any) -> Any:
     """Return the mean of the outputs of a core for images (B, H, W, C) and for their horizontal mirror images.
 
     Both are in the graph, so that every artifact averages (Krizhevsky 2012, section 4.1, averages crops and mirrors).

@@ -18,7 +18,7 @@ from keras import layers
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Weights
-from zoo.modeling.blocks import mean_of
+from zoo.modeling.blocks import ensemble_of
 from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns
 from zoo.tasks.tabular.regression import Regression
 
@@ -39,7 +39,7 @@ COLUMNS = (
             optimizer="adamw",
             learning_rate=2e-3,
             weight_decay=0.01,
-            model={"members": 6},
+            model={"ensemble": 6},
         ),
     },
     tiny={"units": (16,), "embedding": 4},
@@ -64,11 +64,11 @@ def bike_sharing(
     units: Sequence[int] = (128, 64),
     embedding: int = 8,
     dropout: float = 0.1,
-    members: int = 1,
+    ensemble: int = 1,
 ) -> keras.Model:
     """Hourly rentals from the columns of a table, with lookups and normalisation inside the model.
 
-    With `members` it is the mean of so many networks, each trained from a seed of its own.
+    With `ensemble` it is the mean of so many networks, each trained from a seed of its own.
 
     Shapes: {column: (B,) string or float32} -> prediction (B,) float32, positive, in the target's unit.
     """
@@ -82,6 +82,6 @@ def bike_sharing(
         x = layers.Rescaling(target[0], name=f"{prefix}unit")(x)  # the target's mean
         return keras.Model(inputs, layers.Reshape((), name=f"{prefix}prediction")(x), name=name)
 
-    core = mean_of(build, members)
+    core = ensemble_of(build, ensemble)
     raw, encoded = looked_up_columns(columns)
     return keras.Model(raw, core(encoded), name="bike_sharing")

@@ -221,7 +221,9 @@ def cyclegan(
         UsageError: Height or width is too small for the number of filters, or the pool is empty.
     """
     if min(image_shape[:2]) < 4 * 2 ** (len(filters) - 1):
-        raise UsageError(f"images of {image_shape[0]}x{image_shape[1]} are too small for {len(filters) - 1} halvings")
+        raise UsageError(
+            f"images of {image_shape[0]}x{image_shape[1]} are too small for {len(filters) - 1} downsampling stages"
+        )
     if pool < 1:
         raise UsageError(f"model.pool={pool} is not valid: it must be a positive whole number")
     model = CycleGAN(filters, depth, cycle_weight, identity_weight, pool, image_shape, name="cyclegan")

@@ -33,7 +33,7 @@ def _norm(name: str) -> layers.Layer:
     return layers.BatchNormalization(momentum=0.9, epsilon=1e-5, gamma_initializer=gamma, name=f"{name}_norm")
 
 
-def _halvings(shape: Sequence[int]) -> int:
+def _downsampling_stages(shape: Sequence[int]) -> int:
     """Return how often height and width can be halved before one is odd or below 8: 28 -> 7 in two, 64 -> 4 in four."""
     height, width, _ = shape
     count = 0
@@ -43,7 +43,7 @@ def _halvings(shape: Sequence[int]) -> int:
 
 
 def _generator(latent_dim: int, filters: int, shape: Sequence[int]) -> keras.Model:  # (B, latent) -> (B, H, W, C)
-    depth = _halvings(shape)
+    depth = _downsampling_stages(shape)
     widths = [filters * 2**i for i in range(depth)]  # from the image inwards
     small = (shape[0] >> depth, shape[1] >> depth, widths[-1])
     noise = keras.Input((latent_dim,), name="noise")
@@ -63,7 +63,7 @@ def _generator(latent_dim: int, filters: int, shape: Sequence[int]) -> keras.Mod
 def _discriminator(filters: int, shape: Sequence[int]) -> keras.Model:  # (B, H, W, C) -> (B, 1)
     image = keras.Input(tuple(shape), name="image")
     x = layers.Rescaling(1 / 127.5, -1, dtype="float32", name="rescale")(image)
-    for i in range(_halvings(shape)):
+    for i in range(_downsampling_stages(shape)):
         down = layers.Conv2D(
             filters * 2**i, 4, strides=2, padding="same", use_bias=not i, kernel_initializer=_normal(), name=f"down{i}"
         )
@@ -133,7 +133,7 @@ def dcgan(latent_dim: int = 100, filters: int = 64, image_shape: Sequence[int] =
     Raises:
         UsageError: Height or width cannot be halved.
     """
-    if not _halvings(image_shape):
+    if not _downsampling_stages(image_shape):
         raise UsageError(f"images of {image_shape[0]}x{image_shape[1]} cannot be halved: use sizes such as 28 or 64")
     model = DCGAN(latent_dim, filters, image_shape, name="dcgan")
     model(keras.Input((latent_dim,), name="noise"))

@@ -16,7 +16,7 @@ from keras import layers
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Weights
-from zoo.modeling.blocks import mean_of, mirrored_mean
+from zoo.modeling import blocks
 from zoo.tasks.image.classification import Classification
 from zoobase.errors import UsageError
 
@@ -157,7 +157,7 @@ _RECIPE = Recipe(
             epochs=18,
             warmup=0.05,
             augment="flip,shift,cutout",
-            model={"members": 2, "mirrored": True},
+            model={"ensemble": 2, "flip_tta": True},
         ),
     },
     tiny={"filters": (8, 16), "depths": (1, 1)},
@@ -167,7 +167,7 @@ _RECIPE = Recipe(
         expect={"accuracy": 0.9427},
         command="python -m zoo.train fashion_mnist",
         measured_on="2 cores of an AMD EPYC without AMX, bfloat16: 7.8 minutes, 39 s per epoch; "
-        "seeds 0, 1, 2: 0.9427, 0.9431, 0.9450; shipped weights with model.mirrored 0.9450",
+        "seeds 0, 1, 2: 0.9427, 0.9431, 0.9450; shipped weights with model.flip_tta 0.9450",
         baselines={"gradient boosting of pixels (scikit-learn)": 0.8947},
         published="0.897 of a support vector classifier, the best of 129 (Xiao 2017)",
         data_notes="Trained on ten classes of garments, centred, light on black: invert photographs on white first.",
@@ -187,8 +187,8 @@ def fashion_mnist(
     activation: Literal["relu", "gelu", "tanh", "sigmoid"] = "relu",
     initializer: Literal["he_normal", "glorot_uniform", "random_normal", "zeros"] = "he_normal",
     image_shape: Sequence[int] = (28, 28, 1),
-    members: int = 1,
-    mirrored: bool = False,
+    ensemble: int = 1,
+    flip_tta: bool = False,
 ) -> keras.Model:
     """Small convolutional classifier of small images such as 28x28 grey garments, in three Keras APIs.
 
@@ -203,16 +203,16 @@ def fashion_mnist(
         activation: Activation after each convolution.
         initializer: First values of the kernels of the convolutions.
         image_shape: (H, W, C); determined by the data.
-        members: Number of networks, each trained from a seed of its own, whose logits are averaged.
-        mirrored: Whether the logits are the mean of those of the image and of its horizontal mirror image. It is not
+        ensemble: Number of networks, each trained from a seed of its own, whose logits are averaged.
+        flip_tta: Whether the logits are the mean of those of the image and of its horizontal mirror image. It is not
             trained so: weights of a network alone fit.
 
     Raises:
         UsageError: Numbers of filters and depths differ, or a mean is to be in another API than the functional one.
     """
-    if members > 1 or mirrored:
+    if ensemble > 1 or flip_tta:
         if api != "functional":
-            raise UsageError(f"model.api={api} has neither model.members nor model.mirrored; use functional")
+            raise UsageError(f"model.api={api} has neither model.ensemble nor model.flip_tta; use functional")
 
         def build(name: str, prefix: str) -> keras.Model:
             image = x = keras.Input(tuple(image_shape), name="image")
@@ -220,8 +220,8 @@ def fashion_mnist(
                 x = layer(x)
             return keras.Model({"image": image}, x, name=name)
 
-        core, image = mean_of(build, members), keras.Input(tuple(image_shape), name="image")
-        logits = mirrored_mean(core, image) if mirrored else core({"image": image})
+        core, image = blocks.ensemble_of(build, ensemble), keras.Input(tuple(image_shape), name="image")
+        logits = blocks.flip_tta(core, image) if flip_tta else core({"image": image})
         return keras.Model(image, logits, name="fashion_mnist")
     if api == "subclassed":
         arguments = (num_classes, filters, depths, dropout, image_shape, activation, initializer)

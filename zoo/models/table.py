@@ -17,7 +17,7 @@ from keras import layers
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
-from zoo.modeling.blocks import mean_of
+from zoo.modeling.blocks import ensemble_of
 from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns
 from zoo.tasks.tabular.table import Table
 
@@ -33,7 +33,7 @@ _RECIPE = Recipe(epochs=60, batch_size=64, learning_rate=2e-3, weight_decay=0.01
 @register(
     data="table",
     task=Table(),
-    recipes={"default": _RECIPE, "full": dataclasses.replace(_RECIPE, model={"members": 4})},
+    recipes={"default": _RECIPE, "full": dataclasses.replace(_RECIPE, model={"ensemble": 4})},
     tiny={"units": (16,), "embedding": 4},
     card=Card(
         paper="Gorishniy 2022, arXiv:2203.05556",
@@ -49,7 +49,7 @@ def table(
     embedding: int = 8,
     bins: int = 32,
     dropout: float = 0.1,
-    members: int = 1,
+    ensemble: int = 1,
 ) -> keras.Model:
     """Regression or classification of the rows of a table, with lookups and encodings inside the model.
 
@@ -67,7 +67,7 @@ def table(
         bins: Intervals, of equally many training rows, of the piecewise linear encoding of a number; 0 is its
             normalised value alone.
         dropout: Share of the units that are set to zero in a training step.
-        members: Number of networks, each trained from a seed of its own, whose outputs are averaged.
+        ensemble: Number of networks, each trained from a seed of its own, whose outputs are averaged.
     """
 
     def build(name: str, prefix: str) -> keras.Model:
@@ -83,6 +83,6 @@ def table(
             x = layers.Reshape((), name=f"{prefix}prediction")(x)
         return keras.Model(inputs, x, name=name)
 
-    core = mean_of(build, members)
+    core = ensemble_of(build, ensemble)
     raw, encoded = looked_up_columns(columns)
     return keras.Model(raw, core(encoded), name="table")

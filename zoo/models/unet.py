@@ -94,7 +94,7 @@ def unet(
     Args:
         num_classes: Number of classes; determined by the data.
         width: Filters at the size of the image, doubled with every halving; the paper has 64.
-        depth: Number of halvings; the paper has 4. Images are padded to a multiple of 2**depth inside the model.
+        depth: Downsampling stages; the paper has 4. Images are padded to a multiple of 2**depth inside the model.
         dropout: Dropout rate at the smallest size.
         encoder: A backbone of `zoo.modeling.backbones`, such as efficientnet_lite0, whose features at each size are
             those of the encoder; its trained weights are loaded before the training. Empty is the encoder of the paper.
@@ -108,8 +108,8 @@ def unet(
         raise UsageError(f"model.depth={depth} and model.width={width} are not valid: both must be positive")
     if min(image_shape[:2]) < 2**depth:
         raise UsageError(
-            f"images of {image_shape[0]}x{image_shape[1]} are too small for {depth} halvings: choose a smaller "
-            "model.depth"
+            f"images of {image_shape[0]}x{image_shape[1]} are too small for {depth} downsampling stages: choose a "
+            "smaller model.depth"
         )
     padding = _padding(image_shape, 2**depth)
     image = keras.Input(tuple(image_shape), name="image")

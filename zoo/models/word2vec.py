@@ -67,9 +67,6 @@ class SkipGram(keras.Model):
             ids: Chunks of running text, int32 (B, W + L + W): L words between their neighbours; 0 is no word.
             radius: How many neighbours on each side belong to each of the L words, int32 (B, L), 1 to W.
             negatives: Negative samples, int32 (B, N).
-
-        Returns:
-            Nats and a count, scalars.
         """
         length, window = radius.shape[1], (ids.shape[1] - radius.shape[1]) // 2
         word = ids[:, window : window + length]

@@ -10,10 +10,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo import predictor
 from zoo.core import environment
 from zoo.core.plan import read_bundle
 from zoo.distribution import ray_cluster
+from zoo.prediction import predictor
 from zoo.prediction.each import predict_each
 from zoo.prediction.inputs import names_of
 from zoo.prediction.tables import Parts
@@ -21,7 +21,7 @@ from zoobase.console import Console, StepProgress
 from zoobase.errors import UsageError, ZooError
 
 if TYPE_CHECKING:
-    from zoo.predictor import Predictor
+    from zoo.prediction.predictor import Predictor
 
 PART = 256  # inputs that are predicted again, at most, for each worker that is killed
 

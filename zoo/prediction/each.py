@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     import numpy as np
 
     from zoo.core.task import Prediction
-    from zoo.predictor import Predictor
+    from zoo.prediction.predictor import Predictor
 
 BATCH = 32  # images
 LARGEST_BATCH = 64_000_000  # bytes
@@ -29,7 +29,7 @@ def predict_each(opened: Predictor, names: Sequence[str], top_k: int) -> Iterato
         top_k: Number of ranked predictions per input.
 
     Example:
-        >>> from zoo import predictor
+        >>> from zoo.prediction import predictor
         >>> [(name, error)] = predict_each(predictor.load("fashion_mnist"), ["nowhere.png"], top_k=1)
         >>> str(error)
         'there is no file nowhere.png'

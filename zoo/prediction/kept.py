@@ -74,7 +74,7 @@ def keep(name: str, console: Console) -> None:
 
 def _folder(name: str) -> Path | None:
     """Return the folder for the present weights and builder of a model; None without weights on this machine."""
-    if name not in registry.list_models():
+    if name not in registry.entries():
         return None
     downloaded = (cache_root() / "weights").glob(f"{name}-*/model.weights.h5")
     newest = sorted(downloaded, key=lambda file: -file.stat().st_mtime)

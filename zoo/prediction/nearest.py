@@ -17,7 +17,7 @@ from zoobase.errors import MissingError, UsageError
 from zoobase.files import cache_root, write_atomic
 
 if TYPE_CHECKING:
-    from zoo.predictor import Predictor
+    from zoo.prediction.predictor import Predictor
 
 BATCH = 32
 MAX_FILES = 8  # of vectors in the cache

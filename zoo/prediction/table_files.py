@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines import catalogue, tabular
 
 if TYPE_CHECKING:
-    from zoo.predictor import Predictor
+    from zoo.prediction.predictor import Predictor
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 BATCH = 4096  # rows

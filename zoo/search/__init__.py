@@ -1,1 +1,1 @@
-"""Search for better settings of a training by Optuna: the space, the study and its trials, worker processes, report."""
+"""Hyperparameter search by Optuna: the space, the study and its trials, the report."""

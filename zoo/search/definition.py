@@ -11,20 +11,17 @@ from typing import Any
 from optuna.distributions import distribution_to_json, json_to_distribution
 
 from zoo.core import environment, registry
-from zoo.core.plan import Plan, damaged, resolve
+from zoo.core.plan import Plan, resolve
 from zoo.core.recipe import override
 from zoo.core.settings import TrainSettings, check_recipe, layered
 from zoo.search import space as spaces
 from zoo.search.space import Space
 from zoobase.errors import UsageError
-from zoobase.files import write_atomic
-
-FILE = "search.json"
 
 
 @dataclass(frozen=True)
 class Search:
-    """A search, as it is stored in its folder.
+    """A search, as it is stored with its study.
 
     Attributes:
         model: Name of the model.
@@ -69,27 +66,16 @@ class Search:
             return self.plan().recipe.epochs
         return max(epochs.choices) if hasattr(epochs, "choices") else epochs.high
 
-    def save(self, folder: Path) -> None:
-        """Write the search to its folder."""
+    def to_json(self) -> dict[str, Any]:
+        """Return the search as JSON-able values."""
         space = {key: json.loads(distribution_to_json(distribution)) for key, distribution in self.space.items()}
-        values = {**vars(self), "options": dict(self.options), "space": space}
-        write_atomic(folder / FILE, json.dumps(values, indent=2) + "\n")
+        return json.loads(json.dumps({**vars(self), "options": dict(self.options), "space": space}))
 
     @classmethod
-    def load(cls, folder: Path) -> Search:
-        """Return the search of a folder.
-
-        Raises:
-            UsageError: The folder holds none.
-            ZooError: Its file is damaged.
-        """
-        path = folder / FILE
-        if not path.is_file():
-            raise UsageError(f"{folder} holds no search to resume: it has no {FILE}; omit --resume to begin one")
-        with damaged(path):
-            values = json.loads(path.read_text(encoding="utf-8"))
-            space = {key: json_to_distribution(json.dumps(value)) for key, value in values["space"].items()}
-            return cls(**{**values, "space": space})
+    def from_json(cls, values: Mapping[str, Any]) -> Search:
+        """Return the search of `to_json`."""
+        space = {key: json_to_distribution(json.dumps(value)) for key, value in values["space"].items()}
+        return cls(**{**values, "space": space})
 
 
 def define(
@@ -99,18 +85,7 @@ def define(
     minimize: str | None,
     maximize: str | None,
 ) -> Search:
-    """Return a search, checked.
-
-    Args:
-        model: Name of the model.
-        options: Fields of `TrainSettings`; they take precedence over those of the file.
-        space_file: A TOML file with ranges; the space of the model's recipe if None.
-        minimize: Metric of which the lowest value is the best; by default that of the model's task, often `val_loss`.
-        maximize: Metric of which the highest value is the best.
-
-    Raises:
-        UsageError: A name, setting or range is not valid, or trials could not be compared.
-    """
+    """Return a search, checked."""
     if minimize and maximize:
         raise UsageError("--minimize and --maximize exclude each other")
     file, space = ({}, {}) if space_file is None else spaces.read(space_file, model)

@@ -20,12 +20,8 @@ LISTED = 10  # trials in the table
 
 
 def write(folder: Path, study: optuna.Study, search: Search) -> dict[str, Any]:
-    """Write report.md and figures/, and return the summary of a search.
-
-    Raises:
-        ZooError: No trial was trained to the end.
-    """
-    trials = studies.asked(study)
+    """Write report.md and figures/, and return the summary of a search."""
+    trials = studies.counted(study)
     if not any(trial.state == TrialState.COMPLETE for trial in trials):
         reasons = [trial.user_attrs[studies.ERROR] for trial in trials if studies.ERROR in trial.user_attrs]
         raise ZooError(f"no trial of {folder} was trained to the end{f': {reasons[-1]}' if reasons else ''}")
@@ -44,7 +40,10 @@ def write(folder: Path, study: optuna.Study, search: Search) -> dict[str, Any]:
         "report": str(folder / "report.md"),
     }
     figures = [path.relative_to(folder) for path in _figures(folder / "figures", study, search.metric)]
-    write_atomic(folder / "report.md", _markdown(summary, _ranked(trials, search), figures))
+    sign = 1 if search.direction == "minimize" else -1
+    valued = [trial for trial in studies.finished(trials) if trial.value is not None]
+    ranked = sorted(valued, key=lambda trial: (trial.state == TrialState.PRUNED, sign * trial.value))
+    write_atomic(folder / "report.md", _markdown(summary, ranked, figures))
     return summary
 
 
@@ -53,7 +52,7 @@ def line(trial: FrozenTrial) -> str:
     if studies.ERROR in trial.user_attrs:
         result = trial.user_attrs[studies.ERROR]
     elif trial.state == TrialState.FAIL:
-        result = "killed"
+        result = "interrupted"
     else:
         state = "pruned after " if trial.state == TrialState.PRUNED else ""
         result = f"{trial.value:.4f}, {state}{len(trial.intermediate_values)} epochs"
@@ -61,22 +60,10 @@ def line(trial: FrozenTrial) -> str:
 
 
 def parameters(values: Mapping[str, Any]) -> str:
-    """Return the parameters of a trial as text.
-
-    Example:
-        >>> parameters({"recipe.learning_rate": 0.0012345, "model.units": "[64]"})
-        'recipe.learning_rate=0.00123, model.units=[64]'
-    """
+    """Return the parameters of a trial as text."""
     return ", ".join(
         f"{key}={value:.3g}" if isinstance(value, float) else f"{key}={value}" for key, value in values.items()
     )
-
-
-def _ranked(trials: list[FrozenTrial], search: Search) -> list[FrozenTrial]:
-    """Return the trials with a value, the best first: those that were pruned come last."""
-    sign = 1 if search.direction == "minimize" else -1
-    valued = [trial for trial in studies.finished(trials) if trial.value is not None]
-    return sorted(valued, key=lambda trial: (trial.state == TrialState.PRUNED, sign * trial.value))
 
 
 def _markdown(summary: Mapping[str, Any], ranked: list[FrozenTrial], figures: list[Path]) -> str:

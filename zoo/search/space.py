@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import optuna
 from optuna.distributions import BaseDistribution, CategoricalDistribution, FloatDistribution, IntDistribution
 
 from zoo.core import registry
@@ -33,9 +34,6 @@ def read(path: str | Path, model: str) -> tuple[dict[str, Any], Space]:
 
     The file has the form of `--config`, and need not name the model. A table instead of a value is a range: `{low =
     1e-4, high = 1e-1, log = true}`, `{low = 16, high = 256, step = 16}` or `{choices = [...]}`.
-
-    Raises:
-        UsageError: The file cannot be read, or is for another model; or a range is not valid.
     """
     values = read_config(path, model)
     if values["name"] != model:
@@ -43,15 +41,11 @@ def read(path: str | Path, model: str) -> tuple[dict[str, Any], Space]:
     tables = {k: v for k, v in values["settings"].items() if isinstance(v, Mapping) and k != "recipe.model"}
     if not tables:
         raise UsageError(f"{path} has no range; write one as recipe.learning_rate = {{low = 1e-4, high = 1e-1}}")
-    space = {key: _distribution(key, table, _like(model, key)) for key, table in tables.items()}
+    defaults = {f"model.{name}": value for name, value in registry.get_entry(model).defaults.items()}
+    defaults |= {f"recipe.{name}": value for name, value in vars(Recipe()).items()}
+    space = {key: _distribution(key, table, defaults.get(key)) for key, table in tables.items()}
     fixed = {key: value for key, value in values["settings"].items() if key not in tables}
     return values | {"settings": fixed}, space
-
-
-def _like(model: str, key: str) -> Any:
-    """Return a value of the type of a setting; None if it is not known."""
-    group, _, field = key.partition(".")
-    return getattr(Recipe(), field, None) if group == "recipe" else registry.get_entry(model).defaults.get(field)
 
 
 def _distribution(key: str, table: Mapping[str, Any], like: Any) -> BaseDistribution:
@@ -75,6 +69,17 @@ def _distribution(key: str, table: Mapping[str, Any], like: Any) -> BaseDistribu
         return (IntDistribution if whole else FloatDistribution)(**bounds, log=table.get("log", False))
     except ValueError as error:
         raise UsageError(f"the range of {key}, {short(dict(table))}, is not valid: {error}") from None
+
+
+def suggest(trial: optuna.Trial, space: Space) -> dict[str, Any]:
+    """Return the parameters that Optuna proposes for a trial."""
+    for key, distribution in space.items():
+        if isinstance(distribution, CategoricalDistribution):
+            trial.suggest_categorical(key, distribution.choices)
+        else:
+            propose = trial.suggest_int if isinstance(distribution, IntDistribution) else trial.suggest_float
+            propose(key, distribution.low, distribution.high, step=distribution.step, log=distribution.log)
+    return trial.params
 
 
 def as_category(value: Any) -> Any:
@@ -116,14 +121,16 @@ def current(plan: Plan, key: str) -> Any:
 def defaults_within(plan: Plan, space: Space) -> dict[str, Any] | None:
     """Return the settings of a plan as parameters of a trial; None if one is outside of its range."""
     values = {key: current(plan, key) for key in space}
-    inside = all(_contains(distribution, values[key]) for key, distribution in space.items())
-    return values if inside else None
-
-
-def _contains(distribution: BaseDistribution, value: Any) -> bool:
-    if isinstance(distribution, CategoricalDistribution):
-        return value in distribution.choices
-    return isinstance(value, int | float) and distribution._contains(value)
+    for key, distribution in space.items():
+        is_category = isinstance(distribution, CategoricalDistribution)
+        value = values[key]
+        if not (
+            value in distribution.choices
+            if is_category
+            else isinstance(value, int | float) and distribution._contains(value)
+        ):
+            return None
+    return values
 
 
 def corners(space: Space) -> Iterator[tuple[str, Any]]:

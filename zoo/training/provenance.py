@@ -1,6 +1,6 @@
 """How a model was trained, as provenance of SLSA v1: settings, seed, commit, data, packages, machine, and the result.
 
-It lies in the manifest of a bundle and in its attestation; `python -m zoo.train --from` repeats a training by it.
+It lies in the manifest of a bundle and in its attestation.
 Reference: https://slsa.dev/spec/v1.1/provenance.
 """
 
@@ -10,22 +10,15 @@ import contextlib
 import hashlib
 import importlib.metadata
 import json
-import math
 import shlex
-import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from export.attestation.envelope import statements_in
-from export.attestation.statement import PROVENANCE
-from export.bundle.layout import read_manifest
 from zoo import weights
-from zoo.core.plan import Plan, damaged
-from zoo.core.settings import from_config
+from zoo.core.plan import Plan
 from zoobase import finite
-from zoobase.errors import KnownError, UsageError
+from zoobase.errors import KnownError
 from zoobase.files import sha256, without_folders
 
 if TYPE_CHECKING:
@@ -35,7 +28,6 @@ if TYPE_CHECKING:
 
 BUILD = "https://keras-proof-zoo.invalid/train/v1"
 LISTED = 16  # files of the user's own data that are named one by one
-WEIGHTS, METRICS = "weights", "metrics"  # names of byproducts
 
 
 def weights_digest(model: keras.Model) -> str:
@@ -77,8 +69,8 @@ def describe(
         "runDetails": {
             "builder": {"id": BUILD, "version": versions},
             "byproducts": [
-                {"name": WEIGHTS, "digest": {"sha256": weights_digest(model)}},
-                {"name": METRICS, "annotations": dict(metrics)},
+                {"name": "weights", "digest": {"sha256": weights_digest(model)}},
+                {"name": "metrics", "annotations": dict(metrics)},
             ],
         },
     }
@@ -111,51 +103,3 @@ def _package(name: str, version: str) -> dict[str, Any]:
         return entry | {"annotations": notes}
     digest = hashlib.sha256(record.encode()).hexdigest()
     return entry | {"digest": {"sha256": digest}, "annotations": notes | {"of": "RECORD"}}
-
-
-@dataclass(frozen=True)
-class Original:
-    """A training to repeat."""
-
-    settings: Mapping[str, Any]  # fields of `TrainSettings`
-    digest: str  # that of its weights
-    metrics: Mapping[str, float]  # its metrics on the test split
-    with_data_dir: bool  # whether its data was in a folder of the user
-
-
-def read(path: Path) -> Original:
-    """Return the training in the provenance of a bundle, or of a file of envelopes."""
-    if path.is_file():
-        predicate = next((s["predicate"] for s in statements_in(path) if s.get("predicateType") == PROVENANCE), None)
-    else:
-        predicate = read_manifest(path).get("metadata", {}).get("provenance")
-    if predicate is None or predicate.get("buildDefinition", {}).get("buildType") != BUILD:
-        raise UsageError(f"{path} has no provenance of a training: give the bundle of a run, or its envelopes")
-    with damaged(path):
-        settings = dict(predicate["buildDefinition"]["externalParameters"]["settings"])
-        products = {product["name"]: product for product in predicate["runDetails"]["byproducts"]}
-        data = settings["data"]
-        if data.get("given"):
-            raise UsageError(f"the data of {path}, {data['name']}, was given to zoo.train.run: call it again")
-        places = {"data_dir": None, "cache_dir": None}  # of another machine
-        return Original(
-            from_config({**settings, "data": {**data, **places}}),
-            products[WEIGHTS]["digest"]["sha256"],
-            products[METRICS]["annotations"],
-            data["data_dir"] is not None,
-        )
-
-
-def spread(values: Sequence[float]) -> tuple[float, float]:
-    """Return the 95 % prediction interval of one more value.
-
-    Example:
-        >>> low, high = spread([0.90, 0.91, 0.92, 0.91])
-        >>> 0.87 < low < 0.89 < 0.93 < high < 0.95
-        True
-    """
-    from scipy import stats
-
-    count, mean = len(values), statistics.mean(values)
-    width = stats.t.ppf(0.975, count - 1) * statistics.stdev(values) * math.sqrt(1 + 1 / count)
-    return mean - width, mean + width

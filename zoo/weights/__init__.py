@@ -23,12 +23,7 @@ if TYPE_CHECKING:
 
 
 def build_with_weights(name: str, weights: str, arguments: Mapping[str, Any]) -> keras.Model:
-    """Build a model and load weights; omitted arguments are those with which the weights were trained.
-
-    Raises:
-        UsageError: Unknown weights.
-        ZooError: The weights do not match the arguments.
-    """
+    """Build a model and load weights; omitted arguments are those with which the weights were trained."""
     from zoo.core import registry
 
     file, trained = locate(name, weights)
@@ -46,12 +41,7 @@ def description(name: str, weights: str = "default") -> dict[str, Any]:
 
 
 def load_into(model: keras.Model, name: str, weights: str) -> None:
-    """Load weights into a built model of entry `name`.
-
-    Raises:
-        UsageError: Unknown weights.
-        ZooError: The weights do not match the model.
-    """
+    """Load weights into a built model of entry `name`."""
     _load(model, name, *locate(name, weights))
 
 
@@ -67,18 +57,12 @@ def shipped_models() -> list[str]:
     """Return the names of the models whose default weights are part of the package."""
     from zoo.core import registry
 
-    specs = {name: registry.get_spec(name) for name in registry.list_models(pretrained=True)}
+    specs = {name: registry.get_spec(name) for name, entry in registry.entries().items() if entry.weights}
     return [name for name, spec in specs.items() if "default" in spec.weights and spec.weights["default"].shipped]
 
 
 def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
-    """Return the weights file, and the builder arguments with which it was trained ({} if unknown).
-
-    Raises:
-        UsageError: Neither the name of weights nor a run, a bundle or a weights file.
-        MissingError: It is the path of a file that does not exist.
-        ZooError: A shipped file is damaged.
-    """
+    """Return the weights file, and the builder arguments with which it was trained ({} if unknown)."""
     from zoo.core import registry
 
     spec = registry.get_spec(name)

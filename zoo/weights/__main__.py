@@ -20,7 +20,8 @@ def table(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
     from zoo.core import registry, weight_files
 
     rows = []
-    for name in registry.list_models() if names is None else names:
+    chosen = registry.list_models() if names is None else names
+    for name in (variant for model in chosen for variant in (model, *registry.variants(model))):
         spec = registry.get_spec(name)
         for key, entry in spec.weights.items():
             file = weight_files.SHIPPED / entry.source
@@ -37,9 +38,8 @@ def table(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
 
 def print_table(console: Console, rows: Iterable[Mapping[str, Any]], columns: tuple[str, ...]) -> None:
     """Print rows of `table`."""
-    console.lines(
-        [column.replace("_", " ") for column in columns], [[_cell(row, column) for column in columns] for row in rows]
-    )
+    shown = [{**row, "MB": f"{row['bytes'] / 1e6:.1f}" if row["bytes"] else ""} for row in rows]
+    console.lines([column.replace("_", " ") for column in columns], [[row[c] for c in columns] for row in shown])
 
 
 @click.command("weights")
@@ -51,12 +51,6 @@ def main(console: Console) -> None:
         print_table(console, rows, ("model", "weights", "state", "MB", "licence", "source"))
         console.print('next: zoo.build(NAME, weights="default"), or python -m zoo.train NAME where there are none')
     console.result(rows)
-
-
-def _cell(row: Mapping[str, Any], column: str) -> str:
-    if column == "MB":
-        return f"{row['bytes'] / 1e6:.1f}" if row["bytes"] else ""
-    return row[column]
 
 
 if __name__ == "__main__":

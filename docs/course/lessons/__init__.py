@@ -162,7 +162,7 @@ LESSONS = (
         "Autoencoders and style transfer",
         "compression against PCA, denoising, two kinds of decoder; Gram matrices, alpha and beta, the layers of the "
         "style",
-        ("autoencoder", "unet", "style_transfer", "style_transfer_casa_mila"),
+        ("autoencoder", "unet", "style_transfer"),
         ("convolutions",),
         reading=(
             ("Gatys, Ecker, Bethge 2016: style transfer", f"{ARXIV}/1508.06576"),

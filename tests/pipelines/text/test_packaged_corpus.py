@@ -6,7 +6,7 @@ import itertools
 import pytest
 
 import pipelines
-from pipelines.datasets import all_texts, gcide, wordnet
+from pipelines.datasets import all_texts, packaged_texts
 from pipelines.sources import packages, search
 from pipelines.text import corpus as corpora
 from zoobase.errors import MISSING, DataError
@@ -15,6 +15,7 @@ CAR = (
     "02958343 06 n 05 car 0 auto 0 automobile 0 machine 6 motor_car 0 001 @ 03791235 n 0000 | a motor vehicle with "
     'four wheels; "he needs a car to get to work"  '
 )
+WORDNET = packaged_texts.DATASETS["wordnet"]
 SPEECHES = "FIRST WITCH:\nWhen: I said.\nROSS: No.\n"
 ENTRY = """Affect \\Af*fect"\\, v. t. [imp. & p. p. {Affected}; p. pr. & vb.
    n. {Affecting}.] [L. affectus, p. p. of afficere.]
@@ -28,13 +29,13 @@ ENTRY = """Affect \\Af*fect"\\, v. t. [imp. & p. p. {Affected}; p. pr. & vb.
 
 def test_a_line_of_wordnet_is_the_words_and_their_meaning():
     meaning = 'a motor vehicle with four wheels; "he needs a car to get to work"'
-    assert wordnet.plain(CAR) == f"car, auto, automobile, machine, motor car: {meaning}"
-    assert wordnet.plain("00003553 00 s 01 extant(p) 0 000 | still there") == "extant: still there"
+    assert packaged_texts.plain_gloss(CAR) == f"car, auto, automobile, machine, motor car: {meaning}"
+    assert packaged_texts.plain_gloss("00003553 00 s 01 extant(p) 0 000 | still there") == "extant: still there"
 
 
 def test_an_entry_is_reduced_to_running_text():
     plain = "Affect 1. To act upon; to produce an effect or change upon. As might affect the earth with cold heat."
-    assert gcide.plain(ENTRY) == plain
+    assert packaged_texts.plain_entry(ENTRY) == plain
 
 
 @pytest.fixture
@@ -43,9 +44,9 @@ def corpus(tmp_path):
     folder = tmp_path / "package"
     folder.mkdir()
     lines = [f"0000{i:04d} 03 n 01 word{i} 0 000 | meaning {i}" for i in range(200)]
-    for file in wordnet.FILES:
+    for file in ("data.noun", "data.verb", "data.adj", "data.adv"):
         (folder / file).write_text("  1 a licence | of two words\n" + "\n".join(lines) + "\n")
-    return dataclasses.replace(wordnet.CORPUS, name="glosses", origin=packages.Debian("no-such-package", str(folder)))
+    return dataclasses.replace(WORDNET, name="glosses", origin=packages.Debian("no-such-package", str(folder)))
 
 
 def _texts(data):
@@ -70,37 +71,26 @@ def test_texts_are_unique_divided_and_prepared_once(corpus, tmp_path):
 
 
 def test_all_texts_joins_available_datasets_and_names_missing_ones(corpus, tmp_path, monkeypatch):
-    class Available:
-        NAME, load = "glosses", corpus.load
+    def missing(*_):
+        raise DataError("nowhere", MISSING)
 
-    class Missing:
-        NAME = "absent"
-
-        @staticmethod
-        def load(*_):
-            raise DataError("nowhere", MISSING)
-
-    monkeypatch.setattr(all_texts, "PARTS", (Available, Missing))
+    monkeypatch.setattr(all_texts, "PARTS", {"glosses": corpus.load, "absent": missing})
     data = pipelines.load("all_texts", cache_dir=tmp_path / "cache")
     assert data.info.source.endswith("without absent")
-    assert data.info.licence == f"glosses: {wordnet.CORPUS.licence}"
+    assert data.info.licence == f"glosses: {WORDNET.licence}"
     assert sum(data.info.counts.values()) == 200
-    monkeypatch.setattr(all_texts, "PARTS", (Missing,))
+    monkeypatch.setattr(all_texts, "PARTS", {"absent": missing})
     with pytest.raises(DataError, match="none of absent is available"):
         pipelines.load("all_texts", cache_dir=tmp_path / "cache")
 
 
 def test_all_texts_removes_speaker_names(monkeypatch):
-    class Play:
-        NAME = "play"
+    def load(*_):
+        texts = {name: [SPEECHES] for name in ("train", "validation", "test")}
+        return corpora.dataset(texts, name="play", source="here", licence="none", homepage="", split="official")
 
-        @staticmethod
-        def load(*_):
-            texts = {name: [SPEECHES] for name in ("train", "validation", "test")}
-            return corpora.dataset(texts, name="play", source="here", licence="none", homepage="", split="official")
-
-    monkeypatch.setattr(all_texts, "PARTS", (Play,))
-    for spoken, expected in (((Play,), "\nWhen: I said.\n No.\n"), ((), SPEECHES)):
+    monkeypatch.setattr(all_texts, "PARTS", {"play": load})
+    for spoken, expected in ((("play",), "\nWhen: I said.\n No.\n"), ((), SPEECHES)):
         monkeypatch.setattr(all_texts, "SPOKEN", spoken)
         assert _texts(pipelines.load("all_texts"))["train"] == [expected]
 
@@ -109,7 +99,7 @@ def test_a_missing_package_is_named(tmp_path, offline, monkeypatch):
     monkeypatch.setattr(
         packages, "fetch_debian", lambda *_: (_ for _ in ()).throw(search.SourceUnavailable("no network"))
     )
-    corpus = dataclasses.replace(wordnet.CORPUS, origin=packages.Debian("no-such-package", str(tmp_path / "none")))
+    corpus = dataclasses.replace(WORDNET, origin=packages.Debian("no-such-package", str(tmp_path / "none")))
     with pytest.raises(
         DataError, match=r"none \(does not exist\).*no-such-package.*Try: sudo apt-get install wordnet-base"
     ):

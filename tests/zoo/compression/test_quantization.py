@@ -292,8 +292,8 @@ def test_what_cannot_be_trained_is_refused(model, sentence):
     ("settings", "sentence"),
     [
         ({"name": "mnist", "precision": "bfloat16"}, "not possible with --precision bfloat16"),
-        ({"name": "table", "settings": {"model.members": 2}}, "not possible with model.members=2"),
-        ({"name": "fashion_mnist", "settings": {"model.mirrored": True}}, "not possible with model.mirrored=true"),
+        ({"name": "table", "settings": {"model.ensemble": 2}}, "not possible with model.ensemble=2"),
+        ({"name": "fashion_mnist", "settings": {"model.flip_tta": True}}, "not possible with model.flip_tta=true"),
         ({"name": "flowers"}, "flowers, which is trained in phases"),
         ({"name": "dcgan"}, "has a training step of its own"),
         ({"name": "mnist", "devices": "0,1"}, "devices"),

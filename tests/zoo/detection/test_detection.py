@@ -12,10 +12,10 @@ from PIL import Image
 import zoo
 from tests.photographs import photographs
 from tests.zoo.conftest import DATA
-from zoo import predictor
 from zoo.core import plan
 from zoo.detection import metrics
 from zoo.detection.decoding import STRIDE, decode
+from zoo.prediction import predictor
 from zoo.tasks.image.detection import Detection
 from zoobase.errors import UsageError
 

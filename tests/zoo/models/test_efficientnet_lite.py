@@ -10,8 +10,9 @@ import pytest
 import pipelines
 import zoo
 from pipelines.sources import packages, search
-from zoo.weights import efficientnet_lite, torch_pickle
+from zoo.weights import efficientnet_lite
 from zoo.weights.efficientnet_lite import LITE0
+from zoo.weights.readers import torch_pickle
 from zoobase.errors import SourceUnavailable, ZooError
 
 PARAMETERS = {0: 4_652_008, 1: 5_416_680, 2: 6_092_072, 3: 8_197_096, 4: 13_006_568}  # as in timm's tables
@@ -94,13 +95,14 @@ def test_conversion_takes_every_tensor_once(variant, checkpoint):
     build = zoo.core.registry.get_builder(name)
     tensors = torch_pickle.read(checkpoint) if variant == 0 else _as_checkpoint(build())
     assert all(t.dtype == np.float32 for n, t in tensors.items() if "num_batches" not in n)
-    model = build()
-    efficientnet_lite.assign(model, tensors)
+    tensors = {n: t for n, t in tensors.items() if "num_batches" not in n}
+    model, weights = build(), getattr(efficientnet_lite, f"LITE{variant}")
+    weights.assign(model, tensors)
     np.testing.assert_array_equal(model.get_layer("logits").kernel, tensors["_fc.weight"].T)
-    with pytest.raises(ZooError, match=f"{name} has more tensors than the model"):
-        efficientnet_lite.assign(model, {**tensors, "_fc2.bias": tensors["_fc.bias"]})
+    with pytest.raises(ZooError, match=f"{name} have more values than the model"):
+        weights.assign(model, {**tensors, "_fc2.bias": tensors["_fc.bias"]})
     with pytest.raises(ZooError, match=r"no _fc.bias"):
-        efficientnet_lite.assign(model, {k: v for k, v in tensors.items() if k != "_fc.bias"})
+        weights.assign(model, {k: v for k, v in tensors.items() if k != "_fc.bias"})
 
 
 def _as_checkpoint(model):
@@ -112,7 +114,7 @@ def _as_checkpoint(model):
         if part == "kernel":
             depthwise = layer.endswith("depthwise_conv")
             value = value.T if value.ndim == 2 else value.transpose((2, 3, 0, 1) if depthwise else (3, 2, 0, 1))
-        tensors[efficientnet_lite._name(layer, part)] = value
+        tensors[efficientnet_lite._name(variable.path)] = value
     return tensors
 
 

@@ -14,13 +14,8 @@ from zoo.core.run_folder import RunFolder
 from zoo.evaluation import outputs as inference
 from zoo.training.compiling import compile_model
 
-VARIANTS = {f"efficientnet_lite{i}" for i in range(1, 5)}  # the code of efficientnet_lite0 with other sizes
-VARIANTS |= {"landmarks"}  # flowers with other data, and tags
-VARIANTS |= {"grapheme_to_phoneme"}  # attention with two vocabularies: tests of its own
-VARIANTS |= {"style_transfer_casa_mila"}  # style_transfer with another style
-VARIANTS |= {"crepe_small", "crepe_full"}  # crepe with more filters
-VARIANTS |= {"faces"}  # is not trained: tests of its own
-MODELS = [name for name in zoo.list_models() if name not in VARIANTS]
+ELSEWHERE = {"landmarks", "grapheme_to_phoneme", "faces"}  # flowers and attention with other data; not trained
+MODELS = [name for name in zoo.list_models() if name not in ELSEWHERE]
 
 
 @pytest.fixture(scope="module", params=MODELS)

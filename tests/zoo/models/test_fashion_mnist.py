@@ -67,15 +67,15 @@ def test_every_api_is_saved_and_loaded(api, tmp_path):
 
 
 def test_a_mirrored_model_has_the_mean_of_both_images_and_takes_weights_of_a_network_alone():
-    alone, mirrored = (zoo.build("fashion_mnist", weights="default", mirrored=m) for m in (False, True))
+    alone, mirrored = (zoo.build("fashion_mnist", weights="default", flip_tta=m) for m in (False, True))
     want = (alone.predict(IMAGES, verbose=0) + alone.predict(IMAGES[:, :, ::-1], verbose=0)) / 2
     np.testing.assert_allclose(mirrored.predict(IMAGES, verbose=0), want, atol=1e-5)
     np.testing.assert_allclose(mirrored(IMAGES), mirrored(IMAGES[:, :, ::-1]), atol=1e-5)
 
 
-@pytest.mark.parametrize("mean", [{"members": 2}, {"mirrored": True}])
+@pytest.mark.parametrize("mean", [{"ensemble": 2}, {"flip_tta": True}])
 def test_a_mean_is_functional(mean):
-    with pytest.raises(zoobase.errors.UsageError, match=r"api=subclassed has neither model\.members"):
+    with pytest.raises(zoobase.errors.UsageError, match=r"api=subclassed has neither model\.ensemble"):
         zoo.build("fashion_mnist", api="subclassed", **mean)
 
 
@@ -83,7 +83,7 @@ def test_a_mean_of_members_and_mirror_images_is_one_proven_model(tmp_path):
     """Members are trained alone; each file has the mean of the logits of both, for the image and its mirror image."""
     tiny = {"filters": (8, 16), "depths": (1, 1)}
     options = {"data_dir": str(DATA["fashion_mnist"]), "precision": "float32", "out": str(tmp_path / "run")}
-    settings = {"model.members": 2, "model.mirrored": True, "recipe.epochs": 1, "recipe.batch_size": 64}
+    settings = {"model.ensemble": 2, "model.flip_tta": True, "recipe.epochs": 1, "recipe.batch_size": 64}
     summary = train.run("fashion_mnist", model_arguments=tiny, settings=settings, **options)
     assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
     alone, logits = zoo.build("fashion_mnist", **tiny), []

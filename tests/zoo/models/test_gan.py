@@ -11,10 +11,10 @@ from PIL import Image
 import zoo
 from tests.zoo.conftest import DATA, data_dir
 from tests.zoo.test_cli import cli
-from zoo import predictor
 from zoo.core import plan
 from zoo.core.run_folder import RunFolder
 from zoo.evaluation import feature_extractor, generative_metrics, image_baselines
+from zoo.prediction import predictor
 from zoo.tasks.generative import gan
 from zoo.training import checkpoints
 from zoobase.errors import ZooError

@@ -13,12 +13,13 @@ import pipelines
 import zoo
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
-from zoo import evaluate, predict, predictor
+from zoo import evaluate, predict
 from zoo.core import plan
 from zoo.core.run_folder import RunFolder
 from zoo.evaluation import feature_extractor, generative_metrics, outputs
 from zoo.evaluation.image_similarity import compare_images
 from zoo.modeling import blocks
+from zoo.prediction import predictor
 from zoobase.errors import UsageError
 
 FASHION = str(DATA["fashion_mnist"])
@@ -52,7 +53,7 @@ def test_outputs_have_the_size_of_the_inputs(shape):
 def test_too_small_images_are_rejected():
     with pytest.raises(UsageError, match="12x28 are too small"):
         zoo.build("pix2pix", image_shape=(12, 28, 1))
-    with pytest.raises(UsageError, match="8x8 are too small for 2 halvings"):
+    with pytest.raises(UsageError, match="8x8 are too small for 2 downsampling stages"):
         zoo.build("cyclegan", image_shape=(8, 8, 1))
     with pytest.raises(UsageError, match="pool=0"):
         zoo.build("cyclegan", pool=0)

@@ -14,9 +14,10 @@ import zoo
 from tests.photographs import photographs
 from tests.zoo.conftest import data_dir
 from tests.zoo.test_cli import cli, error
-from zoo import predict, predictor
+from zoo import predict
 from zoo.core import plan
 from zoo.modeling.layers import CropLike, InstanceNormalization, NearestUpsampling2D, ReflectionPadding2D
+from zoo.prediction import predictor
 
 RANDOM = np.random.default_rng(0)
 NAME = "style_transfer"

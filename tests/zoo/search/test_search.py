@@ -1,12 +1,14 @@
-"""A search on real digits: it is killed, resumed and extended, and never reads the test split."""
+"""A search on real digits: interrupted, killed, shared by two processes, extended; it never reads the test split."""
 
 import os
+import re
 import shlex
 import signal
 import sys
 import time
 from pathlib import Path
 
+import click
 import pytest
 from click.testing import CliRunner
 
@@ -14,8 +16,9 @@ from pipelines import datasets
 from tests import commands
 from zoo import evaluate, train, tune
 from zoo.core.run_folder import RunFolder
-from zoo.search.definition import Search
-from zoo.search.study import RETRY, asked, open_study, run_of
+from zoo.search import study as studies
+from zoo.search.study import counted, run_of
+from zoobase.console import EXIT_TERMINATED, describe_error
 from zoobase.errors import MissingError, UsageError, ZooError
 
 DATASET = '''
@@ -55,7 +58,8 @@ def _sealed_digits(tmp_path_factory):
 
 
 def trials_of(folder):
-    study = open_study(folder, Search.load(folder))
+    storage = studies.open_storage(f"sqlite:///{folder}/study.db")
+    study = studies.open_study(storage, studies.stored(storage, "mnist"))
     return study, study.get_trials(deepcopy=False)
 
 
@@ -73,45 +77,42 @@ def start(folder, *words):
 
 @pytest.fixture(scope="module")
 def searched(tmp_path_factory):
-    """Return the folder of a search, killed as a whole in its first trial and resumed, and what the second printed.
+    """Return the folder of a search, and what two processes printed that finished it.
 
-    In the resumed search, the worker of the first trial is killed once more.
+    Of earlier ones, the first was interrupted and the second killed, both in the first trial.
     """
     folder = tmp_path_factory.mktemp("searched") / "search"
     (folder.parent / "space.toml").write_text(SPACE)
-    process = start(folder, "--space", str(folder.parent / "space.toml"), "--trials", "3")
-    wait(lambda: list(folder.glob("trials/0000/checkpoints/state-*2.npz")), process)
-    os.killpg(process.pid, signal.SIGKILL)
-    process.communicate()
-    history = len(RunFolder(folder / "trials" / "0000").history())
-    assert 2 <= history < 25
-
-    process = start(folder, "--resume", "--trials", "3", "--workers", "2")
-    wait(lambda: len(RunFolder(folder / "trials" / "0000").history()) > history, process)
-    retried = next(trial for trial in trials_of(folder)[1] if trial.user_attrs.get(RETRY) == 0)
-    os.kill(int(retried.user_attrs["worker"].split("-")[0]), signal.SIGKILL)
-    printed = process.communicate(timeout=400)[0]
-    assert process.returncode == 0, printed
+    words = ("--space", str(folder.parent / "space.toml"), "--trials", "4")
+    for number, stop in enumerate((signal.SIGTERM, signal.SIGKILL), start=1):
+        process = start(folder, *words)
+        wait(lambda n=number: list(folder.glob(f"trials/0000/checkpoints/state-*{2 * n}.npz")), process)
+        os.kill(process.pid, stop)
+        process.communicate()
+        assert process.returncode in (EXIT_TERMINATED, -signal.SIGKILL)
+    processes = [start(folder, *words) for _ in range(2)]
+    printed = [process.communicate(timeout=400)[0] for process in processes]
+    assert [process.returncode for process in processes] == [0, 0], printed
     return folder, printed
 
 
-def test_the_trials_of_killed_workers_are_asked_again(searched):
+def test_interrupted_trials_are_tried_again_and_shared(searched):
     folder, printed = searched
     study, trials = trials_of(folder)
-    assert len(asked(study)) == 3
+    assert len(counted(study)) == 4
     assert not [trial for trial in trials if trial.state.name in ("RUNNING", "WAITING")]
     first = [trial for trial in trials if trial.user_attrs["run"] == "0000"]
     assert [trial.state.name for trial in first] == ["FAIL", "FAIL", "COMPLETE"]
     assert first[0].params == first[1].params == first[2].params
     assert sorted(path.name for path in (folder / "trials").iterdir()) == sorted({t.user_attrs["run"] for t in trials})
-    assert "trial 0 is asked again" in printed
-    assert "ended by SIGKILL" in printed
-    assert len(list((folder / "workers").iterdir())) == 2  # those of the killed workers
+    numbers = [re.findall(r"(?m)^trial (\d+): .*; ", text) for text in printed]
+    assert sorted(map(int, numbers[0] + numbers[1])) == sorted(trial.number for trial in counted(study))
+    assert all(numbers)
 
 
 def test_an_interrupted_trial_continues_in_its_run_folder(searched):
     folder, _ = searched
-    trial = next(trial for trial in asked(trials_of(folder)[0]) if trial.user_attrs["run"] == "0000")
+    trial = next(trial for trial in counted(trials_of(folder)[0]) if trial.user_attrs["run"] == "0000")
     rows = run_of(folder, trial.user_attrs).history()
     assert [row["epoch"] for row in rows] == list(range(1, 26))
     assert sorted(trial.intermediate_values) == list(range(1, 26))
@@ -133,7 +134,7 @@ def test_the_report_has_the_best_trial_and_its_command(searched):
     study, _ = trials_of(folder)
     report = (folder / "report.md").read_text()
     command = next(line.strip() for line in report.splitlines() if line.startswith("    python -m zoo.train"))
-    assert command in printed
+    assert all(command in text for text in printed)
     assert f"(trial {study.best_trial.number})" in report
     for name in ("history", "curves", "parallel_coordinates"):
         assert (folder / "figures" / f"{name}.png").stat().st_size > 5000
@@ -143,7 +144,7 @@ def test_the_report_has_the_best_trial_and_its_command(searched):
     for pair in (word.partition("=")[::2] for word in words if word.startswith("recipe.learning_rate")):
         assert float(pair[1]) == study.best_trial.params["recipe.learning_rate"]
     config = RunFolder(run_of(folder, study.best_trial.user_attrs).path).plan()
-    assert Search.load(folder).plan(study.best_trial.params).recipe == config.recipe
+    assert studies.Search.from_json(study.user_attrs["search"]).plan(study.best_trial.params).recipe == config.recipe
 
 
 def test_the_test_split_is_sealed(searched):
@@ -157,23 +158,23 @@ def test_the_test_split_is_sealed(searched):
 def test_more_trials_are_added_to_a_search_and_none_is_lost(searched):
     folder, _ = searched
     before = {trial.number: (trial.state, trial.value) for trial in trials_of(folder)[1]}
-    summary = tune.run("mnist", trials=4, out=folder, resume=True)
+    summary = tune.run("mnist", trials=5, out=folder, resume=True)
     study, trials = trials_of(folder)
     assert {trial.number: (trial.state, trial.value) for trial in trials[: len(before)]} == before
     assert len(trials) == len(before) + 1
-    assert summary["trials"] == len(asked(study)) == 4
+    assert summary["trials"] == len(counted(study)) == 5
     assert summary["best"]["value"] == study.best_value <= summary["default"]
     again = tune.run("mnist", trials=2, out=folder, resume=True)
-    assert again["trials"] == 4
+    assert again["trials"] == 5
 
 
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [
-        (["mnist"], "already holds a search: continue it with --resume"),
-        (["mnist", "--resume", "--seed", "4"], "a search with other settings"),
-        (["mnist", "--resume", "--maximize", "val_accuracy"], "a search with other settings"),
-        (["gan", "--resume"], "a search for mnist, not for gan"),
+        (["mnist"], "a search for mnist with other settings"),
+        (["mnist", "--resume", "--seed", "4"], "a search for mnist with other settings"),
+        (["mnist", "--resume", "--maximize", "val_accuracy"], "a search for mnist with other settings"),
+        (["gan", "--resume"], "holds no search for gan"),
     ],
 )
 def test_a_search_is_resumed_only_as_it_is(searched, words, sentence):
@@ -199,44 +200,28 @@ def test_an_error_of_the_first_trial_is_that_of_the_command(tmp_path):
     assert caught.value.exit_code == 2
 
 
-def test_the_workers_are_tasks_of_a_ray_cluster(tmp_path):
-    """One is killed: it is replaced, and its trial continues in its run folder."""
-    folder = tmp_path / "search"
-    (tmp_path / "space.toml").write_text(SPACE)
-    process = start(
-        folder, "--space", str(tmp_path / "space.toml"), "--trials", "3", "--workers", "2", "--ray", "local"
-    )
-    wait(lambda: list(folder.glob("trials/0000/checkpoints/state-*2.npz")), process)
-    first = next(trial for trial in trials_of(folder)[1] if trial.user_attrs.get("run") == "0000")
-    os.kill(int(first.user_attrs["worker"].split("-")[0]), signal.SIGKILL)
-    printed = process.communicate(timeout=400)[0]
-    assert process.returncode == 0, printed
-    assert "a worker was ended by WorkerCrashedError" in printed
-    assert "trial 0 is asked again" in printed
-    study, trials = trials_of(folder)
-    assert len(asked(study)) == 3
-    attempts = [trial.state.name for trial in trials if trial.user_attrs["run"] == "0000"]
-    assert attempts[0] == "FAIL"
-    assert attempts[1] in ("COMPLETE", "PRUNED")
-    epochs = [row["epoch"] for row in RunFolder(folder / "trials" / "0000").history()]
-    assert epochs == list(range(1, len(epochs) + 1))
+def test_the_trials_are_in_a_journal(tmp_path):
+    options = {"settings": {"data": "sealed_digits", "recipe.epochs": 1}}
+    journal = str(tmp_path / "journal.log")
+    for trials in (1, 2):
+        summary = tune.run("mnist", trials=trials, out=tmp_path / "out", storage=journal, options=options)
+        assert summary["trials"] == trials
+    assert not (tmp_path / "out" / "study.db").exists()
 
 
-def test_an_error_in_a_ray_task_is_that_of_the_command(tmp_path):
-    fixed = ["--set", "data=sealed_digits", "--set", "recipe.epochs=1"]
-    process = start(tmp_path / "search", *fixed, "--maximize", "val_acuracy", "--ray", "local")
-    printed = process.communicate(timeout=400)[0]
-    assert "unknown metric 'val_acuracy'; did you mean val_accuracy" in printed
-    assert process.returncode == 2
+def test_a_storage_that_cannot_be_opened_is_one_sentence_without_its_password(tmp_path):
+    options = {"settings": {"data": "sealed_digits"}}
+    for place in ("nosuch://user:secret@host/x", "sqlite:////no/such/folder/x.db", str(tmp_path / "no" / "journal")):
+        with pytest.raises(ZooError, match="--storage") as caught:
+            tune.run("mnist", out=tmp_path / "out", storage=place, options=options)
+        assert "secret" not in str(caught.value)
 
 
-def test_without_ray_or_its_cluster_one_sentence_says_so(monkeypatch, tmp_path):
-    with pytest.raises(MissingError, match=r"there is no Ray cluster at 127\.0\.0\.1:1"):
-        tune.run("mnist", ray="127.0.0.1:1", out=tmp_path / "search")
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingError, match=r"pip install .ray\["):
-        tune.run("mnist", ray="local", out=tmp_path / "other")
-    assert not list(tmp_path.iterdir())
+@pytest.mark.parametrize("option", ["--workers", "--ray"])
+def test_options_that_processes_replace_name_them(option):
+    with pytest.raises(click.NoSuchOption) as caught:
+        tune.main.main(["mnist", option, "2"], standalone_mode=False)
+    assert "run the same command" in describe_error(caught.value)[0]
 
 
 def test_without_optuna_one_sentence_names_the_extra(monkeypatch):

@@ -12,13 +12,14 @@ import zoo
 from tests.photographs import photographs
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
-from zoo import predictor, train
+from zoo import train
 from zoo.core import plan
 from zoo.core.run_folder import RunFolder
 from zoo.core.task import SplitEvaluation
 from zoo.evaluation import image_baselines, segmentation
 from zoo.evaluation import outputs as inference
 from zoo.modeling import backbones
+from zoo.prediction import predictor
 from zoobase.errors import MissingError, UsageError
 
 RANDOM = np.random.default_rng(0)
@@ -258,7 +259,7 @@ def test_logits_have_the_size_of_the_image(shape):
 
 
 def test_sizes_that_are_too_small_are_rejected():
-    with pytest.raises(UsageError, match="images of 7x30 are too small for 3 halvings"):
+    with pytest.raises(UsageError, match="images of 7x30 are too small for 3 downsampling stages"):
         zoo.build("unet", image_shape=(7, 30, 3))
     with pytest.raises(UsageError, match="both must be positive"):
         zoo.build("unet", depth=0)

@@ -29,15 +29,16 @@ def test_conversion_takes_every_tensor_once():
     settings = {"vocabulary_size": 30, "width": 8, "blocks": 2, "heads": 2, "positions": 16}
     model, other = zoo.build("minilm", **settings), zoo.build("minilm", **settings)
     tensors = as_original(model)
-    minilm.assign(other, tensors)
+    minilm.MINILM.assign(other, minilm.of_sentences(tensors))
     tokens = np.array([[2, 7, 9, 3, 0, 0]], "int32")
     table = other.get_layer("position_embedding").vectors
     table.assign(table - 1)  # of the kind of the sentence
     np.testing.assert_allclose(other(tokens), model(tokens), atol=1e-6)
-    with pytest.raises(ZooError, match=r"more tensors than the model: x"):
-        minilm.assign(other, {**tensors, "x": np.zeros(1)})
+    with pytest.raises(ZooError, match=r"more values than the model: x"):
+        minilm.MINILM.assign(other, minilm.of_sentences({**tensors, "x": np.zeros(1)}))
+    del tensors["encoder.layer.1.output.LayerNorm.bias"]
     with pytest.raises(ZooError, match=r"no encoder.layer.1.output.LayerNorm.bias"):
-        minilm.assign(other, {k: v for k, v in tensors.items() if k != "encoder.layer.1.output.LayerNorm.bias"})
+        minilm.MINILM.assign(other, minilm.of_sentences(tensors))
 
 
 def test_padding_and_the_batch_change_nothing():

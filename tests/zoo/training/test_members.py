@@ -13,7 +13,7 @@ from zoo.core.run_folder import RunFolder
 from zoobase.errors import UsageError
 
 RANDOM = np.random.default_rng(0)
-SETTINGS = {"recipe.epochs": 2, "recipe.batch_size": 16, "model.units": (8,), "model.members": 3}
+SETTINGS = {"recipe.epochs": 2, "recipe.batch_size": 16, "model.units": (8,), "model.ensemble": 3}
 
 
 def data():
@@ -26,7 +26,7 @@ def data():
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    folder = tmp_path_factory.mktemp("members") / "run"
+    folder = tmp_path_factory.mktemp("ensemble") / "run"
     dataset = data()
     summary = train.run("table", dataset=dataset, settings=SETTINGS, out=str(folder), precision="float32")
     return folder, dataset, summary
@@ -36,7 +36,7 @@ def test_the_output_is_the_mean_of_the_outputs_of_the_members(run):
     folder, dataset, _ = run
     rows = next(iter(RunFolder.open(folder).plan().feed(dataset, "test").batches(20)))[0]
     whole = RunFolder.open(folder).model()(rows).numpy()
-    single = make_plan("table", settings=SETTINGS | {"model.members": 1}).build(RunFolder.open(folder).info())
+    single = make_plan("table", settings=SETTINGS | {"model.ensemble": 1}).build(RunFolder.open(folder).info())
     members = []
     for i in range(3):
         single.load_weights(folder / "restarts" / str(i) / "checkpoints" / "best.weights.h5")
@@ -82,13 +82,13 @@ def test_a_finished_member_is_not_trained_again(run, tmp_path, monkeypatch):
 @pytest.mark.parametrize("settings", [{"recipe.restarts": 2}, {"recipe.candidates": [{"dropout": 0.0}]}])
 def test_other_series_of_trainings_are_refused(settings):
     with pytest.raises(UsageError, match="trains so many models from different seeds"):
-        make_plan("table", settings={"model.members": 2, **settings})
+        make_plan("table", settings={"model.ensemble": 2, **settings})
 
 
 def test_a_model_without_members_refuses_them():
-    with pytest.raises(UsageError, match="members"):
-        make_plan("mnist", settings={"model.members": 2})
+    with pytest.raises(UsageError, match="ensemble"):
+        make_plan("mnist", settings={"model.ensemble": 2})
 
 
 def test_one_member_is_the_model_itself():
-    assert zoo.build("bike_sharing").count_params() * 4 == zoo.build("bike_sharing", members=4).count_params()
+    assert zoo.build("bike_sharing").count_params() * 4 == zoo.build("bike_sharing", ensemble=4).count_params()

@@ -192,7 +192,8 @@ def image_variants(folder):
 def test_feed_bytes_and_predict_give_the_same_logits(trained, tmp_path):
     import tensorflow as tf
 
-    from zoo import predict, predictor
+    from zoo import predict
+    from zoo.prediction import predictor
     from zoo.tasks.classifier import softmax
 
     run, files = trained("flowers"), image_variants(tmp_path)

@@ -6,7 +6,8 @@ import joblib
 import numpy as np
 import pytest
 
-from zoo.weights import joblib_pickle, mtcnn
+from zoo.weights import mtcnn
+from zoo.weights.readers import joblib_pickle
 from zoobase.errors import ZooError
 
 HEAD = b"\x04\x22\x4d\x18\x40\x40\xc0"
@@ -77,8 +78,9 @@ def test_arrays_of_another_network_are_refused():
     import zoo
 
     model = zoo.build("faces", image_shape=(64, 64, 3))
-    arrays = [weight.numpy() + 1 for weight in model.pnet.weights]
-    mtcnn.assign(model.pnet, arrays)
-    np.testing.assert_array_equal(model.pnet.weights[0], arrays[0])
-    with pytest.raises(ZooError, match=r"the weights of pnet are arrays of .*, not of"):
-        mtcnn.assign(model.pnet, arrays[:-1])
+    arrays = {str(i): weight.numpy() + 1 for i, weight in enumerate(model.pnet.weights)}
+    mtcnn.MTCNN.assign(model.pnet, arrays)
+    np.testing.assert_array_equal(model.pnet.weights[0], arrays["0"])
+    for wrong in ({**arrays, "more": np.zeros(1)}, dict(list(arrays.items())[:-1]), dict(reversed(arrays.items()))):
+        with pytest.raises(ZooError, match=r"the weights of faces have (no|more)"):
+            mtcnn.MTCNN.assign(model.pnet, wrong)

@@ -3,7 +3,7 @@ import json
 import numpy as np
 import pytest
 
-from zoo.weights import safetensors
+from zoo.weights.readers import safetensors
 from zoobase.errors import ZooError
 
 

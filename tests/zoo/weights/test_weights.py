@@ -20,6 +20,7 @@ from zoo.core.plan import make_plan
 from zoo.core.spec import Weights
 from zoo.core.task import first_metrics
 from zoo.core.weight_files import load_file
+from zoo.weights import packing
 from zoo.weights.__main__ import table
 from zoobase.errors import CheckFailed, UsageError, ZooError
 
@@ -122,7 +123,7 @@ def test_parts_for_training_are_omitted_and_matrices_are_float16(tmp_path):
     keras.utils.set_random_seed(0)
     model, restored = zoo.build("dcgan", **arguments), zoo.build("dcgan", **arguments)
     file, before = tmp_path / "dcgan.weights.h5", restored.discriminator.get_weights()
-    file.write_bytes(ship.compact(model, ["discriminator"]))
+    file.write_bytes(packing.compact(model, ["discriminator"]))
     model.save_weights(tmp_path / "whole.weights.h5")
     assert file.stat().st_size < 0.6 * (tmp_path / "whole.weights.h5").stat().st_size
     load_file(restored, file)
@@ -135,13 +136,13 @@ def test_parts_for_training_are_omitted_and_matrices_are_float16(tmp_path):
 def test_rounded_weights_are_multiples_of_a_power_of_two():
     values = np.random.default_rng(0).normal(size=(300, 40)).astype(np.float32)
     values[:, 3] = 0
-    rounded = ship.rounded(values, 8)
+    rounded = packing.rounded(values, 8)
     assert np.abs(rounded - values).max() <= np.abs(values).max() / 2**7
     np.testing.assert_array_equal(rounded, rounded.astype(np.float16))
     for column in rounded.T:
         multiples = column / max(step for step in 2.0 ** np.arange(-20, 0) if (column % step == 0).all())
         assert np.abs(multiples).max() < 2**7
-    np.testing.assert_array_equal(ship.rounded(rounded, 8), rounded)
+    np.testing.assert_array_equal(packing.rounded(rounded, 8), rounded)
 
 
 def test_the_figures_of_rounded_weights_are_recorded(trained, monkeypatch, tmp_path):
@@ -156,10 +157,10 @@ def test_a_layer_is_omitted(tmp_path):
     """Keras numbers the layers of a model in its weights file."""
     model, restored = (zoo.build("word2vec", vocabulary_size=50, embedding_dim=8) for _ in range(2))
     with pytest.raises(UsageError, match="2 groups of the weights file of word2vec have the values of neighbours"):
-        ship.compact(model, ["neighbours"])  # both tables start with the same values
+        packing.compact(model, ["neighbours"])  # both tables start with the same values
     model.words.set_weights([np.linspace(-1, 1, 400).reshape(50, 8)])
     file, before = tmp_path / "word2vec.weights.h5", restored.neighbours.get_weights()
-    file.write_bytes(ship.compact(model, ["neighbours"]))
+    file.write_bytes(packing.compact(model, ["neighbours"]))
     load_file(restored, file)
     np.testing.assert_allclose(model.words.get_weights(), restored.words.get_weights(), rtol=2**-10, atol=1e-7)
     np.testing.assert_array_equal(before, restored.neighbours.get_weights())
@@ -167,7 +168,7 @@ def test_a_layer_is_omitted(tmp_path):
 
 def test_weights_are_listed(capsys):
     rows = {(row["model"], row["weights"]): row for row in table()}
-    assert {name for name, _ in rows} == set(zoo.list_models())
+    assert {name for name, _ in rows} == set(registry.entries())
     assert rows["fashion_mnist", "default"]["bytes"] > 1e6
     assert rows["efficientnet_lite0", "imagenet"]["state"] == "downloaded"
     with pytest.raises(SystemExit, match="0"):

@@ -84,14 +84,8 @@ class _Unpickler(pickle._Unpickler):
 def read(path: Path) -> list[np.ndarray]:
     """Return the arrays of a list.
 
-    Args:
-        path: A file that `joblib.dump(arrays, "NAME.lz4")` wrote.
-
     Returns:
         float32 arrays.
-
-    Raises:
-        ZooError: The file has another format, is damaged, or refers to anything but arrays.
     """
     try:
         arrays = _Unpickler(io.BytesIO(_decompressed(path.read_bytes()))).load()

@@ -183,7 +183,7 @@ def load(source: str | Path, runtime: str | None = None, served: str | None = No
 
     path = Path(source)
     check_source(path)
-    shipped = not path.exists() and str(path) in registry.list_models()
+    shipped = not path.exists() and str(path) in registry.entries()
     if not shipped and ((path / "manifest.json").is_file() or runtime not in (None, "keras")):
         return _bundle(find_bundle(path, served), runtime or "saved_model", served)
     environment.prepare()

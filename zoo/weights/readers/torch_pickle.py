@@ -84,14 +84,8 @@ class _Unpickler(pickle._Unpickler):
 def read(path: Path) -> dict[str, np.ndarray]:
     """Return the tensors of a checkpoint by name.
 
-    Args:
-        path: A file that `torch.save(state_dict)` wrote before PyTorch 1.6.
-
     Returns:
         float32 and int64 arrays.
-
-    Raises:
-        ZooError: The file has another format, is damaged, or refers to anything but tensors.
     """
     file = io.BytesIO(path.read_bytes())
     try:

@@ -19,11 +19,7 @@ _DTYPES = {1: "<f4", 6: "<i4", 7: "<i8"}
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Return the initial values of a model by name.
-
-    Raises:
-        ZooError: The file is damaged, or a value has another type than `_DTYPES` or lies in another file.
-    """
+    """Return the initial values of a model by name."""
     try:
         (graph,) = (value for key, value in fields(path.read_bytes()) if key == _GRAPH)
         return dict(_tensor(value) for key, value in fields(graph) if key == _INITIALIZER)

@@ -19,20 +19,12 @@ _LARGEST_HEADER = 100_000_000  # bytes, as in the reference implementation
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Return the tensors of a file by name.
-
-    Raises:
-        ZooError: The file is damaged, or has a tensor of another type than `_DTYPES`.
-    """
+    """Return the tensors of a file by name."""
     return parse(path.read_bytes(), str(path))
 
 
 def parse(content: bytes, name: str) -> dict[str, np.ndarray]:
-    """Return the tensors of the content of a file, which errors call `name`.
-
-    Raises:
-        ZooError: As in `read`.
-    """
+    """Return the tensors of the content of a file, which errors call `name`."""
     try:
         size = int.from_bytes(content[:8], "little")
         if size > min(_LARGEST_HEADER, len(content) - 8):
