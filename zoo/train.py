@@ -86,6 +86,7 @@ def run(
 
 def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Dataset | None, console: Console) -> RunSummary:
     environment.prepare()
+    from zoo.core.run_store import RunStore, is_url
     from zoo.distribution.replicas import choose
     from zoo.training.compiling import UserObjects, get_callbacks
 
