@@ -33,7 +33,9 @@ def python(*words, cwd, fresh=False, **environment):
     return done.stdout
 
 
-@pytest.mark.parametrize("name", RUNS)
+@pytest.mark.parametrize(
+    "name", [n if n == "export_any_keras_model" else pytest.param(n, marks=pytest.mark.extended) for n in RUNS]
+)
 def test_script(name, tmp_path):
     arguments, wanted = RUNS[name]
     out = python(str(FOLDER / f"{name}.py"), *arguments, cwd=tmp_path)

@@ -34,6 +34,7 @@ PRINTED = {  # notebook -> lines of its output, which do not depend on the machi
 }
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", PRINTED)
 def test_notebook(name, tmp_path):
     script, page = (FOLDER / f"{name}.py").read_text(), (FOLDER / f"{name}.md").read_text()

@@ -55,7 +55,7 @@ FOUND = [(path, words) for path, words in commands() if names_of(words)]
 
 def test_the_commands_are_found():
     files = {path.relative_to(ROOT).as_posix() for path, _ in FOUND}
-    assert {"docs/how-to/distribute.md", "pipelines/datasets/cmudict.py", "zoo/weights/vgg.py", "README.md"} <= files
+    assert {"docs/how-to/distribute.md", "pipelines/datasets/cmudict.py", "README.md"} <= files
 
 
 @pytest.mark.parametrize(("path", "words"), FOUND, ids=[f"{p.name}-{w}" for p, w in FOUND])

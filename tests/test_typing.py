@@ -53,6 +53,7 @@ def check(revealed, names):
             assert EXPRESSIONS[name] in text, name
 
 
+@pytest.mark.extended
 def test_mypy(tmp_path):
     names = program(tmp_path / "program.py")
     command = [sys.executable, "-m", "mypy", "--cache-dir", str(tmp_path / "cache"), "--ignore-missing-imports"]
@@ -61,6 +62,7 @@ def test_mypy(tmp_path):
     assert re.findall(r"program.py:\d+: error: (.*?)  ", result.stdout) == ['Module has no attribute "nosuch"'] * 2
 
 
+@pytest.mark.extended
 @pytest.mark.needs("node")  # pyright runs in it
 def test_pyright(tmp_path):
     names = program(tmp_path / "program.py")

@@ -78,6 +78,7 @@ def test_formulas_are_balanced():
         assert inline.count("$") % 2 == 0, name
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", NAMES)
 def test_solutions_run(name, tmp_path, monkeypatch):
     """In this process: TensorFlow is imported once for all."""

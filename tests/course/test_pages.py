@@ -15,6 +15,7 @@ COURSE = Path(docs.course.__file__).parent
 NAMES = [lesson.name for lesson in LESSONS]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", NAMES)
 def test_page_in_its_smallest_form(name, written):
     page = written(name)

@@ -13,6 +13,8 @@ from tests.zoo.conftest import DATA
 from zoo import train
 from zoobase.errors import UsageError
 
+pytestmark = pytest.mark.extended
+
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):

@@ -29,6 +29,7 @@ def ray_workers(process):
     return found
 
 
+@pytest.mark.extended
 def test_a_killed_worker_is_started_again_and_ends_with_the_same_bits(undisturbed, tmp_path):
     out = tmp_path / "run"
     process = start(*words(), "--ray", "local", "--workers", 2, "--out", out)
@@ -42,6 +43,7 @@ def test_a_killed_worker_is_started_again_and_ends_with_the_same_bits(undisturbe
     assert [path.name for path in tmp_path.iterdir()] == ["run"]
 
 
+@pytest.mark.extended
 @pytest.mark.proof
 def test_a_wrong_setting_is_the_error_of_the_command(tmp_path):
     process = start(*words(clip_norm=1.0), "--ray", "local", "--workers", 2, "--out", tmp_path / "run")
@@ -133,6 +135,7 @@ def cluster(monkeypatch):
     cluster.shutdown()
 
 
+@pytest.mark.extended
 @pytest.mark.proof
 def test_one_worker_is_enough_if_the_other_is_lost_for_good(undisturbed, cluster, tmp_path):
     out = tmp_path / "run"

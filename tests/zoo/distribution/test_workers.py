@@ -27,6 +27,7 @@ def test_two_workers_equal_one(undisturbed, tmp_path):
     assert evaluations[0]["metrics"] == pytest.approx(evaluations[1]["metrics"], abs=1e-5)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("worker", [pytest.param(0, marks=pytest.mark.proof), 1])
 def test_a_killed_worker_is_resumed_with_the_same_bits(worker, undisturbed, tmp_path):
     """The newest state is cut off as well, as if the machine had failed while it was written."""
@@ -57,6 +58,7 @@ def child(process, index):
     raise AssertionError(f"there is no worker {index}")
 
 
+@pytest.mark.extended
 def test_an_error_of_the_workers_is_that_of_the_command(tmp_path):
     process = start(*words(), "--set=recipe.batch_size=1", "--workers", 2, "--out", tmp_path / "run")
     printed = process.communicate(timeout=300)[0]
@@ -80,6 +82,7 @@ def test_a_wrong_cluster_is_one_sentence(config, sentence, monkeypatch):
         train.run("mnist", settings={"data": "digits"}, out="nowhere")
 
 
+@pytest.mark.extended
 @pytest.mark.proof
 def test_workers_read_shards_of_their_own_and_resume_within_an_epoch(tmp_path):
     """The first worker is killed within an epoch; the same command goes on with the next batch."""

@@ -59,6 +59,7 @@ def workers(process):
                 yield child
 
 
+@pytest.mark.extended
 def test_a_worker_and_the_command_are_killed_and_it_resumes(trained, folder, tmp_path):
     bundle, out = trained("fashion_mnist") / "bundle", tmp_path / "out.parquet"
     words = [bundle, folder / "*.png", "-o", out, "--top-k", 2]
@@ -97,6 +98,7 @@ def test_a_worker_and_the_command_are_killed_and_it_resumes(trained, folder, tmp
     assert len(errors) == 1 + sum(i % 10 == 3 for i in range(FILES))
 
 
+@pytest.mark.extended
 @pytest.mark.proof
 def test_the_number_of_workers_and_interruptions_do_not_change_a_bit(trained, folder, tmp_path):
     bundle, results = trained("fashion_mnist") / "bundle", []
@@ -114,6 +116,7 @@ def test_the_number_of_workers_and_interruptions_do_not_change_a_bit(trained, fo
     assert results[0] == results[1] == results[2]
 
 
+@pytest.mark.extended
 @pytest.mark.proof
 def test_memory_does_not_grow_with_the_number_of_files(trained, folder, tmp_path):
     """The largest resident memory of the command, and of a worker, in MB; the names of 90,000 more files are 10 MB."""

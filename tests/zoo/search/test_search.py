@@ -96,6 +96,7 @@ def searched(tmp_path_factory):
     return folder, printed
 
 
+@pytest.mark.extended
 def test_interrupted_trials_are_tried_again_and_shared(searched):
     folder, printed = searched
     study, trials = trials_of(folder)
@@ -110,6 +111,7 @@ def test_interrupted_trials_are_tried_again_and_shared(searched):
     assert all(numbers)
 
 
+@pytest.mark.extended
 def test_an_interrupted_trial_continues_in_its_run_folder(searched):
     folder, _ = searched
     trial = next(trial for trial in counted(trials_of(folder)[0]) if trial.user_attrs["run"] == "0000")
@@ -119,6 +121,7 @@ def test_an_interrupted_trial_continues_in_its_run_folder(searched):
     assert trial.value == min(row["val_cross_entropy"] for row in rows)
 
 
+@pytest.mark.extended
 def test_the_first_trial_has_the_settings_of_the_recipe(searched):
     _, trials = trials_of(searched[0])
     assert trials[0].params == {
@@ -129,6 +132,7 @@ def test_the_first_trial_has_the_settings_of_the_recipe(searched):
     }
 
 
+@pytest.mark.extended
 def test_the_report_has_the_best_trial_and_its_command(searched):
     folder, printed = searched
     study, _ = trials_of(folder)
@@ -147,6 +151,7 @@ def test_the_report_has_the_best_trial_and_its_command(searched):
     assert studies.Search.from_json(study.user_attrs["search"]).plan(study.best_trial.params).recipe == config.recipe
 
 
+@pytest.mark.extended
 def test_the_test_split_is_sealed(searched):
     """The search above never read it: whoever does is told."""
     folder, _ = searched
@@ -155,6 +160,7 @@ def test_the_test_split_is_sealed(searched):
         evaluate.run(run_of(folder, best.user_attrs).path)
 
 
+@pytest.mark.extended
 def test_more_trials_are_added_to_a_search_and_none_is_lost(searched):
     folder, _ = searched
     before = {trial.number: (trial.state, trial.value) for trial in trials_of(folder)[1]}
@@ -168,6 +174,7 @@ def test_more_trials_are_added_to_a_search_and_none_is_lost(searched):
     assert again["trials"] == 5
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("words", "sentence"),
     [

@@ -92,7 +92,9 @@ def assert_changes(model, field, value, plain):
 
 
 @pytest.mark.parametrize("field", sorted(OF_TASKS))
-@pytest.mark.parametrize("model", MODELS)
+@pytest.mark.parametrize(
+    "model", [m if m == "fashion_mnist" else pytest.param(m, marks=pytest.mark.extended) for m in MODELS]
+)
 def test_a_setting_changes_the_training_or_is_refused(model, field, plain):
     assert_changes(model, field, OF_TASKS[field], plain(model))
 
