@@ -22,21 +22,17 @@ from export.parity.cases import GoldenCase, scores_of
 from export.proof.certificate import describe_coverage
 from export.proof.coverage import Coverage
 from export.proof.reference import run_reference
-from export.wire import weight_sums
+from export.protocol import weight_sums
 
 CORNERS = 16  # rows
 
 
 @dataclass
 class Certified:
-    """A comparison, and what its inputs reached in the reference.
-
-    Attributes:
-        comparison: Verdict, figures, noise floor of the reference, findings and reservations.
-        coverage: By endpoint, as in a certificate; empty where the reference has no layers that can be observed.
-    """
+    """A comparison, and what its inputs reached in the reference."""
 
     comparison: Comparison
+    # by endpoint, as in a certificate; empty where the reference has no layers that can be observed
     coverage: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

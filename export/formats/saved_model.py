@@ -12,8 +12,8 @@ from typing import Any
 from export.contract import Artifact, Contract, Endpoint
 from export.formats import graph_reader
 from export.formats.format import NATIVE, Format
+from export.protocol import calls
 from export.runtime.backend import quiet_logger
-from export.wire import calls
 from zoobase.errors import ExportError
 
 LARGEST = 2**63 - 1  # number of a version
@@ -151,13 +151,7 @@ def newest_version(base: Path) -> tuple[int, Path] | None:
 
 
 def choose_version(requested: int | str, base: Path) -> int:
-    """Return the version to write.
-
-    Args:
-        requested: A positive int64, "next" (one more than the largest number in `base`) or "time" (seconds
-            since 1970, or "next" if a version is larger).
-        base: A folder of versions; it need not exist.
-    """
+    """Return the version to write: a positive int64, "next" to the largest in `base`, or "time" (since 1970)."""
     names = os.listdir(base) if base.is_dir() else ()
     following = max((v for v in map(served_version, names) if v is not None), default=0) + 1
     if requested == "next":

@@ -70,11 +70,7 @@ class Plan:
         return self.task.prepare(splits.limited(dataset, self.recipe.limit))
 
     def with_dataset(self, info: Info) -> Plan:
-        """Return the plan for a dataset that is given in memory; the same plan if it is the one of `data` by its name.
-
-        Raises:
-            UsageError: A setting is about data that would be loaded.
-        """
+        """Return the plan for a dataset in memory; the same plan if it is the one of `data` by its name."""
         data_dir = self.data["data_dir"]
         known = {self.data["name"]} if data_dir is None else {self.data["name"], catalogue.own_name(data_dir)}
         if info.name in known and info.source != IN_MEMORY:
@@ -98,7 +94,7 @@ class Plan:
         return arguments | dict(self.model_arguments)
 
     @property
-    def members(self) -> int:
+    def ensemble(self) -> int:
         """Number of models of which the model is the mean; 1 if its builder has no such argument."""
         return self.averaged.get("ensemble", 1)
 
@@ -124,12 +120,7 @@ class Plan:
         return self.task.examples(dataset[split], dataset.info, self.recipe, self.arguments(dataset.info), training)
 
     def build(self, info: Info) -> keras.Model:
-        """Build the model; called inside the scope in which it is trained.
-
-        Raises:
-            UsageError: The builder does not accept its arguments, or has no argument `image_shape` and the images have
-                another shape.
-        """
+        """Build the model; called inside the scope in which it is trained."""
         arguments = self.arguments(info)
         try:
             with step(f"while the model {self.model} was built"):
@@ -188,17 +179,7 @@ class Plan:
 
 
 def make_plan(name: str, **given: Any) -> Plan:
-    """Return the plan of a model with some settings.
-
-
-    Raises:
-        UsageError: As `resolve`.
-
-
-    Example:
-        >>> make_plan("mnist", settings={"recipe.epochs": "3"}, seed=1).command()
-        'python -m zoo.train mnist --seed 1 --set recipe.epochs=3'
-    """
+    """Return the plan of a model with some settings, fields of `TrainSettings`."""
     return resolve(TrainSettings.of({"name": name, **given}))
 
 
@@ -225,12 +206,12 @@ def resolve(settings: TrainSettings) -> Plan:
     )
     if recipe.qat != "none":
         plan = dataclasses.replace(plan, precision=_precision_of_qat(plan))
-    largest = MAX_SEED - (max(recipe.restarts, plan.members) - 1)
+    largest = MAX_SEED - (max(recipe.restarts, plan.ensemble) - 1)
     if settings.seed > largest:
         raise UsageError(f"seed {settings.seed} is not valid: it must be in [0, {largest}]")
-    if plan.members > 1 and (recipe.restarts > 1 or recipe.candidates or plan.init):
+    if plan.ensemble > 1 and (recipe.restarts > 1 or recipe.candidates or plan.init):
         raise UsageError(
-            f"model.ensemble={plan.members} trains so many models from different seeds: omit recipe.restarts, "
+            f"model.ensemble={plan.ensemble} trains so many models from different seeds: omit recipe.restarts, "
             "recipe.candidates and --init"
         )
     return plan

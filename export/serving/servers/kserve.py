@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from export.protocol import c_api
 from export.runtime import process
 from export.serving.servers import launching
 from export.serving.servers.environments import KSERVE
-from export.wire import c_api
 
 TITLE = "KServe"
 PROGRAM = Path(__file__).parent / "programs" / "kserve_server.py"
@@ -30,19 +30,13 @@ def program() -> str:
 def serving(
     base: Path, version: int, name: str, port: int, pages: Path | None = None, admin: bool = False
 ) -> Iterator[str]:
-    """Serve one version for the duration of the block; yield its URL. Unlike TF Serving, KServe looks for no later.
-
-    Only requests of this machine are answered, see `export.wire.loopback`; with `admin` also for metrics, load, unload.
-
-    Raises:
-        CheckFailed: If the server does not start.
-        ImportError: If TensorFlow's C API is not available.
-    """
+    """Serve one version for the duration of the block; yield its URL. Unlike TF Serving, KServe looks for no later."""
+    # Only requests of this machine are answered; with `admin` also for metrics, load, unload.
     url = f"http://127.0.0.1:{port}/v1/models/{name}"
     command = [KSERVE.python, "-P", PROGRAM, base.resolve() / str(version), name, str(port)]
     command += ["admin" if admin else ""]
     command += [pages.resolve()] if pages else []
-    environment = {c_api.VARIABLE: str(c_api.folder())} | process.wire_path()
+    environment = {c_api.VARIABLE: str(c_api.folder())} | process.protocol_path()
     reads = [KSERVE.folder, PROGRAM, base, *([pages] if pages else [])]
 
     def is_ready() -> bool:

@@ -14,12 +14,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from export.bundle import layout
+from export.protocol import litert_js
 from export.serving.publisher import proven_saved_model
 from export.serving.rollout.verbs import begin
 from export.serving.web import facts
 from export.serving.web.bundle_pages import HERE, BundlePages, LocalPages, ServedPages
 from export.serving.web.pages import HEADINGS
-from export.wire import litert_js
 from zoobase.errors import ExportError, Unavailable
 from zoobase.files import sha256, staging
 
@@ -160,12 +160,7 @@ def _write_gallery(site: Path, bundle_pages: Sequence[BundlePages], folders: Seq
 
 
 def _folders(titles: Sequence[str]) -> list[str]:
-    """Return a folder name for each title: safe in a URL, unique, and not one of the site's own.
-
-    Example:
-        >>> _folders(["net", "a/b", "net", "assets"])
-        ['net', 'a-b', 'net-2', 'assets-2']
-    """
+    """Return a folder name for each title: safe in a URL, unique, and not one of the site's own."""
     names: list[str] = []
     for title in titles:
         base = FORBIDDEN.sub("-", title).strip("-.") or "model"

@@ -43,15 +43,8 @@ class ImageTranslation(ImageTask):
     def pair_feed(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, training: bool, finish: Callable[[Any, Any], Any]
     ) -> Feed:
-        """Return a feed of the images of both domains; both get the same augmentation.
-
-        Args:
-            split: Examples {"a", "b"} of encoded images.
-            info: Info of the dataset.
-            recipe: The recipe, with the augmentation policy.
-            training: Whether to augment.
-            finish: Maps the images (a, b), uint8 (B, H, W, C), to a batch of the feed.
-        """
+        """Return a feed of the images of both domains; both get the same augmentation."""
+        # `finish` maps the images (a, b), uint8 (B, H, W, C), to a batch of the feed.
         import tensorflow as tf
 
         shape = self.shape(info)
@@ -164,7 +157,7 @@ class PairedImageTranslation(ImageTranslation):
         extractor = feature_extractor_for(dataset.info, self.shape(dataset.info))
         features = [collect(extractor.features, x) for x in (truth, evaluation.outputs["translated"])]
         extra = {"psnr_gain_db": evaluation.metrics["psnr_db"] - best, "frechet_distance": feature_distance(*features)}
-        extra |= {"judge": extractor.name}  # a key of evaluation.json
+        extra |= {"feature_extractor": extractor.name}  # a key of evaluation.json
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra}, baselines=baselines)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
