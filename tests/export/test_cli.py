@@ -33,7 +33,7 @@ def test_formats():
         (("verify", "."), 2, "is not a bundle"),
         (("model", "/nowhere.keras", "-o", "/tmp/never"), 3, "there is no file /nowhere.keras"),
         (("model", "setup.cfg", "-o", "/tmp/never"), 2, "Keras cannot load setup.cfg"),
-        (("verfy",), 2, "No such command"),
+        (("verfy",), 2, "unknown command 'verfy'; did you mean verify"),
     ],
 )
 def test_errors_are_one_sentence(arguments, code, text):
