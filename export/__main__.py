@@ -42,8 +42,6 @@ for command in (transfer.push_command, transfer.pull_command, transfer.sagemaker
     verbs.add_command(command)
 for command in (attestation.attest_command, attestation.bom_command, attestation.admit_command):
     verbs.add_command(command)
-for command in (attestation.webhook_command, attestation.log_group):
-    verbs.add_command(command)
 
 
 def main() -> None:

@@ -10,7 +10,7 @@ import sys
 import numpy as np
 import pytest
 
-from benchmarks import benchmark, plots, report, scaling, version_matrix
+from benchmarks import benchmark, plots, report, scaling
 from benchmarks.__main__ import all_benchmarks
 from benchmarks.benchmark import HERE, Benchmark, Candidate, Goal, Score, achieved_ratio, measure
 from benchmarks.timing import latency
@@ -271,10 +271,3 @@ def test_the_cost_model_sums_its_parts():
     reads = dataclasses.replace(costs, read=0.5)
     assert reads.seconds(4, 40) == 10 + 20  # every worker reads the whole batch
     assert [scaling.efficiency(reads, n) for n in (1, 2)] == [1, pytest.approx(1.5 / 2)]
-
-
-def test_the_matrix_of_releases_is_what_the_page_says():
-    results = json.loads(version_matrix.RESULTS.read_text())
-    assert version_matrix.text(results) == version_matrix.PAGE.read_text()
-    states = {cell["state"] for entry in results["models"].values() for cell in entry["cells"]}
-    assert states <= set(version_matrix.SIGNS)

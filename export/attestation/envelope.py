@@ -40,7 +40,7 @@ class Attestation:
 
 
 def envelopes_of(target: Path) -> Path:
-    """Return the path of the envelopes of a bundle or a file.
+    """Return the path of the envelopes of a bundle.
 
     Example:
         >>> envelopes_of(Path("out/mine")).name
@@ -175,21 +175,20 @@ def statements_in(path: Path) -> list[dict[str, Any]]:
         raise ExportError(f"{path} is not a file of envelopes ({error}); python -m export attest writes one") from error
 
 
-def check(target: Path, signers: Sequence[Path], kind: str = CERTIFICATE) -> Attestation:
-    """Return the attestation of a bundle or a file whose every byte is what was signed.
+def check(target: Path, signers: Sequence[Path]) -> Attestation:
+    """Return the attestation of a bundle whose every byte is what was signed.
 
     Args:
-        target: The bundle, or the file.
+        target: The bundle.
         signers: Public keys as PEM.
-        kind: The type of the predicate that it must have.
 
     Raises:
         CheckFailed: If it is not; the message names the first file.
         Unavailable: As of `read`.
     """
     attestation = read(envelopes_of(target), signers)
-    if kind not in attestation.predicates:
-        raise CheckFailed(f"{envelopes_of(target)} has no statement of the type {kind}")
+    if CERTIFICATE not in attestation.predicates:
+        raise CheckFailed(f"{envelopes_of(target)} has no statement of the type {CERTIFICATE}")
     check_subjects(str(target), attestation.subjects, digests_of(target))
     return attestation
 

@@ -24,7 +24,6 @@ from zoobase.requirements import install_command
 
 STATEMENT = "https://in-toto.io/Statement/v1"
 CERTIFICATE = "https://keras-proof-zoo.invalid/attestation/certificate/v1"
-LOG = "https://keras-proof-zoo.invalid/attestation/log/v1"
 TEST_RESULT = "https://in-toto.io/attestation/test-result/v0.1"
 PROVENANCE = "https://slsa.dev/provenance/v1"
 BOM = "https://cyclonedx.org/bom"

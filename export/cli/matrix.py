@@ -37,7 +37,7 @@ def matrix_command(
 
     Runtimes: onnxruntime, litert, openvino, tensorflow_c; of each minor release the newest patch; and litert_js, which
     runs in Chromium. Their environments are installed once, in the cache. Variants: usual, eigen, avx2, sse41, "1
-    thread", "2 threads", "4 threads", aarch64. Where a runtime differs, the first operator that does is found by
+    thread", "2 threads", "4 threads". Where a runtime differs, the first operator that does is found by
     bisection. Exit code 1 if one differs, 3 if one could not run.
     """
     from export.versions import matrix as runs

@@ -11,9 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from export.attestation import log
 from export.attestation.envelope import envelopes_of
-from export.attestation.log import ROLLOUT
 from export.attestation.policy import ATTESTATION, EXTRA, OF_PUBLISHING, RECORD, VERSION_SUMS, admit, read_policy
 from export.bundle import layout
 from export.bundle.gate import find_saved_model, read_proven, refusal, reservation
@@ -21,6 +19,7 @@ from export.formats.saved_model import choose_version
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.files import sha256, staging
 
+ROLLOUT = "rollout"  # of a base path: which versions are stable and canary
 STAGING = ".publishing-"  # not a number, so TF Serving ignores it
 ATTEMPTS = 1000
 
@@ -76,7 +75,7 @@ def publish(
     saved_model = proven_saved_model(Path(source), trust, allow, policy)
     if (base / ROLLOUT).exists():
         raise ExportError(f"{base_path} serves by {ROLLOUT}/models.config; publish with --canary SHARE, then promote")
-    return saved_model.publish(base, version)
+    return saved_model.copy(base, version)
 
 
 @dataclass(frozen=True)
@@ -98,12 +97,6 @@ class ProvenSavedModel:
     def copy(self, base: Path, version: int | str = "next") -> Published:
         """Write it as a version, as part of an archive or a project; it raises what `publish_folder` raises."""
         return publish_folder(self.path, base, self.checksums, self.record, version, self.attestation)
-
-    def publish(self, base: Path, version: int | str) -> Published:
-        """Write it as a version, and log it; it raises what `publish_folder` raises."""
-        published = self.copy(base, version)
-        log.append(base, log.ADDED, [published.version])
-        return published
 
 
 def proven_saved_model(
@@ -203,7 +196,7 @@ def _copy(source: Path, target: Path, digest: str) -> None:
 
 
 def republish(source: Path, base: Path) -> Published:
-    """Publish the files of a version again, as the next version, and log it.
+    """Publish the files of a version again, as the next version.
 
     Raises:
         CheckFailed: If they changed since they were published.
@@ -214,6 +207,4 @@ def republish(source: Path, base: Path) -> Published:
     checksums = {name: sha256(source / name) for name in names}
     record = json.loads((source / RECORD).read_text()) if (source / RECORD).exists() else {"schema": 1}
     attestation = (source / ATTESTATION).read_bytes() if (source / ATTESTATION).exists() else None
-    published = publish_folder(source, base, checksums, record, attestation=attestation)
-    log.append(base, log.ADDED, [published.version])
-    return published
+    return publish_folder(source, base, checksums, record, attestation=attestation)

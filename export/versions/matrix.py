@@ -113,13 +113,12 @@ def matrix(
             continue
         progress(release.name)
         for variant in (v for v in variants if v.suits(release)):
-            place = variant.of(release)
             try:
-                place.install(progress)
+                release.install(progress)
             except Unavailable as error:
                 cells += [Cell(a.path, release.name, variant.name, NOT_RUN, str(error)) for a in readable]
                 continue
-            size, runtime = _megabytes(place.folder), place.runtime(variant.variables)
+            size, runtime = _megabytes(release.folder), release.runtime(variant.variables)
             for artifact in readable:
                 start = time.monotonic()
                 run = subject.run(artifact, runtime)
@@ -138,7 +137,7 @@ def matrix(
                         if scripts and release.package.runtime in RUN:
                             write_script(found, release, artifact, scripts)
                 ran = data is not None and state in (EQUAL, WITHIN, DIFFERENT)
-                metric = metric_change(subject.folder, subject.contract, artifact, place, data or {}) if ran else None
+                metric = metric_change(subject.folder, subject.contract, artifact, release, data or {}) if ran else None
                 answers = _digest(run, artifact.endpoints)
                 result = (state, reason, difference, answers, metric, seconds, size)
                 cells.append(Cell(artifact.path, release.name, variant.name, *result))

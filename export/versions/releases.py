@@ -19,8 +19,6 @@ from packaging.version import Version
 from export.runners import RUNTIMES
 from export.runners.environments import Environment
 from export.runtime.installation import PIP, install
-from export.versions import emulation
-from export.versions.emulation import EmulatedEnvironment
 from export.wire import c_api, litert_js
 from export.wire.protocol import Runtime
 from zoobase import suggestion
@@ -72,12 +70,10 @@ class Release:
     Attributes:
         package: Of which runtime.
         version: Its version.
-        emulated: Whether it is that for aarch64, in an emulator.
     """
 
     package: Package
     version: str
-    emulated: bool = False
 
     @property
     def name(self) -> str:
@@ -90,9 +86,8 @@ class Release:
         numpy = NUMPY_2 if Version(self.version) >= Version(self.package.numpy_2) else NUMPY_1
         others = () if self.package.runtime == "c_api" else (numpy, *self.package.needs)
         requirements = (f"{self.package.distribution}=={self.version}", *others)
-        kind, machine = (EmulatedEnvironment, "-aarch64") if self.emulated else (Environment, "")
-        name = f"{self.package.distribution}-{self.version}{machine}"
-        return kind(name, requirements, f"the release {self.version}", dependencies=False)
+        name = f"{self.package.distribution}-{self.version}"
+        return Environment(name, requirements, f"the release {self.version}", dependencies=False)
 
     @property
     def folder(self) -> Path:
@@ -103,15 +98,12 @@ class Release:
         """Install its environment in the cache, once.
 
         Raises:
-            Unavailable: A package index does not answer, or the emulator is not installed.
+            Unavailable: A package index does not answer.
         """
-        environment = self.environment
         if self.package.pinned:
             self.package.pinned()
-        elif isinstance(environment, EmulatedEnvironment):
-            environment.install(progress)
         else:
-            install(environment, progress)
+            install(self.environment, progress)
 
     def runtime(self, variables: dict[str, str] | None = None) -> Runtime:
         """Return the runtime of a proof that runs in this release, with further environment variables."""
@@ -131,7 +123,6 @@ class Release:
             installation=self.environment,
             environment={**base.environment, **environment},
             forked_from=None,
-            reads=(*base.reads, str(emulation.root())) if self.emulated else base.reads,
         )
 
 

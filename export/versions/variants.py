@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import dataclasses
 from collections.abc import Mapping
 from dataclasses import dataclass
 
@@ -19,17 +18,11 @@ class Variant:
         name: How tables name it; "" for the usual way.
         variables: Environment variables of the process.
         runtimes: Those that read them; empty for all.
-        emulated: Whether it is computed on aarch64, in an emulator.
     """
 
     name: str
     variables: Mapping[str, str]
     runtimes: tuple[str, ...] = ()
-    emulated: bool = False
-
-    def of(self, release: Release) -> Release:
-        """Return the release for the processor."""
-        return dataclasses.replace(release, emulated=self.emulated)
 
     def suits(self, release: Release) -> bool:
         """Whether the runtime of a release reads the variables."""
@@ -47,7 +40,6 @@ VARIANTS = {
         # oneDNN as on an older processor
         Variant("avx2", {"ONEDNN_MAX_CPU_ISA": "AVX2"}, ("c_api", "openvino")),
         Variant("sse41", {"ONEDNN_MAX_CPU_ISA": "SSE41"}, ("c_api", "openvino")),
-        Variant("aarch64", {}, ("onnxruntime", "litert"), emulated=True),
         *(
             Variant(f"{n} thread{'s' * (n > 1)}", {"EXPORT_THREADS": str(n), "TF_NUM_INTRAOP_THREADS": str(n)})
             for n in (1, 2, 4)
@@ -57,13 +49,13 @@ VARIANTS = {
 
 
 def variants(names: str) -> list[Variant]:
-    """Return variants by their names, separated by commas; "all" for those of this processor.
+    """Return variants by their names, separated by commas; "all" for all.
 
     Raises:
         ExportError: There is no such variant.
     """
     if names == "all":
-        return [variant for variant in VARIANTS.values() if not variant.emulated]
+        return [*VARIANTS.values()]
     chosen = [name.strip() for name in names.split(",")]
     for name in chosen:
         if name not in VARIANTS:

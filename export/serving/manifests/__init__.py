@@ -9,12 +9,11 @@ import string
 from collections.abc import Collection, Iterator
 from pathlib import Path
 
-from export.attestation.log import ROLLOUT
 from export.bundle import layout
 from export.bundle.layout import MANIFEST
 from export.contract import Contract
 from export.formats import saved_model
-from export.serving.publisher import proven_saved_model
+from export.serving.publisher import ROLLOUT, proven_saved_model
 from export.serving.rollout.state import read_state
 from export.serving.servers import triton
 from export.wire import c_api, machine

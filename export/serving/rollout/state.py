@@ -13,14 +13,14 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from export.attestation.log import ROLLOUT, STATE
 from export.bundle import layout
 from export.bundle.tf_serving import CONFIG, models_config
 from export.formats.saved_model import served_versions
-from export.serving.publisher import STAGING
+from export.serving.publisher import ROLLOUT, STAGING
 from zoobase.errors import ExportError, Unavailable
 from zoobase.files import locked, staging
 
+STATE = "rollout.json"
 SPLIT = "split.conf"
 POLL_SECONDS = 5.0  # between two looks of a server at models.config, as docs and compose project start TF Serving
 

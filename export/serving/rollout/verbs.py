@@ -11,7 +11,6 @@ from collections.abc import Collection
 from dataclasses import dataclass, replace
 from pathlib import Path
 
-from export.attestation import log
 from export.attestation.policy import admit, read_policy
 from export.bundle import layout
 from export.formats.saved_model import served_versions
@@ -33,10 +32,8 @@ class Canary:
 
 def begin(saved_model: ProvenSavedModel, base: Path) -> None:
     """Publish the first version of a base path, stable from the start: a server can begin with its configuration."""
-    published = saved_model.publish(base, "next")
-    state = State(published.version)
-    write_state(base, state)
-    log.append(base, "promoted", [state.stable], state.labels)
+    published = saved_model.copy(base, "next")
+    write_state(base, State(published.version))
 
 
 def publish_canary(
@@ -88,10 +85,9 @@ def publish_canary(
                 f"version {state.canary} of {base_path} is the canary; promote it, or roll it back, first"
             )
         check = check_update(folder_of(base, state.stable), saved_model.path, requirements)
-        published = saved_model.publish(base, version)
+        published = saved_model.copy(base, version)
         state = replace(state, canary=published.version, share=share)
         write_canary(base, state, poll_seconds)
-        log.append(base, "canary", [published.version], state.labels)
     return Canary(published, state, check)
 
 
@@ -127,7 +123,6 @@ def promote(
         check = check_update(folder_of(base, state.stable), folder, requirements or Requirements())
         promoted = State(state.canary, previous=(*state.previous, state.stable))
         write_state(base, promoted)
-        log.append(base, "promoted", [promoted.stable], promoted.labels)
     return Canary(Published(folder, promoted.stable), promoted, check)
 
 
@@ -155,7 +150,6 @@ def rollback(base_path: str | os.PathLike[str]) -> State:
             raise CheckFailed(f"{base_path} has no canary and no previous stable version to go back to")
         republish(folder_of(base, target.stable), base)
         write_state(base, target)
-        log.append(base, "rolled back", [target.stable], target.labels)
     return target
 
 
@@ -186,8 +180,6 @@ def retire(base_path: str | os.PathLike[str], keep: int) -> list[int]:
                 for name in versions[version]:
                     os.rename(base / name, folder / name)
             layout.flush(base, deep=False)
-        if removed:
-            log.append(base, log.REMOVED, removed)
     return removed
 
 

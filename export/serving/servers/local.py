@@ -12,12 +12,12 @@ from types import ModuleType
 
 from export.artifacts import check_trusted, describe
 from export.artifacts.calling import endpoints_of
-from export.attestation.log import ROLLOUT
 from export.bundle.gate import find_saved_model, read_proven
 from export.bundle.layout import MANIFEST
 from export.bundle.tf_serving import CONFIG
 from export.contract import Contract, Endpoint
 from export.formats.saved_model import check_base_path, newest_version
+from export.serving.publisher import ROLLOUT
 from export.serving.servers import builtin, kserve, launching, tensorflow_serving, triton
 from export.wire import rest
 from zoobase.errors import ExportError, Unavailable

@@ -12,10 +12,10 @@ from typing import Any
 import numpy as np
 from scipy import stats
 
-from export.attestation.log import ROLLOUT, STATE
 from export.contract import Endpoint
 from export.contract.statistics import FILE, Statistics, of_inputs, of_outputs, out_of_range
-from export.serving.rollout.state import State, read_state
+from export.serving.publisher import ROLLOUT
+from export.serving.rollout.state import STATE, State, read_state
 from export.serving.rollout.update_check import OpenVersion, open_version
 from export.serving.rollout.verbs import folder_of, rollback
 from export.serving.watch.drift import differences

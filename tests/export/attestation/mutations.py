@@ -1,4 +1,4 @@
-"""Seeded mutations of a signed bundle and of a signed log, none of which a verifier may accept.
+"""Seeded mutations of a signed bundle, none of which a verifier may accept.
 
 `python -m tests.export.attestation.mutations` exports two small models, makes 1,000 mutations and writes the table of
 docs/concepts/attestation.md.
@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import base64
 import contextlib
-import hashlib
 import io
 import json
 import random
@@ -21,7 +20,7 @@ import time
 from pathlib import Path
 from unittest import mock
 
-from export.attestation import envelope, log, statement
+from export.attestation import envelope, statement
 from export.attestation.policy import Policy, admit
 from export.bundle.layout import read_manifest, seal
 from zoobase.errors import KnownError
@@ -48,11 +47,9 @@ def write_keys(folder):
 
 
 class Ground:
-    """A signed bundle, another one, an older state of the first, and a base path with a signed log."""
+    """A signed bundle, another one and an older state of the first."""
 
     def __init__(self, folder, bundle, other, keys):
-        from export import publish
-
         self.key, self.public, self.foreign, _ = keys
         self.bundle = shutil.copytree(bundle, folder / "bundle")
         self.other = shutil.copytree(other, folder / "other")
@@ -62,13 +59,8 @@ class Ground:
         self.sources = [self.other, older]
         for path in (self.bundle, *self.sources):
             envelope.sign(path, statement.statements_of(path), self.key)
-        self.base = folder / "served"
-        for _ in range(3):
-            publish(self.bundle, self.base)
-        log.append(self.base, "canary", [2], {})
-        log.sign(self.base, self.key)
-        self.log, self.envelopes = self.base / log.NAME, envelope.envelopes_of(self.bundle)
-        self.roots = (self.bundle, self.envelopes, self.log, envelope.envelopes_of(self.log))
+        self.envelopes = envelope.envelopes_of(self.bundle)
+        self.roots = (self.bundle, self.envelopes)
         self.content = self.read()
 
     def read(self):
@@ -205,34 +197,6 @@ def envelope_bytes(rng, ground):
         ground.envelopes.write_bytes(content[: rng.randrange(len(content))])
 
 
-def log_cut(rng, ground):
-    content = ground.log.read_bytes()
-    ends = [at for at, letter in enumerate(content, 1) if letter == ord("\n")][:-1]
-    ground.log.write_bytes(content[: rng.choice([0, *ends, rng.randrange(len(content))])])
-
-
-def log_edit(rng, ground):
-    """Change, remove or add a line, and make the chain fit; or change a byte."""
-    if rng.random() < 0.3:
-        return flip_byte(rng, rng.choice([ground.log, envelope.envelopes_of(ground.log)]))
-    entries = [json.loads(line) for line in ground.log.read_bytes().splitlines()]
-    at = rng.randrange(len(entries))
-    how = rng.randrange(3)
-    if how == 0:
-        entries[at]["by"] = "somebody"
-    elif how == 1:
-        del entries[at]
-    else:
-        entries.insert(at, entries[at])
-    previous = log.START
-    with ground.log.open("wb") as file:
-        for number, entry in enumerate(entries, 1):
-            line = statement.canonical(entry | {"n": number, "previous": previous})
-            file.write(line + b"\n")
-            previous = hashlib.sha256(line).hexdigest()
-    return None
-
-
 KINDS = {
     "a byte of a file": byte,
     "a file cut or longer": length,
@@ -242,27 +206,21 @@ KINDS = {
     "verdict or figure edited, sums made to fit": verdict,
     "signed anew with another key": another_key,
     "envelope: byte, line dropped, doubled or respelled, cut": envelope_bytes,
-    "log cut": log_cut,
-    "log edited, chain made to fit": log_edit,
 }
-OF_LOG = (log_cut, log_edit)
 
 
-def accepted_by_us(ground, of_log):
-    """Whether our verifier accepts the bundle, or the log."""
+def accepted_by_us(ground):
+    """Whether our verifier accepts the bundle."""
     try:
-        if of_log:
-            log.verify(ground.base, [ground.public])
-        else:
-            admit(ground.bundle, Policy(signers=[ground.public]))
+        admit(ground.bundle, Policy(signers=[ground.public]))
     except KnownError:
         return False
     return True
 
 
-def accepted_without_us(ground, of_log):
-    """Whether the script of thirty lines accepts the bundle, or the log."""
-    words = [str(SCRIPT), str(ground.log if of_log else ground.bundle), str(ground.public)]
+def accepted_without_us(ground):
+    """Whether the script of thirty lines accepts the bundle."""
+    words = [str(SCRIPT), str(ground.bundle), str(ground.public)]
     with mock.patch.object(sys, "argv", words), contextlib.redirect_stdout(io.StringIO()):
         try:
             runpy.run_path(str(SCRIPT))
@@ -278,20 +236,18 @@ def run(ground, count, seed=0):
     rows, seconds = {kind: [0, 0, 0] for kind in KINDS}, []
     for number in range(count):
         kind = list(KINDS)[number % len(KINDS)]
-        mutation = KINDS[kind]
-        of_log = mutation in OF_LOG
-        mutation(random.Random(f"{seed} {number}"), ground)
+        KINDS[kind](random.Random(f"{seed} {number}"), ground)
         assert ground.read() != ground.content, f"mutation {number} ({kind}) changes nothing"
         start = time.perf_counter()
-        ours = accepted_by_us(ground, of_log)
+        ours = accepted_by_us(ground)
         seconds.append(time.perf_counter() - start)
-        rows[kind] = [a + b for a, b in zip(rows[kind], (1, ours, accepted_without_us(ground, of_log)), strict=True)]
+        rows[kind] = [a + b for a, b in zip(rows[kind], (1, ours, accepted_without_us(ground)), strict=True)]
         ground.restore()
     return rows, seconds
 
 
 def to_table(rows):
-    lines = ["| mutation | made | accepted by `export admit`, `log verify` | accepted by the thirty lines |"]
+    lines = ["| mutation | made | accepted by `export admit` | accepted by the thirty lines |"]
     lines += ["|---|---|---|---|", *(f"| {kind} | {' | '.join(map(str, counts))} |" for kind, counts in rows.items())]
     total = [sum(counts) for counts in zip(*rows.values(), strict=True)]
     return "\n".join([*lines, f"| all | {' | '.join(f'{n:,}' for n in total)} |"]) + "\n"

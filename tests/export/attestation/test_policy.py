@@ -6,6 +6,7 @@ import json
 from pathlib import Path
 
 import pytest
+import yaml
 
 from export import publish
 from export.__main__ import verbs
@@ -189,3 +190,20 @@ def test_a_policy_that_is_malformed(tmp_path):
         path.write_text(text)
         with pytest.raises(error, match=sentence):
             read_policy(path)
+
+
+def test_the_manifests_call_what_there_is():
+    """The commands of the init containers parse."""
+    documents = [yaml.safe_load(path.read_text()) for path in sorted(EXAMPLE.parent.glob("*.yaml"))]
+    commands = [c["command"] for d in documents for c in init_containers(d["spec"])]
+    assert len(commands) == 2
+    for words in commands:
+        assert words[:3] == ["python", "-m", "export"]
+        verbs.get_command(None, words[3]).make_context(words[3], words[4:])
+
+
+def init_containers(value):
+    for key, item in value.items() if isinstance(value, dict) else ():
+        if key == "initContainers":
+            yield from item
+        yield from init_containers(item)

@@ -133,11 +133,11 @@ def test_folders_of_killed_publishers_are_removed_and_those_of_running_ones_are_
     ) as process:
         process.stdout.readline()
         publish(bundle, base)
-        assert sorted(os.listdir(base)) == [f"{STAGING}running", "1", "log.jsonl"]
+        assert sorted(os.listdir(base)) == [f"{STAGING}running", "1"]
         process.stdin.close()
         process.wait()
     publish(bundle, base)
-    assert sorted(os.listdir(base)) == ["1", "2", "log.jsonl"]
+    assert sorted(os.listdir(base)) == ["1", "2"]
     shutil.rmtree(base)
 
 

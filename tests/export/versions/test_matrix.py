@@ -174,32 +174,6 @@ def test_the_change_of_the_metric_on_data(bundles, installed, tmp_path):
         runs.matrix(folder, [installed], data={"other": np.zeros(3), "truth": np.zeros(3, int)})
 
 
-@pytest.mark.proof
-def test_aarch64_in_an_emulator(bundles):
-    release = Release(PACKAGES["litert"], LITERT)
-    usual, emulated = runs.matrix(bundles("two_by_two").path, [release], variants("usual,aarch64"))
-    assert emulated.variant == "aarch64"
-    assert emulated.state in (runs.EQUAL, runs.WITHIN), emulated.reason
-    assert usual.state in (runs.EQUAL, runs.WITHIN)
-
-
-def test_variants_of_this_processor_only_are_all_of_them():
-    assert "aarch64" not in [variant.name for variant in variants("all")]
-    release = Release(PACKAGES["onnxruntime"], "1.22.1")
-    (emulated,) = variants("aarch64")
-    assert emulated.of(release).environment.name == "onnxruntime-1.22.1-aarch64"
-    assert not emulated.suits(Release(PACKAGES["tensorflow_c"], "2.20.0"))
-
-
-def test_without_an_emulator_there_is_one_sentence(bundles, monkeypatch):
-    from export.versions import emulation
-
-    monkeypatch.setattr(emulation.shutil, "which", lambda name: None)
-    release = Release(PACKAGES["litert"], LITERT)
-    (cell,) = runs.matrix(bundles("two_by_two").path, [release], variants("aarch64"))
-    assert (cell.state, cell.reason) == (runs.NOT_RUN, "qemu-aarch64 is not installed; sudo apt-get install qemu-user")
-
-
 @pytest.mark.needs("chromium")
 def test_webassembly_in_a_browser(bundles):
     (release,) = releases("litert_js")

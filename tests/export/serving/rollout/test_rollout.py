@@ -122,7 +122,7 @@ def test_another_signature_is_refused(bundles, served, tmp_path):
     publish(bundles("two_by_two").path, tmp_path / "other")
     with pytest.raises(CheckFailed, match=r"cannot replace .*: "):
         check_update(tmp_path / "other" / "1", served / "1", Requirements())
-    assert sorted(os.listdir(served)) == ["1", "log.jsonl"]
+    assert sorted(os.listdir(served)) == ["1"]
 
 
 def test_old_versions_are_removed(update, served):
@@ -135,7 +135,6 @@ def test_old_versions_are_removed(update, served):
         "2",
         "3",
         "5",
-        "log.jsonl",
         "rollout",
     ]  # 5 is 3 for servers that take the highest
     assert read_state(served) == State(3, previous=(2,))
