@@ -63,7 +63,7 @@ def model_page(name: str) -> str:
     parts += ["\n".join(["| | |", "|---|---|", *(f"| {key} | {value} |" for key, value in facts.items())])]
     parts += ["## Figures", *_figures(card)]
     parts += _shown(name)
-    reason = zoo.get_spec(name).task.not_trained
+    reason = getattr(zoo.get_spec(name).task, "not_trained", "")
     parts += ["## Train", *([f"{reason}."] if reason else [f"    {card['command']}", _recipes(card["recipes"])])]
     parts += ["## Builder arguments", _arguments(card["arguments"], arguments)]
     parts += ["Raises:", "\n".join(f"- `{error}`: {when}" for error, when in raised.items())] if raised else []

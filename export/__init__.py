@@ -20,9 +20,9 @@ if TYPE_CHECKING:
     from export.contract import Contract, Endpoint, Tensor
     from export.contract.inference import infer_contract
     from export.contract.simulation import Simulation
-    from export.exporter import export_model
+    from export.exporter import Checks, Documents, export_model
     from export.proof.certificate import Certificate
-    from export.proof.evaluation import Evaluation
+    from export.proof.evaluation import Evaluation, Quantization
     from export.serving.publisher import publish
     from export.serving.servecheck import check_serving
     from export.serving.transfer.exchange import pull, push
@@ -32,11 +32,14 @@ if TYPE_CHECKING:
 __all__ = [
     "Bundle",
     "Certificate",
+    "Checks",
     "Contract",
+    "Documents",
     "Endpoint",
     "Evaluation",
     "ExportError",
     "ExportFailed",
+    "Quantization",
     "Simulation",
     "Tensor",
     "certify",
@@ -54,7 +57,7 @@ __all__ = [
 _lazy = lazy_attributes(
     __name__,
     {
-        "export.exporter": ("export_model",),
+        "export.exporter": ("Checks", "Documents", "export_model"),
         "export.verifier": ("verify_bundle",),
         "export.certifier": ("certify",),
         "export.serving.publisher": ("publish",),
@@ -65,7 +68,7 @@ _lazy = lazy_attributes(
         "export.contract.inference": ("infer_contract",),
         "export.bundle.layout": ("Bundle",),
         "export.proof.certificate": ("Certificate",),
-        "export.proof.evaluation": ("Evaluation",),
+        "export.proof.evaluation": ("Evaluation", "Quantization"),
         "export.contract.simulation": ("Simulation",),
         "export.contract": ("Contract", "Endpoint", "Tensor"),
         "zoobase.errors": ("ExportError", "ExportFailed"),

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import datetime
+import functools
+import inspect
 import os
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, ParamSpec
 
 import numpy as np
 
@@ -18,7 +20,6 @@ from export.bundle.layout import Bundle, choose_path, choose_saved_model_version
 from export.bundle.npu import with_npu_report
 from export.contract import Artifact, Contract, check_exportable, statistics, with_labels
 from export.contract.inference import infer_contract
-from export.contract.simulation import Simulation
 from export.formats import DEFAULT_FORMATS, FORMATS, QUANTIZATIONS, format_of, onnx, saved_model, tflite, with_formats
 from export.formats.keras import merged_weights
 from export.formats.obstacles import check_graph_names, code_dependency, unimportable
@@ -28,7 +29,7 @@ from export.parity.rest_requests import write_requests
 from export.proof.bisect import explain as explain_by_bisection
 from export.proof.certificate import FAIL, PASS, RESERVED, UNSUPPORTED, Certificate, ProofRequest
 from export.proof.coverage import Coverage
-from export.proof.evaluation import Evaluation, QuantizationSettings, with_simulation
+from export.proof.evaluation import Quantization, with_simulation
 from export.proof.layer_diff import with_worst_layers, write_layers
 from export.proof.prove import check_names, prove
 from export.proof.reference import run_reference
@@ -40,35 +41,100 @@ from zoobase.console import finite, quiet_stderr
 from zoobase.errors import ExportError, ExportFailed, Unsupported
 from zoobase.files import check_space, full_disk, is_full, staging, without_folders
 
+NOT_QUANTIZED = Quantization()
 FACTS = ("title", "description", "licence", "data", "intervals")  # of the card, which pages of the model show
 
 
-def export_model(
-    model: Any,
-    out: str | os.PathLike[str],
-    *,
-    contract: Contract | None = None,
-    samples: Mapping[str, np.ndarray] | None = None,
-    labels: Sequence[str] | None = None,
-    formats: Sequence[str] | str = DEFAULT_FORMATS,
-    card: Mapping[str, Any] | None = None,
-    assets: Mapping[str, bytes | str | os.PathLike[str]] | None = None,
-    metadata: Mapping[str, Any] | None = None,
-    require: Sequence[str] = (),
-    extras: Sequence[str] = (),
-    version: int | str = 1,
-    if_exists: str = "error",
-    quantize: Sequence[str] = (),
-    calibration: Mapping[str, np.ndarray] | None = None,
-    training: Mapping[str, np.ndarray] | None = None,
-    validation: Mapping[str, np.ndarray] | None = None,
-    evaluation: Evaluation | None = None,
-    max_drop: float = 0.01,
-    keep_float: int = 0,
-    simulation: Simulation | None = None,
-    bisect: bool = False,
-    progress: Callable[[str], None] | None = None,
-) -> Bundle:
+@dataclass(frozen=True)
+class Checks:
+    """What the proof of an export has besides the runs that every bundle has.
+
+    Attributes:
+        require: Runtimes and formats without which the proof is incomplete.
+        extras: Runtimes that run only on request and decide nothing: run where they are installed.
+        bisect: Whether to find the first layer that a failed TFLite file gets wrong; needs several conversions.
+        training: Inputs (N, ...) by name from the training data, at least 50: the SavedModel gets statistics of them,
+            with which requests are compared.
+        validation: As `training`, of rows that the model was not trained on, for statistics of its answers, which are
+            surer for rows that it was trained on.
+    """
+
+    require: Sequence[str] = ()
+    extras: Sequence[str] = ()
+    bisect: bool = False
+    training: Mapping[str, np.ndarray] | None = None
+    validation: Mapping[str, np.ndarray] | None = None
+
+
+@dataclass(frozen=True)
+class Documents:
+    """What a bundle says and holds besides its artifacts.
+
+    Attributes:
+        card: Optional title, description, licence, data, metrics, intervals of 95 % (metric: [low, high]), command,
+            notes, images (paths of PNG files), code ({heading: Python}).
+        assets: Additional files of the bundle, {name: bytes or path}.
+        metadata: JSON-serializable values for the manifest.
+    """
+
+    card: Mapping[str, Any] = field(default_factory=dict)
+    assets: Mapping[str, bytes | str | os.PathLike[str]] = field(default_factory=dict)
+    metadata: Mapping[str, Any] = field(default_factory=dict)
+
+
+@dataclass(frozen=True)
+class ExportRequest:
+    """The arguments of `export_model`, whose signature is made of these fields."""
+
+    model: Any
+    out: str | os.PathLike[str]
+    _: KW_ONLY
+    contract: Contract | None = None
+    samples: Mapping[str, np.ndarray] | None = None
+    labels: Sequence[str] | None = None
+    formats: Sequence[str] | str = DEFAULT_FORMATS
+    version: int | str = 1
+    if_exists: str = "error"
+    documents: Documents = Documents()
+    quantization: Quantization = NOT_QUANTIZED
+    checks: Checks = Checks()
+    progress: Callable[[str], None] | None = None
+
+    def checked(self) -> ExportRequest:
+        """Return the request with its formats and its contract; ExportError for arguments that are inconsistent."""
+        formats = tuple(FORMATS) if self.formats == "all" else tuple(self.formats)
+        check_names(formats, tuple(FORMATS), "format")
+        check_graph_names(self.model)
+        contract = self.contract or infer_contract(self.model, self.samples)
+        contract = with_formats(with_labels(contract, self.labels))
+        check_exportable(contract)
+        for rows in (self.samples, self.checks.training, self.checks.validation):
+            check_samples(rows or {}, contract.endpoints)
+        self.quantization.check(contract)
+        return replace(self, contract=contract, formats=formats, progress=self.progress or (lambda text: None))
+
+
+Arguments = ParamSpec("Arguments")
+
+
+def _with_arguments_of(
+    request: Callable[Arguments, ExportRequest],
+) -> Callable[[Callable[[ExportRequest], Bundle]], Callable[Arguments, Bundle]]:
+    """Give a function of a request the signature of the request."""
+
+    def decorate(function: Callable[[ExportRequest], Bundle]) -> Callable[Arguments, Bundle]:
+        @functools.wraps(function)
+        def call(*args: Arguments.args, **kwargs: Arguments.kwargs) -> Bundle:
+            return function(request(*args, **kwargs))
+
+        call.__signature__ = inspect.signature(request).replace(return_annotation="Bundle")
+        return call
+
+    return decorate
+
+
+@_with_arguments_of(ExportRequest)
+def export_model(request: ExportRequest) -> Bundle:  # noqa: D417 - its arguments are those of the request
     """Export any Keras model to every format, prove each in a fresh process, and publish the bundle.
 
     Args:
@@ -79,30 +145,13 @@ def export_model(
         labels: Class names in the order of the outputs, unless the contract has them.
         formats: Formats to write, or "all". Formats other than the default are requested by name: one that cannot
             represent the model is then a failure.
-        card: Optional title, description, licence, data, metrics, intervals of 95 % (metric: [low, high]), command,
-            notes, images (paths of PNG files), code ({heading: Python}).
-        assets: Additional files of the bundle, {name: bytes or path}.
-        metadata: JSON-serializable values for the manifest.
-        require: Runtimes and formats without which the proof is incomplete.
-        extras: Runtimes that run only on request and decide nothing: run where they are installed.
         version: The version folder of the SavedModel: a positive int64, "time" (seconds since 1970), or "next" (one
             more than in the existing bundles OUT, OUT-2, ...).
         if_exists: What to do if `out` exists: "error"; "new-version" keeps it and creates OUT-2, OUT-3, ...;
             "replace" replaces it, if it is a bundle, once the new one is proven.
-        quantize: Quantised files to write too, of `export.formats.QUANTIZATIONS`. Each must stay within its budget.
-        calibration: Real inputs (N, ...) by name from the training data, at least 100 for forms with measured ranges.
-        training: Inputs (N, ...) by name from the training data, at least 50: the SavedModel gets statistics of them,
-            with which `export watch` compares requests.
-        validation: As `training`, of rows that the model was not trained on, for statistics of its answers, which are
-            surer for rows that it was trained on.
-        evaluation: Real data with labels, on which the metric drop of quantised files is measured.
-        max_drop: Largest allowed drop of the metric.
-        keep_float: How many consecutive operators of the int8 file stay float: those whose quantisation loses most on
-            the calibration data. Needs the extra `quantizer`.
-        simulation: What the int8 file is to compute, of a training with quantization: it is converted from this model,
-            with the ranges of the training, and its integers are compared with it. None measures ranges on
-            `calibration`.
-        bisect: Whether to find the first layer that a failed TFLite file gets wrong; needs several conversions.
+        documents: Card, additional files and metadata of the bundle: `export.Documents`.
+        quantization: Quantised files to write too, their data and their budget: `export.Quantization`.
+        checks: Runtimes and comparisons that are asked for besides the usual ones: `export.Checks`.
         progress: Called with a short description of each stage.
 
     Raises:
@@ -113,78 +162,36 @@ def export_model(
         See examples/export_any_keras_model.py.
     """
     load_tensorflow()
-    formats = tuple(FORMATS) if formats == "all" else tuple(formats)
-    check_names(formats, tuple(FORMATS), "format")
-    out = Path(out).absolute()
-    number = choose_saved_model_version(out, version)
-    target = choose_path(out, if_exists)
-    check_graph_names(model)
-    contract = with_formats(with_labels(contract or infer_contract(model, samples), labels))
-    check_exportable(contract)
-    check_samples(samples or {}, contract.endpoints)
-    check_samples(training or {}, contract.endpoints)
-    check_samples(validation or {}, contract.endpoints)
-    quantization = QuantizationSettings(tuple(quantize), calibration, evaluation, max_drop, keep_float, simulation)
-    quantization.check(contract)
-    texts, runtimes = (card or {}, assets or {}, metadata or {}), (tuple(require), tuple(extras))
-    request = ExportRequest(
-        model, contract, samples, formats, *texts, *runtimes, quantization, bisect, training, validation
-    )
-    progress = progress or (lambda text: None)
-    return _export(request, target, number, lambda folder: publish_bundle(folder, out, if_exists), progress)
+    out = Path(request.out).absolute()
+    version, target = choose_saved_model_version(out, request.version), choose_path(out, request.if_exists)
+    return _export(request.checked(), target, version, lambda folder: publish_bundle(folder, out, request.if_exists))
 
 
-@dataclass(frozen=True)
-class ExportRequest:
-    """The arguments of `export_model`."""
-
-    model: Any
-    contract: Contract
-    samples: Mapping[str, np.ndarray] | None
-    formats: tuple[str, ...]
-    card: Mapping[str, Any]
-    assets: Mapping[str, Any]
-    metadata: Mapping[str, Any]
-    require: tuple[str, ...]
-    extras: tuple[str, ...]
-    quantization: QuantizationSettings
-    bisect: bool
-    training: Mapping[str, np.ndarray] | None = None
-    validation: Mapping[str, np.ndarray] | None = None
-
-
-def _export(
-    request: ExportRequest, target: Path, version: int, publish: Callable[[Path], Path], progress: Callable[[str], None]
-) -> Bundle:
+def _export(request: ExportRequest, target: Path, version: int, publish: Callable[[Path], Path]) -> Bundle:
     """Stage, prove and publish a bundle; keep a failed one beside its target."""
     with full_disk(target.parent), staging(target.parent, f".{target.name}.staging-") as folder:
         with quiet_logger():
-            certificate, manifest = _write_and_prove(request, folder, version, progress)
+            certificate, manifest = _write_and_prove(request, folder, version)
         if certificate.verdict == FAIL:
             check_space(folder)  # a converter in a process of its own, or C++, may have met the end of it
         layout.write_json(folder / layout.PARITY, certificate.to_json())
         if find_saved_model(manifest):
             (folder / tf_serving.CONFIG).write_text(tf_serving.models_config(target.name))
-        write_card(folder, request.contract, certificate, manifest, _texts(request.card), target.name)
+        # without the folders of this machine, but for those of the images, which are copied
+        card = {k: value if k == "images" else without_folders(value) for k, value in request.documents.card.items()}
+        write_card(folder, request.contract, certificate, manifest, card, target.name)
         manifest = layout.seal(folder, manifest)
         if certificate.verdict in (PASS, RESERVED):
-            progress(f"publishing {target}")
+            request.progress(f"publishing {target}")
             return Bundle(publish(folder), manifest, request.contract, certificate)
         suffix = "failed" if certificate.verdict == FAIL else "incomplete"
         path = layout.publish_marked(folder, target, suffix)
     raise ExportFailed(f"not published: {certificate.problems()[0]}; kept as {path}", path, certificate)
 
 
-def _texts(card: Mapping[str, Any]) -> dict[str, Any]:
-    """Return a card without the folders of this machine, but for those of its images, which are copied."""
-    return {key: value if key == "images" else without_folders(value) for key, value in card.items()}
-
-
-def _write_and_prove(
-    request: ExportRequest, folder: Path, version: int, progress: Callable[[str], None]
-) -> tuple[Certificate, dict[str, Any]]:
+def _write_and_prove(request: ExportRequest, folder: Path, version: int) -> tuple[Certificate, dict[str, Any]]:
     """Write all files to the staging folder; return the certificate and the manifest without its hashes."""
-    contract = request.contract
+    contract, checks, documents, progress = request.contract, request.checks, request.documents, request.progress
     process.start_fork_server()
     progress("running the live model on golden inputs")
     typical = request.quantization.typical(request.samples)
@@ -208,12 +215,12 @@ def _write_and_prove(
     for artifact in artifacts:
         if artifact.format == saved_model.FORMAT.name and artifact.state is None:
             tf_serving.write_warmup(folder / artifact.path, contract.carried_by(artifact.format), cases)
-            if request.training:
-                statistics.write(folder / artifact.path, contract.endpoints[0], request.training, request.validation)
-    for quantize in request.quantization.kinds:
+            if checks.training:
+                statistics.write(folder / artifact.path, contract.endpoints[0], checks.training, checks.validation)
+    for quantize in request.quantization.forms:
         progress(f"writing {format_of(quantize).name} {quantize}")
         artifacts.append(_write_quantized(request, folder, quantize))
-    write_assets(folder, contract, request.assets)
+    write_assets(folder, contract, documents.assets)
     demanded = frozenset() if request.formats in (DEFAULT_FORMATS, tuple(FORMATS)) else frozenset(request.formats)
     progress("proving every artifact in fresh processes")
     subject = ProofRequest(
@@ -222,20 +229,20 @@ def _write_and_prove(
         demanded=demanded,
         images=folder / FIGURES,
     )
-    certificate = prove(subject, require=request.require, extras=request.extras)
+    certificate = prove(subject, require=tuple(checks.require), extras=tuple(checks.extras))
     rows, simulation = certificate.rows, request.quantization.simulation
     if simulation is not None and typical is not None:
         rows = with_simulation(subject, rows, simulation, typical)
     rows = request.quantization.evaluate(subject, rows)
     rows = with_npu_report(subject, with_worst_layers(subject, rows))
-    if request.bisect:
+    if checks.bisect:
         calibration = request.quantization.calibration
         rows = explain_by_bisection(request.model, contract, cases, artifacts, rows, calibration)
     certificate = replace(
         certificate,
         rows=tuple(rows),
         coverage=coverage.summary(),
-        request={"formats": list(request.formats), "quantize": list(request.quantization.kinds)},
+        request={"formats": list(request.formats), "quantize": list(request.quantization.forms)},
     )
     tflite.clean(folder)
     onnx.clean(folder)
@@ -248,9 +255,9 @@ def _write_and_prove(
         "code_dependency": dependency,
         "artifacts": [artifact.to_json() for artifact in artifacts],
         "demanded": sorted(demanded),
-        "metrics": {k: getattr(v, "item", lambda v=v: v)() for k, v in request.card.get("metrics", {}).items()},
-        "metadata": without_folders(dict(request.metadata)),
-        "card": finite(without_folders({key: request.card[key] for key in FACTS if request.card.get(key)})),
+        "metrics": {k: getattr(v, "item", lambda v=v: v)() for k, v in documents.card.get("metrics", {}).items()},
+        "metadata": without_folders(dict(documents.metadata)),
+        "card": finite(without_folders({key: documents.card[key] for key in FACTS if documents.card.get(key)})),
     }
     return certificate, manifest
 

@@ -202,7 +202,7 @@ def _export(
     from export.contract import Artifact
     from export.exporter import export_model
     from export.formats import QUANTIZATIONS, format_of, tflite
-    from export.proof.evaluation import measure_drops
+    from export.proof.evaluation import Quantization, measure_drops
     from zoo.compression import search
     from zoobase.errors import ExportFailed
 
@@ -213,10 +213,12 @@ def _export(
         format = tflite.FORMAT if is_float else format_of(chosen.quantize)
         options: dict[str, Any] = {"formats": (format.name,), "samples": samples}
         if not is_float:
-            options |= {"quantize": (chosen.quantize,), "keep_float": chosen.keep_float}
-            options |= variant.simulation_for(chosen.quantize, chosen.keep_float)
-            if QUANTIZATIONS[chosen.quantize].is_calibrated:
-                options["calibration"] = subject.calibration
+            options["quantization"] = Quantization(
+                (chosen.quantize,),
+                subject.calibration if QUANTIZATIONS[chosen.quantize].is_calibrated else None,
+                keep_float=chosen.keep_float,
+                **variant.simulation_for(chosen.quantize, chosen.keep_float),
+            )
         console.print(f"proving {chosen.label}")
         try:
             bundle = export_model(variant.model, folder / "bundle", contract=variant.contract, **options)

@@ -11,8 +11,9 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from zoo.core.capabilities import Conformal, WritesResults, reduction
 from zoo.core.run_folder import RunFolder
-from zoo.core.task import BaseTask, first_metrics
+from zoo.core.task import first_metrics
 from zoo.distribution.replicas import SINGLE, Replicas
 from zoobase import console as shell
 from zoobase.console import Console
@@ -82,7 +83,8 @@ def run(
     if split == "test":
         folder.write("evaluation.json", result)
         write_figures(plan, evaluation, folder.history(), folder.path / "figures")
-        for name, content in plan.task.result_files(evaluation).items():
+        files = plan.task.result_files(evaluation) if isinstance(plan.task, WritesResults) else {}
+        for name, content in files.items():
             write_atomic(folder.path / name, content)
     _show(console, folder.path, result)
     return result
@@ -133,7 +135,7 @@ def evaluate_split(
     evaluation = plan.task.evaluate_extra(evaluation, contract, dataset, lambda name: plan.feed(dataset, name))
     evaluation = dataclasses.replace(evaluation, baselines={**evaluation.baselines, **baselines})
     evaluation = intervals.with_intervals(plan.task, evaluation)
-    if split == "test" and _is_conformal(plan):
+    if split == "test" and isinstance(plan.task, Conformal):
         result = plan.task.conformal(collect(plan, model, dataset, "validation", replicas), evaluation)
         extra = {} if result is None else {"conformal": result}
         evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra})
@@ -144,12 +146,8 @@ def share(path: str | Path, dataset: Dataset, replicas: Replicas) -> None:
     """Compute a part of the outputs that `run` needs for the test split, in a process that does not write them."""
     folder = RunFolder.open(path)
     plan, model = folder.plan(), folder.model()
-    for split in ("test", "validation") if _is_conformal(plan) else ("test",):
+    for split in ("test", "validation") if isinstance(plan.task, Conformal) else ("test",):
         collect(plan, model, dataset, split, replicas)
-
-
-def _is_conformal(plan: Plan) -> bool:
-    return type(plan.task).conformal is not BaseTask.conformal
 
 
 def collect(
@@ -159,7 +157,8 @@ def collect(
     from zoo.evaluation import outputs
 
     contracts = _contracts(plan, model, dataset.info)
-    return outputs.collect_all(contracts, plan.feed(dataset, split), dataset.info, plan.task.reduce, replicas.sharing)
+    reduce = reduction(plan.task)
+    return outputs.collect_all(contracts, plan.feed(dataset, split), dataset.info, reduce, replicas.sharing)
 
 
 def _contracts(plan: Plan, model: keras.Model, info: Info) -> dict[str, Contract]:

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from export.contract.quantization import CALIBRATION_ROWS
+from export.contract.quantization import CALIBRATION_ROWS, MAX_DROP
 from export.formats import QUANTIZATIONS
 from pipelines.dataset import OWN
 from zoo.cli.options import settings_options
 from zoo.core import registry
+from zoo.core.capabilities import DescribesData, GivesGoldenInputs, Rows, reduction
 from zoo.core.plan import bundle_metadata
 from zoo.core.run_folder import RunFolder, check_source
 from zoo.core.settings import check_quantize
@@ -26,14 +27,13 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from export.contract import Contract, Endpoint
+    from export.contract import Endpoint
     from export.contract.simulation import Simulation
     from export.proof.evaluation import Evaluation
     from pipelines.dataset import Dataset, Info
     from zoo.core.plan import Plan
 
 CALIBRATION = 256  # training examples on which ranges are measured
-MAX_DROP = 0.01  # of the metric of a quantised file
 TRAINED = {"none": (), "int8": ("int8",), "int8_weights": ("dynamic",), "int4_weights": ("int4",)}  # files
 QUICK = ("saved_model", "tflite")  # what servers and devices run
 DEVICE, DEVICES = ("tflite",), ("mediapipe", "litert_c", "tflite_micro")  # formats and further runtimes of devices
@@ -146,7 +146,7 @@ def check_data(plan: Plan, info: Info, quantize: Sequence[str]) -> None:
     counts = info.counts
     for kind in TRAINED[plan.recipe.quantization]:
         QUANTIZATIONS[kind].check_installed()
-        if plan.task.reads_rows and QUANTIZATIONS[kind].is_calibrated:
+        if isinstance(plan.task, Rows) and QUANTIZATIONS[kind].is_calibrated:
             raise UsageError(
                 f"the {kind} file of {plan.model} would take encoded columns, for which there are no test examples: "
                 "set recipe.quantization=int8_weights, or train with --no-export"
@@ -227,6 +227,7 @@ def _export(
     extras: Sequence[str] = (),
 ) -> list[dict[str, Any]]:
     """Write a bundle for each model that the task serves; without a dataset the golden inputs are generated."""
+    from export import Checks, Documents, Quantization
     from export.contract.endpoints import device_contract
     from export.exporter import export_model
     from zoo.evaluation import outputs as inference
@@ -241,20 +242,29 @@ def _export(
         contract = device_contract(contract) if formats == DEVICE else contract
         endpoint = contract.endpoints[0]
         count = min(GOLDEN, inference.examples_within(LARGEST, endpoint))
+        samples = inference.samples(endpoint, test, count) if test else None
+        if samples and isinstance(plan.task, GivesGoldenInputs):
+            samples = plan.task.golden_inputs(samples)
+        with_statistics = dataset and formats != DEVICE
         bundle = export_model(
             served,
             _target(path, suffix),
             contract=contract,
-            samples=plan.task.golden_inputs(inference.samples(endpoint, test, count)) if test else None,
-            **(_statistics(endpoint, plan, dataset) if dataset and formats != DEVICE else {}),
-            card=_card(source, suffix),
-            assets={} if formats == DEVICE else plan.task.bundle_assets(info),
-            max_drop=max_drop,
-            extras=extras,
+            samples=samples,
             **({"formats": formats} if formats else {}),
-            **(_quantization(plan, dataset, contract, quantize) if quantize else {}),
-            simulation=simulation_of(plan, info, served, source.ranges) if "int8" in quantize else None,
-            metadata=bundle_metadata(plan, info, suffix) | {"provenance": source.provenance},
+            documents=Documents(
+                _card(source, suffix),
+                {} if formats == DEVICE else plan.task.bundle_assets(info),
+                bundle_metadata(plan, info, suffix) | {"provenance": source.provenance},
+            ),
+            quantization=Quantization(
+                quantize,
+                calibration_of(plan, dataset, endpoint) if quantize else None,
+                evaluation_of(plan, dataset, endpoint, "test") if quantize else None,
+                max_drop,
+                simulation=simulation_of(plan, info, served, source.ranges) if "int8" in quantize else None,
+            ),
+            checks=Checks(extras=extras, **(_statistics(endpoint, plan, dataset) if with_statistics else {})),
             progress=console.print,
         )
         certificate = bundle.certificate.to_json()
@@ -332,7 +342,7 @@ def evaluation_of(plan: Plan, dataset: Dataset, endpoint: Endpoint, split: str) 
         return {"logits": np.log(np.maximum(outputs["probabilities"], np.finfo(np.float32).tiny))}
 
     def reduce(outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
-        batch = task.reduce(SplitEvaluation({}, logits_of(outputs), truth, info))
+        batch = reduction(task)(SplitEvaluation({}, logits_of(outputs), truth, info))
         return batch.outputs, batch.truth
 
     return Evaluation(
@@ -341,16 +351,6 @@ def evaluation_of(plan: Plan, dataset: Dataset, endpoint: Endpoint, split: str) 
         reduce=reduce,
         endpoint=endpoint.name,
     )
-
-
-def _quantization(plan: Plan, dataset: Dataset, contract: Contract, quantize: Sequence[str]) -> dict[str, Any]:
-    """Return the arguments of quantised files: training examples for calibration, test examples for evaluation."""
-    endpoint = contract.endpoints[0]
-    return {
-        "quantize": tuple(quantize),
-        "calibration": calibration_of(plan, dataset, endpoint),
-        "evaluation": evaluation_of(plan, dataset, endpoint, "test"),
-    }
 
 
 def simulation_of(
@@ -379,7 +379,8 @@ def _unused_path(path: Path, suffixes: Iterable[str]) -> Path:
 def _card(source: _Source, suffix: str) -> dict[str, Any]:
     plan, info = source.plan, source.info
     spec, entry = registry.get_spec(plan.model), registry.get_entry(plan.model)
-    case = plan.task.describe_case(info, plan.arguments(info))
+    task = plan.task
+    case = task.describe_case(info, plan.arguments(info)) if isinstance(task, DescribesData) else ""
     is_default = info.name in (spec.data, spec.card.test_data)
     reference = f"Reference: {spec.card.paper}." if is_default or not spec.card.describes_data else ""
     facts = [OWN] if info.is_own else [info.source, f"licence {info.licence}", info.homepage]
@@ -393,7 +394,7 @@ def _card(source: _Source, suffix: str) -> dict[str, Any]:
         "intervals": source.intervals,
         "command": source.command,
         "notes": " ".join(filter(None, [reference, limitations, case, source.coverage])),
-        "code": dict(plan.task.code_snippets(info)),
+        "code": dict(task.code_snippets(info)),
         "images": source.images,
     }
 

@@ -15,6 +15,7 @@ import click
 
 from pipelines import catalogue
 from zoo.core import registry
+from zoo.core.capabilities import Untrained
 from zoo.core.recipe import Recipe
 from zoo.core.run_folder import versions
 from zoo.core.task import BaseTask
@@ -78,7 +79,7 @@ def _card(name: str, layers: bool) -> dict[str, Any]:
         "weights": sorted(spec.weights),
         "expect": dict(card.expect),
         "command": card.command
-        or ("" if spec.task.not_trained else f"python -m zoo.train {name}{_own_data(spec.data)}"),
+        or ("" if isinstance(spec.task, Untrained) else f"python -m zoo.train {name}{_own_data(spec.data)}"),
         "test_data": test_data(name),
         "measured_on": card.measured_on,
         "baselines": dict(card.baselines),

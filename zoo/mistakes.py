@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from zoo import evaluate
+from zoo.core.capabilities import Classifies, Regresses
 from zoo.core.run_folder import RunFolder
 from zoobase import console as shell
 from zoobase.console import Console
@@ -75,7 +76,8 @@ def run(
     task, info = plan.task, data.info
     outputs, truth = _out_of_fold(folder, data, folds, console) if folds else _outputs(folder, data, split)
     examples = list(data[split].as_numpy_iterator())
-    probabilities, residuals = task.probabilities(outputs), task.residuals(outputs, truth)
+    probabilities = task.probabilities(outputs) if isinstance(task, Classifies) else None
+    residuals = task.residuals(outputs, truth) if isinstance(task, Regresses) else None
     if probabilities is None and residuals is None:
         raise UsageError(f"the outputs of {plan.model} are neither classes nor numbers, whose mistakes are reported")
     columns, wrong = properties(examples, info), []

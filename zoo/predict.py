@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NamedTuple
 
 import click
 
+from zoo.core.capabilities import Rows
 from zoo.prediction import kept
 from zoo.prediction.confined import confine_prediction
 from zoo.prediction.each import predict_each
@@ -98,7 +99,7 @@ def run(
                 console.print(f"  {row['similarity']:6.3f}  {row['text']}")
             rows.extend(found)
         return PredictionResult(rows, problems, images)
-    if opened.task.reads_rows:
+    if isinstance(opened.task, Rows):
         files = [name for name in inputs if is_table(name)]
     for file in files:
         predictions, remarks = predict_rows(opened, file, top_k)

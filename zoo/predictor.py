@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from zoo.core import registry
+from zoo.core.capabilities import Explains
 from zoo.core.plan import read_task, zoo_metadata
 from zoo.core.run_folder import RunFolder, check_source
 from zoobase.errors import MissingError, UsageError
@@ -118,7 +119,10 @@ class Predictor:
         outputs = self.call("serving_default", arrays)
         for i, (name, inputs) in enumerate(batch):
             one = {key: value[i] for key, value in outputs.items()}
-            prediction = self.task.explain(name, inputs, one, self.call, self.info, top_k)
+            if isinstance(self.task, Explains):
+                prediction = self.task.explain(name, inputs, one, self.call, self.info, top_k)
+            else:
+                prediction = self.task.show(name, one, self.info, top_k)
             yield dataclasses.replace(prediction, outputs=one)
 
     def with_category_names(self, path: Path) -> Predictor:

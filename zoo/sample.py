@@ -8,6 +8,7 @@ from typing import Any
 import click
 
 from zoo.cli.options import settings_options
+from zoo.core.capabilities import Generates
 from zoo.core.task import Prediction
 from zoo.evaluation import images
 from zoo.prediction import kept
@@ -44,7 +45,7 @@ def run(
     from zoo import predictor
 
     opened = predictor.load(source, runtime)
-    if not opened.task.generates:
+    if not isinstance(opened.task, Generates):
         raise MissingError(f"models for {opened.task.title} do not generate; try python -m zoo.predict")
     for name in options or {}:
         if name not in opened.task.generates:

@@ -17,6 +17,7 @@ import click
 from zoo import evaluate, export
 from zoo.cli.options import ARGUMENTS, ModelCommand, settings_options
 from zoo.core import environment
+from zoo.core.capabilities import Untrained
 from zoo.core.plan import check, resolve
 from zoo.core.run_folder import RunFolder, RunSummary
 from zoo.core.settings import TrainSettings, check_recipe, layered, read_config
@@ -159,7 +160,7 @@ def _open(
     from zoo.training.session import Session
 
     plan, folder = open_or_plan(given, dataset)
-    if plan.task.not_trained:
+    if isinstance(plan.task, Untrained):
         raise UsageError(plan.task.not_trained)
     plan.task.check_arguments(plan.model_arguments)
     replicas.check(plan.recipe)

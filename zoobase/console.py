@@ -18,10 +18,9 @@ from typing import Any, NoReturn
 
 import click
 
-from zoobase.errors import near
+from zoobase.errors import FAILED, MISSING, USAGE, near
 from zoobase.files import own_temporary_folder
 
-EXIT_FAILED, EXIT_USAGE, EXIT_MISSING = 1, 2, 3
 EXIT_TERMINATED = 128 + signal.SIGTERM
 WHOLE = 24  # characters of a name in the first column of a table that are not wrapped
 MAX_SEED = 2**32 - 1  # the largest random seed that NumPy and Keras accept
@@ -272,24 +271,24 @@ def describe_error(error: Exception) -> tuple[str, int]:
         parameters = error.ctx.command.get_params(error.ctx) if error.ctx else ()
         matches = " or ".join(near(error.option_name, [o for p in parameters for o in p.opts if o.startswith("--")]))
         hint = f"did you mean {matches}?" if matches else "--help lists them"
-        return f"no such option {error.option_name}; {hint}", EXIT_USAGE
+        return f"no such option {error.option_name}; {hint}", USAGE
     if isinstance(error, click.ClickException):
-        return error.format_message(), EXIT_USAGE
+        return error.format_message(), USAGE
     if (code := getattr(error, "exit_code", None)) is not None:
         return str(error), code
     if isinstance(error, OSError):
         where = f"{os.fsdecode(error.filename)}: " if isinstance(error.filename, str | bytes) else ""
         missing = isinstance(error, FileNotFoundError | NotADirectoryError)
-        return f"{where}{error.strerror or error}", EXIT_MISSING if missing else EXIT_FAILED
+        return f"{where}{error.strerror or error}", MISSING if missing else FAILED
     if isinstance(error, UnicodeError):
-        return f"a name or a text is not UTF-8: {error}", EXIT_USAGE
+        return f"a name or a text is not UTF-8: {error}", USAGE
     if isinstance(error, RecursionError):
-        return "the input is nested too deeply", EXIT_USAGE
+        return "the input is nested too deeply", USAGE
     text = describe_cause(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
-        return f"there is not enough memory: {text or 'a smaller batch size or input may help'}", EXIT_FAILED
+        return f"there is not enough memory: {text or 'a smaller batch size or input may help'}", FAILED
     notes = "".join(f"{note}; " for note in getattr(error, "__notes__", ()))
-    return f"{type(error).__name__}: {text} ({notes}run again with --debug for the traceback)", EXIT_FAILED
+    return f"{type(error).__name__}: {text} ({notes}run again with --debug for the traceback)", FAILED
 
 
 def describe_cause(error: Exception) -> str:

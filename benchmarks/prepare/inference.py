@@ -13,7 +13,7 @@ import numpy as np  # noqa: E402 - Keras is configured first
 
 import zoo  # noqa: E402
 from benchmarks.prepare import fashion_mnist  # noqa: E402 - writes the arrays
-from export import export_model  # noqa: E402
+from export import Quantization, export_model  # noqa: E402
 from pipelines import Info  # noqa: E402
 from zoo import weights  # noqa: E402
 
@@ -25,4 +25,4 @@ info = Info.from_json(weights.description("fashion_mnist")["info"])
 onnx = all(importlib.util.find_spec(name) for name in ("tf2onnx", "onnxruntime"))
 formats = ("keras", "saved_model", "tflite") + (("onnx",) if onnx else ())
 contract = zoo.get_spec("fashion_mnist").task.contract(model, info)
-export_model(model, out, contract=contract, formats=formats, quantize=("int8",), calibration={"image": images})
+export_model(model, out, contract=contract, formats=formats, quantization=Quantization(("int8",), {"image": images}))

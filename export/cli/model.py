@@ -9,6 +9,7 @@ import click
 
 from export.bundle.layout import IF_EXISTS
 from export.cli import PATH, show_certificate
+from export.contract.quantization import MAX_DROP
 from export.formats import DEFAULT_FORMATS, QUANTIZATIONS
 from zoobase import Console, common_options
 from zoobase.console import echo
@@ -28,7 +29,9 @@ from zoobase.console import echo
 @click.option("--quantize", metavar="A,B", help=f"Quantised files to write too: {','.join(QUANTIZATIONS)}.")
 @click.option("--calibration", type=PATH, help="Real training inputs that measure ranges, an .npz by name.")
 @click.option("--eval", "evaluation", type=PATH, help="Inputs by name and one array of labels, as .npz.")
-@click.option("--max-drop", default=0.01, show_default=True, help="Largest allowed metric drop of a quantised file.")
+@click.option(
+    "--max-drop", default=MAX_DROP, show_default=True, help="Largest allowed metric drop of a quantised file."
+)
 @click.option(
     "--keep-float", default=0, metavar="N", help="Consecutive operators of int8 that stay float, those that lose most."
 )
@@ -54,10 +57,10 @@ def command(
     from export.bundle.layout import choose_path
     from export.cli.inputs import read_contract, read_labels, read_samples
     from export.contract.inference import infer_contract
-    from export.exporter import export_model
+    from export.exporter import Checks, export_model
     from export.formats.keras import read_model
     from export.formats.obstacles import check_graph_names
-    from export.proof.evaluation import read_evaluation
+    from export.proof.evaluation import Quantization, read_evaluation
     from zoobase.errors import ExportFailed
 
     progress = console.progress
@@ -79,14 +82,14 @@ def command(
             progress(
                 f"input {tensor.name}: assumed to be pixels {ranges}; --samples changes the range, --contract states it"
             )
-    options |= {
-        "samples": real_inputs,
-        "formats": chosen,
-        "labels": names,
-        "quantize": tuple(quantize.split(",")) if quantize else (),
-        "calibration": read_samples(calibration) if calibration else None,
-        "evaluation": read_evaluation(read_samples(evaluation), contract.endpoints[0]) if evaluation else None,
-    }
+    quantization = Quantization(
+        tuple(quantize.split(",")) if quantize else (),
+        read_samples(calibration) if calibration else None,
+        read_evaluation(read_samples(evaluation), contract.endpoints[0]) if evaluation else None,
+        **{name: options.pop(name) for name in ("max_drop", "keep_float")},
+    )
+    options |= {"samples": real_inputs, "formats": chosen, "labels": names, "quantization": quantization}
+    options["checks"] = Checks(**{name: options.pop(name) for name in ("require", "extras", "bisect")})
     try:
         bundle = export_model(loaded, out, contract=contract, progress=progress, **options)
     except ExportFailed as failure:

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from export.cli import PATH, show, trust_option
+from export.contract.quantization import MAX_DROP
 from export.formats.format import KINDS
 from zoobase import Console, common_options
 
@@ -20,7 +21,9 @@ if TYPE_CHECKING:
 def update_options(command: Callable[..., Any]) -> Callable[..., Any]:
     """Add the options of a comparison with the stable version; `requirements` makes one of their values."""
     for option in (
-        click.option("--max-drop", type=float, help="Largest allowed metric drop, with its interval.  [default: 0.01]"),
+        click.option(
+            "--max-drop", type=float, help=f"Largest allowed metric drop, with its interval.  [default: {MAX_DROP}]"
+        ),
         click.option("--eval", "evaluation", type=PATH, help="Labelled rows, as of export model."),
         click.option("--min-agreement", type=float, help="Least share of rows that agree.  [default: 0.99]"),
         click.option("--requests", type=PATH, help="Recorded REST bodies, one a line (.jsonl)."),

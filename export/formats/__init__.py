@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import replace
 
 from export.contract import Contract
-from export.contract.quantization import Quantization
+from export.contract.quantization import QuantizedForm
 from export.formats import hdf5, keras, onnx, saved_model, tflite, weights
 from export.formats.format import Format
 from zoobase import suggestion
@@ -13,7 +13,7 @@ from zoobase.errors import ExportError
 
 _FILES = (keras, hdf5, weights, saved_model, tflite, onnx)
 FORMATS: dict[str, Format] = {file.FORMAT.name: file.FORMAT for file in _FILES}
-QUANTIZATIONS: dict[str, Quantization] = {q.name: q for format in FORMATS.values() for q in format.quantizations}
+QUANTIZATIONS: dict[str, QuantizedForm] = {q.name: q for format in FORMATS.values() for q in format.quantizations}
 DEFAULT_FORMATS = tuple(format.name for format in FORMATS.values() if format.is_default)
 
 

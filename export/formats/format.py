@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 
 from export.contract import Artifact, Contract, Endpoint
-from export.contract.quantization import Quantization
+from export.contract.quantization import QuantizedForm
 
 KINDS = {  # of what a graph may do otherwise in calls that no proof has made: a pass is then stated with reservations
     "random": "draws random numbers",
@@ -136,7 +136,7 @@ class Format:
     is_drawn: bool = True
     contradiction: Callable[[Path, Contract], str | None] | None = None
     unreadable: Callable[[str], str] | None = None
-    quantizations: tuple[Quantization, ...] = ()
+    quantizations: tuple[QuantizedForm, ...] = ()
     write_quantized: Callable[..., Artifact] | None = None
 
     def artifact(self, contract: Contract, path: str, **facts: Any) -> Artifact:

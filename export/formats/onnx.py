@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from export.contract import Artifact, Contract, Endpoint
-from export.contract.quantization import Budget, Quantization, calibration_of
+from export.contract.quantization import Budget, QuantizedForm, calibration_of
 from export.formats.format import Description, Format, Port, Signature
 from export.formats.saved_model import save
 from export.runtime import process
@@ -25,7 +25,7 @@ from zoobase.requirements import install_command
 OPSET = 18  # the largest that tf2onnx 1.17 writes
 SCRATCH = ".onnx-work"  # in the staging folder; `clean` removes it
 EXTERNAL = 1  # of TensorProto.DataLocation
-QUANTIZATIONS = (Quantization("qdq", "int8", "int8", Budget(15.0, 0.95), ("tf2onnx", "onnx", "onnxruntime"), "onnx"),)
+QUANTIZATIONS = (QuantizedForm("qdq", "int8", "int8", Budget(15.0, 0.95), ("tf2onnx", "onnx", "onnxruntime"), "onnx"),)
 BATCH = 32  # rows of a call of the calibration
 RANDOM = frozenset(
     {"RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial", "Bernoulli"}
@@ -50,7 +50,7 @@ def write_quantized(
     model: Any,
     contract: Contract,
     folder: Path,
-    quantization: Quantization,
+    quantization: QuantizedForm,
     calibration: Mapping[str, np.ndarray] | None,
     keep_float: int = 0,
 ) -> Artifact:

@@ -16,7 +16,7 @@ from typing import Any
 import numpy as np
 
 from export.contract import Artifact, Contract, Endpoint
-from export.contract.quantization import Budget, Quantization, calibration_of
+from export.contract.quantization import Budget, QuantizedForm, calibration_of
 from export.contract.simulation import Simulation
 from export.formats import tflite_metadata
 from export.formats.format import Description, Format, Port, Signature, TensorQuantization
@@ -27,12 +27,12 @@ from zoobase.errors import Unsupported
 
 SELECTIVE = ("ai_edge_quantizer",), "quantizer"  # the module that can leave operators float, and its extra
 QUANTIZATIONS = (
-    Quantization("float16", "float16", None, Budget(40.0, 0.99)),
-    Quantization("dynamic", "int8", None, Budget(20.0, 0.95)),
-    Quantization("int8", "int8", "int8", Budget(15.0, 0.95), may_keep_float=True),
+    QuantizedForm("float16", "float16", None, Budget(40.0, 0.99)),
+    QuantizedForm("dynamic", "int8", None, Budget(20.0, 0.95)),
+    QuantizedForm("int8", "int8", "int8", Budget(15.0, 0.95), may_keep_float=True),
     # the converter's own 16x8 has 0.2 dB where a second signature has an operator that stays float; int4 it has none
-    Quantization("16x8", "int8", "int16", Budget(20.0, 0.95), *SELECTIVE),
-    Quantization("int4", "int4", None, Budget(10.0, 0.90), *SELECTIVE),
+    QuantizedForm("16x8", "int8", "int16", Budget(20.0, 0.95), *SELECTIVE),
+    QuantizedForm("int4", "int4", None, Budget(10.0, 0.90), *SELECTIVE),
 )
 SIMULATED = "int8"  # the form that may have the ranges of a training
 FLOAT = dict.fromkeys(("weights", "activations"))  # the types of a file that is not quantised
@@ -55,7 +55,7 @@ def write_quantized(
     model: Any,
     contract: Contract,
     folder: Path,
-    quantization: Quantization,
+    quantization: QuantizedForm,
     calibration: Mapping[str, np.ndarray] | None,
     keep_float: int = 0,
     simulation: Simulation | None = None,
@@ -98,7 +98,7 @@ def _prepare(
     endpoints: tuple[Endpoint, ...],
     folder: Path,
     contract: Contract,
-    quantization: Quantization | None,
+    quantization: QuantizedForm | None,
     rows: Mapping[str, Mapping[str, np.ndarray]],
     keep_float: int = 0,
     of: str = "saved_model",

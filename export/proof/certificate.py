@@ -12,13 +12,14 @@ from export.contract import Artifact, Contract
 from export.formats.format import sentence
 from export.parity.cases import GoldenCase
 from export.runtime.execution import ArtifactRun
+from zoobase.errors import FAILED, MISSING
 from zoobase.notebook import html_table
 
 RESERVED = "pass, with stated reservations"
 PASS, FAIL, NOT_RUN, UNSUPPORTED = "pass", "fail", "not_run", "unsupported"
 INCOMPLETE = "incomplete"
 NOTE, CAUSE = "note", "cause"  # of findings that decide no state
-EXIT_CODES = {PASS: 0, RESERVED: 0, FAIL: 1, INCOMPLETE: 3}
+EXIT_CODES = {PASS: 0, RESERVED: 0, FAIL: FAILED, INCOMPLETE: MISSING}
 JUNIT_KINDS = {FAIL: "failure", NOT_RUN: "error", UNSUPPORTED: "failure"}  # of rows that decide the verdict
 
 

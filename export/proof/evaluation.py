@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from export.contract import Artifact, Contract, Endpoint
-from export.contract.quantization import check_modules
+from export.contract.quantization import MAX_DROP, check_modules
 from export.contract.simulation import Simulation
 from export.formats import QUANTIZATIONS, format_of, tflite
 from export.parity.cases import GoldenCase, write_golden
@@ -364,32 +364,39 @@ def read_evaluation(arrays: Mapping[str, np.ndarray], endpoint: Endpoint) -> Eva
 
 
 @dataclass(frozen=True)
-class QuantizationSettings:
-    """Which precisions to write, and the data to calibrate and evaluate them with.
+class Quantization:
+    """Which quantised files to write, and the data to calibrate and evaluate them with.
 
     Attributes:
-        kinds: Quantised forms, of `QUANTIZATIONS`.
-        calibration: Real inputs by name, of the training data.
-        evaluation: Real data with labels, or None.
+        forms: Their names, of `export.formats.QUANTIZATIONS`. Each file must stay within its budget.
+        calibration: Real inputs (N, ...) by name from the training data, at least 100 for forms with measured ranges.
+        evaluation: Real data with labels, on which the metric drop is measured; or None.
         max_drop: Largest allowed drop of the metric.
-        keep_float: How many operators stay float, of the forms that have such.
-        simulation: What the int8 TFLite file is to compute, with ranges of a training; None to calibrate.
+        keep_float: How many consecutive operators of the int8 file stay float: those whose quantization loses most on
+            the calibration data. Needs the extra `quantizer`.
+        simulation: What the int8 file is to compute, of quantization-aware training: it is converted from this model,
+            with the ranges of the training, and its integers are compared with it. None measures ranges on
+            `calibration`.
+
+    Example:
+        >>> Quantization(["dynamic", "float16"]).max_drop
+        0.01
     """
 
-    kinds: tuple[str, ...] = ()
+    forms: Sequence[str] = ()
     calibration: Mapping[str, np.ndarray] | None = None
     evaluation: Evaluation | None = None
-    max_drop: float = 0.01
+    max_drop: float = MAX_DROP
     keep_float: int = 0
     simulation: Simulation | None = None
 
     def check(self, contract: Contract) -> None:
         """Raise ExportError for invalid combinations, before anything is written."""
-        check_names(self.kinds, tuple(QUANTIZATIONS), "precision")
-        chosen = [QUANTIZATIONS[kind] for kind in self.kinds]
+        check_names(self.forms, tuple(QUANTIZATIONS), "precision")
+        chosen = [QUANTIZATIONS[form] for form in self.forms]
         if not 0 <= self.max_drop < math.inf:
             raise ExportError(f"the largest allowed drop of the metric is {self.max_drop}; give a number, zero or more")
-        if not self.kinds and (self.calibration is not None or self.evaluation is not None):
+        if not self.forms and (self.calibration is not None or self.evaluation is not None):
             raise ExportError("calibration and evaluation data are for quantised files; ask for them (--quantize int8)")
         if self.keep_float < 0 or (self.keep_float and not any(q.may_keep_float for q in chosen)):
             raise ExportError(
@@ -397,8 +404,8 @@ class QuantizationSettings:
             )
         if self.keep_float:
             check_modules("keeping operators float (--keep-float)", *tflite.SELECTIVE)
-        if self.simulation is not None and (tflite.SIMULATED not in self.kinds or self.keep_float):
-            raise ExportError("simulation= is what an int8 file computes: add int8 to quantize=, without keep_float=")
+        if self.simulation is not None and (tflite.SIMULATED not in self.forms or self.keep_float):
+            raise ExportError("simulation is what an int8 file computes: add int8 to the forms, without keep_float")
         for quantization in chosen:
             quantization.check_installed()
             endpoints = contract.carried_by(format_of(quantization.name).name)
@@ -408,12 +415,12 @@ class QuantizationSettings:
 
     def typical(self, samples: Mapping[str, np.ndarray] | None) -> Mapping[str, np.ndarray] | None:
         """Return the real inputs for the comparison: evaluation data, else samples, else calibration data."""
-        if not self.kinds:
+        if not self.forms:
             return None
         return self.evaluation.inputs if self.evaluation else samples or self.calibration
 
     def evaluate(self, request: ProofRequest, rows: Sequence[Row]) -> Sequence[Row]:
         """Return the rows, those of the files that passed so far with their metric drop."""
-        if not self.evaluation or not self.kinds:
+        if not self.evaluation or not self.forms:
             return rows
         return with_metric_drop(request, rows, self.evaluation, self.max_drop)

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 import export
-from export import ExportError, ExportFailed, export_model, load, verify_bundle
+from export import Documents, ExportError, ExportFailed, export_model, load, verify_bundle
 from tests.export.conftest import create
 
 HDF5 = {  # state of the whole .h5 file
@@ -167,9 +167,7 @@ def test_samples_card_assets_and_metadata(tmp_path):
         contract=contract,
         samples=samples,
         formats=("tflite",),
-        card=card,
-        assets={"words.txt": b"one\ntwo\n"},
-        metadata={"model": "animals"},
+        documents=Documents(card, {"words.txt": b"one\ntwo\n"}, {"model": "animals"}),
     )
     text = (bundle.path / "README.md").read_text()
     assert all(part in text for part in ("# Small animals", "CC0", "0.5000", "make animals", "tflite/float32.tflite"))
@@ -192,7 +190,7 @@ def test_invalid_arguments_are_reported(tmp_path, bundles):
     with pytest.raises(ExportError, match="did you mean saved_model"):
         export_model(model, tmp_path / "b", formats=("savedmodel",))
     with pytest.raises(ExportError, match="leave the bundle"):
-        export_model(model, tmp_path / "b", formats=("keras",), assets={"../x": b""})
+        export_model(model, tmp_path / "b", formats=("keras",), documents=Documents(assets={"../x": b""}))
     with pytest.raises(ExportError, match="shape"):
         export_model(model, tmp_path / "b", contract=contract, samples={"image": np.ones((2, 3))})
     with pytest.raises(ExportError, match="unknown runtime"):

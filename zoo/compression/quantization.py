@@ -60,8 +60,8 @@ def quantize(model: keras.Model, precision: str = "int8") -> keras.Model:
     """Return a model with the variables of `model` that is trained with quantization.
 
     Compile and fit it as any model, with `FreezeRanges` among the callbacks; then `round_weights` gives `model` the
-    weights that its files hold, and `export.export_model(model, ..., quantize=["int8"], simulation=...)` writes an int8
-    file with the trained ranges.
+    weights that its files hold, and `export.Quantization(["int8"], simulation=...)` writes an int8 file with the
+    trained ranges.
 
     Args:
         model: A built functional or sequential model.

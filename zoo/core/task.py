@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
     from matplotlib.figure import Figure
 
-    from export.contract import Contract, Endpoint
+    from export.contract import Contract
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
@@ -96,16 +96,15 @@ def head_and_tune(
 
 
 class BaseTask:
-    """The problem-specific part of training, evaluation, export and prediction.
+    """The problem-specific part of training, evaluation, export and prediction: what every task fills.
 
-    Subclasses implement the methods of the first section. The hooks of the second section do nothing by default. Tasks
-    are frozen dataclasses: their fields are the settings `task.FIELD` of the command line.
+    What only some tasks do is in `zoo.core.capabilities`. Tasks are frozen dataclasses: their fields are the settings
+    `task.FIELD` of the command line.
 
     Attributes:
         title: Name of the problem, such as "image classification".
-        accepts: Inputs of `predict`: "images" (files, or folders of them) or "texts"; empty if models do not predict on
-            single inputs. A task that sets it implements `parse` and `show`.
-        generates: The options that `sample` takes; empty if models do not generate.
+        accepts: Inputs of `predict`: "images" (files, or folders of them), "files" or "texts"; empty if models do not
+            predict on single inputs. A task that sets it is `Predicts`.
         adversarial: Whether a model's `compile` takes `g_optimizer` and `d_optimizer`, not `optimizer`.
         output: Name of the output, if the model has one output whose layer has another name; else empty.
         monitor: Name in the logs of the validation quantity that selects the best epoch; lower is better.
@@ -113,29 +112,33 @@ class BaseTask:
             refused, because they would have no effect.
         required_features: Names of the features that examples must have.
         counts_examples: Whether the first metric is a share of the examples, of which one is the smallest change.
-        reads_rows: Whether models take rows of named columns, as `read_rows` makes them of a table.
-        not_trained: Why models are not trained here, in one sentence; empty if they are.
         sequential: Whether neighbouring examples of a split depend on each other, as the hours of a day do.
     """
 
     title: str
     accepts = ""
-    generates: tuple[str, ...] = ()
     adversarial = False
     output = ""
     monitor = "val_loss"
     supports: frozenset[str] = frozenset()
     required_features: tuple[str, ...] = ()
-    reads_rows = False
     counts_examples = False
-    not_trained = ""
     sequential = False
-
-    # === Methods that every task implements ===
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the JSON-able builder arguments that the data determines."""
         raise NotImplementedError
+
+    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        """Raise UsageError for builder arguments that cannot be right, before the data is loaded."""
+
+    def missing_features(self, info: Info) -> list[str]:
+        """Return what the examples of a dataset lack: by default those of `required_features` that they do not have."""
+        return [name for name in self.required_features if name not in info.features]
+
+    def prepare(self, dataset: Dataset) -> Dataset:
+        """Return the dataset with statistics of its training split, such as a vocabulary, added to its `info`."""
+        return dataset
 
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
@@ -151,6 +154,10 @@ class BaseTask:
         """
         raise NotImplementedError
 
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return loss and metrics, as arguments of the model's `compile`; {} if the model computes its own losses."""
+        return {}
+
     def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
         """Return the models that are exported, by the suffix of their bundles."""
         return {"": model}
@@ -162,79 +169,6 @@ class BaseTask:
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return the metrics of the outputs of any runtime; the first is the headline metric."""
         raise NotImplementedError
-
-    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
-        """Yield (file name without suffix, figure)."""
-        raise NotImplementedError
-
-    def parse(self, argument: str, endpoint: Endpoint, info: Info) -> Mapping[str, np.ndarray]:
-        """Return the model inputs of one command-line argument, without batch dimension."""
-        raise NotImplementedError
-
-    def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
-        """Return the prediction for one input.
-
-        Args:
-            argument: The command-line argument.
-            outputs: The outputs of `serving_default`, without batch dimension.
-            info: Info of the dataset.
-            top_k: Number of ranked predictions.
-        """
-        raise NotImplementedError
-
-    # === Hooks ===
-
-    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
-        """Return loss and metrics, as arguments of the model's `compile`; {} if the model computes its own losses."""
-        return {}
-
-    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
-        """Raise UsageError for builder arguments that cannot be right, before the data is loaded."""
-
-    def finish_compile(self, model: keras.Model, recipe: Recipe, steps: int) -> None:
-        """Change a compiled model that is trained for `steps` optimizer steps in all."""
-
-    def missing_features(self, info: Info) -> list[str]:
-        """Return what the examples of a dataset lack: by default those of `required_features` that they do not have."""
-        return [name for name in self.required_features if name not in info.features]
-
-    def prepare(self, dataset: Dataset) -> Dataset:
-        """Return the dataset with statistics of its training split, such as a vocabulary, added to its `info`."""
-        return dataset
-
-    def initialize(self, model: keras.Model, dataset: Dataset) -> None:
-        """Set initial weights: statistics of the training split, or trained weights of a part of the model.
-
-        Also called before a resumed run restores its state.
-        """
-
-    def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
-        """Return the phases of a training from a pretrained backbone, in order; () for a training in one piece."""
-        return ()
-
-    def train_phases(self, session: Any) -> Any:
-        """Train the phases of a `zoo.training.session.Session`; returns what `zoo.training.trainer.fit` does."""
-        raise NotImplementedError
-
-    def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray] | None:
-        """Return a function that draws uint8 (H, W, 1 or 3): the model's outputs for fixed inputs after each epoch."""
-        return None
-
-    def reduce(self, batch: SplitEvaluation) -> SplitEvaluation:
-        """Return what is kept of a batch of outputs for `metrics` and `figures`: by default everything.
-
-        The batches of a split are concatenated in memory, and all batches have the same arrays. A task with an output
-        for every pixel returns a few numbers for each example instead, such as the confusion matrix of each image. Its
-        `metrics` are computed from these, also those of quantised files, whose confidence interval needs a row for
-        each example.
-
-        Args:
-            batch: Inputs, outputs and truth of a batch; the inputs are {} for a quantised file.
-
-        Returns:
-            Arrays with one row for each example.
-        """
-        return batch
 
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
@@ -254,98 +188,17 @@ class BaseTask:
         """
         return evaluation
 
-    def probabilities(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
-        """Return the probabilities of the classes (N, classes); None if the outputs are no classes."""
-        return None
-
-    def residuals(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> np.ndarray | None:
-        """Return the predicted minus the true number of each example (N,); None if the outputs are no numbers."""
-        return None
-
-    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
-        """Return the coverage of prediction sets or intervals, as `zoo.evaluation.conformal` does; None without them.
-
-        Args:
-            validation: Outputs and truth of examples that were not trained on, by which their size is chosen.
-            test: Those on which they are evaluated.
-        """
-        return None
-
-    def per_example(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Return numbers for each example, (N,) each, that `metrics` takes in place of the outputs.
-
-        For metrics that are costly to compute again for a part of the examples, as their intervals need. By default the
-        outputs themselves.
-        """
-        return outputs
-
-    def result_files(self, evaluation: SplitEvaluation) -> Mapping[str, bytes]:
-        """Return additional files of an evaluation of the test split, for the run folder: {file name: content}."""
-        return {}
-
-    def explain(
-        self,
-        argument: str,
-        inputs: Mapping[str, np.ndarray],
-        outputs: Mapping[str, np.ndarray],
-        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
-        info: Info,
-        top_k: int,
-    ) -> Prediction:
-        """Return a prediction that needs further calls, such as an explanation or a search; by default that of `show`.
-
-        Args:
-            argument: The command-line argument.
-            inputs: The inputs that `parse` returned for it.
-            outputs: The outputs of `serving_default`, without batch dimension.
-            call: (endpoint, inputs with batch dimension) -> outputs.
-            info: Info of the dataset.
-            top_k: Number of ranked predictions.
-        """
-        return self.show(argument, outputs, info, top_k)
-
-    def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Prediction:
-        """Generate a sample.
-
-        Args:
-            call: (endpoint, inputs) -> outputs, in any runtime.
-            contract: The endpoints.
-            options: Those of `generates` that are given.
-            seed: Random seed.
-            info: Info of the dataset.
-        """
-        raise NotImplementedError
-
-    def read_rows(self, cells: Mapping[str, Sequence[Any]], info: Info) -> tuple[dict[str, np.ndarray], list[str]]:
-        """Return the inputs for the rows of a table, and sentences about what is unknown, for `reads_rows`.
-
-        Args:
-            cells: Column name as in the file -> its cells.
-            info: Info of the dataset.
-        """
-        raise NotImplementedError
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
+        """Yield (file name without suffix, figure)."""
+        return iter(())
 
     def bundle_assets(self, info: Info) -> Mapping[str, bytes]:
         """Return additional files of a bundle, such as a vocabulary: {file name: content}."""
         return {}
 
-    def golden_inputs(self, samples: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        """Return real inputs for the golden cases: those of `serving_default`, and of other endpoints that need them.
-
-        An endpoint without real inputs gets generated ones.
-
-        Args:
-            samples: Examples of the test split by input name, (N, ...).
-        """
-        return samples
-
     def code_snippets(self, info: Info) -> Mapping[str, str]:
         """Return Python snippets for the model card, by heading: how a client computes the ids that artifacts take."""
         return {}
-
-    def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
-        """Return one sentence about the use of a pretrained backbone for this data; empty if there is none."""
-        return ""
 
 
 def first_metrics(metrics: Mapping[str, Any]) -> Iterable[tuple[str, float]]:

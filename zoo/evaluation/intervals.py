@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 
 from export.proof.evaluation import jackknife_margin, lower_is_better
+from zoo.core.capabilities import ScoresExamples
 from zoo.core.task import BaseTask, SplitEvaluation, first_metrics
 
 PREDICTED = "predicted"  # the one output of a baseline that gives classes (N,) without probabilities
@@ -36,8 +37,9 @@ def with_intervals(task: BaseTask, evaluation: SplitEvaluation) -> SplitEvaluati
         return dict(first_metrics(task.metrics(outputs, truth[kept], info)))
 
     every = {"": evaluation.outputs, **evaluation.baselines}
+    per_example = task.per_example if isinstance(task, ScoresExamples) else lambda outputs, _: outputs
     rows = {
-        row: outputs if row and set(outputs) == {PREDICTED} else task.per_example(outputs, truth)
+        row: outputs if row and set(outputs) == {PREDICTED} else per_example(outputs, truth)
         for row, outputs in every.items()
     }
     whole = {row: scores(row) for row in rows}

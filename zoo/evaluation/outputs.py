@@ -42,7 +42,7 @@ def collect(
         endpoint: Endpoint with its `call`.
         feed: Feed of (x, y); y is the truth.
         info: Info of the dataset.
-        reduce: What is kept of each batch, as `BaseTask.reduce`; everything by default.
+        reduce: What is kept of each batch, as `zoo.core.capabilities.Reduces`; everything by default.
         share: Replaces the call of the model, as by one that several processes share.
 
     Returns:

@@ -55,7 +55,7 @@ def keep(name: str, console: Console) -> None:
     folder = _folder(name)
     if folder is None or storage.is_complete(folder):
         return
-    from export import ExportError, export_model
+    from export import Documents, ExportError, export_model
     from zoo import weights
 
     with contextlib.suppress(DataError, OSError), storage.preparing(folder.parent):
@@ -71,7 +71,7 @@ def keep(name: str, console: Console) -> None:
                         stage / (suffix or "bundle"),
                         contract=plan.task.contract(served, info),
                         formats=("tflite",),
-                        metadata=bundle_metadata(plan, info, suffix),
+                        documents=Documents(metadata=bundle_metadata(plan, info, suffix)),
                     )
             except ExportError as error:
                 (stage / _NONE).write_text(f"{error}\n", encoding="utf-8")

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 
 from export.runtime import onednn
+from zoo.core.capabilities import Phased
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.modeling.instance_methods import fused
@@ -41,7 +42,7 @@ def choose_precision(plan: Plan, dataset: Dataset, console: Console, workers: in
     """
     if plan.precision != "auto":
         return plan
-    if workers > 1 or not has_bfloat16() or plan.task.phases(plan.recipe, dataset.info):
+    if workers > 1 or not has_bfloat16() or isinstance(plan.task, Phased):
         return dataclasses.replace(plan, precision="float32")
     alone = plan.trainings()[0]  # of a mean, a model that is trained
     arguments = alone.arguments(dataset.info)
@@ -105,7 +106,7 @@ def fit_to_budget(plan: Plan, dataset: Dataset, console: Console) -> Plan:
     `callbacks.TimeBudget`.
     """
     recipe = plan.recipe
-    if not recipe.minutes or plan.task.phases(recipe, dataset.info):  # phases differ in speed; each has a deadline
+    if not recipe.minutes or isinstance(plan.task, Phased):  # phases differ in speed; each has a deadline
         return plan
     seconds = max(_epoch_seconds(p, dataset) for p in plan.trainings()[:: recipe.restarts])  # the slowest candidate
     affordable = 60 * recipe.minutes / seconds

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import keras
 
+from zoo.core.capabilities import Streams
 from zoo.core.plan import Plan
 from zoo.training.optimizers import make_adversarial_optimizers, make_optimizer, regularize
 from zoobase import describe_cause
@@ -81,7 +82,8 @@ def compile_model(model: keras.Model, plan: Plan, info: Info, steps: int, object
         optimizers = {"optimizer": make_optimizer(recipe, steps)}
     arguments = objects.replace(optimizers | task.compile_arguments(model, recipe, info), model.name)
     model.compile(**arguments, jit_compile=False)  # XLA is 4 to 12 times slower for small CNNs on CPU
-    task.finish_compile(model, recipe, steps)
+    if isinstance(task, Streams):
+        task.carry_state(model, recipe, steps)
 
 
 def _copy(optimizer: keras.optimizers.Optimizer | str) -> keras.optimizers.Optimizer:

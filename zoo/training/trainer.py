@@ -14,6 +14,7 @@ from pipelines.feeding import Feed
 from zoo import weights
 from zoo.compression import distillation, quantization
 from zoo.compression.constraints import Compression
+from zoo.core.capabilities import Initializes, Phased, Previews
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.recipe import Recipe
@@ -97,7 +98,7 @@ def train(session: Session) -> CheckpointCallback:
     """
     plan, dataset, replicas = session.plan, session.dataset, session.replicas
     replicas.check(plan.recipe)
-    if plan.task.phases(plan.recipe, session.info):
+    if isinstance(plan.task, Phased):
         for name in ("sparsity", "clusters", "teacher", "quantization"):
             if getattr(plan.recipe, name) != getattr(Recipe(), name):
                 raise UsageError(
@@ -120,7 +121,8 @@ def initial_model(plan: Plan, dataset: Dataset, replicas: Replicas = SINGLE) -> 
     keras.utils.set_random_seed(plan.seed)
     with dtype_policy(plan.precision), replicas.scope():
         model = plan.build(dataset.info)
-    plan.task.initialize(model, dataset)
+    if isinstance(plan.task, Initializes):
+        plan.task.initialize(model, dataset)
     if plan.recipe.whiten:
         whitening.whiten(model, next(iter(plan.feed(dataset, "train").batches(whitening.IMAGES)))[0])
     if plan.init is not None:
@@ -170,8 +172,8 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
         callbacks.insert(0, quantization.FreezeRanges(recipe.epochs))
     if recipe.minutes:
         callbacks.insert(0, TimeBudget(recipe.minutes, checkpoint))
-    preview = plan.task.preview(model, validation, session.info) if replicas.is_chief else None
-    if preview:  # before `checkpoint`: a saved state has its image
+    if replicas.is_chief and isinstance(plan.task, Previews):  # before `checkpoint`: a saved state has its image
+        preview = plan.task.preview(model, validation, session.info)
         callbacks.insert(0, PreviewImages(folder.path / "progress", preview))
 
     def fit_epochs(start: int, stop: int, done: int) -> None:

@@ -13,7 +13,7 @@ import json
 import os
 import shutil
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Protocol
 
@@ -25,6 +25,7 @@ from pipelines import feeding, stateless_random
 from pipelines.augment import policies
 from pipelines.sources.storage import preparing
 from zoo import weights
+from zoo.core.capabilities import DescribesData, Phased
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.run_folder import BASELINES
@@ -40,7 +41,6 @@ from zoobase.files import cache_root, write_atomic
 if TYPE_CHECKING:
     from pipelines.dataset import Info
     from pipelines.feeding import Feed
-    from zoo.core.recipe import Recipe
     from zoo.core.task import Phase
     from zoo.modeling.backbones import Backbone
 
@@ -52,7 +52,7 @@ MAX_ENTRIES = 8  # folders of features in the cache
 _VIEW_STREAM = 0x7EA7  # id of the random stream that selects the view of an example in an epoch
 
 
-class PhasedTask(Protocol):
+class PhasedTask(Phased, DescribesData, Protocol):
     """A task whose models are a head on a backbone: what a training in phases needs of it, beside `BaseTask`.
 
     Attributes:
@@ -67,9 +67,6 @@ class PhasedTask(Protocol):
     views: int
     pretrained: bool
 
-    def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
-        """Return the phases in order."""
-
     def backbone(self, name: str) -> Backbone:
         """Return a backbone by name; UsageError for an unknown one."""
 
@@ -78,9 +75,6 @@ class PhasedTask(Protocol):
 
     def class_weights(self, info: Info) -> np.ndarray | None:
         """Return the weights of the classes (classes,), or None."""
-
-    def describe_case(self, info: Info, arguments: Mapping[str, Any]) -> str:
-        """Return one sentence about the use of the backbone for this data."""
 
 
 def train(session: Session) -> CheckpointCallback:

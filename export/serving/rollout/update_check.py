@@ -19,6 +19,7 @@ import numpy as np
 from export.artifacts import check_trusted, describe
 from export.artifacts.calling import adjacent_contract, check_samplable, endpoints_of
 from export.contract import Endpoint, Tensor
+from export.contract.quantization import MAX_DROP
 from export.parity.comparison import agreeing_rows
 from export.parity.golden import cases_for
 from export.proof.certificate import describe_drop
@@ -52,7 +53,7 @@ class Requirements:
     requests: Path | None = None
     evaluation: Mapping[str, np.ndarray] | None = None
     min_agreement: float = 0.99
-    max_drop: float = 0.01
+    max_drop: float = MAX_DROP
     trust: Collection[str] = ()
 
     def __post_init__(self) -> None:

@@ -9,7 +9,7 @@ import subprocess
 import numpy as np
 import pytest
 
-from export import export_model
+from export import Checks, export_model
 from export.bundle.devices import write_devices
 from export.bundle.hub_header import header, pipeline_tag, without_header
 from export.contract import Contract, Endpoint, Tensor
@@ -152,7 +152,7 @@ def devices(tmp_path_factory):
     served = Contract((Endpoint("classify", (takes,), (gives,), call),), ("cat", "dog"))
     runtimes = ("mediapipe", "litert_c", "tflite_micro")
     folder = tmp_path_factory.mktemp("devices") / "bundle"
-    return export_model(model, folder, contract=served, formats=("tflite",), extras=runtimes)
+    return export_model(model, folder, contract=served, formats=("tflite",), checks=Checks(extras=runtimes))
 
 
 def blocks(folder, language):

@@ -19,7 +19,7 @@ from export.formats.keras import read_model
 from export.parity.cases import read_golden
 from export.parity.golden import cases_for, check_samples
 from export.proof.certificate import Certificate, Finding, Row
-from export.proof.evaluation import QuantizationSettings
+from export.proof.evaluation import Quantization
 from export.runtime.backend import load_tensorflow
 from zoobase import run
 from zoobase.errors import ExportError
@@ -207,7 +207,7 @@ def test_samples_of_unknown_inputs_and_other_types_are_refused():
 @pytest.mark.parametrize("drop", [np.nan, -0.1, np.inf])
 def test_a_largest_drop_that_is_none_is_refused(drop):
     with pytest.raises(ExportError, match="give a number, zero or more"):
-        QuantizationSettings(max_drop=drop).check(CONTRACT)
+        Quantization(max_drop=drop).check(CONTRACT)
 
 
 # === The card ===

@@ -241,8 +241,9 @@ def test_quantized_files_have_the_same_metadata(tmp_path):
     model, contract = create("functional_cnn")
     calibration = {"image": np.random.default_rng(0).uniform(0, 255, (100, 12, 12, 1)).astype("float32")}
     forms = [q.name for q in tflite.QUANTIZATIONS if q.name in needs.quantizations()]
-    options = {"quantize": forms, "calibration": calibration}
-    path = export.export_model(model, tmp_path / "b", contract=contract, formats=("tflite",), **options).path
+    quantization = export.Quantization(forms, calibration)
+    options = {"contract": contract, "formats": ("tflite",), "quantization": quantization}
+    path = export.export_model(model, tmp_path / "b", **options).path
     every = [read((path / f"tflite/{name}.tflite").read_bytes()) for name in ("float32", *forms)]
     assert all(attached == every[0] for attached in every)
     assert every[0].names == ["labels.txt"]
@@ -253,7 +254,7 @@ def test_buffers_behind_the_flatbuffer_move_with_it(tmp_path):
     """ai-edge-quantizer writes 256 KiB and more there, at offsets from the start of the file, which metadata move."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((1024,), name="x"), keras.layers.Dense(640, name="y")])
-    bundle = export.export_model(model, tmp_path / "b", formats=(), quantize=("int4",))
+    bundle = export.export_model(model, tmp_path / "b", formats=(), quantization=export.Quantization(("int4",)))
     file = bundle.path / "tflite/int4.tflite"
     buffers = schema.ModelT.InitFromObj(schema.Model.GetRootAs(file.read_bytes(), 0)).buffers
     assert [buffer.size for buffer in buffers if buffer.offset > 1] == [1024 * 640 / 2]

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from export import ExportFailed, export_model
+from export import Checks, ExportFailed, export_model
 from export.parity.golden import cases_for
 from export.proof.bisect import first_layer
 from export.proof.layer_diff import first_case
@@ -14,7 +14,7 @@ from tests.export.conftest import create
 def test_the_layer_that_has_no_builtin_operator(tmp_path):
     model, _ = create("text")
     with pytest.raises(ExportFailed, match="the first layer that TFLite gets wrong is text_vectorization") as failure:
-        export_model(model, tmp_path / "b", formats=("tflite",), bisect=True)
+        export_model(model, tmp_path / "b", formats=("tflite",), checks=Checks(bisect=True))
     assert "no builtin TFLite operator" in str(failure.value)
 
 

@@ -9,7 +9,7 @@ import re
 import numpy as np
 import pytest
 
-from export import Evaluation, ExportError, ExportFailed, export_model, verify_bundle
+from export import Evaluation, ExportError, ExportFailed, Quantization, export_model, verify_bundle
 from export.artifacts import describe
 from export.contract import Contract, Tensor
 from export.contract.endpoints import tensor_endpoint
@@ -66,18 +66,15 @@ def tensor_types(file):
 @pytest.fixture(scope="module")
 def options(digits):
     model, train, test = digits
-    return {
-        "contract": contract_of(model),
-        "calibration": {"image": train[0][:200]},
-        "evaluation": Evaluation({"image": test[0]}, test[1]),
-        "max_drop": 0.03,  # int4 loses 0.8 points
-    }
+    data = {"calibration": {"image": train[0][:200]}, "evaluation": Evaluation({"image": test[0]}, test[1])}
+    return contract_of(model), data | {"max_drop": 0.03}  # int4 loses 0.8 points
 
 
 @pytest.fixture(scope="module")
 def bundle(digits, options, tmp_path_factory):
     out = tmp_path_factory.mktemp("quantised") / "b"
-    return export_model(digits[0], out, formats=("tflite",), quantize=ALL, **options)
+    contract, data = options
+    return export_model(digits[0], out, contract=contract, formats=("tflite",), quantization=Quantization(ALL, **data))
 
 
 @pytest.mark.needs("onnx", "quantizer")
@@ -119,7 +116,9 @@ def test_every_precision_is_evaluated_by_its_metric_drop(bundle):
 
 @pytest.mark.needs("quantizer")
 def test_operators_that_stay_float_reduce_the_noise(digits, options, bundle, tmp_path):
-    selective = export_model(digits[0], tmp_path / "b", formats=(), quantize=("int8",), keep_float=2, **options)
+    contract, data = options
+    quantization = Quantization(("int8",), keep_float=2, **data)
+    selective = export_model(digits[0], tmp_path / "b", contract=contract, formats=(), quantization=quantization)
     before, after = rows_of(bundle.certificate)["int8"], rows_of(selective.certificate)["int8"]
     assert after.note == "2 of 4 operators stay float: flatten, logits"
     sqnr = [row.endpoints["serving_default"]["quantised"]["logits"]["sqnr_db"] for row in (before, after)]
@@ -144,10 +143,9 @@ def test_operators_are_ranked_by_the_noise_that_they_add(digits, bundle):
 def test_int8_is_measured_on_the_range_of_the_contract_too(digits, bundle, tmp_path):
     """Calibrated on 0..1 where the contract allows 0..16: good on such data, useless on the rest of the range."""
     model, train, test = digits
-    options = {"calibration": {"image": train[0][:100] / 16}, "samples": {"image": test[0] / 16}}
-    narrow = export_model(
-        *(model, tmp_path / "b"), formats=("tflite",), quantize=("int8",), contract=contract_of(model), **options
-    )
+    quantization = Quantization(("int8",), {"image": train[0][:100] / 16})
+    options = {"samples": {"image": test[0] / 16}, "contract": contract_of(model), "formats": ("tflite",)}
+    narrow = export_model(model, tmp_path / "b", quantization=quantization, **options)
     row = rows_of(narrow.certificate)["int8"]
     assert row.state == "pass"
     assert "dB SQNR on inputs of the whole range that the contract allows (budget 15 dB)" in row.note
@@ -157,10 +155,10 @@ def test_int8_is_measured_on_the_range_of_the_contract_too(digits, bundle, tmp_p
 def test_calibration_with_other_data_fails_the_budget(digits, tmp_path):
     """Ranges measured on black images do not fit digits."""
     model, _, test = digits
-    options = {"calibration": {"image": np.zeros((100, 8, 8, 1))}, "samples": {"image": test[0]}}
-    options["contract"] = contract_of(model)
+    quantization = Quantization(("int8",), {"image": np.zeros((100, 8, 8, 1))})
+    options = {"samples": {"image": test[0]}, "contract": contract_of(model), "formats": ("tflite",)}
     with pytest.raises(ExportFailed, match=r"tflite/int8.tflite in litert: .* SQNR on typical inputs") as failure:
-        export_model(model, tmp_path / "b", formats=("tflite",), quantize=("int8",), **options)
+        export_model(model, tmp_path / "b", quantization=quantization, **options)
     row = rows_of(failure.value.certificate)["int8"]
     assert re.search(r"; most noise is added by \w+ \([\d.-]+ dB\)", row.reason)
     failed = rows_of(verify_bundle(failure.value.bundle_path))["int8"]
@@ -175,34 +173,34 @@ def test_a_drop_beyond_the_budget_fails(digits, tmp_path):
     model, train, test = digits
     exact = model.predict(test[0], verbose=0)
     metrics = lambda outputs, truth: {"equal": float(np.mean(np.abs(outputs["output"] - truth) < 1e-6))}  # noqa: E731
-    options = {"calibration": {"image": train[0][:100]}, "evaluation": Evaluation({"image": test[0]}, exact, metrics)}
+    quantization = Quantization(("int8",), {"image": train[0][:100]}, Evaluation({"image": test[0]}, exact, metrics))
     with pytest.raises(ExportFailed, match=r"equal .* -> .*, drop .* which may be more than the budget of 0.01"):
-        export_model(model, tmp_path / "b", formats=(), quantize=("int8",), **options)
+        export_model(model, tmp_path / "b", formats=(), quantization=quantization)
 
 
 def test_too_few_examples_for_the_budget_are_named(digits, tmp_path):
     """Nothing changes in 50 answers, which shows no less than a drop of 3 / 50."""
     model, train, test = digits
-    options = {"calibration": {"image": train[0][:100]}, "contract": contract_of(model)}
     few = Evaluation({"image": test[0][:50]}, test[1][:50])
+    quantization = Quantization(("float16",), {"image": train[0][:100]}, few)
     with pytest.raises(
         ExportFailed, match=r"budget of 0\.01: 50 examples cannot show that it is less; evaluate on more"
     ):
-        export_model(model, tmp_path / "b", formats=(), quantize=("float16",), evaluation=few, **options)
+        export_model(model, tmp_path / "b", contract=contract_of(model), formats=(), quantization=quantization)
 
 
 def test_invalid_arguments(digits, tmp_path):
     model, train, _ = digits
     for options, text in (
-        ({"quantize": ("int8",)}, "int8 needs calibration rows of image"),
-        ({"quantize": ("int8",), "calibration": {"image": train[0][:99]}}, "at least 100 calibration rows .* not 99"),
-        ({"quantize": ("int9",)}, "unknown precision 'int9'; did you mean int8"),
-        ({"quantize": ("float16", "int8")}, "int8 needs calibration rows of image"),
+        ({"forms": ("int8",)}, "int8 needs calibration rows of image"),
+        ({"forms": ("int8",), "calibration": {"image": train[0][:99]}}, "at least 100 calibration rows .* not 99"),
+        ({"forms": ("int9",)}, "unknown precision 'int9'; did you mean int8"),
+        ({"forms": ("float16", "int8")}, "int8 needs calibration rows of image"),
         ({"calibration": {"image": train[0]}}, "are for quantised files"),
-        ({"quantize": ("float16",), "keep_float": 2}, "keep_float is 2; give the number of operators of an int8 file"),
+        ({"forms": ("float16",), "keep_float": 2}, "keep_float is 2; give the number of operators of an int8 file"),
     ):
         with pytest.raises(ExportError, match=text):
-            export_model(model, tmp_path / "b", formats=("tflite",), **options)
+            export_model(model, tmp_path / "b", formats=("tflite",), quantization=Quantization(**options))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -237,10 +235,9 @@ def test_conversions_of_recurrent_models_are_one_row_each(tmp_path):
     calibration = {"tokens": np.random.default_rng(0).integers(0, 11, (100, 8))}
     predicted = model(calibration["tokens"]).numpy().argmax(-1)
     evaluation = Evaluation(calibration, predicted)  # of one endpoint; the file has another, `step`
-    options = {"formats": ("tflite",), "quantize": ("float16", "int8"), "calibration": calibration}
-    options |= {"evaluation": evaluation, "max_drop": 0.2}
+    quantization = Quantization(("float16", "int8"), calibration, evaluation, max_drop=0.2)
     with pytest.raises(ExportFailed) as failure:
-        export_model(model, tmp_path / "b", contract=contract, **options)
+        export_model(model, tmp_path / "b", contract=contract, formats=("tflite",), quantization=quantization)
     rows = rows_of(failure.value.certificate)
     assert rows["float32"].state == rows["float16"].state == "pass"
     assert rows["float16"].endpoints["serving_default"]["evaluation"]["value"] > 0.9

@@ -7,7 +7,7 @@ import keras
 import numpy as np
 import pytest
 
-from export import export_model, infer_contract, verify_bundle
+from export import Quantization, export_model, infer_contract, verify_bundle
 from export.bundle.layout import read_manifest
 from export.formats import QUANTIZATIONS, format_of
 from export.formats.saved_model import save
@@ -162,8 +162,9 @@ def converted(bundle, tmp_path_factory):
     """A bundle with converted files of every precision whose graph can be compared, and one whose cannot."""
     _, model, contract = bundle
     path = tmp_path_factory.mktemp("converted") / "bundle"
-    options = {"quantize": needs.quantizations(), "calibration": {"image": pictures(100)}}
-    return export_model(model, path, formats=("keras", "tflite", *ONNX), contract=contract, **options)
+    quantization = Quantization(needs.quantizations(), {"image": pictures(100)})
+    formats = ("keras", "tflite", *ONNX)
+    return export_model(model, path, formats=formats, contract=contract, quantization=quantization)
 
 
 def pictures(count):

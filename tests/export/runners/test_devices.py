@@ -79,7 +79,7 @@ def files(tmp_path_factory):
             call = lambda x: {gives.name: model(x[takes.name], training=False)}  # noqa: E731
             contract = Contract((Endpoint("run", (takes,), (gives,), call),), None if gives is VECTOR else LABELS)
             made[name] = export.export_model(
-                model, folder / name, contract=contract, formats=("tflite",), extras=DEVICES
+                model, folder / name, contract=contract, formats=("tflite",), checks=export.Checks(extras=DEVICES)
             )
         return made[name]
 
@@ -168,9 +168,8 @@ def test_microcontrollers_run_float_and_int8_and_say_how_much_memory_they_need(t
         *(model, tmp_path / "b"),
         contract=contract,
         formats=("tflite",),
-        quantize=("int8",),
-        calibration=calibration,
-        extras=("tflite_micro",),
+        quantization=export.Quantization(("int8",), calibration),
+        checks=export.Checks(extras=("tflite_micro",)),
     ).certificate
     rows = {name: row_of(certificate, "tflite_micro", f"tflite/{name}.tflite") for name in ("float32", "int8")}
     assert [row.state for row in rows.values()] == ["pass", "pass"]
@@ -190,7 +189,9 @@ def test_what_microcontrollers_lack_is_named(tmp_path, monkeypatch):
 
     inputs = keras.Input((6,), name="x")
     model = keras.Model(inputs, keras.ops.top_k(inputs, 2)[0])
-    bundle = export.export_model(model, tmp_path / "b", formats=("tflite",), extras=("tflite_micro",))
+    bundle = export.export_model(
+        model, tmp_path / "b", formats=("tflite",), checks=export.Checks(extras=("tflite_micro",))
+    )
     row = row_of(bundle.certificate, "tflite_micro")
     assert (row.state, bundle.certificate.verdict) == ("unsupported", "pass")
     assert re.search("microcontrollers have no operator [A-Z_0-9]+$", row.reason), row.reason

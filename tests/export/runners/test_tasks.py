@@ -119,7 +119,12 @@ def test_500_raw_inputs(task, tmp_path):
     (endpoint,) = contract.endpoints
     calibration = {endpoint.inputs[0].name: inputs[:100]}
     bundle = export.export_model(
-        model, tmp_path / "b", contract=contract, formats=("tflite",), samples=calibration, extras=("mediapipe",)
+        model,
+        tmp_path / "b",
+        contract=contract,
+        formats=("tflite",),
+        samples=calibration,
+        checks=export.Checks(extras=("mediapipe",)),
     )
     minutes = (time.monotonic() - start) / 60
     path, out = bundle.path / "tflite/float32.tflite", tmp_path / "values.npy"

@@ -8,7 +8,7 @@ import time
 import numpy as np
 import pytest
 
-from export import export_model, publish
+from export import Checks, export_model, publish
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.statistics import FILE, Statistics, collect, of_inputs, of_outputs, out_of_range
 from export.serving.builtin.request_log import NAME
@@ -138,7 +138,7 @@ def bundle(shared):
         model, contract = create("functional_cnn")
         images = np.random.default_rng(1).uniform(0, 255, (600, 12, 12, 1)).astype("float32")
         rows = {"training": {"image": images[:300]}, "validation": {"image": images[300:]}}
-        export_model(model, path, contract=contract, formats=("saved_model",), **rows)
+        export_model(model, path, contract=contract, formats=("saved_model",), checks=Checks(**rows))
 
     return shared("bundle-with-statistics", make)
 

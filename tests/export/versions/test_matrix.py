@@ -10,7 +10,7 @@ import keras
 import numpy as np
 import pytest
 
-from export import export_model
+from export import Quantization, export_model
 from export.bundle import layout
 from export.runtime.installation import install
 from export.versions import matrix as runs
@@ -87,7 +87,7 @@ def test_a_file_of_a_fixed_batch_size_is_given_its_batches(bundles, installed):
 
 def test_a_quantised_file_is_compared_as_the_certificate_does(installed, tmp_path):
     model = keras.Sequential([keras.Input((8,), name="x"), keras.layers.Dense(64, "relu"), keras.layers.Dense(4)])
-    bundle = export_model(model, tmp_path / "bundle", formats=("tflite",), quantize=("dynamic",))
+    bundle = export_model(model, tmp_path / "bundle", formats=("tflite",), quantization=Quantization(("dynamic",)))
     cells = runs.matrix(bundle.path, [installed])
     assert len(cells) == 2
     assert {cell.state for cell in cells} <= {runs.EQUAL, runs.WITHIN}, cells

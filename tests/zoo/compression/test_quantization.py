@@ -13,7 +13,7 @@ import tensorflow as tf
 from keras import layers
 
 import zoo
-from export import Evaluation, ExportFailed, Simulation, export_model, infer_contract
+from export import Evaluation, ExportFailed, Quantization, Simulation, export_model, infer_contract
 from export.contract import Artifact
 from export.formats.saved_model import save
 from export.formats.tflite import integer_tensors
@@ -203,16 +203,17 @@ def test_a_wrong_zero_point_fails(right, finished, trained, tmp_path):
 
 def test_a_bundle_holds_the_file_and_its_comparison(finished, trained, tmp_path):
     evaluation = Evaluation({"image": trained.images[1297:]}, trained.labels[1297:])
-    more = {"quantize": ["int8"], "evaluation": evaluation, "formats": ["tflite"], "max_drop": 0.03}
-    bundle = export_model(trained.model, tmp_path / "bundle", simulation=finished, **more)
+    chosen = Quantization(["int8"], evaluation=evaluation, max_drop=0.03, simulation=finished)
+    bundle = export_model(trained.model, tmp_path / "bundle", formats=["tflite"], quantization=chosen)
     row = next(row for row in bundle.certificate.rows if row.artifact == FILE)
     assert row.state == "pass"
     figures = row.endpoints["serving_default"]
     assert figures["simulation"]["rows"] == 500
     assert abs(figures["evaluation"]["drop"]) < 0.02
     other = dataclasses.replace(finished, ranges={**finished.ranges, "logits": (-1.0, 1.0)})
+    chosen = dataclasses.replace(chosen, simulation=other)
     with pytest.raises(ExportFailed, match="no tensor of the file has the trained range of logits"):
-        export_model(trained.model, tmp_path / "other", simulation=other, **more)
+        export_model(trained.model, tmp_path / "other", formats=["tflite"], quantization=chosen)
 
 
 # === Other layers, and what is refused ===

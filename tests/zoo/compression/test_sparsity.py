@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 import zoo
-from export import export_model
+from export import Quantization, export_model
 from zoo import train
 from zoo.compression.clustering import cluster
 from zoo.compression.constraints import Compression, kernels_of
@@ -62,7 +62,9 @@ def test_exported_files_are_smaller_after_gzip(whole, tmp_path):
     models = {"dense": RunFolder(whole).plan().build(RunFolder(whole).info()), "sparse": RunFolder(whole).model()}
     sizes = {}
     for name, model in models.items():
-        bundle = export_model(model, tmp_path / name, formats=("tflite", "weights"), quantize=("dynamic",))
+        bundle = export_model(
+            model, tmp_path / name, formats=("tflite", "weights"), quantization=Quantization(("dynamic",))
+        )
         files = [bundle.path / a["path"] for a in bundle.manifest["artifacts"]]
         sizes[name] = np.array([len(gzip.compress(file.read_bytes())) for file in files])
     assert len(sizes["dense"]) == 3

@@ -9,6 +9,7 @@ import zoo
 import zoobase.errors
 from tests.zoo.conftest import data_dir
 from zoo.core import plan, registry
+from zoo.core.capabilities import Initializes
 from zoo.core.run_folder import RunFolder
 from zoo.evaluation import outputs as inference
 from zoo.training.compiling import compile_model
@@ -39,7 +40,8 @@ def entry(request):
 def fresh(entry, eager=False):
     planned, dataset, _ = entry
     model = planned.build(dataset.info)
-    planned.task.initialize(model, dataset)  # as the trainer does
+    if isinstance(planned.task, Initializes):  # as the trainer does
+        planned.task.initialize(model, dataset)
     compile_model(model, planned, dataset.info, steps=1000)
     model.run_eagerly = eager
     return model

@@ -56,7 +56,7 @@ def views(names, count, seed=0):
 
 def test_int8_loses_at_most_a_point_of_top_1(tmp_path):
     from export import export_model
-    from export.proof.evaluation import Evaluation
+    from export.proof.evaluation import Evaluation, Quantization
 
     classes = {Path(name).stem: set(ids) for name, ids in CLASSES.items()}
     others = [name for name in photographs.photographs() if name not in classes]
@@ -74,11 +74,8 @@ def test_int8_loses_at_most_a_point_of_top_1(tmp_path):
         zoo.build("efficientnet_lite0", weights="imagenet"),
         tmp_path / "bundle",
         formats=("tflite",),
-        quantize=("int8",),
-        calibration={"image": calibration},
         samples={"image": images[:32]},
-        evaluation=Evaluation({"image": images}, truth, metrics),
-        max_drop=0.01,
+        quantization=Quantization(("int8",), {"image": calibration}, Evaluation({"image": images}, truth, metrics)),
     )
     (row,) = (row for row in bundle.certificate.rows if row.artifact == "tflite/int8.tflite")
     print(row.endpoints["serving_default"]["evaluation"])

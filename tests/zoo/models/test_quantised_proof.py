@@ -13,7 +13,7 @@ pytestmark = pytest.mark.proof
 
 @pytest.mark.needs("quantizer")
 def test_float_operators_raise_the_ratio_of_int8(tmp_path):
-    from export import Evaluation, export_model
+    from export import Evaluation, Quantization, export_model
 
     data = pipelines.load("fashion_mnist")
     train, test = (list(itertools.islice(pipelines.decoded(part), 2000)) for part in (data.train, data.test))
@@ -26,10 +26,9 @@ def test_float_operators_raise_the_ratio_of_int8(tmp_path):
             zoo.build("fashion_mnist", weights="default"),
             tmp_path / f"keep-{keep}",
             formats=(),
-            quantize=("int8",),
-            calibration={"image": calibration},
-            evaluation=Evaluation({"image": images}, labels),
-            keep_float=keep,
+            quantization=Quantization(
+                ("int8",), {"image": calibration}, Evaluation({"image": images}, labels), keep_float=keep
+            ),
         )
         (row,) = (row for row in bundle.certificate.rows if row.artifact == "tflite/int8.tflite")
         figures = row.endpoints["serving_default"]

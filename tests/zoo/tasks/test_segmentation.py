@@ -144,19 +144,19 @@ def test_the_pixel_classifier_learns_a_colour():
 def test_the_drop_of_quantised_files_is_streamed_too(opened, tmp_path, monkeypatch):
     import export
     from export.proof import evaluation
-    from zoo.export import _quantization
+    from zoo.export import evaluation_of
 
     planned, dataset, model, contract = opened
-    options = _quantization(planned, dataset, contract, ("float16",))
-    assert options["evaluation"].inputs["image"].dtype == np.uint8
+    test = evaluation_of(planned, dataset, contract.endpoints[0], "test")
+    assert test.inputs["image"].dtype == np.uint8
     runs = []
     run_part = evaluation.run_quantized
     monkeypatch.setattr(
         evaluation, "run_quantized", lambda *arguments: runs.append(len(arguments[-1]["image"])) or run_part(*arguments)
     )
     monkeypatch.setattr(evaluation, "LARGEST", 8 * 4 * 24 * 28 * 11)
-    options |= {"contract": contract, "formats": (), "max_drop": 1.0}
-    bundle = export.export_model(model, tmp_path / "b", **options)
+    quantization = export.Quantization(("float16",), evaluation=test, max_drop=1.0)
+    bundle = export.export_model(model, tmp_path / "b", contract=contract, formats=(), quantization=quantization)
     assert runs == [8, 8, 4]
     (row,) = (row for row in bundle.certificate.rows if row.artifact == "tflite/float16.tflite")
     drop = row.endpoints["serving_default"]["evaluation"]

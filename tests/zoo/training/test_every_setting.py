@@ -12,6 +12,7 @@ import pytest
 
 import zoo
 from tests.zoo.conftest import data_dir
+from zoo.core.capabilities import Initializes
 from zoo.core.plan import make_plan
 from zoo.core.recipe import OF_TASKS as RECIPE_OF_TASKS
 from zoo.core.recipe import Recipe
@@ -59,7 +60,8 @@ def train(model, settings):
     dataset = load(model)
     keras.utils.set_random_seed(0)
     network = plan.build(dataset.info)
-    plan.task.initialize(network, dataset)
+    if isinstance(plan.task, Initializes):
+        plan.task.initialize(network, dataset)
     compile_model(network, plan, dataset.info, STEPS)
     network.run_eagerly = model not in LOOPS
     averaged = AveragedWeights(network)

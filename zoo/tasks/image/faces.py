@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -18,7 +18,6 @@ from zoo.tasks.image.detection import Detection, box_line, box_row, rounded
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-    from matplotlib.figure import Figure
 
     from export.contract import Contract
     from pipelines.dataset import Info
@@ -84,10 +83,6 @@ class FaceDetection(ImageTask):
         arrays = (outputs[name] for name in ("detections", "hits", "uncounted"))
         metrics = average_precision.scores(*arrays, truth, info.class_names)
         return {"average_precision_50": metrics["average_precision_50"], **metrics}
-
-    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
-        """Yield nothing."""
-        return iter(())
 
     def explain(
         self,

@@ -29,7 +29,6 @@ class TabularTask(BaseTask):
     """Rows of named columns; the model takes them as a dict, and its layer `core` takes the encoded ones."""
 
     accepts = "texts"
-    reads_rows = True
     output: str  # name of the model's output
     output_meaning: str  # its meaning, one of `export.contract.MEANINGS`
 

@@ -117,7 +117,7 @@ class LanguageModeling(BaseTask):
 
         return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)}
 
-    def finish_compile(self, model: keras.Model, recipe: Recipe, steps: int) -> None:
+    def carry_state(self, model: keras.Model, recipe: Recipe, steps: int) -> None:
         """Carry the recurrent state from window to window if the settings say so."""
         if self.carry:
             recurrent.enable_stateful_training(model, max(1, steps // recipe.epochs))

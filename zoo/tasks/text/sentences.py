@@ -144,6 +144,7 @@ class SentenceEmbedding(WordPieceTask):
     supports = frozenset()
     monitor = "val_loss"
     output = "embedding"
+    conformal = probabilities = None  # vectors are no classes
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the size of the vocabulary."""
@@ -184,12 +185,6 @@ class SentenceEmbedding(WordPieceTask):
     ) -> SplitEvaluation:
         """Return the evaluation unchanged: the vectors of a linear classifier are not comparable."""
         return evaluation
-
-    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> None:
-        """Return None: vectors are no classes."""
-
-    def probabilities(self, outputs: Mapping[str, np.ndarray]) -> None:
-        """Return None: vectors are no classes."""
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield nothing."""
