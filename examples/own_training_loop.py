@@ -22,7 +22,7 @@ data = pipelines.load("fashion_mnist", data_dir=options.data_dir)
 feed = pipelines.feed(
     data.train,
     decode=lambda example: (tf.io.decode_png(example["image"]), example["label"]),
-    augment=pipelines.augment.policy("flip_shift"),
+    augment=pipelines.augment.policy("flip,shift"),
 )
 model = zoo.build("fashion_mnist", filters=[8, 16], depths=[1, 1])
 loss_function = keras.losses.SparseCategoricalCrossentropy(from_logits=True)

@@ -1,7 +1,7 @@
 """Datasets and input pipelines. Importing this package, and listing datasets, does not import TensorFlow.
 
 data = pipelines.load("fashion_mnist")  # or from_arrays(x, y), from_tfds(name)
-feed = pipelines.feed(data.train, decode=decode, augment=pipelines.augment.policy("flip_shift"))
+feed = pipelines.feed(data.train, decode=decode, augment=pipelines.augment.policy("flip,shift"))
 model.fit(feed.epochs(128, seed=0, stop=10), steps_per_epoch=feed.steps(128), epochs=10)
 """
 

@@ -21,7 +21,7 @@ def main(cache: str, count: int) -> dict[str, float]:
     def decode(example):
         return task.preprocess(example["image"], dataset.info), example["label"]
 
-    augment = pipelines.augment.policy("flip_shift", 10)
+    augment = pipelines.augment.policy("flip,shift", 10)
     examples = dataset.train.repeat().take(count)
     feed = pipelines.feed(examples, decode=decode, augment=augment, count=count, cache=cache)
     start = time.perf_counter()

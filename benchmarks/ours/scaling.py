@@ -24,7 +24,7 @@ from benchmarks.timing import fitting  # noqa: E402
 from zoo.distribution.replicas import choose  # noqa: E402
 from zoo.modeling.instance_methods import fused  # noqa: E402
 
-NETWORK, PRECISION, POLICY = "resnet20", "float32", "flip_shift"
+NETWORK, PRECISION, POLICY = "resnet20", "float32", "flip,shift"
 BATCH = 128
 SIZES = (16, 64, 128)  # batches
 BYTES = tuple(4**power for power in range(5, 13))  # 1 kB to 16 MB

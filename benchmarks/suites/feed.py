@@ -7,7 +7,7 @@ FED, BOUND = "our feed, {}", "one constant batch, {}"
 
 
 def _candidates(precision: str, missing: str = "") -> tuple[Candidate, ...]:
-    arguments = ("fashion_mnist", precision, "flip_shift")
+    arguments = ("fashion_mnist", precision, "flip,shift")
     return (
         Candidate(FED.format(precision), "ours/fit.py", arguments, missing=missing),
         Candidate(BOUND.format(precision), "ours/fit.py", (*arguments, "constant"), missing=missing),

@@ -10,7 +10,7 @@ WITHOUT = {
     "batches of 512 instead of 128": ("recipe.batch_size=512", "recipe.learning_rate=0.012"),
     "all channels instead of half": ("model.filters=[32,64,128,256]",),
     "a constant learning rate instead of a cosine": ("recipe.schedule=constant",),
-    "shifts of 2 pixels, too": ("recipe.augment=flip_shift",),
+    "shifts of 2 pixels, too": ("recipe.augment=flip,shift",),
     "label smoothing of 0.1": ("recipe.label_smoothing=0.1",),
 }
 

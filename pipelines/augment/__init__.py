@@ -8,11 +8,10 @@ from zoobase.importing import lazy_attributes
 
 if TYPE_CHECKING:
     from pipelines.augment.ops import FILLS, Op, compose, cutout, flip_horizontal, gaussian_noise, on_images, shift
-    from pipelines.augment.policies import POLICIES, box_policy, mask_policy, policy
+    from pipelines.augment.policies import box_policy, mask_policy, policy
 
 __all__ = [
     "FILLS",
-    "POLICIES",
     "Op",
     "box_policy",
     "compose",
@@ -39,6 +38,6 @@ __getattr__ = lazy_attributes(
             "on_images",
             "shift",
         ),
-        "pipelines.augment.policies": ("POLICIES", "box_policy", "mask_policy", "policy"),
+        "pipelines.augment.policies": ("box_policy", "mask_policy", "policy"),
     },
 )

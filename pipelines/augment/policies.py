@@ -1,4 +1,4 @@
-"""Augmentation policies: by name, and as settings such as "rotation=15,zoom=0.1,flip"."""
+"""Augmentation policies: settings such as "rotation=15,zoom=0.1,flip"."""
 
 from __future__ import annotations
 
@@ -26,56 +26,26 @@ from zoobase.errors import USAGE, DataError
 
 WARPS = ("rotation", "width_shift", "height_shift", "shear", "zoom", "flip", "fill", "value")
 LIGHTS = ("brightness", "contrast")
-OTHERS = ("cutout", "noise", "mixup")
-SETTINGS = (*WARPS, *LIGHTS, *OTHERS)
+AMOUNTS = {"shift": 0.1, "cutout": 0.3, "noise": 8.0}  # if the setting has no value
+SETTINGS = (*WARPS, *LIGHTS, *AMOUNTS, "mixup")
 NAMED = {
     "photographs": "rotation=15,width_shift=0.1,height_shift=0.1,shear=5,zoom=0.15,flip,fill=reflect,"
     "brightness=0.1,contrast=0.2",
 }
 NAMED |= {"flowers": NAMED["photographs"], "skin_lesions": NAMED["photographs"].replace("15", "180", 1)}
 NAMED["landmarks"] = NAMED["photographs"].replace("rotation=15", "rotation=5")
-POLICIES: dict[str, tuple[Op, ...]] = {
-    "none": (),
-    "flip": (flip_horizontal,),
-    "shift": (shift,),
-    "cutout": (cutout,),
-    "noise": (gaussian_noise,),
-    "flip_shift": (flip_horizontal, shift),
-    "flip_cutout": (flip_horizontal, cutout),
-    "flip_shift_cutout": (flip_horizontal, shift, cutout),
-}
-
-
-def is_settings(text: str) -> bool:
-    """Return whether a text is a named policy of settings, or settings."""
-    return text in NAMED or "=" in text or "," in text or text in SETTINGS
-
-
-def policy_from_settings(text: str, num_classes: int | None = None) -> Callable[[Any, tf.Tensor], Any]:
-    """Return the argument of `feed(augment=...)` for settings such as "rotation=15,zoom=0.1,flip,fill=reflect".
-
-    Args:
-        text: A name of `NAMED`, or settings: rotation and shear in degrees; width_shift, height_shift, zoom,
-            brightness, contrast and cutout as fractions; flip; fill (and value); noise in pixel values; mixup (alpha).
-        num_classes: Number of classes, for mixup.
-
-    Raises:
-        DataError: A setting is unknown, or a value is not a number.
-    """
-    settings = _settings(NAMED.get(text, text))
-    augment = on_images(*_ops(settings))
-    if "mixup" not in settings:
-        return augment
-    if num_classes is None:
-        raise DataError("mixup needs labels, and this dataset has none", USAGE)
-    return lambda batch, keys: ops.mixup(augment(batch, keys), keys, num_classes=num_classes, alpha=settings["mixup"])
 
 
 def _ops(settings: Mapping[str, Any]) -> tuple[Op, ...]:
     """Return the operations on images of settings, in the order in which they are applied."""
     ops = []
-    if warp_settings := {k: v for k, v in settings.items() if k in WARPS}:
+    warp_settings = {k: v for k, v in settings.items() if k in WARPS}
+    if warp_settings.keys() == {"flip"}:
+        ops.append(flip_horizontal)  # exact, and faster than an affine map
+    elif warp_settings:
         ops.append(functools.partial(affine.warp, **warp_settings))
+    if "shift" in settings:
+        ops.append(functools.partial(shift, fraction=settings["shift"]))
     if light_settings := {k: v for k, v in settings.items() if k in LIGHTS}:
         ops.append(functools.partial(affine.adjust_light, **light_settings))
     if "noise" in settings:
@@ -92,8 +62,10 @@ def without_mixup(text: str) -> str:
 
 
 def _settings(text: str) -> dict[str, Any]:
+    """Return the settings of a policy by name; {} for "none"."""
     settings: dict[str, Any] = {}
-    for setting in filter(None, (part.strip() for part in text.split(","))):
+    parts = () if text == "none" else (part.strip() for part in NAMED.get(text, text).split(","))
+    for setting in filter(None, parts):
         name, _, value = setting.partition("=")
         if name not in SETTINGS:
             raise DataError(f'there is no augmentation "{name}"; {suggestion(name, (*SETTINGS, *NAMED))}', USAGE)
@@ -106,6 +78,8 @@ def _settings(text: str) -> dict[str, Any]:
 def _value(name: str, value: str) -> Any:
     if name in ("flip", "fill"):
         return True if name == "flip" else value
+    if not value and name in AMOUNTS:
+        return AMOUNTS[name]
     try:
         number = float(value)
     except ValueError:
@@ -121,7 +95,9 @@ def policy(name: str, num_classes: int | None = None) -> Callable[[Any, tf.Tenso
     """Return the argument of `feed(augment=...)` for a policy.
 
     Args:
-        name: One of `POLICIES`, or settings such as "rotation=15,zoom=0.1,flip".
+        name: "none", a name of `NAMED`, or settings such as "rotation=15,zoom=0.1,flip": rotation and shear in
+            degrees; width_shift, height_shift, zoom, brightness, contrast, shift (by whole pixels) and cutout as
+            fractions; flip; fill (and value); noise in pixel values; mixup (alpha).
         num_classes: Number of classes, for a policy that mixes labels.
 
     Returns:
@@ -129,7 +105,7 @@ def policy(name: str, num_classes: int | None = None) -> Callable[[Any, tf.Tenso
         images; None for "none".
 
     Raises:
-        DataError: The name is unknown; the message suggests the nearest names.
+        DataError: A setting is unknown, or a value is not a number.
 
     Example:
         >>> augment = policy("rotation=15,zoom=0.1,flip")
@@ -137,15 +113,15 @@ def policy(name: str, num_classes: int | None = None) -> Callable[[Any, tf.Tenso
         >>> augment(images, keys).shape
         TensorShape([2, 8, 8, 3])
     """
-    if name not in POLICIES and is_settings(name):
-        return policy_from_settings(name, num_classes)
-    return on_images(*_named(name)) if _named(name) else None
-
-
-def _named(name: str) -> tuple[Op, ...]:
-    if name not in POLICIES:
-        raise DataError(f'there is no augmentation "{name}"; {suggestion(name, (*POLICIES, *NAMED))}', USAGE)
-    return POLICIES[name]
+    settings = _settings(name)
+    if not settings:
+        return None
+    augment = on_images(*_ops(settings))
+    if "mixup" not in settings:
+        return augment
+    if num_classes is None:
+        raise DataError("mixup needs labels, and this dataset has none", USAGE)
+    return lambda batch, keys: ops.mixup(augment(batch, keys), keys, num_classes=num_classes, alpha=settings["mixup"])
 
 
 def mask_policy(name: str, ignore: int = IGNORE) -> Callable[[Any, tf.Tensor], Any] | None:
@@ -171,10 +147,10 @@ def mask_policy(name: str, ignore: int = IGNORE) -> Callable[[Any, tf.Tensor], A
         >>> moved.shape
         TensorShape([2, 8, 8])
     """
-    settings = _settings(NAMED.get(name, name)) if name not in POLICIES and is_settings(name) else None
-    if settings and "mixup" in settings:
+    settings = _settings(name)
+    if "mixup" in settings:
         raise DataError("mixup mixes whole images, and masks cannot be mixed; omit it", USAGE)
-    ops = _named(name) if settings is None else _ops(settings)
+    ops = _ops(settings)
     if not ops:
         return None
     on_image, on_mask = compose(*ops), compose(*filter(None, (_for_masks(op, ignore) for op in ops)))
@@ -218,14 +194,14 @@ def box_policy(name: str) -> Callable[[Any, tf.Tensor], Any] | None:
         >>> augment((images, rows), tf.constant([[0, 0, 0]]))[1].shape
         TensorShape([1, 1, 6])
     """
-    settings = _settings(NAMED.get(name, name)) if name not in POLICIES and is_settings(name) else None
-    if settings and "mixup" in settings:
+    settings = _settings(name)
+    if "mixup" in settings:
         raise DataError("mixup mixes whole images, and their boxes cannot be mixed; omit it", USAGE)
-    if settings and settings.get("fill") in ("reflect", "wrap"):
+    if settings.get("fill") in ("reflect", "wrap"):
         raise DataError(
             f"fill={settings['fill']} repeats objects at the edges, without their boxes: use constant or nearest", USAGE
         )
-    ops = _named(name) if settings is None else _ops(settings)
+    ops = _ops(settings)
     if not ops:
         return None
     on_image = compose(*ops)

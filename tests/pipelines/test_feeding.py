@@ -47,7 +47,7 @@ def test_one_pass_is_in_order(fashion, decode, location, tmp_path, monkeypatch):
 
 @pytest.mark.parametrize("location", ["memory", "none"])
 def test_each_iteration_of_train_is_an_epoch(fashion, decode, location):
-    feed = pipelines.feed(fashion.train, decode=decode, cache=location, augment=augment.policy("flip_shift"))
+    feed = pipelines.feed(fashion.train, decode=decode, cache=location, augment=augment.policy("flip,shift"))
     training = feed.train(64, seed=3)
     assert int(training.cardinality()) == 9
     first, second = labels(training), labels(training)
@@ -106,7 +106,9 @@ def test_take_is_the_head_and_shares_the_cache(plain):
 
 
 def test_output_depends_on_the_seed_and_not_on_the_parallelism(plain, monkeypatch):
-    feed = replace(plain, augment=augment.on_images(*augment.POLICIES["flip_shift_cutout"], augment.gaussian_noise))
+    feed = replace(
+        plain, augment=augment.on_images(augment.flip_horizontal, augment.shift, augment.cutout, augment.gaussian_noise)
+    )
     digests = set()
     for threads, calls in ((1, 1), (2, 2), (8, 7), (3, tf.data.AUTOTUNE), (8, tf.data.AUTOTUNE)):
         monkeypatch.setattr(tf.data, "AUTOTUNE", calls)
@@ -124,7 +126,7 @@ tf.config.threading.set_inter_op_parallelism_threads(int(sys.argv[1]))
 import pipelines
 data = pipelines.load("fashion_mnist", data_dir={str(FIXTURES / "fashion_mnist")!r})
 feed = pipelines.feed(data.train, decode=lambda e: (tf.io.decode_png(e["image"], channels=1), e["label"]),
-                      augment=pipelines.augment.policy("flip_shift_cutout"))
+                      augment=pipelines.augment.policy("flip,shift,cutout"))
 total = hashlib.sha256()
 for x, y in feed.epochs(100, seed=5, stop=2).as_numpy_iterator():
     total.update(x.tobytes() + y.tobytes())

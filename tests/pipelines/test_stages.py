@@ -47,13 +47,13 @@ def test_the_source_is_read_once(location):
 
 @pytest.mark.parametrize("location", LOCATIONS)
 def test_an_augmented_epoch_is_the_same_after_a_resume(fashion, decode, location):
-    feed = pipelines.feed(fashion.train, decode=decode, cache=location, augment=augment.policy("flip_shift_cutout"))
+    feed = pipelines.feed(fashion.train, decode=decode, cache=location, augment=augment.policy("flip,shift,cutout"))
     whole = pixels(feed.epochs(64, seed=3, stop=4)).reshape(4, 550, 28, 28, 1)
     assert (pixels(feed.epochs(64, seed=3, start=2, stop=4)) == whole[2:].reshape(-1, 28, 28, 1)).all()
 
 
 def test_batch_composition_does_not_change_an_example(fashion, decode):
-    feed = pipelines.feed(fashion.train, decode=decode, augment=augment.policy("flip_shift_cutout"))
+    feed = pipelines.feed(fashion.train, decode=decode, augment=augment.policy("flip,shift,cutout"))
     assert (pixels(feed.epochs(7, seed=3, stop=1)) == pixels(feed.epochs(550, seed=3, stop=1))).all()
 
 
@@ -99,7 +99,7 @@ def test_a_small_shuffle_window_still_gives_every_example(monkeypatch):
 
 
 def test_memory_is_flat_over_epochs(fashion, decode):
-    feed = pipelines.feed(fashion.train.repeat(20), decode=decode, augment=augment.policy("flip_shift"))
+    feed = pipelines.feed(fashion.train.repeat(20), decode=decode, augment=augment.policy("flip,shift"))
     batches = iter(feed.epochs(250, seed=0, stop=18))
     memory = []
     for _ in range(18):

@@ -26,7 +26,7 @@ KEYS = {f.name: f.metadata["key"] for f in dataclasses.fields(TrainSettings) if 
 TABLE_OF = {group: table for table, group in TABLES.items()}
 COMMON = ("quiet", "as_json", "debug", "help")
 VALUES = {  # two values of settings whose type does not say what is valid
-    "recipe.augment": ("flip_shift", "flip"),
+    "recipe.augment": ("flip,shift", "flip"),
     "recipe.split": ("60/20/20", "50/25/25"),
     "recipe.data": ("digits", "mnist"),
     "recipe.candidates": ([{}], [{}, {}]),

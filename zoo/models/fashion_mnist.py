@@ -132,7 +132,7 @@ _RECIPE = Recipe(
     warmup=0.1,
     weight_decay=0.15,
     label_smoothing=0.1,
-    augment="flip_shift",
+    augment="flip,shift",
 )
 
 
@@ -156,7 +156,7 @@ _RECIPE = Recipe(
             _RECIPE,
             epochs=18,
             warmup=0.05,
-            augment="flip_shift_cutout",
+            augment="flip,shift,cutout",
             model={"members": 2, "mirrored": True},
         ),
     },

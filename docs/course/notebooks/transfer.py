@@ -19,7 +19,7 @@
 #
 # Validation and test images are **not** augmented: the question is how good the model is on images as they are.
 #
-# Code: `pipelines.augment.policies.policy_from_settings`, `pipelines.augment.affine.warp`
+# Code: `pipelines.augment.policies.policy`, `pipelines.augment.affine.warp`
 #
 # ### Rotation and zoom
 #

@@ -6,7 +6,7 @@ import pipelines
 from pipelines import augment, stateless_random
 from pipelines.augment import ops
 
-OPS = [*augment.POLICIES["flip_shift_cutout"], augment.gaussian_noise]
+OPS = [augment.flip_horizontal, augment.shift, augment.cutout, augment.gaussian_noise]
 
 
 @pytest.fixture(scope="module")
@@ -74,7 +74,7 @@ def test_noise_has_the_stated_deviation_and_stays_in_range(images, keys):
 
 def test_policies_do_not_change_labels_and_weights(images, keys):
     batch = (images, tf.range(64), tf.ones([64]))
-    changed = augment.policy("flip_shift")(batch, keys)
+    changed = augment.policy("flip,shift")(batch, keys)
     assert (changed[0].numpy() == augment.shift(augment.flip_horizontal(images, keys), keys).numpy()).all()
     assert changed[1] is batch[1]
     assert changed[2] is batch[2]
@@ -82,7 +82,7 @@ def test_policies_do_not_change_labels_and_weights(images, keys):
 
 
 def test_unknown_policy_and_fill_are_errors():
-    with pytest.raises(pipelines.DataError, match="flip_shift"):
-        augment.policy("flip_shfit")
+    with pytest.raises(pipelines.DataError, match="did you mean shift"):
+        augment.policy("shfit")
     with pytest.raises(pipelines.DataError, match="nearest"):
         augment.shift(tf.zeros([1, 4, 4, 1]), tf.zeros([1, 2], tf.int64), fill="mirror")

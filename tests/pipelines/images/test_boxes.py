@@ -37,7 +37,7 @@ def white(image):
 
 @pytest.mark.parametrize(
     "policy",
-    ["flip", "shift", "flip_shift", "width_shift=0.2,height_shift=0.2,zoom=0.3,flip,fill=constant,brightness=0.02"],
+    ["flip", "shift", "flip,shift", "width_shift=0.2,height_shift=0.2,zoom=0.3,flip,fill=constant,brightness=0.02"],
 )
 def test_boxes_move_with_the_pixels(policy):
     pairs = [scene((x, y, x + 9, y + 13)) for x, y in RANDOM.integers(4, 24, (30, 2))]

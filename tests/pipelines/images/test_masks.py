@@ -239,7 +239,7 @@ def test_nearest_neighbours_move_both_identically(labelled):
         affine.warp(ids[..., None], keys, interpolation="cubic")
 
 
-@pytest.mark.parametrize("name", ["flip", "flip_shift"])
+@pytest.mark.parametrize("name", ["flip", "flip,shift"])
 def test_whole_pixels_are_moved_exactly(name, labelled):
     images, ids, keys = labelled
     moved, mask = (part.numpy() for part in pipelines.augment.mask_policy(name)((images, ids), keys))

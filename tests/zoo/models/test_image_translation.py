@@ -132,7 +132,7 @@ def test_direction_swaps_input_and_target():
 
 
 def test_both_images_of_a_pair_get_the_same_augmentation():
-    planned = plan.make_plan("pix2pix", settings={"recipe.augment": "flip_shift"}, data_dir=FASHION)
+    planned = plan.make_plan("pix2pix", settings={"recipe.augment": "flip,shift"}, data_dir=FASHION)
     garments = pipelines.load("fashion_mnist", FASHION)
     same = garments.train.map(lambda e: {"a": e["image"], "b": e["image"]})
     info = planned.load_data().info

@@ -24,7 +24,7 @@ MODELS = (
     *("admissions", "attention", "autoencoder", "bike_sharing", "dcgan", "fashion_mnist", "pix2pix", "sentiment"),
     *("text_rnn", "word2vec"),
 )  # cyclegan shares the code of pix2pix
-OF_TASKS = {"augment": "flip_shift", "label_smoothing": 0.2, "l1": 0.01, "l2": 0.01, "ema": 0.5}  # used by each task
+OF_TASKS = {"augment": "flip,shift", "label_smoothing": 0.2, "l1": 0.01, "l2": 0.01, "ema": 0.5}  # used by each task
 OF_OPTIMIZERS = {  # used by `make_optimizer` and `fit`, whatever the task
     "batch_size": 7,
     "learning_rate": 3e-3,

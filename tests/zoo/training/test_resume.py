@@ -25,7 +25,7 @@ EPOCHS = 5
 WORDS = [
     *("zoo.train", "fashion_mnist", "--no-export", "--epochs", str(EPOCHS), "--batch-size", "10"),
     *("--data-dir", str(DATA["fashion_mnist"]), "--filters", "[8, 16]", "--depths", "[1, 1]"),
-    *("--set", "recipe.ema=0.9", "--set", "recipe.augment=flip_shift", "--set", "model.dropout=0.5"),
+    *("--set", "recipe.ema=0.9", "--set", "recipe.augment=flip,shift", "--set", "model.dropout=0.5"),
 ]
 
 
