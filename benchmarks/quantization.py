@@ -41,7 +41,7 @@ BUDGET = 0.005  # half a point of accuracy; of an error 1 % of its value
 TFMOT = Environment(
     "tfmot",
     ("tensorflow-model-optimization==0.8.1", "mock"),
-    "training with quantization by TensorFlow 2's library, on tf_keras",
+    "quantization-aware training by TensorFlow 2's library, on tf_keras",
     dependencies=False,
 )
 PEER_SEEDS, PEER_EPOCHS, PEER_ROWS = (0, 1, 2), 5, 10_000
@@ -185,7 +185,7 @@ def measure(case: Case, console: Console) -> dict[str, Any]:
         rate = subject.plan.recipe.learning_rate
 
         def trained(precision: str, epochs: int, rate: float) -> Subject:
-            more = {"recipe.quantization": precision, "recipe.epochs": epochs, "recipe.learning_rate": rate}
+            more = {"recipe.qat": precision, "recipe.epochs": epochs, "recipe.learning_rate": rate}
             more |= {"recipe.schedule": "cosine", "recipe.warmup": 0.0, "recipe.whiten": False}
             settings = {**case.settings, **more}
             folder = out / precision
@@ -289,7 +289,7 @@ def tables(results: Mapping[str, Any]) -> str:
     for kind, form in (("int8", "the int8 file"), ("int4", "int4 weights")):
         rows = {name: r for name, r in models.items() if f"{kind} trained" in r}
         lines += [
-            f"| model | metric | float | float, trained on | {form} after training | trained with quantization |",
+            f"| model | metric | float | float, trained on | {form} after training | quantization-aware training |",
             "|---|---|---:|---:|---:|---:|",
         ]
         for name, r in rows.items():

@@ -31,8 +31,8 @@ SMALL = ("float32", "dynamic", "int8", "int4")  # forms of models with zeros
 TRAININGS: dict[str, tuple[dict[str, Any], Sequence[str]]] = {  # name -> settings of the recipe, forms to write
     "80 % zeros": ({"sparsity": "0.8"}, SMALL),
     "80 % zeros, 16 clusters": ({"sparsity": "0.8", "clusters": 16}, SMALL),
-    "trained for int8": ({"quantization": "int8"}, ("int8",)),
-    "trained for int4": ({"quantization": "int4_weights"}, ("int4",)),
+    "trained for int8": ({"qat": "int8"}, ("int8",)),
+    "trained for int4": ({"qat": "int4_weights"}, ("int4",)),
 }
 
 
@@ -57,7 +57,7 @@ def run(
         goal: "size" for the smallest file after gzip, "latency" for the fastest call at batch size 1.
         data: For a Keras file, an .npz file with real inputs by name and one array of truth: a fifth of its rows
             measures ranges, two fifths choose, two fifths test.
-        epochs: Epochs of each training with zeros, clusters or quantization, by the answers of the model; 0: none.
+        epochs: Epochs of each training with pruning, clusters or QAT, by the answers of the model; 0: none.
         console: Receives progress; None prints nothing.
 
     Returns:
@@ -183,7 +183,7 @@ def _train(source: str | Path, plan: Plan, dataset: Dataset, settings: dict[str,
     options = {"init": init, "dataset": dataset, "seed": plan.seed, "export": False, "evaluate": False}
     train.run(plan.model, settings=arguments | settings, out=str(out), **options)
     folder = RunFolder.open(out)
-    ranges = None if folder.plan().recipe.quantization == "none" else read_ranges(folder.weights)
+    ranges = None if folder.plan().recipe.qat == "none" else read_ranges(folder.weights)
     (served,) = plan.task.served(folder.model()).values()
     contract = with_formats(plan.task.contract(served, dataset.info))
     return Variant(name, served, contract, export.simulation_of(plan, dataset.info, served, ranges))
@@ -255,7 +255,7 @@ def _export(
 def main(source: str, out: str, budget: float, goal: str, data: str | None, epochs: int, console: Console) -> None:
     """Write the smallest or fastest file of a model whose loss of quality is within a budget, with a proof.
 
-    Tries quantised files, operators that stay float, and trainings with zeros, clusters and quantization.
+    Tries quantised files, operators that stay float, and trainings with pruning, clusters and QAT.
     """
     result = run(source, out=out, budget=budget, goal=goal, data=data, epochs=epochs, console=console)
     show(console, result)

@@ -17,6 +17,7 @@ from zoo.cli.options import settings_options
 from zoo.core import registry
 from zoo.core.capabilities import DescribesData, GivesGoldenInputs, Rows, reduction
 from zoo.core.plan import bundle_metadata
+from zoo.core.recipe import QAT
 from zoo.core.run_folder import RunFolder, check_source
 from zoo.core.settings import check_quantize
 from zoobase import console as shell
@@ -34,7 +35,6 @@ if TYPE_CHECKING:
     from zoo.core.plan import Plan
 
 CALIBRATION = 256  # training examples on which ranges are measured
-TRAINED = {"none": (), "int8": ("int8",), "int8_weights": ("dynamic",), "int4_weights": ("int4",)}  # files
 QUICK = ("saved_model", "tflite")  # what servers and devices run
 DEVICE, DEVICES = ("tflite",), ("mediapipe", "litert_c", "tflite_micro")  # formats and further runtimes of devices
 GOLDEN = 32  # real examples of the test split among the golden inputs
@@ -134,7 +134,7 @@ def run(
 
 def with_trained(quantize: Sequence[str], plan: Plan) -> tuple[str, ...]:
     """Return the quantised files of a run: those that are asked for, and the one that it was trained for."""
-    return tuple(dict.fromkeys([*quantize, *TRAINED[plan.recipe.quantization]]))
+    return tuple(dict.fromkeys([*quantize, *QAT[plan.recipe.qat]]))
 
 
 def check_data(plan: Plan, info: Info, quantize: Sequence[str]) -> None:
@@ -144,15 +144,15 @@ def check_data(plan: Plan, info: Info, quantize: Sequence[str]) -> None:
     interval that reaches 3 / N even if no answer changes.
     """
     counts = info.counts
-    for kind in TRAINED[plan.recipe.quantization]:
+    for kind in QAT[plan.recipe.qat]:
         QUANTIZATIONS[kind].check_installed()
         if isinstance(plan.task, Rows) and QUANTIZATIONS[kind].is_calibrated:
             raise UsageError(
                 f"the {kind} file of {plan.model} would take encoded columns, for which there are no test examples: "
-                "set recipe.quantization=int8_weights, or train with --no-export"
+                "set recipe.qat=int8_weights, or train with --no-export"
             )
     measured = [kind for kind in quantize if QUANTIZATIONS[kind].is_calibrated]
-    measured = [kind for kind in measured if kind not in TRAINED[plan.recipe.quantization]]
+    measured = [kind for kind in measured if kind not in QAT[plan.recipe.qat]]
     if measured and counts["train"] < CALIBRATION_ROWS:
         raise UsageError(
             f"--quantize {','.join(measured)} measures ranges on at least {CALIBRATION_ROWS} training examples, and "
@@ -176,7 +176,7 @@ def _of_run(path: str | Path, dataset: Dataset | None) -> tuple[_Source, Dataset
     facts = (folder.path / "bundle", metrics := folder.metrics(), plan.command(), figures)
     evaluation = folder.read("evaluation.json") if metrics else {}
     model = folder.model()
-    ranges = None if plan.recipe.quantization == "none" else read_ranges(folder.weights)
+    ranges = None if plan.recipe.qat == "none" else read_ranges(folder.weights)
     provenance = describe(plan, dataset.info, model, folder.read("config.json"), metrics)
     return _Source(plan, model, dataset.info, *facts, provenance, ranges=ranges, **_uncertainty(evaluation)), dataset
 

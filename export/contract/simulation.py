@@ -1,4 +1,4 @@
-"""The model that an int8 file of integers stands for, of a training with quantization."""
+"""The model that an int8 file of integers stands for, of quantization-aware training (QAT)."""
 
 from __future__ import annotations
 

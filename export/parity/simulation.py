@@ -1,4 +1,4 @@
-"""Compare the integers of an int8 file with the network that was trained with quantization: outputs and ranges."""
+"""Compare the integers of an int8 file with the network of quantization-aware training: outputs and ranges."""
 
 from __future__ import annotations
 

@@ -1,6 +1,6 @@
 """Quantised artifacts on real data: the metric drop, paired with the reference, with its 95 % confidence interval.
 
-An int8 file of a training with quantization is compared with the trained network, too, integer by integer.
+An int8 file of quantization-aware training is compared with the trained network, too, integer by integer.
 """
 
 from __future__ import annotations

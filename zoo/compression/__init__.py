@@ -1,1 +1,1 @@
-"""Smaller models: training with quantization."""
+"""Smaller models: quantization-aware training, magnitude pruning, knowledge distillation."""

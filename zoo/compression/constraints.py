@@ -13,7 +13,7 @@ from keras import ops
 
 from zoo.compression.clustering import cluster
 from zoo.compression.sparsity import choose, parse, polynomial
-from zoo.core.recipe import Recipe
+from zoo.core.recipe import ModelCompression
 from zoobase.console import Console
 from zoobase.errors import UsageError
 
@@ -55,7 +55,7 @@ class Compressed(keras.constraints.Constraint):
 class Compression(keras.callbacks.Callback):
     """Increases the zeros of the kernels, and clusters them, as a function of the finished optimizer steps alone."""
 
-    def __init__(self, model: keras.Model, recipe: Recipe, steps: int, console: Console) -> None:
+    def __init__(self, model: keras.Model, recipe: ModelCompression, steps: int, console: Console) -> None:
         """Constrain the kernels of a compiled model.
 
         Args:

@@ -1,4 +1,4 @@
-"""The layers of a training with quantization: they round weights and activations as integer arithmetic does.
+"""The layers of quantization-aware training: they round weights and activations as integer arithmetic does.
 
 They stand in the model that is trained only, beside stock layers whose variables they use; no exported file has them.
 """

@@ -57,7 +57,7 @@ FIXED = {"sigmoid": (0.0, 255 / 256), "softmax": (0.0, 255 / 256), "tanh": (-1.0
 
 
 def quantize(model: keras.Model, precision: str = "int8") -> keras.Model:
-    """Return a model with the variables of `model` that is trained with quantization.
+    """Return a model with the variables of `model` for quantization-aware training.
 
     Compile and fit it as any model, with `FreezeRanges` among the callbacks; then `round_weights` gives `model` the
     weights that its files hold, and `export.Quantization(["int8"], simulation=...)` writes an int8 file with the
@@ -452,7 +452,7 @@ def _functional(model: keras.Model) -> Any:
     if not hasattr(graph, "_run_through_graph"):
         raise UsageError(
             f"{model.name} is a subclass of keras.Model, whose graph is not known: only functional and sequential "
-            "models can be trained with quantization"
+            "models can be trained for it"
         )
     return graph
 

@@ -251,8 +251,8 @@ def resolve(settings: TrainSettings) -> Plan:
         precision=settings.precision,
         init=settings.init,
     )
-    if recipe.quantization != "none":
-        plan = dataclasses.replace(plan, precision=_precision_with_quantization(plan))
+    if recipe.qat != "none":
+        plan = dataclasses.replace(plan, precision=_precision_of_qat(plan))
     largest = MAX_SEED - (max(recipe.restarts, plan.members) - 1)
     if settings.seed > largest:
         raise UsageError(f"seed {settings.seed} is not valid: it must be in [0, {largest}]")
@@ -264,14 +264,14 @@ def resolve(settings: TrainSettings) -> Plan:
     return plan
 
 
-def _precision_with_quantization(plan: Plan) -> str:
-    """Return the precision of a training with quantization, whose rounding bfloat16 would drown in its own."""
+def _precision_of_qat(plan: Plan) -> str:
+    """Return the precision of quantization-aware training, whose rounding bfloat16 would drown in its own."""
     given = ["--precision bfloat16"] if plan.precision == "bfloat16" else []
     if given := given + [f"model.{name}={json.dumps(value)}" for name, value in plan.averaged.items()]:
-        raise UsageError(f"recipe.quantization={plan.recipe.quantization} is not possible with {given[0]}; omit it")
+        raise UsageError(f"recipe.qat={plan.recipe.qat} is not possible with {given[0]}; omit it")
     if plan.recipe.clusters:
         raise UsageError(
-            "recipe.clusters is not possible with recipe.quantization, which gives each output channel other values; "
+            "recipe.clusters is not possible with recipe.qat, which gives each output channel other values; "
             "omit one of them"
         )
     return "float32"

@@ -19,7 +19,12 @@ OPTIMIZERS = (
     *("adam", "adamw", "muon", "sgd", "rmsprop", "adagrad"),
     *("adadelta", "adafactor", "adamax", "ftrl", "lamb", "lion", "nadam"),
 )
-QUANTIZATIONS = ("none", "int8", "int8_weights", "int4_weights")
+QAT = {  # quantization-aware training: the files that it is for, as the names of `export.formats.QUANTIZATIONS`
+    "none": (),
+    "int8": ("int8",),
+    "int8_weights": ("dynamic",),
+    "int4_weights": ("int4",),
+}
 SCHEDULES = ("constant", "step", "exponential", "linear", "cosine", "one_cycle")
 WITHOUT_MOMENTUM = ("adadelta", "adafactor", "adagrad", "ftrl")
 
@@ -96,13 +101,8 @@ def check_names(settings: type, names: Iterable[str], kind: str = "setting") -> 
 
 
 @dataclass(frozen=True)
-class Recipe:
-    """Training settings. Every field can be set by `--set recipe.FIELD=VALUE`; the page of settings describes them.
-
-    Example:
-        >>> Recipe(epochs=3, optimizer="sgd", momentum=0.8).epochs
-        3
-    """
+class Optimization:
+    """How the weights are updated, and until when."""
 
     epochs: int = setting(10, "Passes over the training split.", check=COUNT, option=True)
     batch_size: int = setting(128, "Examples per step.", check=COUNT, option=True)
@@ -135,18 +135,7 @@ class Recipe:
         "Decoupled weight decay (Loshchilov, Hutter 2019, arXiv:1711.05101) of kernels and embeddings.",
         check=NOT_NEGATIVE,
     )
-    dropout: float | None = setting(
-        None,
-        "The builder argument `dropout`, for builders that have it; None is the builder's default.",
-        check=(
-            lambda v: v is None or (isinstance(v, int | float) and 0 <= v < 1),
-            "in [0, 1), or null for the builder's default",
-        ),
-    )
-    l1: float = setting(0.0, "L1 penalty on kernels, added to the loss.", check=NOT_NEGATIVE)
-    l2: float = setting(0.0, "L2 penalty on kernels, added to the loss.", check=NOT_NEGATIVE)
     clip_norm: float = setting(0.0, "Maximum global norm of the gradient; 0 is off.", check=NOT_NEGATIVE)
-    label_smoothing: float = setting(0.0, "Label smoothing (Szegedy 2016, arXiv:1512.00567).", check=FRACTION)
     ema: float = setting(
         0.0,
         "Momentum of the exponential moving average of the weights, which is validated and saved; 0 is off. Of an "
@@ -158,6 +147,37 @@ class Recipe:
         "Whether the first convolution starts from principal components of patches of training images (Jordan 2024, "
         "arXiv:2404.00498).",
     )
+    patience: int = setting(0, "Early stopping: epochs without a better validation loss; 0 is off.", check=NOT_NEGATIVE)
+    minutes: float = setting(
+        0.0,
+        "Time budget of one training, validation included: `epochs` is lowered according to the measured speed, the "
+        "last epoch ends with the budget, and the schedule with it; 0 is off.",
+        check=NOT_NEGATIVE,
+    )
+
+
+@dataclass(frozen=True)
+class Regularization:
+    """What keeps a model from learning its training examples by heart."""
+
+    dropout: float | None = setting(
+        None,
+        "The builder argument `dropout`, for builders that have it; None is the builder's default.",
+        check=(
+            lambda v: v is None or (isinstance(v, int | float) and 0 <= v < 1),
+            "in [0, 1), or null for the builder's default",
+        ),
+    )
+    l1: float = setting(0.0, "L1 penalty on kernels, added to the loss.", check=NOT_NEGATIVE)
+    l2: float = setting(0.0, "L2 penalty on kernels, added to the loss.", check=NOT_NEGATIVE)
+    label_smoothing: float = setting(0.0, "Label smoothing (Szegedy 2016, arXiv:1512.00567).", check=FRACTION)
+    augment: str = setting("none", 'A policy of `pipelines.augment`, or "none".')
+
+
+@dataclass(frozen=True)
+class ModelCompression:
+    """Training for smaller files."""
+
     sparsity: str = setting(
         "0",
         'Zeros in every large kernel: a share such as "0.8", the smallest by magnitude; "2:4", two of four consecutive '
@@ -174,20 +194,27 @@ class Recipe:
         "trained (Han, Mao, Dally 2016, arXiv:1510.00149); 0 is off.",
         check=(lambda v: v == 0 or 2 <= v <= 4096, "0, or a whole number from 2 to 4096"),
     )
+    qat: str = setting(
+        "none",
+        "Quantization-aware training: int8 rounds weights and activations as the int8 file does, which is exported "
+        "with the ranges of the training; int8_weights and int4_weights round the weights only.",
+        choices=tuple(QAT),
+        option=True,
+    )
     teacher: str = setting(
         "",
         "A run, or the name of a model with default weights, whose outputs are learnt as much as the labels (Hinton, "
         "Vinyals, Dean 2015, arXiv:1503.02531). Empty is off.",
     )
-    quantization: str = setting(
-        "none",
-        "Training with quantization: int8 rounds weights and activations as the int8 file does, which is exported with "
-        "the ranges of the training; int8_weights and int4_weights round the weights only.",
-        choices=QUANTIZATIONS,
-        option=True,
+
+
+@dataclass(frozen=True)
+class DataChoice:
+    """Which examples are used."""
+
+    data: str = setting(
+        "", "Name of the dataset, if it is another than the model's default; `--set data=NAME` takes precedence."
     )
-    patience: int = setting(0, "Early stopping: epochs without a better validation loss; 0 is off.", check=NOT_NEGATIVE)
-    augment: str = setting("none", 'A policy of `pipelines.augment`, or "none".')
     split: str = setting(
         "official",
         '"official", or percentages of the training set such as "60/20/20". Of your own files, " by folder" or " by '
@@ -199,11 +226,14 @@ class Recipe:
         check=NOT_NEGATIVE,
         option=True,
     )
-    restarts: int = setting(
-        1,
-        "Number of trainings with different seeds; the best by validation loss is kept.",
-        check=(lambda v: 0 < v <= 1000, "a whole number from 1 to 1000"),
-    )
+
+
+@dataclass(frozen=True)
+class ModelChoice:
+    """Which models are trained, of which the best is kept."""
+
+    model: Mapping[str, Any] = setting({}, "Builder arguments of the recipe; those of the user take precedence.")
+    task: Mapping[str, Any] = setting({}, "Settings of the task; those of the user take precedence.")
     candidates: tuple[Mapping[str, Any], ...] = setting(
         (),
         "Builder arguments of several architectures to train; the best by validation loss is kept.",
@@ -212,17 +242,21 @@ class Recipe:
             'a list of builder arguments, such as [{"dropout": 0.1}, {}]',
         ),
     )
-    minutes: float = setting(
-        0.0,
-        "Time budget of one training, validation included: `epochs` is lowered according to the measured speed, the "
-        "last epoch ends with the budget, and the schedule with it; 0 is off.",
-        check=NOT_NEGATIVE,
+    restarts: int = setting(
+        1,
+        "Number of trainings with different seeds; the best by validation loss is kept.",
+        check=(lambda v: 0 < v <= 1000, "a whole number from 1 to 1000"),
     )
-    model: Mapping[str, Any] = setting({}, "Builder arguments of the recipe; those of the user take precedence.")
-    data: str = setting(
-        "", "Name of the dataset, if it is another than the model's default; `--set data=NAME` takes precedence."
-    )
-    task: Mapping[str, Any] = setting({}, "Settings of the task; those of the user take precedence.")
+
+
+@dataclass(frozen=True)
+class Recipe(ModelChoice, DataChoice, ModelCompression, Regularization, Optimization):
+    """Training settings, in groups. Every field can be set by `--set recipe.FIELD=VALUE`; a page describes them.
+
+    Example:
+        >>> Recipe(epochs=3, optimizer="sgd", momentum=0.8).epochs
+        3
+    """
 
     def arguments(self) -> dict[str, Any]:
         """Return the builder arguments of the recipe for every architecture."""

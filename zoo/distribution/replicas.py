@@ -76,9 +76,9 @@ class Replicas:
                 raise UsageError(
                     f"recipe.{name} is not possible with {self.count} replicas, because {reason}; set it to 0"
                 )
-        if recipe.quantization != "none":
+        if recipe.qat != "none":
             raise UsageError(
-                f"recipe.quantization={recipe.quantization} is not possible with {self.count} replicas, each of which "
+                f"recipe.qat={recipe.qat} is not possible with {self.count} replicas, each of which "
                 "would measure ranges of its own; omit it"
             )
         check_batch_size(recipe.batch_size, self.count)

@@ -13,7 +13,7 @@ import keras
 import tensorflow as tf
 from keras import ops
 
-from zoo.core.recipe import Recipe
+from zoo.core.recipe import Optimization, Regularization
 from zoobase.errors import UsageError
 
 
@@ -186,7 +186,7 @@ def _matrix_shape(shape: Sequence[int]) -> tuple[int, int]:
 OWN = {"adagrad": Adagrad, "adam": Adam, "adamw": AdamW, "muon": Muon}
 
 
-def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
+def make_optimizer(recipe: Optimization, steps: int) -> keras.optimizers.Optimizer:
     """Return the optimizer of a recipe for a total of `steps` steps; biases and normalisation have no weight decay."""
     schedule = Schedule(
         recipe.schedule,
@@ -221,7 +221,7 @@ def make_optimizer(recipe: Recipe, steps: int) -> keras.optimizers.Optimizer:
     return optimizer
 
 
-def make_adversarial_optimizers(recipe: Recipe, steps: int) -> dict[str, keras.optimizers.Optimizer]:
+def make_adversarial_optimizers(recipe: Optimization, steps: int) -> dict[str, keras.optimizers.Optimizer]:
     """Return the optimizers of generators and discriminators; only generators have averaged weights."""
     return {
         "g_optimizer": make_optimizer(recipe, steps),
@@ -234,7 +234,7 @@ def optimizers_of(model: keras.Model) -> dict[str, keras.optimizers.Optimizer]:
     return {k: v for k, v in sorted(vars(model).items()) if isinstance(v, keras.optimizers.Optimizer)}
 
 
-def regularize(model: keras.Model, recipe: Recipe) -> None:
+def regularize(model: keras.Model, recipe: Regularization) -> None:
     """Add the recipe's L1 and L2 penalties to all kernels; they affect the loss only and are not saved in configs.
 
     Raises:

@@ -99,7 +99,7 @@ def train(session: Session) -> CheckpointCallback:
     plan, dataset, replicas = session.plan, session.dataset, session.replicas
     replicas.check(plan.recipe)
     if isinstance(plan.task, Phased):
-        for name in ("sparsity", "clusters", "teacher", "quantization"):
+        for name in ("sparsity", "clusters", "teacher", "qat"):
             if getattr(plan.recipe, name) != getattr(Recipe(), name):
                 raise UsageError(
                     f"recipe.{name} is not possible with {plan.model}, which is trained in phases, the first on cached "
@@ -133,9 +133,9 @@ def initial_model(plan: Plan, dataset: Dataset, replicas: Replicas = SINGLE) -> 
 def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) -> CheckpointCallback:
     """Fit a built model to two feeds by the recipe of a session; returns and raises the same as `train`."""
     plan, folder, replicas, recipe = session.plan, session.folder, session.replicas, session.plan.recipe
-    quantized, save = recipe.quantization != "none", None
+    quantized, save = recipe.qat != "none", None
     if quantized:
-        stock, model = model, quantization.quantize(model, recipe.quantization)
+        stock, model = model, quantization.quantize(model, recipe.qat)
         save = functools.partial(quantization.save_file, model, stock)
     training, evaluated = replicas.share(training), replicas.share(validation)
     steps = training.steps(recipe.batch_size)

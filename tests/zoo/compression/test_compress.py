@@ -102,7 +102,7 @@ def test_a_run_is_trained_on(tmp_path, monkeypatch):
     monkeypatch.setattr(search, "FORMS", ("float32", "dynamic"))
     trainings = {
         "80 % zeros": ({"sparsity": "0.8"}, ("dynamic",)),
-        "trained for int8": ({"quantization": "int8"}, ("int8",)),
+        "trained for int8": ({"qat": "int8"}, ("int8",)),
         "other": ({"optimizer": "adagrad", "momentum": 0.5}, ("dynamic",)),
     }
     monkeypatch.setattr(compress, "TRAININGS", trainings)

@@ -279,7 +279,7 @@ def without_weights():
     [
         (subclassed, "fashion_mnist is a subclass of keras.Model"),
         (with_own_step, "own has a training step of its own"),
-        (recurrent, r"reader \(GRU\) cannot be trained for int8: set recipe.quantization=int8_weights"),
+        (recurrent, r"reader \(GRU\) cannot be trained for int8: set recipe.qat=int8_weights"),
         (without_weights, "flat has no layer whose weights can be quantised"),
     ],
 )
@@ -302,7 +302,7 @@ def test_what_cannot_be_trained_is_refused(model, sentence):
 def test_settings_that_exclude_it(settings, sentence, tmp_path):
     settings = {"settings": {}, **settings}
     tiny = zoo.get_spec(settings["name"]).tiny_settings()
-    given = {**tiny, **settings["settings"], "recipe.quantization": "int8", "recipe.limit": 20, "recipe.epochs": 1}
+    given = {**tiny, **settings["settings"], "recipe.qat": "int8", "recipe.limit": 20, "recipe.epochs": 1}
     data = DATA.get(zoo.get_spec(settings["name"]).data)
     options = {**settings, "settings": given, "data_dir": data and str(data), "out": tmp_path / "run", "export": False}
     with pytest.raises(UsageError, match=sentence):
@@ -315,7 +315,7 @@ RUN = {
     "name": "mnist",
     "data_dir": str(DATA["mnist"]),
     "settings": {
-        **{"recipe.quantization": "int8", "recipe.epochs": 3, "recipe.ema": 0.9, "model.units": [8]},
+        **{"recipe.qat": "int8", "recipe.epochs": 3, "recipe.ema": 0.9, "model.units": [8]},
         **{"model.dropout": 0.3, "recipe.batch_size": 20},
     },
     "evaluate": False,

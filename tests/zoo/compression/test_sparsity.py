@@ -170,9 +170,9 @@ def test_without_the_constraint_zeros_do_not_stay(monkeypatch, tmp_path):
 
 
 def test_zeros_with_quantization_and_a_teacher(tmp_path):
-    with pytest.raises(UsageError, match=r"recipe\.clusters is not possible with recipe\.quantization"):
-        run(tmp_path / "refused", quantization="int8")
-    run(tmp_path / "run", quantization="int8", ema=0.0, teacher="mnist", clusters=0)
+    with pytest.raises(UsageError, match=r"recipe\.clusters is not possible with recipe\.qat"):
+        run(tmp_path / "refused", qat="int8")
+    run(tmp_path / "run", qat="int8", ema=0.0, teacher="mnist", clusters=0)
     (kernel,) = (np.asarray(kernel) for kernel in kernels_of(RunFolder(tmp_path / "run").model()))
     assert np.mean(kernel == 0) >= 0.8 - 1e-3
     steps = kernel / (np.abs(kernel).max(axis=0, keepdims=True) / 127)  # of the int8 weights of each output

@@ -40,7 +40,7 @@ OF_OPTIMIZERS = {  # used by `make_optimizer` and `fit`, whatever the task
 OTHERS = {  # tested in tests/zoo/core/test_recipes.py
     *("epochs", "dropout", "patience", "split", "limit", "restarts", "candidates", "minutes", "model", "data", "task"),
     "whiten",  # in tests/zoo/modeling/test_whitening.py
-    *("sparsity", "clusters", "teacher", "quantization"),  # in tests/zoo/compression
+    *("sparsity", "clusters", "teacher", "qat"),  # in tests/zoo/compression
 }
 STEPS = 4
 LOOPS = ("sentiment", "text_rnn")  # over tokens; the graphs of the others take longer to trace than the steps to run
