@@ -437,7 +437,7 @@ def _run(
         return runs[runtime.name]
 
     run = run_with()
-    if is_reference and environment and "tensorflow" in runtime.imports and not run.failure:
+    if is_reference and environment and "tensorflow" in runtime.process.imports and not run.failure:
         for endpoint, outputs in other_kernels_of(run, run_with(environment)).items():
             run.of(endpoint).arrays |= outputs.arrays
     for endpoint in endpoints:

@@ -122,7 +122,7 @@ def load(
         missing = " ".join(filter(None, (artifact_format, quantize)))
         raise ExportError(f"{folder} holds no {missing}; it has {', '.join(a['path'] for a in present)}")
     contract, artifact = Contract.from_json(manifest["contract"]), matching[0]
-    code = code_refusal(folder, manifest["code_dependency"], trust) if runtime.imports_code else None
+    code = code_refusal(folder, manifest["code_dependency"], trust) if runtime.process.imports_code else None
     if reason := code or refusal(folder, artifact, trust):
         raise CheckFailed(f"{artifact['path']} of {folder} is not loaded: {reason}")
     if as_keras:
@@ -155,15 +155,15 @@ def _first_call_quiet(function: Function) -> Function:
 def _open(
     folder: Path, contract: Contract, artifact: Mapping[str, Any], manifest: Mapping[str, Any], runtime: Runtime
 ) -> Any:
-    if "tensorflow" in runtime.imports:
+    if "tensorflow" in runtime.process.imports:
         load_tensorflow()
-    for module in (manifest["code_dependency"] or {}).get("modules", ()) if runtime.imports_code else ():
+    for module in (manifest["code_dependency"] or {}).get("modules", ()) if runtime.process.imports_code else ():
         load_module(module)
     job = dict(artifact) | {
         "path": str((folder / artifact["path"]).resolve()),
         "endpoints": [contract[name].to_json() for name in artifact["endpoints"]],
     }
-    bounded = bounded_memory(Path(job["path"])) if runtime.imports_code else contextlib.nullcontext()
+    bounded = bounded_memory(Path(job["path"])) if runtime.process.imports_code else contextlib.nullcontext()
     with bounded, quiet_stderr():
         return runtime.open(job, {})
 

@@ -135,7 +135,7 @@ def _confinement(runs: Mapping[tuple[str, str], ArtifactRun]) -> dict[str, Any] 
 
     Those of runtimes that use a network, such as a browser, do not count.
     """
-    reports = [run.report for (name, _), run in runs.items() if run.report and not RUNTIMES[name].network]
+    reports = [run.report for (name, _), run in runs.items() if run.report and not RUNTIMES[name].process.network]
     return min((r["confinement"] for r in reports), key=lambda s: (s["landlock"], not s["network"]), default=None)
 
 
@@ -200,7 +200,7 @@ def check_run(
     if obstacle := _obstacle(request, artifact, row, run):
         return row.with_findings(obstacle)
     findings = _unexpected_code(request, row, {*report["modules"]}, {*report["local"]})
-    if other_frameworks := (FRAMEWORKS & {*report["modules"]}) - {*RUNTIMES[row.runtime].imports}:
+    if other_frameworks := (FRAMEWORKS & {*report["modules"]}) - {*RUNTIMES[row.runtime].process.imports}:
         findings.append(f"loaded {', '.join(sorted(other_frameworks))}, which is not its runtime")
     skipped, figures = report["skipped"] if row.extra else (), {}
     notes = [Finding(f"did not run {', '.join(skipped)}", NOTE)] if skipped else []

@@ -26,7 +26,7 @@ _SCRIPTS = (
     *(run_litert, run_litert_c, run_mediapipe, run_tflite_micro, run_browser, run_torch),
 )
 RUNTIMES: dict[str, Runtime] = {script.RUNTIME.name: script.RUNTIME for script in _SCRIPTS}
-FRAMEWORKS = frozenset({"tf_keras", "torch", "jax"}.union(*(runtime.imports for runtime in RUNTIMES.values())))
+FRAMEWORKS = frozenset({"tf_keras", "torch", "jax"}.union(*(runtime.process.imports for runtime in RUNTIMES.values())))
 
 
 def runtimes_of(format: str) -> list[Runtime]:

@@ -159,9 +159,11 @@ RUNTIME = protocol.Runtime(
     on_request=True,
     probe=installed_version,
     install="install Chromium, and run `python -m export web` once, which downloads LiteRT.js",
-    reads=("/etc", "/proc", "/sys", "/run", "/var/cache/fontconfig"),
-    writes=("/dev/shm", str(machine.cache_folder())),
-    network=True,  # between this process and Chromium
+    process=protocol.Process(
+        reads=("/etc", "/proc", "/sys", "/run", "/var/cache/fontconfig"),
+        writes=("/dev/shm", str(machine.cache_folder())),
+        network=True,  # between this process and Chromium
+    ),
 )
 
 if __name__ == "__main__":

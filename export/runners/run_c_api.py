@@ -46,8 +46,8 @@ RUNTIME = protocol.Runtime(
     versions=versions,
     required=True,
     library=c_api.LIBRARIES[1],
-    forked_from="c_api",
-    serves=True,
+    process=protocol.Process(forked_from="c_api"),
+    capabilities=protocol.Capabilities(serves=True),
 )
 
 if __name__ == "__main__":

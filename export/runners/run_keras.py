@@ -124,11 +124,8 @@ RUNTIME = protocol.Runtime(
     open=open_artifact,
     versions=versions,
     required=True,
-    measures_noise=("keras",),
-    imports=("keras", "tensorflow"),
-    imports_code=True,
-    forked_from="keras",
-    constants=constants,
+    process=protocol.Process(imports=("keras", "tensorflow"), imports_code=True, forked_from="keras"),
+    capabilities=protocol.Capabilities(measures_noise=("keras",), constants=constants),
 )
 
 if __name__ == "__main__":

@@ -71,9 +71,8 @@ RUNTIME = protocol.Runtime(
     formats=("tflite",),
     open=open_artifact,
     required=True,
-    imports=("ai_edge_litert",),
-    constants=constants,
-    exact=False,
+    process=protocol.Process(imports=("ai_edge_litert",)),
+    capabilities=protocol.Capabilities(constants=constants, exact=False),
 )
 
 if __name__ == "__main__":

@@ -147,7 +147,7 @@ RUNTIME = protocol.Runtime(
     on_request=True,
     probe=version,
     install="install a C compiler (gcc) and pip install ai-edge-litert",
-    prepare=prepare,
+    process=protocol.Process(prepare=prepare),
 )
 
 if __name__ == "__main__":

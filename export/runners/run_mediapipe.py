@@ -217,12 +217,11 @@ RUNTIME = protocol.Runtime(
     module="mediapipe",
     formats=("tflite",),
     open=open_artifact,
-    imports=("mediapipe",),
     extra=True,
     on_request=True,
     install=MEDIAPIPE.command,
-    check=check,
-    installation=MEDIAPIPE,
+    process=protocol.Process(imports=("mediapipe",), installation=MEDIAPIPE),
+    capabilities=protocol.Capabilities(check=check),
 )
 
 if __name__ == "__main__":

@@ -54,9 +54,8 @@ RUNTIME = protocol.Runtime(
     module="onnxruntime",
     formats=("onnx",),
     open=open_artifact,
-    imports=("onnxruntime",),
-    constants=constants,
-    exact=False,
+    process=protocol.Process(imports=("onnxruntime",)),
+    capabilities=protocol.Capabilities(constants=constants, exact=False),
 )
 
 if __name__ == "__main__":

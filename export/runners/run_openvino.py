@@ -48,8 +48,8 @@ RUNTIME = protocol.Runtime(
     module="openvino",
     formats=("saved_model",),
     open=open_artifact,
-    imports=("openvino",),
     extra=True,
+    process=protocol.Process(imports=("openvino",)),
 )
 
 if __name__ == "__main__":

@@ -165,12 +165,13 @@ RUNTIME = protocol.Runtime(
     open=open_artifact,
     versions=versions,
     required=True,
-    measures_noise=("saved_model",),
-    imports=("keras", "tensorflow"),
-    forked_from="keras",
-    check=check,
-    serves=True,
-    constants=constants,
+    process=protocol.Process(imports=("keras", "tensorflow"), forked_from="keras"),
+    capabilities=protocol.Capabilities(
+        measures_noise=("saved_model",),
+        check=check,
+        serves=True,
+        constants=constants,
+    ),
 )
 
 if __name__ == "__main__":

@@ -114,12 +114,11 @@ RUNTIME = protocol.Runtime(
     module="tflite_micro",
     formats=("tflite",),
     open=open_artifact,
-    imports=("tflite_micro",),
     extra=True,
     on_request=True,
     install=TFLITE_MICRO.command,
-    facts=facts,
-    installation=TFLITE_MICRO,
+    process=protocol.Process(imports=("tflite_micro",), installation=TFLITE_MICRO),
+    capabilities=protocol.Capabilities(facts=facts),
 )
 
 if __name__ == "__main__":

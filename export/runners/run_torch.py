@@ -63,13 +63,15 @@ RUNTIME = protocol.Runtime(
     distribution="torch",
     module="torch",
     formats=("torch",),
-    measures_noise=("torch",),
     open=open_artifact,
-    imports=("torch",),
     extra=True,
-    environment={"USER": "nobody"},  # PyTorch asks for a name, and the file of users is out of reach
     install=TORCH.command,
-    installation=TORCH,
+    process=protocol.Process(
+        imports=("torch",),
+        environment={"USER": "nobody"},  # PyTorch asks for a name, and the file of users is out of reach
+        installation=TORCH,
+    ),
+    capabilities=protocol.Capabilities(measures_noise=("torch",)),
 )
 
 if __name__ == "__main__":

@@ -88,7 +88,7 @@ def run_all(
         wait(unfinished)
         runtime, artifacts = plan[name]
         runnable = [artifact for artifact in artifacts if artifact.state is None]
-        needed = modules if runtime.imports_code else ()
+        needed = modules if runtime.process.imports_code else ()
         for path, run in _run_runtime(folder, contract, runtime, runnable, needed, golden, environment).items():
             runs[name, path] = run
 
@@ -140,22 +140,23 @@ def _run_runtime(
                 "modules": list(modules),
                 "artifacts": [_job_entry(folder, contract, runtime, artifact) for artifact in remaining],
             }
-            further = [*runtime.reads, *(runtime.prepare() if runtime.prepare else ())]
-            if runtime.installation:
-                further.append(str(runtime.installation.folder))
+            started = runtime.process
+            further = [*started.reads, *(started.prepare() if started.prepare else ())]
+            if started.installation:
+                further.append(str(started.installation.folder))
             packages = sorted({name.partition(".")[0] for name in modules})
-            variables = {**runtime.environment, **(environment or {})}
+            variables = {**started.environment, **(environment or {})}
             result = process.run_script(
                 runtime.file,
                 job,
                 Path(scratch),
                 packages,
                 variables,
-                runtime.forked_from,
+                started.forked_from,
                 reads=(folder, golden, *(a["path"] for a in job["artifacts"]), *further, *named),
-                writes=runtime.writes,
-                network=runtime.network,
-                python=str(runtime.installation.python) if runtime.installation else None,
+                writes=started.writes,
+                network=started.network,
+                python=str(started.installation.python) if started.installation else None,
             )
             for artifact in remaining:
                 if (found := read_result(results, _id(artifact))) is not None:
@@ -195,7 +196,7 @@ def _job_entry(folder: Path, contract: Contract, runtime: Runtime, artifact: Art
         "format": artifact.format,
         "path": str((folder / artifact.path).resolve()),
         "batch": artifact.batch,
-        "measure_noise": artifact.format in runtime.measures_noise,
+        "measure_noise": artifact.format in runtime.capabilities.measures_noise,
         "labels": None if contract.labels is None else list(contract.labels),
         "endpoints": [contract[name].to_json() for name in artifact.endpoints],
     }

@@ -107,23 +107,16 @@ class Release:
 
     def runtime(self, variables: dict[str, str] | None = None) -> Runtime:
         """Return the runtime of a proof that runs in this release, with further environment variables."""
-        base, environment = RUNTIMES[self.package.runtime], dict(variables or {})
-        if self.package.pinned:
-            return dataclasses.replace(base, environment={**base.environment, **environment})
+        base = RUNTIMES[self.package.runtime]
+        process = dataclasses.replace(base.process, environment={**base.process.environment, **(variables or {})})
         if base.name == "c_api":  # a library that this Python loads
             folder = str(self.environment.packages / "tensorflow")
-            return dataclasses.replace(
-                base,
-                environment={**base.environment, c_api.VARIABLE: folder, **environment},
-                forked_from=None,
-                reads=(*base.reads, folder),
-            )
-        return dataclasses.replace(
-            base,
-            installation=self.environment,
-            environment={**base.environment, **environment},
-            forked_from=None,
-        )
+            environment = {c_api.VARIABLE: folder, **process.environment}
+            reads = (*process.reads, folder)
+            process = dataclasses.replace(process, environment=environment, forked_from=None, reads=reads)
+        elif not self.package.pinned:
+            process = dataclasses.replace(process, installation=self.environment, forked_from=None)
+        return dataclasses.replace(base, process=process)
 
 
 def parse(text: str) -> list[tuple[Package, Requirement]]:

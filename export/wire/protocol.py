@@ -41,7 +41,7 @@ else:
     from calls import Function, Inapplicable, one_line, run_endpoint
     from machine import read_job
 
-__all__ = ["Function", "Inapplicable", "Opened", "Runtime"]
+__all__ = ["Capabilities", "Function", "Inapplicable", "Opened", "Process", "Runtime"]
 
 Opened = dict[str, dict[str, Function]]  # {endpoint name: {"main": function, other variant: function}}
 
@@ -60,6 +60,55 @@ class Installation(Protocol):
 
 
 @dataclass(frozen=True)
+class Process:
+    """The process in which a runtime runs.
+
+    Attributes:
+        imports: The frameworks that it may import.
+        imports_code: Whether the formats name classes of the model, whose modules it imports.
+        forked_from: "keras" or "c_api" where it is forked from a process that has loaded that, or None.
+        environment: Environment variables, in addition to those of this process.
+        installation: The Python environment in which it runs, where that is not this one.
+        prepare: Called before it is started, such as to compile what it runs; returns what it may read then.
+        reads: What it may read besides the bundle and the libraries.
+        writes: What it may write besides its scratch folder.
+        network: Whether it may use the network.
+    """
+
+    imports: tuple[str, ...] = ()
+    imports_code: bool = False
+    forked_from: str | None = None
+    environment: Mapping[str, str] = field(default_factory=dict)
+    installation: Installation | None = None
+    prepare: Callable[[], Iterable[str]] | None = None
+    reads: tuple[str, ...] = ()
+    writes: tuple[str, ...] = ()
+    network: bool = False
+
+
+@dataclass(frozen=True)
+class Capabilities:
+    """What a runtime finds out about an artifact besides its outputs.
+
+    Attributes:
+        measures_noise: The formats on which it measures the noise floor.
+        serves: Whether REST requests are answered too.
+        check: `(artifact, opened) -> messages`: further checks after the cases have run.
+        constants: `(artifact, opened) -> (name, array) of each constant`, compared with the model's weights; None where
+            they cannot be read.
+        exact: Whether the artifact stores every weight as it is; see `weight_sums.compare`.
+        facts: `(artifact, opened) -> {name: number}`, such as its memory.
+    """
+
+    measures_noise: tuple[str, ...] = ()
+    serves: bool = False
+    check: Callable[..., list[str]] | None = None
+    constants: Callable[..., Iterable[tuple[str, np.ndarray]] | None] | None = None
+    exact: bool = True
+    facts: Callable[..., dict[str, int]] | None = None
+
+
+@dataclass(frozen=True)
 class Runtime:
     """A runtime, as its runner declares it.
 
@@ -74,28 +123,14 @@ class Runtime:
         versions: `() -> {library: version}`; None for the version of the distribution.
         required: Whether a bundle that holds one of its formats is incomplete without it; else only where that format
             was requested by name.
-        measures_noise: The formats on which it measures the noise floor.
-        library: A file in the module's folder that it needs and that not every build contains, or None. Without it the
-            runtime is not required.
-        imports: The frameworks that its process may import.
-        imports_code: Whether its formats name classes of the model, whose modules it imports.
-        forked_from: "keras" or "c_api" where its process is forked from one that has loaded that, or None.
         extra: Whether it is optional: it may skip endpoints, and does not decide the verdict unless it is required.
         on_request: Whether it runs only if it is named, because it takes seconds.
+        library: A file in the module's folder that it needs and that not every build contains, or None. Without it the
+            runtime is not required.
         probe: Returns the version, or None, of a runtime that is not a Python package.
         install: How such a runtime is installed.
-        environment: Environment variables of its process, in addition to those of this one.
-        check: `(artifact, opened) -> messages`: further checks of an artifact after its cases have run.
-        serves: Whether REST requests are answered too.
-        constants: `(artifact, opened) -> (name, array) of each constant`, compared with the model's weights; None where
-            they cannot be read.
-        exact: Whether the artifact stores every weight as it is; see `weight_sums.compare`.
-        facts: `(artifact, opened) -> {name: number}`: what else it found out about an artifact, such as its memory.
-        installation: The Python environment in which it runs, where that is not this one.
-        prepare: Called before its process is started, such as to compile what that runs; returns what it may read then.
-        reads: What its process may read besides the bundle and the libraries.
-        writes: What its process may write besides its scratch folder.
-        network: Whether its process may use the network.
+        process: Its process: what it imports, reads and writes.
+        capabilities: What it finds out about an artifact.
     """
 
     name: str
@@ -106,32 +141,19 @@ class Runtime:
     open: Callable[..., Opened]
     versions: Callable[[], dict[str, str]] | None = None
     required: bool = False
-    measures_noise: tuple[str, ...] = ()
-    library: str | None = None
-    imports: tuple[str, ...] = ()
-    imports_code: bool = False
-    forked_from: str | None = None
     extra: bool = False
     on_request: bool = False
+    library: str | None = None
     probe: Callable[[], str | None] | None = None
     install: str = ""
-    environment: Mapping[str, str] = field(default_factory=dict)
-    check: Callable[..., list[str]] | None = None
-    serves: bool = False
-    constants: Callable[..., Iterable[tuple[str, np.ndarray]] | None] | None = None
-    exact: bool = True
-    facts: Callable[..., dict[str, int]] | None = None
-    installation: Installation | None = None
-    prepare: Callable[[], Iterable[str]] | None = None
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
-    network: bool = False
+    process: Process = Process()
+    capabilities: Capabilities = Capabilities()
 
     @property
     def version(self) -> str | None:
         """The installed version, or None."""
-        if self.installation is not None:
-            return self.installation.version
+        if self.process.installation is not None:
+            return self.process.installation.version
         if self.probe is not None:
             return self.probe()
         spec = importlib.util.find_spec(self.module)
@@ -204,7 +226,7 @@ def main(runtime: Runtime) -> None:
     """Run the job given on the command line with this runtime."""
     before = set(sys.modules)
     job = read_job()
-    golden, results = Path(job["golden"]), Path(job["results"])
+    golden, results, capabilities = Path(job["golden"]), Path(job["results"]), runtime.capabilities
     versions = runtime.versions() if runtime.versions else {runtime.distribution: runtime.version}
     for artifact in job["artifacts"]:
         report = {"versions": versions, "memory_error": False, "missing": None, "error": None}
@@ -225,13 +247,13 @@ def main(runtime: Runtime) -> None:
                 arrays |= {(name, *key): value for key, value in outputs.arrays.items()}
                 report["errors"] += [[name, *key, text] for key, text in outputs.errors.items()]
                 report["inapplicable"][name] = outputs.inapplicable
-                if runtime.serves:
+                if capabilities.serves:
                     report["replies"][name] = rest.replies(golden, endpoints[name], functions["main"])
-            report["findings"] = runtime.check(artifact, opened) if runtime.check else []
-            report["facts"] = runtime.facts(artifact, opened) if runtime.facts else {}
-            values = runtime.constants(artifact, opened) if runtime.constants else None
+            report["findings"] = capabilities.check(artifact, opened) if capabilities.check else []
+            report["facts"] = capabilities.facts(artifact, opened) if capabilities.facts else {}
+            values = capabilities.constants(artifact, opened) if capabilities.constants else None
             if values is not None and (expected := weight_sums.read(golden)) is not None:
-                report["weights"] = weight_sums.compare(expected, values, runtime.exact)
+                report["weights"] = weight_sums.compare(expected, values, capabilities.exact)
         except Exception as error:
             report |= {"error": one_line(error), "memory_error": isinstance(error, MemoryError)}
         report["seconds"] = round(time.perf_counter() - started, 3)

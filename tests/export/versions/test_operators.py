@@ -43,8 +43,9 @@ def case_of(path, rows):
 
 def wrong(format):
     runtime = RUNTIMES[RIGHT[format]]
-    environment = {**runtime.environment, "WRONG_TANH": format}
-    return dataclasses.replace(runtime, file=str(WRONG), environment=environment, forked_from=None)
+    environment = {**runtime.process.environment, "WRONG_TANH": format}
+    process = dataclasses.replace(runtime.process, environment=environment, forked_from=None)
+    return dataclasses.replace(runtime, file=str(WRONG), process=process)
 
 
 @pytest.mark.parametrize("format", ["tflite", pytest.param("onnx", marks=pytest.mark.needs("onnx"))])
