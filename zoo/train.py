@@ -18,7 +18,7 @@ from zoo import evaluate, export
 from zoo.cli.options import ARGUMENTS, ModelCommand, settings_options
 from zoo.core import environment
 from zoo.core.capabilities import Untrained
-from zoo.core.plan import check, resolve
+from zoo.core.plan import resolve
 from zoo.core.run_folder import RunFolder, RunSummary
 from zoo.core.settings import TrainSettings, check_recipe, layered, read_config
 from zoo.distribution.launcher import launch, new_folder
@@ -80,18 +80,19 @@ def run(
         >>> summary["epochs"], "accuracy" in summary["metrics"]
         (1, True)
     """
-    given = {"name": name, **settings}
-    chosen = TrainSettings.of(given)
-    if name is not None:
-        check(chosen)  # before TensorFlow is imported, which takes seconds
+    chosen = TrainSettings.of({"name": name, **settings})  # before TensorFlow is imported, which takes seconds
+    objects = {"callbacks": callbacks, "optimizer": optimizer, "loss": loss, "metrics": metrics}
+    return _run(chosen, objects, dataset, console or Console(quiet=True))
+
+
+def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Dataset | None, console: Console) -> RunSummary:
     environment.prepare()
     from zoo.distribution.replicas import choose
     from zoo.training.compiling import UserObjects, get_callbacks
 
-    console = console or Console(quiet=True)
-    objects = UserObjects(get_callbacks(callbacks), optimizer, loss, metrics)
+    objects = UserObjects(**{**objects, "callbacks": get_callbacks(objects["callbacks"])})
     replicas = choose(chosen.devices, chosen.data_service)
-    given, store = _with_local_copy(given, replicas.index)
+    chosen, store = _with_local_copy(chosen, replicas.index)
     if replicas.workers > 1 and chosen.out is None and chosen.resume is None:
         raise UsageError("workers share one run folder: name it with --out, on a path that all can read")
     if not replicas.is_chief:
@@ -100,7 +101,7 @@ def run(
     with contextlib.ExitStack() as stack:
         if store is not None:
             store.fetch()
-        session = _open(given, dataset, console, replicas, stack)
+        session = _open(chosen, dataset, console, replicas, stack)
         session.folder.store = store
         if replicas.is_chief:
             session.folder.saved()
@@ -139,19 +140,23 @@ def run(
     return summary
 
 
-def _with_local_copy(given: Mapping[str, Any], worker: int) -> tuple[dict[str, Any], RunStore | None]:
+def _with_local_copy(settings: TrainSettings, worker: int) -> tuple[TrainSettings, RunStore | None]:
     """Return the settings with the local copy of a run folder that is in a store, and the store."""
     from zoo.core.run_store import RunStore, is_url
 
     for key in ("out", "resume"):
-        if is_url(given.get(key)):
-            store = RunStore(str(given[key]), worker)
-            return {**given, key: str(store.path)}, store
-    return dict(given), None
+        if is_url(url := getattr(settings, key)):
+            store = RunStore(url, worker)
+            return TrainSettings.of(settings.given, {key: str(store.path)}), store
+    return settings, None
 
 
 def _open(
-    given: Mapping[str, Any], dataset: Dataset | None, console: Console, replicas: Replicas, stack: contextlib.ExitStack
+    settings: TrainSettings,
+    dataset: Dataset | None,
+    console: Console,
+    replicas: Replicas,
+    stack: contextlib.ExitStack,
 ) -> Session:
     """Return the session of a new run, or of the one to resume; its folder is locked until the stack is closed."""
     from zoo import weights
@@ -159,7 +164,7 @@ def _open(
     from zoo.training import autotune
     from zoo.training.session import Session
 
-    plan, folder = open_or_plan(given, dataset)
+    plan, folder = open_or_plan(settings, dataset)
     if isinstance(plan.task, Untrained):
         raise UsageError(plan.task.not_trained)
     plan.task.check_arguments(plan.model_arguments)
@@ -178,30 +183,29 @@ def _open(
             stack.enter_context(folder.locked())
         return Session(plan, folder, folder.dataset(dataset), console, replicas)
     dataset = plan.load_data() if dataset is None else plan.prepare(dataset)
-    if given.get("export", True) and given.get("evaluate", True):
-        export.check_data(plan, dataset.info, export.with_trained(given.get("quantize") or (), plan))
+    if settings.export and settings.evaluate:
+        export.check_data(plan, dataset.info, export.with_trained(settings.quantize, plan))
     requested = plan.to_json()
     plan = autotune.choose_precision(plan, dataset, console, replicas.workers)
     plan = autotune.fit_to_budget(plan, dataset, console)
-    folder = RunFolder.create(plan.model, given.get("out"))
+    folder = RunFolder.create(plan.model, settings.out)
     stack.enter_context(folder.locked())
     folder.save_config(plan, dataset.info, {"requested": requested})
     stack.push(functools.partial(_remove_unused, folder.path))
     return Session(plan, folder, dataset, console, replicas)
 
 
-def open_or_plan(given: Mapping[str, Any], dataset: Dataset | None = None) -> tuple[Plan, RunFolder | None]:
+def open_or_plan(settings: TrainSettings, dataset: Dataset | None = None) -> tuple[Plan, RunFolder | None]:
     """Return the plan of settings, and the unfinished run that it resumes, if there is one.
 
     Raises:
         UsageError: The run is finished, or has other settings.
     """
 
-    def plan_of(*sources: Mapping[str, Any]) -> Plan:
-        plan = resolve(TrainSettings.of(*sources))
+    def plan_of(settings: TrainSettings) -> Plan:
+        plan = resolve(settings)
         return plan if dataset is None else plan.with_dataset(dataset.info)
 
-    settings = TrainSettings.of(given)
     if settings.resume is not None:
         folder = RunFolder.open(settings.resume)
     elif settings.out is not None and RunFolder.exists(settings.out):
@@ -209,7 +213,7 @@ def open_or_plan(given: Mapping[str, Any], dataset: Dataset | None = None) -> tu
     else:
         if settings.out is not None:
             RunFolder.check_empty(settings.out)  # before the data is fetched; created when there is something to write
-        return plan_of(given), None
+        return plan_of(settings), None
     if folder.finished:
         raise UsageError(f"{folder.path} already holds a finished run: choose another --out, or remove it first")
     saved = folder.plan()
@@ -218,8 +222,8 @@ def open_or_plan(given: Mapping[str, Any], dataset: Dataset | None = None) -> tu
     if settings.name not in (None, saved.model):
         differences = [f"model: {saved.model!r} in the run, {settings.name!r} requested"]
     else:  # with --resume, what is not given is that of the run
-        sources = (given,) if settings.resume is None else (folder.requested(), given)
-        differences = folder.differences(plan_of(*sources))
+        whole = settings if settings.resume is None else TrainSettings.of(folder.requested(), settings.given)
+        differences = folder.differences(plan_of(whole))
     if differences:
         raise UsageError(f"{folder.path} is a run with other settings ({'; '.join(differences)}): it cannot be resumed")
     return saved, folder
@@ -332,28 +336,25 @@ def main(
     if file and name not in (None, file["name"]):
         raise click.UsageError(f"The file of --config is for the model {file['name']}, not for {name}.")
     check_recipe(given, file, config)
-    given = layered(file, {"name": name, **given})
-    settings = TrainSettings.of(given)
+    settings = TrainSettings.of(file, {"name": name, **given})
     if settings.name is None and settings.resume is None:
         raise click.UsageError("Missing argument 'NAME'. `python -m zoo` lists the models.")
-    if settings.name is not None:
-        check(settings)
     if print_config:
-        plan, _ = open_or_plan(given)
+        plan, _ = open_or_plan(settings)
         click.echo(json.dumps(plan.to_json(), indent=2))
         return
     if ray is None and min_workers is not None:
         raise click.UsageError("--min-workers needs --ray, which starts workers again.")
     started, _ = read_environment()
     if ray is not None:
-        summary = _run_by_ray(given | {"callbacks": callbacks}, ray, workers or 1, min_workers, console)
+        summary = _run_by_ray(settings, callbacks, ray, workers or 1, min_workers, console)
     elif started == 1 and workers not in (None, 1):
         launch(ctx.meta[ARGUMENTS], workers, settings.name, settings.out or settings.resume)
         return
     elif workers not in (None, started):
         raise click.UsageError(f"--workers {workers} contradicts TF_CONFIG, which has {started} workers.")
     else:
-        summary = run(**{"name": None, **given}, callbacks=callbacks, console=console)
+        summary = _run(settings, {"callbacks": callbacks}, None, console)
     console.result(summary)
 
 
@@ -410,24 +411,30 @@ def repeat(certificate: str | Path, *, seeds: int = 3, console: Console | None =
 
 
 def _run_by_ray(
-    given: dict[str, Any], address: str, workers: int, min_workers: int | None, console: Console
+    settings: TrainSettings,
+    callbacks: Sequence[str],
+    address: str,
+    workers: int,
+    min_workers: int | None,
+    console: Console,
 ) -> dict[str, Any]:
     """Call `run` in the workers of a Ray cluster."""
     from zoo import train  # the workers import it by its name, which is not __main__
     from zoo.core.run_store import is_url
     from zoo.distribution import ray_training
 
-    if is_url(given.get("out") or given.get("resume")):
+    if is_url(settings.out or settings.resume):
         raise click.UsageError("With --ray, --out is a path that all machines share.")
     least = min_workers or workers
     if least > workers:
         raise click.UsageError(f"--min-workers {least} is more than --workers {workers}.")
-    plan, _ = open_or_plan({name: value for name, value in given.items() if name != "callbacks"})
+    plan, _ = open_or_plan(settings)
     check_batch_size(plan.recipe.batch_size, workers)
     with contextlib.ExitStack() as stack:
-        if "out" not in given and "resume" not in given:
-            given = given | {"out": stack.enter_context(new_folder(plan.model))}
-        return ray_training.launch(train.run, {"name": None, **given}, address, workers, least, console)
+        given = {"name": None, **settings.given, "callbacks": callbacks}
+        if settings.out is None and settings.resume is None:
+            given["out"] = stack.enter_context(new_folder(plan.model))
+        return ray_training.launch(train.run, given, address, workers, least, console)
 
 
 if __name__ == "__main__":

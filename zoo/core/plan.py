@@ -14,14 +14,13 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines import catalogue, splits
 from pipelines.dataset import IN_MEMORY
-from pipelines.sources import remote
 from zoo.core import registry
 from zoo.core.recipe import OF_TASKS, Recipe, override
 from zoo.core.settings import TrainSettings
 from zoo.core.task import BaseTask
 from zoobase import describe_cause
 from zoobase.console import MAX_SEED
-from zoobase.errors import MissingError, UsageError, ZooError, step, unknown
+from zoobase.errors import MissingError, UsageError, ZooError, step
 
 if TYPE_CHECKING:
     import keras
@@ -234,7 +233,6 @@ def resolve(settings: TrainSettings) -> Plan:
         UsageError: An unknown name, with the closest matches, a value of the wrong type, or a setting that has no
             effect.
     """
-    check(settings)
     spec, name = registry.get_spec(settings.name), settings.name
     recipe = override(spec.recipe(settings.recipe), settings.group("recipe"), "recipe")
     task = override(spec.task, {**recipe.task, **settings.group("task")}, "task")
@@ -287,33 +285,6 @@ def _check_effects(recipe: Recipe, task: BaseTask, names: Iterable[str]) -> None
 
 def _size(shape: Iterable[int]) -> str:
     return "x".join(map(str, shape))
-
-
-def check(settings: TrainSettings) -> None:
-    """Check names, types and ranges, as far as they need no import of TensorFlow.
-
-    Raises:
-        UsageError: An unknown name, with the closest matches, or a value of the wrong type or out of range.
-    """
-    entry = registry.get_entry(settings.name)
-    if settings.recipe not in (entry.recipes or (settings.recipe,)):
-        raise unknown(f"recipe of {entry.name}", settings.recipe, entry.recipes)
-    recipe = override(Recipe(), settings.group("recipe"), "recipe")
-    arguments = {**recipe.arguments(), **settings.group("model")}
-    for builder_arguments in (*recipe.candidates, arguments):
-        registry.check_arguments(entry.name, builder_arguments)
-    if data_arguments := registry.DATA_ARGUMENTS & set(arguments):
-        raise UsageError(f"{', '.join(sorted(data_arguments))}: determined by the data; omit it")
-    if settings.data_dir is not None and remote.is_url(settings.data_dir):
-        remote.check_url(settings.data_dir)  # before anything is written
-    datasets = catalogue.list_datasets()
-    for dataset in (settings.settings.get("data"), recipe.data or None):
-        if dataset is not None and dataset not in datasets:
-            raise unknown("dataset", dataset, datasets)
-    if fields := registry.task_fields(entry):
-        for name in settings.group("task"):
-            if name not in fields:
-                raise unknown("task field", name, fields)
 
 
 def read_bundle(path: Path) -> tuple[Plan, Info]:

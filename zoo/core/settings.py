@@ -15,7 +15,10 @@ from pathlib import Path
 from typing import Any
 
 from export.formats import QUANTIZATIONS
-from zoo.core.recipe import Recipe, convert, convert_fields, setting
+from pipelines import catalogue
+from pipelines.sources import remote
+from zoo.core import registry
+from zoo.core.recipe import Recipe, convert, convert_fields, override, setting
 from zoobase.console import MAX_SEED
 from zoobase.errors import UsageError, unknown
 
@@ -27,13 +30,16 @@ RECORDED = ("candidate", "arguments", "info", "versions", "git", "machine", "com
 
 @dataclass(frozen=True, kw_only=True)
 class TrainSettings:
-    """The settings of a training as the user gives them; `zoo.core.plan.resolve` makes a plan of them.
+    """The settings of a training as the user gives them, checked as far as no import of TensorFlow is needed.
+
+    `zoo.core.plan.resolve` makes a plan of them.
 
     Metadata of a field: `key` is its key in a file, if it has one, and `option` its option, if that is not made of its
     name; None if it has none.
 
     Raises:
-        UsageError: A value is not valid, or settings exclude each other.
+        UsageError: An unknown name, with the closest matches, a value of the wrong type or out of range, or settings
+            that exclude each other.
 
     Example:
         >>> TrainSettings(name="mnist", settings={"recipe.epochs": 3, "data": "digits"}).group("recipe")
@@ -71,8 +77,11 @@ class TrainSettings:
     quick: bool = setting(False, "Export the SavedModel and TFLite only.")
     quantize: tuple[str, ...] = setting((), f"Also export quantised files: {','.join(QUANTIZATIONS)}.", metavar="A,B")
 
-    def __post_init__(self) -> None:
+    given: dataclasses.InitVar[Mapping[str, Any] | None] = None  # of the fields those that the user gives
+
+    def __post_init__(self, given: Mapping[str, Any] | None) -> None:
         """Convert and check every value."""
+        object.__setattr__(self, "given", dict(given or {}))
         convert_fields(self)
         for key in self.settings:
             group, _, field = key.partition(".")
@@ -86,6 +95,30 @@ class TrainSettings:
             raise UsageError("quick has no effect without evaluation and export; omit one of the options")
         if self.resume is not None and self.out is not None:
             raise UsageError("--resume continues in the folder of the run: omit --out")
+        if self.name is not None:
+            self._check_model()
+
+    def _check_model(self) -> None:
+        """Check the names and values of recipe, builder, task and data."""
+        entry = registry.get_entry(self.name)
+        if self.recipe not in (entry.recipes or (self.recipe,)):
+            raise unknown(f"recipe of {entry.name}", self.recipe, entry.recipes)
+        recipe = override(Recipe(), self.group("recipe"), "recipe")
+        arguments = {**recipe.arguments(), **self.group("model")}
+        for builder_arguments in (*recipe.candidates, arguments):
+            registry.check_arguments(entry.name, builder_arguments)
+        if data_arguments := registry.DATA_ARGUMENTS & set(arguments):
+            raise UsageError(f"{', '.join(sorted(data_arguments))}: determined by the data; omit it")
+        if self.data_dir is not None and remote.is_url(self.data_dir):
+            remote.check_url(self.data_dir)  # before anything is written
+        datasets = catalogue.list_datasets()
+        for dataset in (self.settings.get("data"), recipe.data or None):
+            if dataset is not None and dataset not in datasets:
+                raise unknown("dataset", dataset, datasets)
+        if fields := registry.task_fields(entry):
+            for name in self.group("task"):
+                if name not in fields:
+                    raise unknown("task field", name, fields)
 
     def group(self, name: str) -> dict[str, Any]:
         """Return the settings of a group ("recipe", "model", "task") by field."""
@@ -103,7 +136,7 @@ class TrainSettings:
         for name in given:
             if name not in names:
                 raise unknown("setting", name, names | of_recipe)
-        return cls(**given)
+        return cls(**given, given=given)
 
 
 def check_quantize(names: Sequence[str]) -> tuple[str, ...]:

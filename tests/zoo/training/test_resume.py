@@ -18,6 +18,7 @@ from zoo import train
 from zoo.core import registry
 from zoo.core.plan import make_plan
 from zoo.core.run_folder import RunFolder
+from zoo.core.settings import TrainSettings
 from zoo.training import checkpoints
 from zoobase.errors import UsageError
 
@@ -168,8 +169,8 @@ def test_a_run_is_compared_with_what_was_asked_for_explicitly(tmp_path):
     (run.path / "config.json").write_text(json.dumps(recipe.to_json() | {"requested": recipe.to_json()}))
     assert run.differences(recipe) == []
     assert any("model_arguments.filters" in text for text in run.differences(make_plan("fashion_mnist")))
-    plan, opened = train.open_or_plan({"name": "fashion_mnist", "resume": str(run.path)})
+    plan, opened = train.open_or_plan(TrainSettings.of({"name": "fashion_mnist", "resume": str(run.path)}))
     assert (plan, opened.path) == (recipe, run.path)
     asked = {"resume": str(run.path), "settings": {"model.dropout": 0.4}}
     with pytest.raises(UsageError, match=r"other settings \(model_arguments.dropout: None in the run, 0.4 requested\)"):
-        train.open_or_plan(asked)
+        train.open_or_plan(TrainSettings.of(asked))

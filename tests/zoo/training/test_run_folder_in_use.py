@@ -11,6 +11,7 @@ from tests.zoo.conftest import DATA
 from zoo import train
 from zoo.core.plan import make_plan
 from zoo.core.run_folder import RunFolder
+from zoo.core.settings import TrainSettings
 from zoobase.errors import UsageError
 
 FASHION = str(DATA["fashion_mnist"])
@@ -54,7 +55,7 @@ def test_what_contradicts_the_run_is_refused(run, words, sentence):
 
 def test_what_agrees_with_the_run_is_accepted(run):
     given = {"recipe": "default", "precision": "auto", "settings": {"recipe.epochs": "3"}, "seed": 2}
-    plan, opened = train.open_or_plan(given | {"resume": str(run.path)})
+    plan, opened = train.open_or_plan(TrainSettings.of(given, {"resume": str(run.path)}))
     assert (plan.seed, plan.recipe.epochs, opened.path) == (2, 3, run.path)
 
 
