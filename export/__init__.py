@@ -54,26 +54,7 @@ __all__ = [
     "verify_bundle",
 ]
 
-_lazy = lazy_attributes(
-    __name__,
-    {
-        "export.exporter": ("Checks", "Documents", "export_model"),
-        "export.verifier": ("verify_bundle",),
-        "export.certifier": ("certify",),
-        "export.serving.publisher": ("publish",),
-        "export.serving.transfer.exchange": ("push", "pull"),
-        "export.artifacts.equivalence": ("compare",),
-        "export.serving.servecheck": ("check_serving",),
-        "export.bundle.loader": ("load",),
-        "export.contract.inference": ("infer_contract",),
-        "export.bundle.layout": ("Bundle",),
-        "export.proof.certificate": ("Certificate",),
-        "export.proof.evaluation": ("Evaluation", "Quantization"),
-        "export.contract.simulation": ("Simulation",),
-        "export.contract": ("Contract", "Endpoint", "Tensor"),
-        "zoobase.errors": ("ExportError", "ExportFailed"),
-    },
-)
+_lazy = lazy_attributes(__name__, __file__)
 
 if not TYPE_CHECKING:  # a type checker reports names that are not imported above
     __getattr__ = _lazy

@@ -48,18 +48,7 @@ __all__ = [
     "text",
     "write_shards",
 ]
-_lazy = lazy_attributes(  # modules that import NumPy or TensorFlow, or libraries on it
-    __name__,
-    {
-        "pipelines": ("augment", "images", "text"),
-        "pipelines.adapters.arrays": ("from_arrays",),
-        "pipelines.adapters.huggingface": ("from_huggingface",),
-        "pipelines.adapters.tensorflow_datasets": ("from_tfds",),
-        "pipelines.feeding": ("Feed", "feed"),
-        "pipelines.pairs": ("decoded",),
-        "pipelines.shards.writing": ("write_shards",),
-    },
-)
+_lazy = lazy_attributes(__name__, __file__)
 
 
 if not TYPE_CHECKING:  # a type checker reports names that are not imported above

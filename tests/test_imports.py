@@ -123,8 +123,8 @@ def module_of(path: Path) -> str:
 def imported(path: Path, modules: set[str]) -> set[str]:
     """Return the modules of ours that a file names, whether it means a module or a name in it.
 
-    An import is an import however it is spelled: statements, `import_module("constant")`, the tables of
-    `lazy_attributes`.
+    An import is an import however it is spelled: statements, also those of which `lazy_attributes` makes attributes,
+    and `import_module("constant")`.
     """
     found = set()
     for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
@@ -145,11 +145,8 @@ def imported(path: Path, modules: set[str]) -> set[str]:
 
 
 def loaded(call: ast.Call) -> list[str]:
-    """Return the modules that a call imports by constants: `import_module("a.b")`, `lazy_attributes(...)`."""
-    function = ast.unparse(call.func).rpartition(".")[2]
-    if function == "lazy_attributes":
-        return [f"{module}.{name}" for module, names in ast.literal_eval(call.args[1]).items() for name in names]
-    if function in COMPUTING and call.args and isinstance(call.args[0], ast.Constant):
+    """Return the modules that a call imports by constants: `import_module("a.b")`."""
+    if ast.unparse(call.func).rpartition(".")[2] in COMPUTING and call.args and isinstance(call.args[0], ast.Constant):
         return [str(call.args[0].value)]
     return []
 
@@ -245,10 +242,10 @@ def test_a_back_door_is_seen(line):
     assert not hidden("import_module('zoo.tasks'); 'ray' in sys.modules; set(sys.modules)")
 
 
-def test_the_imports_of_a_table_and_of_a_constant_count(tmp_path, monkeypatch):
+def test_the_imports_for_type_checkers_and_of_a_constant_count(tmp_path, monkeypatch):
     monkeypatch.setattr("tests.test_imports.ROOT", tmp_path)
-    table = '__getattr__ = lazy_attributes(__name__, {"zoo.predictor": ("load",), "zoo": ("train",)})'
-    (tmp_path / "file.py").write_text(f'{table}\nimportlib.import_module("zoo.tasks")\n')
+    block = "if TYPE_CHECKING:\n    from zoo import train\n    from zoo.predictor import load"
+    (tmp_path / "file.py").write_text(f'{block}\nimportlib.import_module("zoo.tasks")\n')
     assert imported(tmp_path / "file.py", {"zoo.predictor", "zoo.train", "zoo.tasks"}) == {
         "zoo.predictor",
         "zoo.train",

@@ -94,27 +94,7 @@ __all__ = [
     "quantize",
     "register",
 ]
-_lazy_attribute = lazy_attributes(
-    __name__,
-    {
-        "zoo": (
-            "compare",
-            "evaluate",
-            "export",
-            "info",
-            "predict",
-            "runs",
-            "sample",
-            "stylize",
-            "train",
-            "tune",
-            "weights",
-        ),
-        "zoo.predictor": ("Predictor", "load"),
-        "zoo.modeling.features": ("freeze",),
-        "zoo.compression.quantization": ("quantize",),
-    },
-)
+_lazy_attribute = lazy_attributes(__name__, __file__)
 
 
 def build(

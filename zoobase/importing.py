@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
+import ast
 import contextlib
 import gc
 import importlib
 import os
 import sys
 from collections.abc import Iterator, Mapping
+from pathlib import Path
 from typing import Any
 
 from zoobase.console import quiet_stderr
+
+OURS = ("zoo", "export", "pipelines", "zoobase")
 
 
 def import_tensorflow() -> Any:
@@ -68,14 +72,20 @@ class LazyAttributes:
         return sorted({*vars(sys.modules[self.package]), *self.modules})
 
 
-def lazy_attributes(package: str, names: Mapping[str, tuple[str, ...]]) -> LazyAttributes:
+def lazy_attributes(package: str, file: str) -> LazyAttributes:
     """Return a function for `__getattr__` of a package, whose `names` are those of its `__dir__`.
 
-    Type checkers and editors do not run it: what it returns is imported in a block `if TYPE_CHECKING`, too.
+    The attributes are what the file of the package imports of ours under `if TYPE_CHECKING:`, where type checkers and
+    editors find them, too.
 
     Args:
         package: The package.
-        names: {module: attributes that come from it}; those of the package itself are its modules. A literal, because
-            tests/test_imports.py reads it as imports.
+        file: Its `__init__.py`.
     """
-    return LazyAttributes(package, {name: module for module, attributes in names.items() for name in attributes})
+    modules = {}
+    for block in ast.parse(Path(file).read_bytes()).body:
+        if isinstance(block, ast.If) and ast.unparse(block.test) == "TYPE_CHECKING":
+            for node in block.body:
+                if isinstance(node, ast.ImportFrom) and node.module.partition(".")[0] in OURS:
+                    modules |= {alias.name: node.module for alias in node.names}
+    return LazyAttributes(package, modules)

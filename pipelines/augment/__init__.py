@@ -25,19 +25,4 @@ __all__ = [
 ]
 
 
-__getattr__ = lazy_attributes(
-    __name__,
-    {
-        "pipelines.augment.ops": (
-            "FILLS",
-            "Op",
-            "compose",
-            "cutout",
-            "flip_horizontal",
-            "gaussian_noise",
-            "on_images",
-            "shift",
-        ),
-        "pipelines.augment.policies": ("box_policy", "mask_policy", "policy"),
-    },
-)
+__getattr__ = lazy_attributes(__name__, __file__)

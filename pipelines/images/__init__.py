@@ -29,7 +29,4 @@ __all__ = [
 ]
 
 
-__getattr__ = lazy_attributes(
-    __name__,
-    {"pipelines.images.decoding": ("decode", "decode_image", "decode_mask", "decode_upright", "grey", "resize")},
-)
+__getattr__ = lazy_attributes(__name__, __file__)

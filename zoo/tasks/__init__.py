@@ -59,35 +59,4 @@ __all__ = [
     "WordEmbeddings",
 ]
 
-__getattr__ = lazy_attributes(  # some import TensorFlow
-    __name__,
-    {
-        "zoo.tasks.file_types": ("FileTypeClassification",),
-        "zoo.tasks.generative.autoencoding": ("Autoencoding",),
-        "zoo.tasks.generative.gan": ("ImageGeneration",),
-        "zoo.tasks.generative.image_translation": ("PairedImageTranslation",),
-        "zoo.tasks.generative.style_transfer": ("StyleTransfer",),
-        "zoo.tasks.generative.unpaired_image_translation": ("UnpairedImageTranslation",),
-        "zoo.tasks.image.classification": (
-            "Classification",
-            "PhotoClassification",
-        ),
-        "zoo.tasks.image.detection": ("Detection",),
-        "zoo.tasks.image.medical": ("MedicalClassification",),
-        "zoo.tasks.image.segmentation": ("Segmentation",),
-        "zoo.tasks.image.transfer_learning": (
-            "LandmarkClassification",
-            "TransferLearning",
-        ),
-        "zoo.tasks.pitch": ("PitchEstimation",),
-        "zoo.tasks.tabular.binary_classification": ("BinaryClassification",),
-        "zoo.tasks.tabular.classification": ("TabularClassification",),
-        "zoo.tasks.tabular.regression": ("Regression",),
-        "zoo.tasks.tabular.table": ("Table",),
-        "zoo.tasks.text.classification": ("TextClassification",),
-        "zoo.tasks.text.language_modeling": ("LanguageModeling",),
-        "zoo.tasks.text.sentences": ("SentenceClassification", "SentenceEmbedding"),
-        "zoo.tasks.text.translation": ("Translation",),
-        "zoo.tasks.text.word_embeddings": ("WordEmbeddings",),
-    },
-)
+__getattr__ = lazy_attributes(__name__, __file__)

@@ -4,14 +4,14 @@ TF Serving reads `FOLDER/rollout/models.config` (`--model_config_file`, polled):
 `stable` and `canary`. A server without that file serves the highest number.
 """
 
+from typing import TYPE_CHECKING
+
 from zoobase.importing import lazy_attributes
+
+if TYPE_CHECKING:
+    from export.serving.rollout.update_check import Requirements
+    from export.serving.rollout.verbs import promote, publish_canary, retire, rollback
 
 __all__ = ["Requirements", "promote", "publish_canary", "retire", "rollback"]
 
-__getattr__ = lazy_attributes(
-    __name__,
-    {
-        "export.serving.rollout.verbs": ("publish_canary", "promote", "rollback", "retire"),
-        "export.serving.rollout.update_check": ("Requirements",),
-    },
-)
+__getattr__ = lazy_attributes(__name__, __file__)
