@@ -35,9 +35,6 @@ def dependencies_of(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
 def to_json(name: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
     """Return the bill of materials as JSON of CycloneDX 1.6.
 
-    Args:
-        name: The name of the bundle.
-        manifest: Its `manifest.json`.
 
     Raises:
         Unavailable: If `cyclonedx-python-lib` is not installed.

@@ -103,9 +103,6 @@ def sign_keyless(target: Path, payloads: Iterable[bytes]) -> Path:
 def read(path: Path, signers: Sequence[Path]) -> Attestation:
     """Return the statements of a file of envelopes; all must be signed by one of some keys.
 
-    Args:
-        path: The file.
-        signers: Public keys as PEM.
 
     Raises:
         CheckFailed: If there is no such file, a signature does not hold for any key, or a statement is missing.
@@ -178,9 +175,6 @@ def statements_in(path: Path) -> list[dict[str, Any]]:
 def check(target: Path, signers: Sequence[Path]) -> Attestation:
     """Return the attestation of a bundle whose every byte is what was signed.
 
-    Args:
-        target: The bundle.
-        signers: Public keys as PEM.
 
     Raises:
         CheckFailed: If it is not; the message names the first file.

@@ -69,13 +69,7 @@ def digests_of(target: Path) -> dict[str, str]:
 
 
 def encode(subjects: Mapping[str, str], kind: str, predicate: Mapping[str, Any]) -> bytes:
-    """Return a statement as JSON of one spelling, which the library of in-toto has validated.
-
-    Args:
-        subjects: {path: sha256}.
-        kind: The type of the predicate.
-        predicate: Its content.
-    """
+    """Return a statement as JSON of one spelling, which the library of in-toto has validated."""
     try:
         from google.protobuf import json_format
         from in_toto_attestation.predicates.provenance.v1.provenance_pb2 import Provenance

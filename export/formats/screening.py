@@ -26,9 +26,6 @@ def check_content(path: Path, format: str) -> None:
     A zip file is read from its end and an HDF5 file from wherever its signature is, so that one file can be two: what
     is inspected would not be what is loaded.
 
-    Args:
-        path: A file.
-        format: The name of the format that its first bytes say.
 
     Raises:
         CheckFailed: It is also another file, has other content before or behind its own, reads a further file, or has

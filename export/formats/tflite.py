@@ -62,14 +62,6 @@ def write_quantized(
 ) -> Artifact:
     """Prepare `tflite/NAME.tflite`.
 
-    Args:
-        model: A built Keras model.
-        contract: The contract of the model.
-        folder: The staged bundle.
-        quantization: One of `QUANTIZATIONS`.
-        calibration: Real inputs by name; a form with measured ranges carries the endpoints that they feed.
-        keep_float: How many consecutive operators stay float, those whose quantisation loses most, if it has such.
-        simulation: What is converted instead, with ranges of a training that need no calibration; None to calibrate.
 
     Raises:
         Unsupported: If no endpoint can be carried.

@@ -17,12 +17,7 @@ class Branches:
     """
 
     def __init__(self, model: Any, codes: Sequence[str]) -> None:
-        """Follow every input of the first subgraph, and of those that signatures name.
-
-        Args:
-            model: A `ModelT` of the TFLite schema.
-            codes: The name of each operator code.
-        """
+        """Follow every input of the first subgraph, and of those that signatures name."""
         self._model, self._codes = model, codes
         self.found: dict[tuple[int, int], str] = {}
         entries = {signature.subgraphIndex for signature in model.signatureDefs or []} or {0}

@@ -117,11 +117,6 @@ DESCRIPTIONS = {
 def metadata_of(name: str, contract: Contract, endpoints: Sequence[Endpoint | None]) -> dict[str, Any]:
     """Return the metadata of a model.
 
-    Args:
-        name: The name of the model.
-        contract: Its contract, whose labels those of the classes are.
-        endpoints: The endpoint that each subgraph is, its tensors in the order of the subgraph's; None for one that
-            only other subgraphs call.
 
     Returns:
         A `ModelMetadata` as a dict.
@@ -487,10 +482,6 @@ def attach(file: bytes, metadata: Mapping[str, Any], files: Mapping[str, bytes])
 
     A new root stands before the file: it refers to what the old one refers to, and to one more buffer.
 
-    Args:
-        file: A TFLite file without such metadata.
-        metadata: The result of `metadata_of`.
-        files: The result of `files_of`.
 
     Raises:
         ExportError: The file has such metadata, or the files are not those that the metadata name.

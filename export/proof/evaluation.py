@@ -108,11 +108,6 @@ def measure_drops(
 ) -> dict[str, dict[str, Any] | str]:
     """Run evaluation data through artifacts and the live model; return the paired drop by path, or why there is none.
 
-    Args:
-        folder: The folder of the artifacts.
-        contract: The contract, with the call of the live model, which is the reference.
-        artifacts: What is evaluated, each in the runtime that decides about its format.
-        evaluation: Real data with labels.
 
     Returns:
         {path: the result of `paired_drop`, or a clause}.
@@ -149,12 +144,6 @@ def with_simulation(
 
     A row fails if more than 0.1 % of the numbers of an output differ by more than one step of its integers, or if the
     file has another range than the training; then the first layer that differs is named.
-
-    Args:
-        request: The artifacts.
-        rows: Their rows.
-        simulation: The network.
-        inputs: Real inputs (N, ...) by name. Where those of the file have other names, golden inputs are taken.
     """
     found = {a.path: a for a in request.artifacts if a.quantize == tflite.SIMULATED and a.state is None}
 

@@ -57,12 +57,6 @@ def prove(
 ) -> Certificate:
     """Run every artifact in every runtime and return the certificate.
 
-    Args:
-        request: The artifacts.
-        runtimes: Run only these; None for all.
-        require: Runtimes and formats without which the certificate is incomplete.
-        policy: Tolerances.
-        extras: Runtimes that run only on request and decide nothing: run where they are installed.
 
     Raises:
         ExportError: If a runtime or format is unknown.

@@ -19,9 +19,6 @@ def confine_command(reads: Iterable[str | Path], folder: str | Path) -> None:
     It then reads what is named here and what it imports from, writes its temporary folder and `folder`, and has no
     network. A process that calls a function of ours is its caller's, and stays as it is.
 
-    Args:
-        reads: Files and folders.
-        folder: Where results are written; it is created.
 
     Raises:
         OSError: The folder cannot be created, or the kernel refuses the rules.

@@ -25,12 +25,6 @@ def metric_change(
 ) -> dict[str, Any]:
     """Return the drop of the metric of an artifact with its 95 % confidence interval, as `paired_drop` does.
 
-    Args:
-        folder: Where the artifact lies.
-        contract: Its contract.
-        artifact: One with an endpoint that takes the inputs in the data.
-        release: The release to upgrade to.
-        data: The inputs (N, ...) by name, and one more array, the truth (N, ...).
 
     Raises:
         ExportError: If no endpoint takes them, or one of the runs fails.

@@ -56,14 +56,7 @@ print(f"largest difference from what is expected: {difference:.3g}")
 
 
 def write_script(found: OperatorDifference, release: Release, artifact: Artifact, folder: Path) -> Path:
-    """Write `NAME.py`, `NAME.npz` and the part of the file to a folder; return the path of the script.
-
-    Args:
-        found: The operator that differs, with the part of the file in the folder.
-        release: The release that differs.
-        artifact: What was run.
-        folder: An existing folder.
-    """
+    """Write `NAME.py`, `NAME.npz` and the part of the file to a folder; return the path of the script."""
     if found.file is None:
         raise ValueError("the part of the file was not kept")
     file = str(Path(artifact.path).with_suffix("")).replace("/", "-")

@@ -58,11 +58,6 @@ class Compression(keras.callbacks.Callback):
     def __init__(self, model: keras.Model, recipe: ModelCompression, steps: int, console: Console) -> None:
         """Constrain the kernels of a compiled model.
 
-        Args:
-            model: A model with one optimizer.
-            recipe: Its settings `sparsity` and `clusters`.
-            steps: Optimizer steps in all.
-            console: Receives what was reached.
 
         Raises:
             UsageError: The model has no kernels that are large enough, or several optimizers.

@@ -48,11 +48,6 @@ def distil(student: keras.Model, teacher: keras.Model, plan: Plan, info: Any) ->
     Logits are compared by the Kullback-Leibler divergence of their probabilities at a temperature of 3, other outputs
     by the squared difference. The loss of the validation stays that of the labels.
 
-    Args:
-        student: A compiled model with one output and a loss.
-        teacher: A model that takes the same inputs.
-        plan: The settings of the student.
-        info: Info of the dataset.
 
     Raises:
         UsageError: The models have different inputs or outputs, or the student computes its losses itself.

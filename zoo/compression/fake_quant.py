@@ -25,10 +25,6 @@ def channel_axes(variable: keras.Variable, layer: keras.Layer) -> tuple[int, ...
 
     Because every output channel has its own scale, batch normalisation behind the layer need not be folded into the
     kernel while training: rounding commutes with the positive factor, or its negative, of a channel.
-
-    Args:
-        variable: The kernel.
-        layer: The layer that holds it.
     """
     rank = len(variable.shape)
     is_depthwise = isinstance(layer, keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D)

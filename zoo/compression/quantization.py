@@ -92,9 +92,6 @@ def quantize(model: keras.Model, precision: str = "int8") -> keras.Model:
 def simulate(model: keras.Model, ranges: Mapping[str, Sequence[float]]) -> keras.Model:
     """Return a model that computes what an int8 file of `model` does, in real numbers.
 
-    Args:
-        model: A functional or sequential model with rounded weights.
-        ranges: Those of its activations, by name, as `ranges_of` returns them.
 
     Raises:
         UsageError: They are those of another model.
@@ -152,13 +149,7 @@ def _rounded_kernels(model: keras.Model) -> list[tuple[keras.Variable, Any]]:
 
 
 def save_file(model: keras.Model, stock: keras.Model, file: Path) -> None:
-    """Write the weights file of a stock model, with rounded kernels and the ranges of its activations.
-
-    Args:
-        model: The model that is trained, of `quantize`.
-        stock: What it was made from.
-        file: The file, which `zoo.core.weight_files.load_file` reads as any other.
-    """
+    """Write the weights file of a stock model, with rounded kernels and the ranges of its activations."""
     with rounded(model):
         content = io.BytesIO(content_of(stock))
     if ranges := ranges_of(model):

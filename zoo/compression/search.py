@@ -126,12 +126,6 @@ def search(
     Post-training quantisation comes first; then int8 with operators that stay float, if int8 alone is not within the
     budget; then models that are trained further.
 
-    Args:
-        subject: What is compressed.
-        folder: An empty folder for the files.
-        budget: Largest drop of the metric.
-        trainings: (name, function that trains, quantised forms to write) of each model that is trained further.
-        progress: Called with what is done next.
 
     Returns:
         The candidates, and the variants by name.

@@ -66,10 +66,6 @@ class ModelEntry:
 def read(module: str, path: Path, mtime_ns: int) -> tuple[ModelEntry, ...]:
     """Return the entries of a file.
 
-    Args:
-        module: Name of the module.
-        path: The file.
-        mtime_ns: Its time of modification, which is part of the key of the cache.
 
     Raises:
         SyntaxError: It is not Python.

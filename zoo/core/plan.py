@@ -212,12 +212,10 @@ class Plan:
 def make_plan(name: str, **given: Any) -> Plan:
     """Return the plan of a model with some settings.
 
-    Args:
-        name: Name of the model.
-        **given: Fields of `TrainSettings`.
 
     Raises:
         UsageError: As `resolve`.
+
 
     Example:
         >>> make_plan("mnist", settings={"recipe.epochs": "3"}, seed=1).command()

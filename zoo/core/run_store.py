@@ -26,9 +26,6 @@ class RunStore:
     def __init__(self, url: str, worker: int = 0) -> None:
         """Represent a run.
 
-        Args:
-            url: Its URL, which fsspec reads.
-            worker: Number of the process, which has a copy of its own.
 
         Raises:
             DataError: The URL holds a credential.

@@ -197,9 +197,6 @@ def _replaced(settings: Mapping[str, Any], own: Mapping[str, Any]) -> set[str]:
 def read_config(path: str | Path, model: str | None = None) -> dict[str, Any]:
     """Return the settings of a file as fields of `TrainSettings`.
 
-    Args:
-        path: config.json of a run, or a .toml file with some of its fields. What is missing has its default value.
-        model: The model, if the file need not name it.
 
     Raises:
         UsageError: The file is neither JSON nor TOML, names no model, has an unknown field, or is of a run whose data

@@ -123,13 +123,7 @@ class CheckpointCallback(keras.callbacks.Callback):
     """
 
     def __init__(self, session: Session, averaged: AveragedWeights, save: Callable[[Path], None] | None = None) -> None:
-        """Save to the run folder of a session, if this process is the one that writes.
-
-        Args:
-            session: The training, whose recipe says when it stops early and whose task what is compared.
-            averaged: The average of the weights, which is validated and saved.
-            save: Writes the best weights to a file, if they are not those of the model that is trained.
-        """
+        """Save to the run folder of a session, if this process is the one that writes."""
         super().__init__()
         self.save = save or (lambda file: save_file(self.model, file))
         self.folder, self.averaged, self.patience = session.folder, averaged, session.plan.recipe.patience
@@ -341,12 +335,7 @@ class Throughput(keras.callbacks.Callback):
     """
 
     def __init__(self, folder: Path, examples: float) -> None:
-        """Write to a folder of TensorBoard.
-
-        Args:
-            folder: The folder of this process.
-            examples: Examples per step of this process.
-        """
+        """Write to a folder of TensorBoard."""
         super().__init__()
         self.folder, self.examples = folder, examples
         with tf.device("CPU:0"):  # reading it does not wait for a GPU

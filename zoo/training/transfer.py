@@ -280,10 +280,6 @@ def fit_logistic_regression(features: dict[str, dict[str, np.ndarray]], limit: i
     """Fit scikit-learn's logistic regression to the features of the original images.
 
     Its regularisation is the best one of `STRENGTHS` on validation: the default is for fewer features than examples.
-
-    Args:
-        features: Features by split; of more than `limit` training examples an evenly spaced subset is used.
-        limit: Largest number of training examples.
     """
     from zoo.evaluation.image_baselines import fit_probe
 

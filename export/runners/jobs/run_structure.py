@@ -57,13 +57,7 @@ class Graph(Digests):
     """The canonical form of a function: a digest of each output, and of each operator that acts without one."""
 
     def __init__(self, concrete: Any, names: Mapping[str, str], merged: bool = False) -> None:
-        """Read a concrete function.
-
-        Args:
-            concrete: The function.
-            names: Those of its inputs by the names of their placeholders.
-            merged: Whether variables have no value: the Keras file holds LoRA's factors merged into others.
-        """
+        """Read a concrete function."""
         definition = concrete.graph.as_graph_def(add_shapes=False)
         self.functions = {f.signature.name: f for f in definition.library.function}
         super().__init__()

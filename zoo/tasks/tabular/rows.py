@@ -27,12 +27,7 @@ WEEKDAYS = ("Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun")
 
 
 def kinds_of(columns: Columns, types: Mapping[str, str]) -> dict[str, str]:
-    """Return the kind of each column of the file that the model uses.
-
-    Args:
-        columns: Those of the model, as `pipelines.tabular.describe` returns them.
-        types: Those of the file, with what is derived of a date as one; {} if no column is derived.
-    """
+    """Return the kind of each column of the file that the model uses."""
     used = {column["name"] for column in columns}
     kinds = {name: kind for name, kind in types.items() if used & {name, *(f"{name}_{part}" for part in DERIVED)}}
     covered = {f"{name}_{part}" for name, kind in kinds.items() for part in DERIVED if kind == "date"} | kinds.keys()
@@ -44,13 +39,10 @@ def inputs_of(
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the inputs of a model for rows, and one sentence for each column in which something became unknown.
 
-    Args:
-        columns: As `kinds_of`.
-        types: As `kinds_of`.
-        cells: Values by the column's name in the file: strings, numbers, or None. Others than the model's are ignored.
 
     Returns:
         {column: float32 or strings (rows,)}.
+
 
     Raises:
         DataError: None of the columns is one of the model's.

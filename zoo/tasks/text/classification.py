@@ -144,16 +144,7 @@ class TextClassifier(ClassifierTask):
         info: Info,
         top_k: int,
     ) -> Prediction:
-        """Return the prediction of `show`, and the words whose removal lowers the probability most.
-
-        Args:
-            argument: The text.
-            inputs: The inputs that `parse` returned for it.
-            outputs: The outputs of the model.
-            call: (endpoint, inputs) -> outputs.
-            info: Info of the dataset.
-            top_k: Number of classes, and of words.
-        """
+        """Return the prediction of `show`, and the words whose removal lowers the probability most."""
         prediction = self.show(argument, outputs, info, top_k)
         index, length = self.splitter.index(info.vocabulary), self.words_of(info)
         tokens = self.splitter.split(argument)[:length]

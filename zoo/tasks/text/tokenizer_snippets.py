@@ -45,14 +45,7 @@ def rules_of_characters(unknown: int, with_words: bool = False) -> dict[str, Any
 
 
 def characters(length: int, fill: int = 0, tokens: int | None = None, lowercase: bool = False) -> str:
-    """Return Python that does what `pipelines.text.encode` does, truncated or padded to `length` ids.
-
-    Args:
-        length: Number of ids.
-        fill: The id of padding.
-        tokens: Number of tokens at the start of the vocabulary that are used; None for all.
-        lowercase: Whether A to Z become lower case before.
-    """
+    """Return Python that does what `pipelines.text.encode` does, truncated or padded to `length` ids."""
     lower = ".lower()" if lowercase else ""
     return template(__file__, "characters.py", length=length, fill=fill, used=_first(tokens), lower=lower)
 

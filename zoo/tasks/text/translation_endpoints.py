@@ -19,16 +19,7 @@ if TYPE_CHECKING:
 def endpoints(
     served: keras.Model, info: Info, reader: Tokenizer, writer: Tokenizer, source_length: int, target_length: int
 ) -> Contract:
-    """Return the contract of a model with `encode`, `step`, `greedy` and `units`, such as `zoo.models.attention`.
-
-    Args:
-        served: The model.
-        info: Info of the dataset, with its vocabulary.
-        reader: Tokenizer of sources.
-        writer: Tokenizer of targets.
-        source_length: Tokens of a source.
-        target_length: Tokens of a target.
-    """
+    """Return the contract of a model with `encode`, `step`, `greedy` and `units`, such as `zoo.models.attention`."""
     token = {"dtype": "int32", "meaning": "token", "low": 0, "high": len(info.vocabulary) - 1}
     source = Tensor("source", shape=(None, source_length), **token)
     target = Tensor("target", shape=(None, target_length), **token)
