@@ -23,7 +23,7 @@ if TYPE_CHECKING:
 
     from export.contract import Contract, Tensor
     from pipelines.dataset import Info
-    from zoo.core.task import BaseTask, Prediction
+    from zoo.core.task import BaseTask, Prediction, Query
 
 Call = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
@@ -120,7 +120,7 @@ class Predictor:
         for i, (name, inputs) in enumerate(batch):
             one = {key: value[i] for key, value in outputs.items()}
             if isinstance(self.task, Explains):
-                prediction = self.task.explain(name, inputs, one, self.call, self.info, top_k)
+                prediction = self.task.explain(Query(name, inputs, one, self.call, self.info, top_k))
             else:
                 prediction = self.task.show(name, one, self.info, top_k)
             yield dataclasses.replace(prediction, outputs=one)

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from zoo.core.recipe import Recipe
-from zoo.core.task import BaseTask, Phase, Prediction, SplitEvaluation
+from zoo.core.task import BaseTask, Phase, Prediction, Query, SplitEvaluation
 
 if TYPE_CHECKING:
     import keras
@@ -180,25 +180,8 @@ class Predicts(Protocol):
 class Explains(Protocol):
     """Predictions that need further calls, such as an explanation or a search; used in place of `Predicts.show`."""
 
-    def explain(
-        self,
-        argument: str,
-        inputs: Mapping[str, np.ndarray],
-        outputs: Mapping[str, np.ndarray],
-        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
-        info: Info,
-        top_k: int,
-    ) -> Prediction:
-        """Return the prediction for one input.
-
-        Args:
-            argument: The command-line argument.
-            inputs: The inputs that `parse` returned for it.
-            outputs: The outputs of `serving_default`, without batch dimension.
-            call: (endpoint, inputs with batch dimension) -> outputs.
-            info: Info of the dataset.
-            top_k: Number of ranked predictions.
-        """
+    def explain(self, query: Query) -> Prediction:
+        """Return the prediction for one input."""
 
 
 @runtime_checkable

@@ -64,6 +64,27 @@ class Prediction:
 
 
 @dataclass(frozen=True)
+class Query:
+    """An input of a prediction that may call the model again.
+
+    Attributes:
+        argument: The command-line argument.
+        inputs: The inputs that the task's `parse` returned for it.
+        outputs: The outputs of `serving_default`, without batch dimension.
+        call: (endpoint, inputs with batch dimension) -> outputs.
+        info: Info of the dataset.
+        top_k: Number of ranked predictions.
+    """
+
+    argument: str
+    inputs: Mapping[str, np.ndarray]
+    outputs: Mapping[str, np.ndarray]
+    call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+    info: Info
+    top_k: int
+
+
+@dataclass(frozen=True)
 class Phase:
     """One phase of a training.
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -12,7 +12,7 @@ import pipelines
 from pipelines import sound
 from pipelines.datasets.tones import LENGTH, RATE, REFERENCE
 from zoo.core.recipe import Recipe
-from zoo.core.task import BaseTask, Prediction
+from zoo.core.task import BaseTask, Prediction, Query
 
 if TYPE_CHECKING:
     import keras
@@ -101,18 +101,11 @@ class PitchEstimation(BaseTask):
         frames = sound.frames(sound.read(argument, RATE), LENGTH, self.hop)
         return {"frame": frames[np.argmax(np.sum(frames**2, axis=1))]}
 
-    def explain(
-        self,
-        argument: str,
-        inputs: Mapping[str, np.ndarray],
-        outputs: Mapping[str, np.ndarray],
-        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
-        info: Info,
-        top_k: int,
-    ) -> Prediction:
+    def explain(self, query: Query) -> Prediction:
         """Return the pitch of every frame as rows, and as text the notes that last for five frames and more."""
+        argument = query.argument
         frames = sound.frames(sound.read(argument, RATE), LENGTH, self.hop)
-        pitch = call("pitch", {"frame": frames})
+        pitch = query.call("pitch", {"frame": frames})
         rows = [
             {
                 "input": argument,

@@ -211,7 +211,7 @@ served = {"detect": {name: np.array(value, "float32") for name, value in found.i
 image, info = np.zeros((24, 28, 3), np.uint8), types.SimpleNamespace(class_names=("a",))
 task = Detection(height=24, width=28, channels=3, fit="pad")
 for name in ("x", sys.argv[1]):
-    prediction = task.explain(name, {"image": image}, {}, lambda name, inputs: served[name], info, 3)
+    prediction = task.explain(Query(name, {"image": image}, {}, lambda name, inputs: served[name], info, 3))
     print(*prediction.lines, prediction.image.shape, "keras" in sys.modules)
 """
 

@@ -12,7 +12,7 @@ import numpy as np
 
 import pipelines
 from zoo.core.recipe import Recipe
-from zoo.core.task import Prediction, SplitEvaluation
+from zoo.core.task import Prediction, Query, SplitEvaluation
 from zoo.detection import metrics as average_precision
 from zoo.tasks.image.base import ImageTask
 
@@ -184,20 +184,13 @@ class Detection(ImageTask):
         }
         yield "boxes", plots.image_rows(drawn, "Held-out images", size=1.8)
 
-    def explain(
-        self,
-        argument: str,
-        inputs: Mapping[str, np.ndarray],
-        outputs: Mapping[str, np.ndarray],
-        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
-        info: Info,
-        top_k: int,
-    ) -> Prediction:
+    def explain(self, query: Query) -> Prediction:
         """Return the objects in pixels of the photograph, which is shown with their boxes."""
         from zoo.detection.drawing import draw, in_picture
 
-        image = np.asarray(inputs["image"])
-        found = _distinct(call("detect", {"image": image[None]}), self.threshold)  # decoded without Keras
+        argument, info = query.argument, query.info
+        image = np.asarray(query.inputs["image"])
+        found = _distinct(query.call("detect", {"image": image[None]}), self.threshold)  # decoded without Keras
         photograph, *placed = self.picture(argument, image, info)
         found = np.concatenate([in_picture(found[:, :4], photograph, *placed), found[:, 4:]], axis=1)
         drawn = draw(photograph, found, info.class_names)

@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo.core.recipe import Recipe
-from zoo.core.task import Prediction, SplitEvaluation
+from zoo.core.task import Prediction, Query, SplitEvaluation
 from zoo.detection import metrics as average_precision
 from zoo.tasks.image.base import ImageTask
 from zoo.tasks.image.detection import Detection, box_line, box_row, rounded
@@ -84,26 +84,19 @@ class FaceDetection(ImageTask):
         metrics = average_precision.scores(*arrays, truth, info.class_names)
         return {"average_precision_50": metrics["average_precision_50"], **metrics}
 
-    def explain(
-        self,
-        argument: str,
-        inputs: Mapping[str, np.ndarray],
-        outputs: Mapping[str, np.ndarray],
-        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
-        info: Info,
-        top_k: int,
-    ) -> Prediction:
+    def explain(self, query: Query) -> Prediction:
         """Return the faces in pixels of the photograph, which is shown with their boxes and landmarks."""
         from zoo.detection.drawing import draw, in_picture
 
+        argument, outputs, info = query.argument, query.outputs, query.info
         count = int(outputs["count"])
-        photograph, *placed = self.picture(argument, np.asarray(inputs["image"]), info)
+        photograph, *placed = self.picture(argument, np.asarray(query.inputs["image"]), info)
         boxes, landmarks = (in_picture(outputs[k][:count], photograph, *placed) for k in ("boxes", "landmarks"))
         scores = outputs["scores"][:count, None]
         rows = np.concatenate([boxes, np.zeros_like(scores), scores], axis=1)
         image = draw(photograph, rows, info.class_names or ("face",), landmarks)
         found = {**outputs, "boxes": boxes, "landmarks": landmarks}
-        return dataclasses.replace(self.show(argument, found, info, top_k), image=image)
+        return dataclasses.replace(self.show(argument, found, info, query.top_k), image=image)
 
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return every face, the best first, in pixels of the model's image."""

@@ -12,7 +12,7 @@ import numpy as np
 import pipelines
 from pipelines.images.masks import palette
 from zoo.core.recipe import Recipe
-from zoo.core.task import Prediction, SplitEvaluation
+from zoo.core.task import Prediction, Query, SplitEvaluation
 from zoo.evaluation import segmentation
 from zoo.tasks.image.base import ImageTask
 
@@ -150,17 +150,10 @@ class Segmentation(ImageTask):
         names = segmentation.legend(evaluation.info.class_names, np.union1d(true, predicted))
         yield "overlays", plots.image_rows(rows, "Held-out images", names)
 
-    def explain(
-        self,
-        argument: str,
-        inputs: Mapping[str, np.ndarray],
-        outputs: Mapping[str, np.ndarray],
-        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
-        info: Info,
-        top_k: int,
-    ) -> Prediction:
+    def explain(self, query: Query) -> Prediction:
         """Return the share of each class, the mask, and an image: the input, and on the right its classes in colour."""
-        prediction, image = self.show(argument, outputs, info, top_k), np.asarray(inputs["image"])
+        prediction = self.show(query.argument, query.outputs, query.info, query.top_k)
+        image = np.asarray(query.inputs["image"])
         pair = [np.broadcast_to(image, (*image.shape[:2], 3)), segmentation.overlay(image, prediction.mask)]
         return dataclasses.replace(prediction, image=np.concatenate(pair, axis=1).astype(np.uint8))
 

@@ -14,7 +14,7 @@ import pipelines
 from pipelines.sources import storage
 from pipelines.text import delimited_words, words
 from zoo.core.recipe import Recipe
-from zoo.core.task import Prediction, SplitEvaluation
+from zoo.core.task import Prediction, Query, SplitEvaluation
 from zoo.tasks.classifier import ClassifierTask, softmax
 from zoo.tasks.text import lengths, tokenizer_snippets, word_vectors
 
@@ -135,25 +135,18 @@ class TextClassifier(ClassifierTask):
         ids = self.splitter.encode(argument, self.splitter.index(info.vocabulary), self.words_of(info))
         return {endpoint.inputs[0].name: ids}
 
-    def explain(
-        self,
-        argument: str,
-        inputs: Mapping[str, np.ndarray],
-        outputs: Mapping[str, np.ndarray],
-        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
-        info: Info,
-        top_k: int,
-    ) -> Prediction:
+    def explain(self, query: Query) -> Prediction:
         """Return the prediction of `show`, and the words whose removal lowers the probability most."""
+        argument, outputs, info, top_k = query.argument, query.outputs, query.info, query.top_k
         prediction = self.show(argument, outputs, info, top_k)
         index, length = self.splitter.index(info.vocabulary), self.words_of(info)
         tokens = self.splitter.split(argument)[:length]
         if not tokens:
             return prediction
         without = (" ".join(tokens[:i] + tokens[i + 1 :]) for i in range(len(tokens)))
-        (name,), ablated = inputs, np.stack([self.splitter.encode(text, index, length) for text in without])
+        (name,), ablated = query.inputs, np.stack([self.splitter.encode(text, index, length) for text in without])
         label = int(np.argmax(outputs["logits"]))
-        ablated_logits = call("serving_default", {name: ablated})["logits"]
+        ablated_logits = query.call("serving_default", {name: ablated})["logits"]
         drop = softmax(outputs["logits"])[label] - softmax(ablated_logits)[:, label]
         unknown = {token for token in tokens if index[words.UNKNOWN] in self.splitter.encode(token, index)}
         order = [int(i) for i in np.argsort(-np.abs(drop), kind="stable")[: max(1, top_k)]]

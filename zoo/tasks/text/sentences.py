@@ -10,7 +10,7 @@ import numpy as np
 
 from pipelines.text import wordpiece, words
 from zoo.core.recipe import Recipe
-from zoo.core.task import Phase, Prediction, SplitEvaluation, head_and_tune
+from zoo.core.task import Phase, Prediction, Query, SplitEvaluation, head_and_tune
 from zoo.tasks.text import tokenizer_snippets
 from zoo.tasks.text.classification import TextClassifier
 from zoobase.errors import unknown
@@ -190,17 +190,9 @@ class SentenceEmbedding(WordPieceTask):
         """Yield nothing."""
         return iter(())
 
-    def explain(
-        self,
-        argument: str,
-        inputs: Mapping[str, np.ndarray],
-        outputs: Mapping[str, np.ndarray],
-        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
-        info: Info,
-        top_k: int,
-    ) -> Prediction:
+    def explain(self, query: Query) -> Prediction:
         """Return the vector; `--nearest` compares it with those of other texts."""
-        vector = [round(float(value), 6) for value in outputs["embedding"]]
+        vector = [round(float(value), 6) for value in query.outputs["embedding"]]
         shown = ", ".join(f"{value:.3f}" for value in vector[:4])
         line = f"{len(vector)} numbers: {shown}, ... (--nearest FILE: the nearest of other texts)"
-        return Prediction(lines=(line,), rows=({"input": argument, "embedding": vector},))
+        return Prediction(lines=(line,), rows=({"input": query.argument, "embedding": vector},))

@@ -15,7 +15,7 @@ from pipelines.sources import storage
 from pipelines.text import sequences
 from pipelines.text.sequences import END, LEVELS, PADDING, SPECIAL, START, Tokenizer
 from zoo.core.recipe import Recipe
-from zoo.core.task import BaseTask, Prediction, SplitEvaluation
+from zoo.core.task import BaseTask, Prediction, Query, SplitEvaluation
 from zoo.tasks.text import decoding, lengths, tokenizer_snippets
 from zoo.tasks.text.translation_endpoints import endpoints
 from zoobase.errors import MissingError, UsageError, unknown
@@ -279,20 +279,13 @@ class Translation(BaseTask):
         target = np.array([START] + [PADDING] * (target_length - 1), np.int32)
         return {"source": np.pad(ids, (0, source_length - len(ids))), "target": target}
 
-    def explain(
-        self,
-        argument: str,
-        inputs: Mapping[str, np.ndarray],
-        outputs: Mapping[str, np.ndarray],
-        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
-        info: Info,
-        top_k: int,
-    ) -> Prediction:
+    def explain(self, query: Query) -> Prediction:
         """Return the most probable texts by beam search, and the attention map of the first."""
         from zoo.evaluation import plots
 
-        source = inputs["source"]
-        best = self._search(call, source[None], info, width=max(self.beam, top_k))[:top_k]
+        argument, info, top_k = query.argument, query.info, query.top_k
+        source = query.inputs["source"]
+        best = self._search(query.call, source[None], info, width=max(self.beam, top_k))[:top_k]
         writer = self._tokenizers(info)[1]
         rows = tuple(
             {

@@ -14,7 +14,7 @@ import numpy as np
 import pipelines
 from pipelines.text import words
 from zoo.core.recipe import Recipe
-from zoo.core.task import BaseTask, Prediction, SplitEvaluation
+from zoo.core.task import BaseTask, Prediction, Query, SplitEvaluation
 from zoo.evaluation import word_similarity
 from zoo.tasks.text import tokenizer_snippets
 from zoobase.errors import UsageError, unknown
@@ -203,21 +203,14 @@ class WordEmbeddings(BaseTask):
         """Return the id of the first word of `king` or `king - man + woman`; UsageError for an unknown word."""
         return {endpoint.inputs[0].name: np.int32(_terms(argument, info.vocabulary)[0][1])}
 
-    def explain(
-        self,
-        argument: str,
-        inputs: Mapping[str, np.ndarray],
-        outputs: Mapping[str, np.ndarray],
-        call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]],
-        info: Info,
-        top_k: int,
-    ) -> Prediction:
+    def explain(self, query: Query) -> Prediction:
         """Return the words nearest to a word, or to a sum of several, without the words of the query."""
+        argument, call, info = query.argument, query.call, query.info
         terms = _terms(argument, info.vocabulary)
         vectors = [call("serving_default", {"word": np.array([i], np.int32)})["vector"] for _, i in terms]
         total = sum(sign * word_similarity.unit(v) for (sign, _), v in zip(terms, vectors, strict=True))
         cosines = call("similarity", {"vector": word_similarity.unit(total)})["similarity"][0]
-        best = word_similarity.nearest(cosines, top_k, {i for _, i in terms})
+        best = word_similarity.nearest(cosines, query.top_k, {i for _, i in terms})
         rows = tuple(
             {"input": argument, "rank": n, "word": info.vocabulary[i], "similarity": round(float(cosines[i]), 6)}
             for n, i in enumerate(best, start=1)
