@@ -47,7 +47,7 @@ from export.runtime import onednn
 from export.runtime.execution import ArtifactRun, other_kernels_of
 from export.wire import weight_sums
 from export.wire.arrays import Outputs
-from zoobase.errors import CheckFailed, ExportError
+from zoobase.errors import FAILED, MISSING, CheckFailed, ExportError
 
 MAX_INPUT_PAIRINGS = 24  # pairings of inputs that are tried where only values can choose
 MORE_ROWS = 64  # drawn where the first inputs give no evidence
@@ -60,11 +60,11 @@ EXIT_CODES = {  # of several verdicts that apply, the last one counts
     SAME: 0,
     QUANTIZED: 0,
     RENAMED: 0,
-    UNDECIDED: 3,
-    INCOMPLETE: 1,
-    EXCHANGED: 1,
-    NOT_REPEATABLE: 1,
-    DIFFERENT: 1,
+    UNDECIDED: MISSING,
+    INCOMPLETE: FAILED,
+    EXCHANGED: FAILED,
+    NOT_REPEATABLE: FAILED,
+    DIFFERENT: FAILED,
 }
 
 

@@ -98,7 +98,11 @@ def describe_graph(description: Description) -> None:
         raise ExportError(f"{description.path} has no graph with the tag serve (it has {', '.join(tags) or 'none'})")
     meta = model.meta_graphs[tags.index("serve")]
     description.producer = {"tensorflow": meta.meta_info_def.tensorflow_version}
-    description.signatures = tuple(_signatures(meta))
+    description.signatures = tuple(
+        Signature(name, _ports(signature.inputs), _ports(signature.outputs))
+        for name, signature in sorted(meta.signature_def.items())
+        if name != INIT
+    )
     graph = _Graph(meta)
     served = graph.reachable(_outputs(meta))
     counts = Counter(op for op in served.values() if op not in graph.functions)
@@ -120,12 +124,6 @@ def describe_graph(description: Description) -> None:
         description.risks.append(f"it has {len(tags)} graphs, with the tags {', '.join(tags)}: loaders choose by tags")
     if links := sorted(p.name for p in description.path.rglob("*") if p.is_symlink()):
         description.risks.append(f"its {links[0]} is a symbolic link")
-
-
-def _signatures(meta: Any) -> Iterator[Signature]:
-    for name, signature in sorted(meta.signature_def.items()):
-        if name != INIT:
-            yield Signature(name, _ports(signature.inputs), _ports(signature.outputs))
 
 
 def _ports(infos: Any) -> tuple[Port, ...]:

@@ -31,11 +31,12 @@ class Coverage:
     def summary(self) -> dict[str, Any]:
         """Return the JSON form for the certificate."""
         tables, vocabulary, units, branches = self._tables(), self._vocabulary(), self._units(), self._branches()
+        not_taken = branches["not_taken"]
         unreached = [
             *_unread(tables, "rows", self.policy.reached),
             *_unread(vocabulary, "values", self.policy.reached),
             *_inactive(units, self.policy.active),
-            *_not_taken(branches),
+            *([f"the branch of {_names(not_taken)} was never taken"] if not_taken else []),
         ]
         return {
             "shallow": bool(unreached),
@@ -94,11 +95,6 @@ def _inactive(units: Mapping[str, Any], share: float) -> list[str]:
     if units["active"] < share * units["all"]:
         sentences.append(f"{units['all'] - units['active']:,} of {units['all']:,} units were always zero or saturated")
     return sentences
-
-
-def _not_taken(branches: Mapping[str, Any]) -> list[str]:
-    names = branches["not_taken"]
-    return [f"the branch of {_names(names)} was never taken"] if names else []
 
 
 def _names(names: Sequence[str]) -> str:

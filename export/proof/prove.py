@@ -65,9 +65,11 @@ def prove(
     check_names(extras, tuple(RUNTIMES), "runtime")
     check_names(require, (*RUNTIMES, *FORMATS), "runtime or format")
     policy = policy or Policy()
-    wanted = {name for name, r in RUNTIMES.items() if _is_wanted(r, runtimes, {*require, *extras})}
+    usual = {name for name, r in RUNTIMES.items() if not r.on_request}
+    wanted = usual | {*require, *extras} if runtimes is None else {*runtimes}
     available = {name: r for name, r in RUNTIMES.items() if name in wanted and r.version}
-    plan = {name: (r, artifacts) for name, r in available.items() if (artifacts := _artifacts_of(request, r))}
+    present = [a for a in request.artifacts if a.state is None]
+    plan = {name: (r, some) for name, r in available.items() if (some := [a for a in present if a.format in r.formats])}
     runs = run_all(request.folder, request.contract, plan, request.modules)
     floor = tolerances.measure(request, tolerances.outputs_of_reference(request, runs), policy, request.floor)
     if _may_be_rounding(request, runs, floor, policy):
@@ -131,10 +133,6 @@ def _confinement(runs: Mapping[tuple[str, str], ArtifactRun]) -> dict[str, Any] 
     """
     reports = [run.report for (name, _), run in runs.items() if run.report and not RUNTIMES[name].process.network]
     return min((r["confinement"] for r in reports), key=lambda s: (s["landlock"], not s["network"]), default=None)
-
-
-def _artifacts_of(request: ProofRequest, runtime: Runtime) -> list[Artifact]:
-    return [a for a in request.artifacts if a.format in runtime.formats and a.state is None]
 
 
 def _may_be_rounding(request: ProofRequest, runs: tolerances.Runs, floor: Floor, policy: Policy) -> bool:
@@ -297,13 +295,6 @@ def row_for(
         extra=runtime.extra and not required,
         demanded=is_named or bool(artifact.quantize and not runtime.extra),
     )
-
-
-def _is_wanted(runtime: Runtime, runtimes: Sequence[str] | None, requested: Collection[str]) -> bool:
-    """Return whether a runtime is to run if it is installed."""
-    if runtimes is not None:
-        return runtime.name in runtimes
-    return not runtime.on_request or runtime.name in requested
 
 
 def absent(runtime: Runtime, runtimes: Sequence[str] | None) -> str:

@@ -243,32 +243,22 @@ def _explain(
     """Return the first operator that a runtime computes otherwise than one that is right, or None."""
     names = [name for name in artifact.endpoints if name not in run.report["skipped"]]
     calls = [
-        (max(_errors(case, run.of(name).of(case.name)), default=0.0), name, case)
+        (max((max_row_error(v, outputs[o]) for o, v in case.outputs.items() if o in outputs), default=0.0), name, case)
         for name in names
         for case in subject.cases[name]
         if case.compared and case.outputs and not case.chain
+        for outputs in [run.of(name).of(case.name)]
     ]
-    right = next((r for r in _candidates(artifact, other) if calls and _is_right(subject, artifact, r)), None)
+    usable = [r for r in runtimes_of(artifact.format) if r.version and not r.on_request]
+    usable.sort(key=lambda runtime: runtime.name != RUNTIMES[other.name].name)  # the installed release of it first
+    states = ((r, judge(subject, artifact, subject.run(artifact, r))[0]) for r in usable if calls)
+    right = next((r for r, state in states if state in (EQUAL, WITHIN)), None)
     if right is None:
         return None
     _, name, case = max(calls, key=lambda call: call[0])
     endpoint = subject.contract[name]
     endpoint = dataclasses.replace(endpoint, batch=artifact.batch or endpoint.batch)
     return first_operator(subject.folder / artifact.path, artifact.format, endpoint, case, right, other, folder)
-
-
-def _candidates(artifact: Artifact, other: Runtime) -> list[Runtime]:
-    """Return the installed runtimes that read an artifact, the release of the other one first."""
-    usable = [r for r in runtimes_of(artifact.format) if r.version and not r.on_request]
-    return sorted(usable, key=lambda runtime: runtime.name != RUNTIMES[other.name].name)
-
-
-def _is_right(subject: Subject, artifact: Artifact, runtime: Runtime) -> bool:
-    return judge(subject, artifact, subject.run(artifact, runtime))[0] in (EQUAL, WITHIN)
-
-
-def _errors(case: GoldenCase, outputs: Mapping[str, np.ndarray]) -> list[float]:
-    return [max_row_error(value, outputs[name]) for name, value in case.outputs.items() if name in outputs]
 
 
 def judge(subject: Subject, artifact: Artifact, run: ArtifactRun) -> tuple[str, str, float | None]:

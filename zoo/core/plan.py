@@ -234,7 +234,10 @@ def resolve(settings: TrainSettings) -> Plan:
     spec, name = registry.get_spec(settings.name), settings.name
     recipe = override(spec.recipe(settings.recipe), settings.group("recipe"), "recipe")
     task = override(spec.task, {**recipe.task, **settings.group("task")}, "task")
-    _check_effects(recipe, task, settings.group("recipe"))
+    reasons = dict.fromkeys(OF_TASKS - task.supports, task.title) | recipe.unused()
+    for key in settings.group("recipe"):
+        if key in reasons and getattr(recipe, key) != getattr(Recipe(), key):
+            raise UsageError(f"recipe.{key} has no effect with {reasons[key]}; omit it")
     data = settings.settings.get("data") or recipe.data or spec.data
     plan = Plan(
         model=name,
@@ -271,14 +274,6 @@ def _precision_of_qat(plan: Plan) -> str:
             "omit one of them"
         )
     return "float32"
-
-
-def _check_effects(recipe: Recipe, task: BaseTask, names: Iterable[str]) -> None:
-    """Raise UsageError for a field of `names` that has no effect on the training and is not at its default."""
-    reasons = dict.fromkeys(OF_TASKS - task.supports, task.title) | recipe.unused()
-    for name in names:
-        if name in reasons and getattr(recipe, name) != getattr(Recipe(), name):
-            raise UsageError(f"recipe.{name} has no effect with {reasons[name]}; omit it")
 
 
 def _size(shape: Iterable[int]) -> str:

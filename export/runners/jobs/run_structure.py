@@ -155,6 +155,8 @@ class Graph(Digests):
         return self.add("function", (*outputs, *acting), "")
 
     def _attributes(self, node: Any) -> str:
+        import tensorflow as tf
+
         values = []
         for name in sorted(node.attr):
             value = node.attr[name]
@@ -165,7 +167,7 @@ class Graph(Digests):
             elif value.list.func:
                 values.append((name, *(self._body(f.name) for f in value.list.func)))
             elif value.HasField("tensor"):
-                values.append((name, _digest(_array(value.tensor))))
+                values.append((name, _digest(tf.make_ndarray(value.tensor))))
             else:
                 values.append((name, value.SerializeToString(deterministic=True).hex()))
         return repr(values)
@@ -196,12 +198,6 @@ def _length(argument: Any, node: Any) -> int:
     if argument.number_attr:
         return node.attr[argument.number_attr].i
     return len(node.attr[argument.type_list_attr].list.type) if argument.type_list_attr else 1
-
-
-def _array(proto: Any) -> np.ndarray:
-    import tensorflow as tf
-
-    return tf.make_ndarray(proto)
 
 
 def _digest(value: np.ndarray) -> str:

@@ -97,12 +97,11 @@ def _run(file: bytes, signature: str, rows: list[dict[str, np.ndarray]]) -> Iter
     results = {name for name, _ in operators(file, signature)}
     for row in rows:
         runner(**row)
-        details = [d for d in interpreter.get_tensor_details(graph) if d["name"] in results and _is_number(d)]
-        yield {d["name"]: _real(interpreter.get_tensor(d["index"], graph), d) for d in details}
-
-
-def _is_number(detail: Mapping[str, Any]) -> bool:
-    return np.dtype(detail["dtype"]).kind == "f" or len(detail["quantization_parameters"]["scales"]) == 1
+        details = [d for d in interpreter.get_tensor_details(graph) if d["name"] in results]
+        numbers = [
+            d for d in details if np.dtype(d["dtype"]).kind == "f" or len(d["quantization_parameters"]["scales"]) == 1
+        ]
+        yield {d["name"]: _real(interpreter.get_tensor(d["index"], graph), d) for d in numbers}
 
 
 def _real(stored: np.ndarray, detail: Mapping[str, Any]) -> np.ndarray:

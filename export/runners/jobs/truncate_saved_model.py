@@ -10,6 +10,7 @@ import json
 from pathlib import Path
 from typing import Any
 
+HANDLES = {"resource", "variant", "string"}  # types whose values are not compared
 NOT_COMPUTED = ("Const", "Placeholder", "NoOp", "Identity")
 
 
@@ -19,7 +20,7 @@ def operators(path: str, signature: str) -> list[dict[str, Any]]:
     return [
         {"type": op.type, "inputs": [t.name for t in op.inputs], "outputs": [t.name for t in op.outputs]}
         for op in frozen.graph.get_operations()
-        if op.type not in NOT_COMPUTED and all(not _is_handle(t) for t in op.outputs)
+        if op.type not in NOT_COMPUTED and not HANDLES & {t.dtype.name for t in op.outputs}
     ]
 
 
@@ -54,10 +55,6 @@ def _freeze(path: str, signature: str) -> tuple[Any, Any]:
     frozen = convert_variables_to_constants_v2(function, lower_control_flow=False)
     frozen.loaded = loaded  # which owns what the graph still refers to
     return function, frozen
-
-
-def _is_handle(tensor: Any) -> bool:
-    return tensor.dtype.name in ("resource", "variant", "string")
 
 
 if __name__ == "__main__":
