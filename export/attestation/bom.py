@@ -19,10 +19,8 @@ ROLES = {"data": "DATA", "package": "LIBRARY", "initial weights": "MACHINE_LEARN
 
 
 def dependencies_of(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
-    """Return what a training used, as resource descriptors of in-toto; their annotation `role` is a key of `ROLES`.
-
-    A bundle without provenance has the packages that wrote it.
-    """
+    """Return what a training used, as resource descriptors of in-toto; their annotation `role` is a key of `ROLES`."""
+    # A bundle without provenance has the packages that wrote it.
     provenance = manifest.get("metadata", {}).get("provenance")
     if provenance:
         return [dict(entry) for entry in provenance["buildDefinition"]["resolvedDependencies"]]
@@ -33,12 +31,7 @@ def dependencies_of(manifest: Mapping[str, Any]) -> list[dict[str, Any]]:
 
 
 def to_json(name: str, manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the bill of materials as JSON of CycloneDX 1.6.
-
-
-    Raises:
-        Unavailable: If `cyclonedx-python-lib` is not installed.
-    """
+    """Return the bill of materials as JSON of CycloneDX 1.6."""
     try:
         from cyclonedx.model import HashAlgorithm, HashType, Property
         from cyclonedx.model.bom import Bom

@@ -51,12 +51,7 @@ def envelopes_of(target: Path) -> Path:
 
 
 def sign(target: Path, payloads: Iterable[bytes], key: Path) -> Path:
-    """Sign statements with a private key, write them beside their subject, and return the path.
-
-    Raises:
-        Unavailable: If the key or `securesystemslib` is missing.
-        ExportError: If the key cannot be read.
-    """
+    """Sign statements with a private key, write them beside their subject, and return the path."""
     check_present(key)
     dsse, signers, serialization = _libraries()
     try:
@@ -74,11 +69,7 @@ def sign(target: Path, payloads: Iterable[bytes], key: Path) -> Path:
 
 
 def sign_keyless(target: Path, payloads: Iterable[bytes]) -> Path:
-    """Sign statements by the identity of this environment (CI) at the public Sigstore, and return the path.
-
-    Raises:
-        Unavailable: If there is no identity, no network, or no `sigstore`.
-    """
+    """Sign statements by the identity of this environment (CI) at the public Sigstore, and return the path."""
     try:
         from sigstore.dsse import Statement
         from sigstore.models import ClientTrustConfig
@@ -101,14 +92,7 @@ def sign_keyless(target: Path, payloads: Iterable[bytes]) -> Path:
 
 
 def read(path: Path, signers: Sequence[Path]) -> Attestation:
-    """Return the statements of a file of envelopes; all must be signed by one of some keys.
-
-
-    Raises:
-        CheckFailed: If there is no such file, a signature does not hold for any key, or a statement is missing.
-        Unavailable: If a key or `securesystemslib` is missing.
-        ExportError: If a key cannot be read.
-    """
+    """Return the statements of a file of envelopes; all must be signed by one of some keys."""
     if not path.is_file():
         raise CheckFailed(f"there is no attestation {path}; python -m export attest writes it")
     problems = []
@@ -160,11 +144,7 @@ def _read(path: Path, signer: Path) -> Attestation:
 
 
 def statements_in(path: Path) -> list[dict[str, Any]]:
-    """Return the statements in a file of envelopes; no signature is checked.
-
-    Raises:
-        ExportError: If it is not such a file.
-    """
+    """Return the statements in a file of envelopes; no signature is checked."""
     check_present(path)
     try:
         return [json.loads(base64.b64decode(json.loads(line)["payload"])) for line in path.read_text().splitlines()]
@@ -173,13 +153,7 @@ def statements_in(path: Path) -> list[dict[str, Any]]:
 
 
 def check(target: Path, signers: Sequence[Path]) -> Attestation:
-    """Return the attestation of a bundle whose every byte is what was signed.
-
-
-    Raises:
-        CheckFailed: If it is not; the message names the first file.
-        Unavailable: As of `read`.
-    """
+    """Return the attestation of a bundle whose every byte is what was signed."""
     attestation = read(envelopes_of(target), signers)
     if CERTIFICATE not in attestation.predicates:
         raise CheckFailed(f"{envelopes_of(target)} has no statement of the type {CERTIFICATE}")

@@ -32,20 +32,9 @@ RESULTS = {PASS: "PASSED", FAIL: "FAILED"}  # of a verdict; any other is WARNED
 
 
 def statements_of(bundle: Path, verification: Certificate | None = None) -> list[bytes]:
-    """Return the encoded statements of a bundle, that of the certificate first.
-
-    That one has the digests of the others, so that none can be left out or exchanged.
-
-    Args:
-        bundle: The bundle.
-        verification: The certificate of a verification here, to state instead of `parity.json`: it compares the graph
-            of the SavedModel, too.
-
-    Raises:
-        CheckFailed: If a file is damaged.
-        ExportError: If it is not a bundle.
-        Unavailable: If a package of the extra `attestation` is not installed.
-    """
+    """Return the encoded statements of a bundle, that of the certificate first."""
+    # That one has the digests of the others, so that none can be left out or exchanged. A verification is stated in
+    # place of `parity.json`: it compares the graph of the SavedModel, too.
     if damage := layout.find_damage(bundle):
         raise CheckFailed(f"{bundle} is damaged ({damage[0]}); export it again")
     manifest, certificate = layout.read_manifest(bundle), layout.read_certificate(bundle)

@@ -57,11 +57,7 @@ ALLOWED = Path(__file__).with_name("inference_operators.txt")
 
 
 def describe(description: Description) -> None:
-    """Fill in signatures, operators, flags, parameters and producer.
-
-    Raises:
-        ExportError: If it has no graph for serving.
-    """
+    """Fill in signatures, operators, flags, parameters and producer."""
     describe_graph(description)
     load_tensorflow()
     description.flagged["custom"] = sorted(_unknown(description.operations))
@@ -86,11 +82,7 @@ def _message() -> Any:
 
 
 def describe_graph(description: Description) -> None:
-    """Fill in what needs no TensorFlow: all but the number of parameters and the custom operators.
-
-    Raises:
-        ExportError: If it has no graph for serving.
-    """
+    """Fill in what needs no TensorFlow: all but the number of parameters and the custom operators."""
     model = _message()()
     model.ParseFromString((description.path / "saved_model.pb").read_bytes())
     tags = ["+".join(sorted(m.meta_info_def.tags)) for m in model.meta_graphs]
@@ -227,11 +219,9 @@ class _Graph:
         return bool(assigned) and all(self._is_asset("", node.input[1], seen) for node in assigned)
 
     def saves_by_name(self) -> set[tuple[str, str]]:
-        """Return the operators of a saver in its standard structure: they get their file names from the loader.
-
-        Saving is reached by `save_tensor_name` only, restoring by `restore_op_name` only, and neither by a signature,
-        an initialiser or a function of the object graph.
-        """
+        """Return the operators of a saver in its standard structure: they get their file names from the loader."""
+        # Saving is reached by `save_tensor_name` only, restoring by `restore_op_name` only, and neither by a signature,
+        # an initialiser or a function of the object graph.
         exposed, called = self.reachable(self.exposed), set(self.objects.concrete_functions)
         while called:  # what Python can call
             inner = [self.functions[name] for name in called & self.functions.keys()]
@@ -316,11 +306,9 @@ def _unknown(operations: Iterable[str]) -> Iterator[str]:
 
 
 def _unlisted(graph: _Graph) -> list[str]:
-    """Return the operators that are not on the list of inference operators.
-
-    Saving belongs to the saver, and a table that is read from a file to the assets of the artifact; anywhere else these
-    read or write files.
-    """
+    """Return the operators that are not on the list of inference operators."""
+    # Saving belongs to the saver, and a table that is read from a file to the assets of the artifact; anywhere else
+    # these read or write files.
     everything = graph.everything()
     saver = graph.saves_by_name() if {*everything.values()} & {*SAVING, *RESTORING} else set()
     operators = {op for key, op in everything.items() if key not in saver}

@@ -25,14 +25,9 @@ CAUSES = {
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
-    """Write `model.h5`.
-
-    The optimizer is left out: with it a loss given by name ("mse") makes the file unreadable, and its state is not
-    restored anyway.
-
-    Raises:
-        Unsupported: If the model has no serializable config.
-    """
+    """Write `model.h5`."""
+    # The optimizer is left out: with it a loss given by name ("mse") makes the file unreadable, and its state is not
+    # restored anyway.
     import h5py
     import keras
 

@@ -26,11 +26,7 @@ EXPECTED = ("config.json", "metadata.json", WEIGHTS, "assets/")
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
-    """Write `model.keras`.
-
-    Raises:
-        Unsupported: If the model has no serializable config.
-    """
+    """Write `model.keras`."""
     import keras
 
     path = folder / "model.keras"
@@ -42,13 +38,7 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
 
 
 def read_model(path: Path) -> Any:
-    """Return the Keras model in a .keras or .h5 file, loaded in safe mode.
-
-    Raises:
-        Unavailable: If the file does not exist.
-        CheckFailed: If it is not one file of one format; see `export.formats.screening`.
-        ExportError: If Keras cannot load it.
-    """
+    """Return the Keras model in a .keras or .h5 file, loaded in safe mode."""
     check_present(path)
     load_tensorflow()
     import keras
@@ -83,11 +73,7 @@ def _legacy_way(path: Path) -> str:
 
 
 def names_in(path: Path, head: bytes) -> list[str]:
-    """Return the names in a zip file; [] for a file that is none.
-
-    Raises:
-        ExportError: It is damaged.
-    """
+    """Return the names in a zip file; [] for a file that is none."""
     if not head.startswith(b"PK") or not zipfile.is_zipfile(path):
         return []
     try:
@@ -119,10 +105,8 @@ def describe(description: Description) -> None:
 
 
 def merged_weights(model: Any) -> Iterator[tuple[str, np.ndarray]]:
-    """Yield (path, array) of the weights that the file holds otherwise than the model: Keras merges LoRA's factors.
-
-    The layer itself is asked what it stores. What it reads back are the merged weight, and factors of zero.
-    """
+    """Yield (path, array) of the weights that the file holds otherwise than the model: Keras merges LoRA's factors."""
+    # The layer itself is asked what it stores. What it reads back are the merged weight, and factors of zero.
     for layer in model._flatten_layers():
         if not getattr(layer, "lora_enabled", False):
             continue

@@ -41,10 +41,8 @@ def read_config(description: Description, config: Mapping[str, Any]) -> None:
 
 
 def _layers(config: Any, is_layer: bool = False) -> Iterator[Mapping[str, Any]]:
-    """Yield the configuration of every layer, those in nested models and wrappers included.
-
-    Objects with a dtype are layers, and what a model or wrapper lists as one: layers of Keras 2 may have no dtype.
-    """
+    """Yield the configuration of every layer, those in nested models and wrappers included."""
+    # Objects with a dtype are layers, and what a model or wrapper lists as one: layers of Keras 2 may have no dtype.
     if isinstance(config, Mapping):
         inner = config.get("config")
         is_leaf = isinstance(inner, Mapping) and "layers" not in inner
@@ -122,11 +120,9 @@ def count_parameters(file: h5py.File) -> int:
 
 @contextlib.contextmanager
 def explicit_vocabularies(model: Any) -> Iterator[None]:
-    """Include the vocabulary of every adapted lookup layer in its configuration, as if given to the constructor.
-
-    Otherwise Keras writes a file that it cannot load ("Table not initialized"). Only lookup layers of Keras that the
-    configuration of the model contains are supported.
-    """
+    """Include the vocabulary of every adapted lookup layer in its configuration, as if given to the constructor."""
+    # Otherwise Keras writes a file that it cannot load ("Table not initialized"). Only lookup layers of Keras that the
+    # configuration of the model contains are supported.
     adapted = {layer: vocabulary for layer in model._flatten_layers() if (vocabulary := _adapted_vocabulary(layer))}
     try:
         for layer, vocabulary in adapted.items():

@@ -14,10 +14,8 @@ MAIN, UNREGISTERED = "__main__", "?"
 
 
 def code_dependency(model: Any) -> dict[str, Any] | None:
-    """Return {"package": names, "modules": [...]} of the code that a Keras file of the model needs, or None.
-
-    What is defined in a script or notebook is left out, for no other process can import it; see `unimportable`.
-    """
+    """Return {"package": names, "modules": [...]} of the code that a Keras file of the model needs, or None."""
+    # What is defined in a script or notebook is left out, for no other process can import it; see `unimportable`.
     names = {type(layer).__module__ for layer in model._flatten_layers()} | {name for name, _, _ in _objects(model)}
     modules = sorted(name for name in names if name not in (MAIN, UNREGISTERED) and name.partition(".")[0] not in STOCK)
     if not modules:
@@ -26,10 +24,8 @@ def code_dependency(model: Any) -> dict[str, Any] | None:
 
 
 def unimportable(model: Any) -> str | None:
-    """Return why another process cannot import a class or function of the model's config, or None.
-
-    Keras files name their classes; SavedModel and TFLite hold the graph, and need none.
-    """
+    """Return why another process cannot import a class or function of the model's config, or None."""
+    # Keras files name their classes; SavedModel and TFLite hold the graph, and need none.
     for module, name, registered in _objects(model):
         if module.partition(".")[0] in STOCK:
             continue

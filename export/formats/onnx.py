@@ -116,11 +116,7 @@ def matches(path: Path, head: bytes) -> bool:
 
 
 def describe(description: Description) -> None:
-    """Fill in signatures, operators, flags, parameters and producer.
-
-    Raises:
-        ImportError: If the onnx package is not installed.
-    """
+    """Fill in signatures, operators, flags, parameters and producer."""
     import onnx
 
     model = onnx.load(description.path, load_external_data=False)
@@ -142,10 +138,8 @@ def describe(description: Description) -> None:
 
 
 def external_tensors(model: Any) -> list[str]:
-    """Return the names of all tensors with values in other files, wherever a model has them.
-
-    Weights, constants, attributes, branches, loops, functions, training: a tensor of any message is read.
-    """
+    """Return the names of all tensors with values in other files, wherever a model has them."""
+    # Weights, constants, attributes, branches, loops, functions, training: a tensor of any message is read.
     tensors = [m for m in _messages(model) if m.DESCRIPTOR.name == "TensorProto"]
     return [t.name or "a tensor" for t in tensors if t.data_location == EXTERNAL or t.external_data]
 

@@ -31,21 +31,9 @@ def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifac
 def save(
     model: Any, endpoints: Sequence[Endpoint], path: Path, batch: int | None = None, reusable: bool = False
 ) -> None:
-    """Write a SavedModel.
-
-    `model.export()` would serve live augmentation and unnamed outputs; ExportArchive with our own functions does not.
-
-    Args:
-        model: The model whose variables the endpoints use.
-        endpoints: The endpoints to serve.
-        path: A folder that does not exist yet.
-        batch: A fixed batch size for endpoints that have none.
-        reusable: Whether to support `hub.load(path)(x, training=True)` and `trainable_variables`. The call is not a
-            signature, so a request to a server cannot train.
-
-    Raises:
-        ExportError: If an endpoint uses a variable or table that is not tracked by the model.
-    """
+    """Write a SavedModel."""
+    # `model.export()` would serve live augmentation and unnamed outputs; ExportArchive with our own functions does not.
+    # A reusable one supports `hub.load(path)(x, training=True)`: no signature, so a request to a server cannot train.
     import keras
     import tensorflow as tf
 
@@ -69,11 +57,9 @@ def save(
 
 
 def _make_reusable(archive: Any, model: Any, endpoint: Endpoint) -> None:
-    """Add the interface of TF Hub's reusable SavedModels: a call with a training argument, and the variables.
-
-    Source: https://www.tensorflow.org/hub/reusable_saved_models. A model that cannot be called in training as it is
-    called in serving, such as one with its own `train_step` on other inputs, does not get it.
-    """
+    """Add the interface of TF Hub's reusable SavedModels: a call with a training argument, and the variables."""
+    # Source: https://www.tensorflow.org/hub/reusable_saved_models. A model that cannot be called in training as it is
+    # called in serving, such as one with its own `train_step` on other inputs, does not get it.
     import tensorflow as tf
 
     description = endpoint.to_json()
@@ -101,11 +87,9 @@ def _signature(endpoint: Endpoint, batch: int | None) -> list[Any]:
 
 
 def _positional(endpoint: Endpoint, signature: Sequence[Any]) -> Any:
-    """Return the endpoint's call with positional tensors; the specs give each its name in the signature.
-
-    It checks the shapes: TF_SessionRun, which TF Serving calls, does not, and a kernel of oneDNN would end the server
-    for a request whose tensor has another rank (measured with TensorFlow 2.21: CHECK failure of MklConvOp).
-    """
+    """Return the endpoint's call with positional tensors; the specs give each its name in the signature."""
+    # It checks the shapes: TF_SessionRun, which TF Serving calls, does not, and a kernel of oneDNN would end the server
+    # for a request whose tensor has another rank (measured with TensorFlow 2.21: CHECK failure of MklConvOp).
     import tensorflow as tf
 
     outputs = [t.name for t in endpoint.outputs]
@@ -137,11 +121,9 @@ FORMAT = Format(
 
 
 def served_version(name: str) -> int | None:
-    """Return the number that TF Serving reads from a folder's name, or None if it ignores the folder.
-
-    As `ParseVersionNumber` in file_system_storage_path_source.cc: absl::SimpleAtoi, which allows white space, a plus
-    sign and leading zeros; negative numbers are ignored.
-    """
+    """Return the number that TF Serving reads from a folder's name, or None if it ignores the folder."""
+    # As `ParseVersionNumber` in file_system_storage_path_source.cc: absl::SimpleAtoi, which allows white space, a plus
+    # sign and leading zeros; negative numbers are ignored.
     match = re.fullmatch(r"[ \t\n\v\f\r]*\+?([0-9]+)[ \t\n\v\f\r]*", name)
     return int(match[1]) if match and int(match[1]) <= LARGEST else None
 
@@ -175,9 +157,6 @@ def choose_version(requested: int | str, base: Path) -> int:
         requested: A positive int64, "next" (one more than the largest number in `base`) or "time" (seconds
             since 1970, or "next" if a version is larger).
         base: A folder of versions; it need not exist.
-
-    Raises:
-        ExportError: If the version is invalid, or there is none after the largest.
     """
     names = os.listdir(base) if base.is_dir() else ()
     following = max((v for v in map(served_version, names) if v is not None), default=0) + 1

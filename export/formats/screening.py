@@ -21,18 +21,9 @@ END = b"PK\x05\x06"  # of the record at the end of a zip file, 22 bytes with its
 
 
 def check_content(path: Path, format: str) -> None:
-    """Check that a file is of this format for every loader that could open it, and that nothing surrounds it.
-
-    A zip file is read from its end and an HDF5 file from wherever its signature is, so that one file can be two: what
-    is inspected would not be what is loaded.
-
-
-    Raises:
-        CheckFailed: It is also another file, has other content before or behind its own, reads a further file, or has
-            a name by which Keras would read it as another format.
-        OSError: It is damaged.
-        ValueError: It inflates without bound.
-    """
+    """Check that a file is of this format for every loader that could open it, and that nothing surrounds it."""
+    # A zip file is read from its end and an HDF5 file from wherever its signature is, so that one file can be two: what
+    # is inspected would not be what is loaded.
     names = BY_NAME.get(format, ())
     if names and not path.name.endswith(names):
         raise CheckFailed(f"{path} is refused: its content is of format {format}, its name is not; name it *{names[0]}")
@@ -67,10 +58,8 @@ def _check_zip(path: Path) -> None:
 
 
 def _unexpected_zip(path: Path, format: str) -> str | None:
-    """Return why a zip file behind another file is not that of a TFLite file's metadata, as a clause; or None.
-
-    It holds what the metadata name and nothing else, each file once, one behind the other up to the last byte.
-    """
+    """Return why a zip file behind another file is not that of a TFLite file's metadata, as a clause; or None."""
+    # It holds what the metadata name and nothing else, each file once, one behind the other up to the last byte.
     if format != "tflite":
         return ""
     check_archive(path)

@@ -60,12 +60,7 @@ def write_quantized(
     keep_float: int = 0,
     simulation: Simulation | None = None,
 ) -> Artifact:
-    """Prepare `tflite/NAME.tflite`.
-
-
-    Raises:
-        Unsupported: If no endpoint can be carried.
-    """
+    """Prepare `tflite/NAME.tflite`."""
     endpoints, rows = contract.carried_by(FORMAT.name), {}
     if simulation is not None:
         return _prepare(simulation.model, endpoints, folder, simulation.contract, quantization, {}, of="simulation")
@@ -206,11 +201,7 @@ def matches(path: Path, head: bytes) -> bool:
 
 
 def describe(description: Description) -> None:
-    """Fill in signatures, operators, flags, parameters and producer.
-
-    Raises:
-        ImportError: If ai-edge-litert, which contains the schema, is not installed.
-    """
+    """Fill in signatures, operators, flags, parameters and producer."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(description.path.read_bytes(), 0))
@@ -235,12 +226,7 @@ def describe(description: Description) -> None:
 
 
 def integer_tensors(file: bytes, signature: str) -> tuple[dict[str, TensorQuantization], dict[str, TensorQuantization]]:
-    """Return the parameters of the tensors of integers of a signature.
-
-    Returns:
-        Of the results of operators, by the name of the tensor; and of the outputs of the signature that are integers or
-        were until the last operator, by the name of the output.
-    """
+    """Return the parameters of the tensors of integers of a signature."""
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(file, 0))

@@ -115,12 +115,7 @@ DESCRIPTIONS = {
 
 
 def metadata_of(name: str, contract: Contract, endpoints: Sequence[Endpoint | None]) -> dict[str, Any]:
-    """Return the metadata of a model.
-
-
-    Returns:
-        A `ModelMetadata` as a dict.
-    """
+    """Return the metadata of a model."""
     return {
         "name": name,
         "description": f"the endpoint{'s' * (sum(e is not None for e in endpoints) > 1)} "
@@ -266,11 +261,7 @@ def _pack_child(builder: Any, of: Any, value: Any) -> int:
 
 
 def unpack(data: bytes) -> dict[str, Any]:
-    """Return the metadata of a FlatBuffer that anyone may have written.
-
-    Raises:
-        ExportError: It is damaged, or too large.
-    """
+    """Return the metadata of a FlatBuffer that anyone may have written."""
     reader = _Reader(data)
     try:
         if data[4:8] != IDENTIFIER:
@@ -389,10 +380,8 @@ def files_in(file: bytes) -> dict[str, bytes]:
 
 
 def tokenizer_in(attached: Attached, files: Mapping[str, bytes]) -> tuple[str, list[str]] | None:
-    """Return the delimiter of the RegexTokenizer of a file, and its words by id; None if it has none.
-
-    Forms of one word are separated by a space, as in `Tensor.words`.
-    """
+    """Return the delimiter of the RegexTokenizer of a file, and its words by id; None if it has none."""
+    # Forms of one word are separated by a space, as in `Tensor.words`.
     tensors = [t for g in attached.metadata.get("subgraph_metadata", ()) for t in g.get("input_tensor_metadata", ())]
     units = [unit["options"] for tensor in tensors for unit in tensor.get("process_units", ())]
     options = next((options for kind, options in units if kind == "RegexTokenizerOptions"), None)
@@ -423,11 +412,7 @@ VERSION, BUFFERS, METADATA, FIELDS = 0, 4, 6, 8
 
 
 def read(file: bytes) -> Attached | None:
-    """Return the metadata of a TFLite file; None if it has none.
-
-    Raises:
-        ExportError: They are damaged.
-    """
+    """Return the metadata of a TFLite file; None if it has none."""
     try:
         model = _Model(file)
         data = next((model.data(buffer) for name, buffer in model.metadata() if name == NAME), None)
@@ -478,14 +463,8 @@ class _Model:
 
 
 def attach(file: bytes, metadata: Mapping[str, Any], files: Mapping[str, bytes]) -> bytes:
-    """Return a TFLite file with metadata, and the files that they name as a zip file behind it.
-
-    A new root stands before the file: it refers to what the old one refers to, and to one more buffer.
-
-
-    Raises:
-        ExportError: The file has such metadata, or the files are not those that the metadata name.
-    """
+    """Return a TFLite file with metadata, and the files that they name as a zip file behind it."""
+    # A new root stands before the file: it refers to what the old one refers to, and to one more buffer.
     if read(file) is not None:
         raise ExportError("the TFLite file has metadata already; attach them to the file that the converter wrote")
     if sorted(files) != Attached(metadata).names:

@@ -15,11 +15,7 @@ from zoobase.hdf5 import MAGIC
 
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
-    """Write `model.weights.h5` and `model.config.json`.
-
-    Raises:
-        Unsupported: If the model has no serializable config.
-    """
+    """Write `model.weights.h5` and `model.config.json`."""
     import h5py
     import keras
 

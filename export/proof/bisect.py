@@ -50,11 +50,7 @@ def first_layer(
     quantize: str | None = None,
     calibration: Mapping[str, np.ndarray] | None = None,
 ) -> str | None:
-    """Return a clause about the first layer up to which the truncated model is not equal in TFLite.
-
-    Returns:
-        A clause; None if the model cannot be truncated, or every truncated model is equal.
-    """
+    """Return a clause about the first layer up to which the truncated model is not equal in TFLite."""
     if not getattr(model, "inputs", None):
         return None
     layers = [layer for layer in model.layers if type(layer).__name__ != "InputLayer"]

@@ -209,9 +209,7 @@ class Certificate:
 
     @property
     def verdict(self) -> str:
-        """Return fail if anything failed, incomplete if something required did not run, else pass, with or without
-        reservations.
-        """
+        """Return fail if anything failed, incomplete if something required did not run, else a kind of pass."""
         states = {row.state for row in self.rows if row.decides}
         if states & {FAIL, UNSUPPORTED}:
             return FAIL
@@ -271,10 +269,9 @@ class Certificate:
 
 
 def to_junit(certificate: Certificate, name: str) -> str:
-    """Return the XML of one test suite.
-
-    A row that decides the verdict is a failure, or an error if it did not run; any other that did not pass is skipped.
-    """
+    """Return the XML of one test suite."""
+    # A row that decides the verdict is a failure, or an error if it did not run; any other that did not pass is
+    # skipped.
     suite = ET.Element("testsuite", name=name)
     counts = {"failure": 0, "error": 0, "skipped": 0}
     for row in certificate.rows:
@@ -301,10 +298,8 @@ def _printable(text: str) -> str:
 
 
 def worst_difference(row: Row) -> str:
-    """Return the largest difference of a row and its tolerance, in units of the row, as text.
-
-    For a quantised file: its lowest signal-to-quantisation-noise ratio and the metric drop.
-    """
+    """Return the largest difference of a row and its tolerance, in units of the row, as text."""
+    # For a quantised file: its lowest signal-to-quantisation-noise ratio and the metric drop.
     if any("quantised" in endpoint for endpoint in row.endpoints.values()):
         return _quantization_loss(row)
     figures = [f for endpoint in row.endpoints.values() for f in endpoint.get("outputs", {}).values()]

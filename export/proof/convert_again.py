@@ -206,11 +206,7 @@ def _endpoint(model: Any, data: Mapping[str, Any]) -> Endpoint:
 
 
 def _converted(job: Mapping[str, Any], model: Any, file: Mapping[str, Any], scratch: Path) -> Path:
-    """Return the file that the converter writes now.
-
-    Raises:
-        ValueError: If it refuses the model.
-    """
+    """Return the file that the converter writes now."""
     endpoints = [_endpoint(model, job["endpoints"][name]) for name in file["endpoints"]]
     is_tflite, saved = file["format"] == TFLITE, scratch / f"saved-{file['format']}"
     if not saved.exists():

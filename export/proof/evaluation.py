@@ -140,11 +140,9 @@ def runtime_of(artifact: Artifact) -> Runtime:
 def with_simulation(
     request: ProofRequest, rows: Sequence[Row], simulation: Simulation, inputs: Mapping[str, np.ndarray]
 ) -> list[Row]:
-    """Return the rows, those of an int8 file in LiteRT with what its integers differ from the network's.
-
-    A row fails if more than 0.1 % of the numbers of an output differ by more than one step of its integers, or if the
-    file has another range than the training; then the first layer that differs is named.
-    """
+    """Return the rows, those of an int8 file in LiteRT with what its integers differ from the network's."""
+    # A row fails if more than 0.1 % of the numbers of an output differ by more than one step of its integers, or if the
+    # file has another range than the training; then the first layer that differs is named.
     found = {a.path: a for a in request.artifacts if a.quantize == tflite.SIMULATED and a.state is None}
 
     def compared(row: Row) -> Row:
@@ -228,12 +226,11 @@ def paired_drop(
 ) -> dict[str, Any]:
     """Return the drop of the first metric with its 95 % confidence interval, by the delete-a-group jackknife.
 
-    The drop is positive where the artifact is worse: a difference for scores, a fraction of the reference's value for
-    errors. If no group changed, the interval is plus or minus 3 / N (Hanley and Lippman-Hand 1983).
-
     Returns:
         {"metric", "reference", "value", "drop", "low", "high", "examples"}.
     """
+    # The drop is positive where the artifact is worse: a difference for scores, a fraction of the reference's value for
+    # errors. If no group changed, the interval is plus or minus 3 / N (Hanley and Lippman-Hand 1983).
 
     def drop(subset: Any) -> tuple[str, float, float, float]:
         a, b = ({k: v[subset] for k, v in outputs.items()} for outputs in (reference, value))
@@ -270,9 +267,6 @@ def jackknife_margin(
         count: Number of examples.
         blocks: Whether examples of a group are neighbours, for examples that depend on their neighbours; else every
             40th example is of one group, so that data sorted by class leaves no class out.
-
-    Returns:
-        Float array of the shape of the statistic; NaN for fewer than two examples.
 
     Example:
         >>> answers = np.arange(1000) % 5 == 0  # a fifth is right
@@ -316,10 +310,9 @@ def default_metrics(endpoint: Endpoint) -> Metrics:
 
 
 def run_live(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-    """Return the outputs of the live model for all rows.
-
-    It runs in graph mode, because an eager functional model keeps the outputs of all layers: 20 GB for 256 photographs.
-    """
+    """Return the outputs of the live model for all rows."""
+    # It runs in graph mode, because an eager functional model keeps the outputs of all layers: 20 GB for 256
+    # photographs.
     import tensorflow as tf
 
     dtypes = {t.name: t.dtype for t in endpoint.inputs}
@@ -335,11 +328,7 @@ def run_live(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> dict[str, 
 
 
 def read_evaluation(arrays: Mapping[str, np.ndarray], endpoint: Endpoint) -> Evaluation:
-    """Return the evaluation in the arrays of a file: the inputs by name, and one more array, the truth.
-
-    Raises:
-        ExportError: If arrays are missing or superfluous, or their lengths differ.
-    """
+    """Return the evaluation in the arrays of a file: the inputs by name, and one more array, the truth."""
     names = [t.name for t in endpoint.inputs]
     others = sorted(set(arrays) - set(names))
     if not set(names) <= set(arrays) or len(others) != 1:

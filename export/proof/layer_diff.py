@@ -120,10 +120,8 @@ def rows_of(case: GoldenCase, batch: int | None) -> dict[str, np.ndarray]:
 
 
 def with_worst_layers(request: ProofRequest, rows: Sequence[Row]) -> list[Row]:
-    """Return the rows, those of failed quantised files with the layers that add most noise, against the float file.
-
-    Nothing is added where there is no float file, or the quantised file does not run.
-    """
+    """Return the rows, those of failed quantised files with the layers that add most noise, against the float file."""
+    # Nothing is added where there is no float file, or the quantised file does not run.
     present = {artifact.path: artifact for artifact in request.artifacts if artifact.state is None}
 
     def explained(row: Row) -> Row:
@@ -169,10 +167,8 @@ def first_simulated_layer(
     inputs: Mapping[str, np.ndarray],
     tensors: Mapping[str, TensorQuantization],
 ) -> str | None:
-    """Return a clause about the layers whose integers differ, in the order of the network; None if none can be.
-
-    Layers and tensors are matched by their scale and zero point; of several tensors the closest is taken.
-    """
+    """Return a clause about the layers whose integers differ, in the order of the network; None if none can be."""
+    # Layers and tensors are matched by their scale and zero point; of several tensors the closest is taken.
     import keras
 
     model, few = simulation.model, {name: value[:ROWS_OF_SIMULATION] for name, value in inputs.items()}

@@ -55,12 +55,7 @@ def prove(
     policy: Policy | None = None,
     extras: Sequence[str] = (),
 ) -> Certificate:
-    """Run every artifact in every runtime and return the certificate.
-
-
-    Raises:
-        ExportError: If a runtime or format is unknown.
-    """
+    """Run every artifact in every runtime and return the certificate."""
     check_names(runtimes or (), tuple(RUNTIMES), "runtime")
     check_names(extras, tuple(RUNTIMES), "runtime")
     check_names(require, (*RUNTIMES, *FORMATS), "runtime or format")
@@ -127,10 +122,8 @@ def _examples(request: ProofRequest) -> dict[str, Any]:
 
 
 def _confinement(runs: Mapping[tuple[str, str], ArtifactRun]) -> dict[str, Any] | None:
-    """Return how far the kernel confined the processes that loaded artifacts: the least of them; None if none ran.
-
-    Those of runtimes that use a network, such as a browser, do not count.
-    """
+    """Return how far the kernel confined the processes that loaded artifacts: the least of them; None if none ran."""
+    # Those of runtimes that use a network, such as a browser, do not count.
     reports = [run.report for (name, _), run in runs.items() if run.report and not RUNTIMES[name].process.network]
     return min((r["confinement"] for r in reports), key=lambda s: (s["landlock"], not s["network"]), default=None)
 

@@ -24,19 +24,9 @@ THRESHOLDS = "thresholds"  # name of the case of rows near the constants that th
 def run_reference(
     contract: Contract, cases: Mapping[str, list[GoldenCase]], weights: Sequence[Any] = ()
 ) -> ArtifactRun:
-    """Run every endpoint through its own `call`, and put the outputs into the cases.
-
-    Rows near the constants that it compares with are added to the cases.
-
-    Args:
-        contract: The contract.
-        cases: Golden cases by endpoint.
-        weights: The variables of the model. Where no input holds real numbers that could be moved by their rounding,
-            the weights are, for one more call of small cases, and then have their values again.
-
-    Returns:
-        The live model as a run, with the variants that the noise floor is measured on.
-    """
+    """Run every endpoint through its own `call`, and put the outputs into the cases."""
+    # Rows near the constants that it compares with are added to the cases. Where no input holds real numbers that could
+    # be moved by their rounding, the weights are, for one more call of small cases, and then have their values again.
     with quiet_stderr():  # decoders also log the errors that they raise
         run = _run(contract, cases, weights)
         gc.collect()  # so that TensorFlow logs about calls that raised while stderr is silenced

@@ -23,11 +23,9 @@ RUNTIME = "structure"  # in the column of runtimes: it traces, and runs nothing
 
 
 def compare_structure(request: ProofRequest) -> Row | None:
-    """Return the row of a SavedModel whose graph was compared; None if there is no SavedModel.
-
-    The signatures that carry the model's own call are compared operator by operator, weights and tables by their
-    values. Others, such as those that decode images, have no counterpart in the Keras file.
-    """
+    """Return the row of a SavedModel whose graph was compared; None if there is no SavedModel."""
+    # The signatures that carry the model's own call are compared operator by operator, weights and tables by their
+    # values. Others, such as those that decode images, have no counterpart in the Keras file.
     usable = {a.format: a for a in request.artifacts if a.state is None}
     if FORMAT not in usable:
         return None
@@ -60,11 +58,9 @@ def compare_structure(request: ProofRequest) -> Row | None:
 
 
 def compare_conversions(request: ProofRequest) -> list[Row]:
-    """Convert the Keras file again, and return a row for each file whose graph was compared with the result.
-
-    The same versions of the converters must be installed. Files with measured ranges are not compared, for these come
-    from data that a bundle does not hold.
-    """
+    """Convert the Keras file again, and return a row for each file whose graph was compared with the result."""
+    # The same versions of the converters must be installed. Files with measured ranges are not compared, for these come
+    # from data that a bundle does not hold.
     usable = [a for a in request.artifacts if a.state is None]
     native = next((a for a in usable if a.format == NATIVE), None)
     rows, files = {}, []

@@ -246,10 +246,8 @@ def _tensors(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> dict[str, 
 
 
 def choices_of(tensor: Tensor) -> np.ndarray | None:
-    """Return the values that an input may hold as numbers (n,) int64, or None if they cannot be listed.
-
-    They are ids of a table, or positions in a vocabulary; of a text the positions of its words.
-    """
+    """Return the values that an input may hold as numbers (n,) int64, or None if they cannot be listed."""
+    # They are ids of a table, or positions in a vocabulary; of a text the positions of its words.
     if tensor.meaning == "token":
         return np.arange(int(np.min(tensor.low or 0)), int(np.max(tensor.high)) + 1)[:MAX_CHOICES]
     if tensor.vocabulary is None:

@@ -119,10 +119,8 @@ def discontinuities(request: ProofRequest) -> dict[str, dict[str, list[str]]]:
 
 
 def at_most(request: ProofRequest, policy: Policy) -> tuple[ProofRequest, Floor]:
-    """Return the cases that no noise of their own rows excuses, and the largest noise floor that counts as noise.
-
-    A comparison that fails with these fails whatever is measured.
-    """
+    """Return the cases that no noise of their own rows excuses, and the largest noise floor that counts as noise."""
+    # A comparison that fails with these fails whatever is measured.
     cases = {
         endpoint: [dataclasses.replace(case, compared=case.compared and not case.rows) for case in cases]
         for endpoint, cases in request.cases.items()

@@ -46,11 +46,7 @@ class Browser:
             atexit.register(stack.pop_all().close)
 
     def call(self, model: Path, endpoint: str | None, inputs: Arrays) -> dict[str, Any]:
-        """Return the answer of the page to one call.
-
-        Raises:
-            ValueError: The page answers with an error, or not at all.
-        """
+        """Return the answer of the page to one call."""
         name = str(list(self.models.values()).index(model)) if model in self.models.values() else str(len(self.models))
         self.models[name] = model
         values = {k: {"dtype": v.dtype.name, "data": base64.b64encode(v).decode()} for k, v in inputs.items()}
@@ -102,13 +98,8 @@ _browser: list[Browser] = []
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
-    """Load a TFLite file in the browser and return its signatures.
-
-    Endpoints with strings or with sizes that are known only at run time are left out.
-
-    Raises:
-        ValueError: If the browser can run no endpoint, or a signature of the contract is not in the file.
-    """
+    """Load a TFLite file in the browser and return its signatures."""
+    # Endpoints with strings or with sizes that are known only at run time are left out.
     obstacles = {endpoint["name"]: litert_js.obstacle(endpoint) for endpoint in artifact["endpoints"]}
     endpoints = [endpoint for endpoint in artifact["endpoints"] if not obstacles[endpoint["name"]]]
     if not endpoints:

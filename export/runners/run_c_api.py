@@ -13,12 +13,7 @@ else:
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
-    """Load a SavedModel and return its signatures.
-
-    Raises:
-        ValueError: If a signature of the contract is missing, or the variables are: TensorFlow loads such a folder and
-            raises at the first request only.
-    """
+    """Load a SavedModel and return its signatures."""
     path = Path(artifact["path"])
     if not (path / "variables" / "variables.index").is_file():
         raise ValueError("variables/variables.index is missing")

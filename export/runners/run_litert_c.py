@@ -48,11 +48,7 @@ def program() -> Path:
 
 
 def prepare() -> list[str]:
-    """Compile the program where it is not there; return its folder.
-
-    Raises:
-        RuntimeError: The compiler fails.
-    """
+    """Compile the program where it is not there; return its folder."""
     target, folder = program(), library_folder()
     if target.is_file():
         return [str(target.parent)]
@@ -95,11 +91,7 @@ class Program:
     """The compiled program, which runs one signature of a file again and again."""
 
     def __init__(self, path: str, endpoint: dict[str, Any]) -> None:
-        """Start it, and read the order of its inputs and outputs.
-
-        Raises:
-            RuntimeError: It ends.
-        """
+        """Start it, and read the order of its inputs and outputs."""
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self.process = subprocess.Popen([program(), path, endpoint["name"]], **pipes)
         tensors = [*endpoint["inputs"], *endpoint["outputs"]]
@@ -116,11 +108,7 @@ class Program:
                 self.order[kind].append(rest[0])
 
     def call(self, inputs: Arrays) -> Arrays:
-        """Return the outputs of one row.
-
-        Raises:
-            RuntimeError: The program ends.
-        """
+        """Return the outputs of one row."""
         for name in self.order["input"]:
             self.process.stdin.write(np.ascontiguousarray(inputs[name], self.tensors[name][0]).tobytes())
         self.process.stdin.flush()

@@ -28,11 +28,7 @@ wrong_names: dict[str, str] = {}  # path: label that a result has and the contra
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
-    """Load a TFLite file as the task that its only endpoint is for.
-
-    Raises:
-        ValueError: No task is for it, or the task refuses the file.
-    """
+    """Load a TFLite file as the task that its only endpoint is for."""
     if len(artifact["endpoints"]) != 1:
         raise ValueError("MediaPipe Tasks open files of one signature, and it has more")
     (endpoint,) = artifact["endpoints"]

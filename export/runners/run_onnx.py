@@ -13,11 +13,7 @@ else:
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
-    """Load an ONNX file and return its graph under the name of its endpoint.
-
-    Raises:
-        ValueError: If its inputs or outputs are not those of the endpoint.
-    """
+    """Load an ONNX file and return its graph under the name of its endpoint."""
     import onnxruntime
 
     (endpoint,) = artifact["endpoints"]

@@ -27,11 +27,7 @@ interpreters: dict[str, Any] = {}  # by path
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
-    """Load a TFLite file and return the signature of its first subgraph, the only one that the interpreter runs.
-
-    Raises:
-        ValueError: The file is larger than the memory of microcontrollers, or has an operator that they lack.
-    """
+    """Load a TFLite file and return the signature of its first subgraph, the only one that the interpreter runs."""
     path = str(artifact["path"])
     size = os.path.getsize(path)
     if size > FLASH:

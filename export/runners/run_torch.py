@@ -23,11 +23,7 @@ EXAMPLES, GRAPH = "data/sample_inputs/", "models/model.json"
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
-    """Load a program and return its function.
-
-    Raises:
-        ValueError: It returns other than the outputs of the endpoint.
-    """
+    """Load a program and return its function."""
     import torch
 
     torch.set_num_threads(protocol.threads() or torch.get_num_threads())

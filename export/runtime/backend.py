@@ -26,12 +26,7 @@ def quiet_logger(name: str = "tensorflow") -> Iterator[None]:
 
 
 def load_tensorflow() -> Any:
-    """Import TensorFlow and Keras 3 on it, without their log noise, and return the `tensorflow` module.
-
-    Raises:
-        Unavailable: If TensorFlow is not installed.
-        ExportError: If Keras runs on another backend.
-    """
+    """Import TensorFlow and Keras 3 on it, without their log noise, and return the `tensorflow` module."""
     if "tensorflow" not in sys.modules or "keras" not in sys.modules:
         try:
             with quiet_import():

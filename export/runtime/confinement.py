@@ -14,15 +14,9 @@ from zoobase.console import Console
 
 
 def confine_command(reads: Iterable[str | Path], folder: str | Path) -> None:
-    """Confine this process, if it is a command's: threads and processes that it starts later, too.
-
-    It then reads what is named here and what it imports from, writes its temporary folder and `folder`, and has no
-    network. A process that calls a function of ours is its caller's, and stays as it is.
-
-
-    Raises:
-        OSError: The folder cannot be created, or the kernel refuses the rules.
-    """
+    """Confine this process, if it is a command's: threads and processes that it starts later, too."""
+    # It then reads what is named here and what it imports from, writes its temporary folder and `folder`, and has no
+    # network. A process that calls a function of ours is its caller's, and stays as it is.
     if Console.is_process:
         os.makedirs(folder, exist_ok=True)
         code = (zoobase.ROOT, *filter(None, sys.path))

@@ -68,19 +68,7 @@ def run_all(
     golden: Path | None = None,
     environment: Mapping[str, str] | None = None,
 ) -> dict[tuple[str, str], ArtifactRun]:
-    """Run every artifact in its runtimes, in as many parallel processes as there are cores.
-
-    Args:
-        folder: The bundle.
-        contract: Its contract.
-        plan: {runtime name: (runtime, its artifacts)}. Unfinished artifacts are finished first, in parallel.
-        modules: Modules that define classes of the model, which Keras files may need.
-        golden: The golden folder; None for that of the bundle.
-        environment: Environment variables that are added, such as those of other kernels.
-
-    Returns:
-        {(runtime name, artifact path): run}.
-    """
+    """Run every artifact in its runtimes, in as many parallel processes as there are cores."""
     runs: dict[tuple[str, str], ArtifactRun] = {}
     golden = golden or folder / "golden"
 
@@ -168,12 +156,9 @@ def _run_runtime(
 
 
 def saved_models_named_by(file: Path) -> list[str]:
-    """Return what a model whose code is trusted reads besides its file: SavedModels that its configuration names.
-
-    The configuration is a JSON file, or in a `.keras` file.
-
-    Layers around a SavedModel load it from a folder, or from the cache of TensorFlow Hub.
-    """
+    """Return what a model whose code is trusted reads besides its file: SavedModels that its configuration names."""
+    # The configuration is a JSON file, or in a `.keras` file.
+    # Layers around a SavedModel load it from a folder, or from the cache of TensorFlow Hub.
     named = [os.environ.get("TFHUB_CACHE_DIR") or str(cache_root() / "tfhub")]
     with contextlib.suppress(OSError, KeyError, ValueError, zipfile.BadZipFile):  # no such file, or a damaged one
         with zipfile.ZipFile(file) if file.suffix == ".keras" else contextlib.nullcontext() as archive:

@@ -16,11 +16,7 @@ PIP = (sys.executable, "-m", "pip")
 
 
 def install(environment: Environment, progress: Callable[[str], None] | None = None) -> None:
-    """Create it and install the requirements from PyPI; nothing is done if it is there.
-
-    Raises:
-        Unavailable: If pip fails, such as without network.
-    """
+    """Create it and install the requirements from PyPI; nothing is done if it is there."""
     environment.folder.parent.mkdir(parents=True, exist_ok=True)
     with environment.folder.with_suffix(".lock").open("w") as lock:
         fcntl.flock(lock, fcntl.LOCK_EX)

@@ -31,10 +31,8 @@ _LEVELS = (
 
 
 def choose() -> None:
-    """Enable oneDNN, unless the environment sets it or TensorFlow is already imported.
-
-    If TensorFlow is already imported without it, one line on stderr reports the loss of speed.
-    """
+    """Enable oneDNN, unless the environment sets it or TensorFlow is already imported."""
+    # If TensorFlow is already imported without it, one line on stderr reports the loss of speed.
     if not DEFAULT or VARIABLE in os.environ:
         return
     if "tensorflow" not in sys.modules:

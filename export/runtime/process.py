@@ -54,12 +54,10 @@ def is_available() -> bool:
 
 
 def _submit(kind: str, request: Mapping[str, Any]) -> socket.socket:
-    """Run a script in a process forked from one that has loaded "keras" or "c_api".
-
-    The server of an environment is started at the first call, and ends with this process, or when two others of its
-    kind have been started since. The socket receives the exit code in decimal digits, or is closed where the server
-    cannot run. Closing its sending side, or all of it, kills the process.
-    """
+    """Run a script in a process forked from one that has loaded "keras" or "c_api"."""
+    # The server of an environment is started at the first call, and ends with this process, or when two others of its
+    # kind have been started since. The socket receives the exit code in decimal digits, or is closed where the server
+    # cannot run. Closing its sending side, or all of it, kills the process.
     ours, theirs = socket.socketpair()
     message, environment = json.dumps(request).encode(), request["environment"]
     with theirs, _lock:
@@ -151,10 +149,8 @@ def memory_limit() -> int | None:
 
 @contextlib.contextmanager
 def bounded_memory(file: Path) -> Iterator[None]:
-    """Limit what this process may allocate while it loads a file: 2 GiB and ten times its size. Linux only.
-
-    A few bytes of configuration can ask for a layer of any size.
-    """
+    """Limit what this process may allocate while it loads a file: 2 GiB and ten times its size. Linux only."""
+    # A few bytes of configuration can ask for a layer of any size.
     if sys.platform != "linux":
         yield
         return
@@ -173,11 +169,7 @@ def bounded_memory(file: Path) -> Iterator[None]:
 
 
 def time_limit() -> float:
-    """Return the time limit of one process in seconds.
-
-    Raises:
-        ExportError: The environment variable EXPORT_TIMEOUT is not a positive number.
-    """
+    """Return the time limit of one process in seconds."""
     text = os.environ.get("EXPORT_TIMEOUT", str(TIMEOUT))
     try:
         seconds = float(text)
@@ -200,24 +192,10 @@ def run_script(
     network: bool = False,
     python: str | None = None,
 ) -> ProcessResult:
-    """Run `runners/<script>` on a job in a process of its own and wait for it.
-
-    It finds the folders of the runners and of the wire files on its path, and the packages that are named. The kernel
-    confines it to what is named here, the scratch folder and the libraries, before it loads anything of the job: see
-    `export.wire.machine`. Its temporary files are in the scratch folder.
-
-    Args:
-        script: File name in the runners folder, or the path of another script.
-        job: The job, written to `folder` as JSON together with a "memory" limit.
-        folder: An empty or shared scratch folder; the log stays there.
-        packages: Top-level packages that the process may import from the locations where this process finds them.
-        environment: Environment variables added to, or replacing, those of this process.
-        forked_from: "keras" or "c_api" to fork the process from one that has loaded that; None starts an interpreter.
-        reads: Files and folders that it may read.
-        writes: Folders that it may also write, besides the scratch folder; they are created.
-        network: Whether it may use the network.
-        python: Another interpreter than this one.
-    """
+    """Run `runners/<script>` on a job in a process of its own and wait for it."""
+    # It finds the folders of the runners and of the wire files on its path, and the packages that are named. The kernel
+    # confines it to what is named here, the scratch folder and the libraries, before it loads anything of the job: see
+    # `export.wire.machine`. Its temporary files are in the scratch folder.
     path, folder = RUNNERS / script, folder.resolve()
     job_file, log_file = folder / f"{path.name}.json", folder / f"{path.name}.log"
     timeout, writes = time_limit(), [*writes]

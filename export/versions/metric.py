@@ -23,12 +23,7 @@ from zoobase.errors import ExportError
 def metric_change(
     folder: Path, contract: Contract, artifact: Artifact, release: Release, data: Mapping[str, np.ndarray]
 ) -> dict[str, Any]:
-    """Return the drop of the metric of an artifact with its 95 % confidence interval, as `paired_drop` does.
-
-
-    Raises:
-        ExportError: If no endpoint takes them, or one of the runs fails.
-    """
+    """Return the drop of the metric of an artifact with its 95 % confidence interval, as `paired_drop` does."""
     able = [contract[name] for name in artifact.endpoints if {t.name for t in contract[name].inputs} <= {*data}]
     if not able:
         raise ExportError(f"no function of {artifact.path} takes the inputs in the data: {', '.join(sorted(data))}")

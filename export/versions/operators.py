@@ -72,21 +72,7 @@ def first_operator(
     folder: Path | None = None,
     tolerance: float = TOLERANCE,
 ) -> OperatorDifference | None:
-    """Return the first operator of an artifact that two runtimes compute differently.
-
-    Args:
-        path: An artifact.
-        format: The name of its format: ONNX, TFLite or SavedModel.
-        endpoint: The function of it that is called.
-        case: Its inputs.
-        right: The runtime, or the release, whose results are expected.
-        other: The one that differs.
-        folder: Where the part of the file that ends with the operator is kept; None to keep none.
-        tolerance: Of a result, in units of its row; 0 for a difference of any bit.
-
-    Returns:
-        The difference; None where the file cannot be cut, or no part of it differs.
-    """
+    """Return the first operator of an artifact that two runtimes compute differently."""
     if format not in TRUNCATE:
         return None
     with tempfile.TemporaryDirectory(prefix="operators-") as scratch:

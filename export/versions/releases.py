@@ -95,11 +95,7 @@ class Release:
         return self.package.pinned()[1] if self.package.pinned else self.environment.folder
 
     def install(self, progress: Callable[[str], None] | None = None) -> None:
-        """Install its environment in the cache, once.
-
-        Raises:
-            Unavailable: A package index does not answer.
-        """
+        """Install its environment in the cache, once."""
         if self.package.pinned:
             self.package.pinned()
         else:
@@ -124,9 +120,6 @@ def parse(text: str) -> list[tuple[Package, Requirement]]:
 
     A comma separates runtimes where a name follows it, and bounds of one where an operator does.
 
-    Raises:
-        ExportError: A name or a version is not valid.
-
     Example:
         >>> [(package.runtime, str(wanted.specifier)) for package, wanted in parse("onnxruntime>=1.20,<1.22,litert>=2")]
         [('onnxruntime', '<1.22,>=1.20'), ('litert', '>=2')]
@@ -144,12 +137,7 @@ def parse(text: str) -> list[tuple[Package, Requirement]]:
 
 
 def releases(text: str) -> list[Release]:
-    """Return the newest patch of each minor release that a list names, oldest first; of "==" that one.
-
-    Raises:
-        ExportError: A name or a version is not valid, or there is no such release.
-        Unavailable: The package index does not answer.
-    """
+    """Return the newest patch of each minor release that a list names, oldest first; of "==" that one."""
     found: list[Release] = []
     for package, wanted in parse(text):
         published = [package.pinned()[0]] if package.pinned else _published(package.distribution)

@@ -49,11 +49,7 @@ VARIANTS = {
 
 
 def variants(names: str) -> list[Variant]:
-    """Return variants by their names, separated by commas; "all" for all.
-
-    Raises:
-        ExportError: There is no such variant.
-    """
+    """Return variants by their names, separated by commas; "all" for all."""
     if names == "all":
         return [*VARIANTS.values()]
     chosen = [name.strip() for name in names.split(",")]

@@ -56,12 +56,7 @@ class Compression(keras.callbacks.Callback):
     """Increases the zeros of the kernels, and clusters them, as a function of the finished optimizer steps alone."""
 
     def __init__(self, model: keras.Model, recipe: ModelCompression, steps: int, console: Console) -> None:
-        """Constrain the kernels of a compiled model.
-
-
-        Raises:
-            UsageError: The model has no kernels that are large enough, or several optimizers.
-        """
+        """Constrain the kernels of a compiled model."""
         super().__init__()
         self.pattern, self.clusters, self.console = parse(recipe.sparsity), recipe.clusters, console
         self.end = max(1, round(RISE * steps))

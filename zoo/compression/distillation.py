@@ -1,4 +1,4 @@
-"""Train a model by the answers of another one, beside the labels.
+"""Knowledge distillation: a model learns the outputs of another one beside the labels.
 
 Reference: Hinton, Vinyals, Dean 2015, arXiv:1503.02531. The losses are those of `keras.distillation`. Its `Distiller`
 is not used: it omits the weights of examples, and is a model around two, whose weights and states have other names.
@@ -43,15 +43,9 @@ def load_teacher(teacher: str) -> keras.Model:
 
 
 def distil(student: keras.Model, teacher: keras.Model, plan: Plan, info: Any) -> None:
-    """Let a compiled model learn the outputs of another one, as much as the labels.
-
-    Logits are compared by the Kullback-Leibler divergence of their probabilities at a temperature of 3, other outputs
-    by the squared difference. The loss of the validation stays that of the labels.
-
-
-    Raises:
-        UsageError: The models have different inputs or outputs, or the student computes its losses itself.
-    """
+    """Prepare knowledge distillation: a compiled model learns the outputs of another one as much as the labels."""
+    # Logits are compared by the Kullback-Leibler divergence of their probabilities at a temperature of 3, other outputs
+    # by the squared difference. The loss of the validation stays that of the labels.
     name, given = plan.model, f"recipe.teacher={plan.recipe.teacher}"
     if getattr(student, "loss", None) is None:
         raise UsageError(f"{given} is not possible: {name} computes its losses itself; omit it")

@@ -21,11 +21,9 @@ LEAST_RANGE = 1e-6  # of an activation that is always 0
 
 
 def channel_axes(variable: keras.Variable, layer: keras.Layer) -> tuple[int, ...]:
-    """Return the axes of a kernel that have a scale for each index: its output channels, as TFLite has them.
-
-    Because every output channel has its own scale, batch normalisation behind the layer need not be folded into the
-    kernel while training: rounding commutes with the positive factor, or its negative, of a channel.
-    """
+    """Return the axes of a kernel that have a scale for each index: its output channels, as TFLite has them."""
+    # Because every output channel has its own scale, batch normalisation behind the layer need not be folded into the
+    # kernel while training: rounding commutes with the positive factor, or its negative, of a channel.
     rank = len(variable.shape)
     is_depthwise = isinstance(layer, keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D)
     if is_depthwise or variable.name == "depthwise_kernel":  # (..., C, multiplier)
@@ -41,11 +39,6 @@ def round_symmetric(kernel: Any, bits: int, axes: Sequence[int]) -> Any:
     """Return a kernel rounded to the integers [-(2^(bits-1) - 1), 2^(bits-1) - 1] times a scale for each channel.
 
     The gradient passes through unchanged (Bengio 2013, arXiv:1308.3432). Rounding twice changes nothing.
-
-    Args:
-        kernel: Float tensor.
-        bits: 8 or 4.
-        axes: Its axes that have a scale for each index; () for one scale.
 
     Example:
         >>> round_symmetric(ops.convert_to_tensor([[0.5, -7.0], [0.2, 3.4]]), bits=4, axes=()).numpy().tolist()
@@ -192,13 +185,7 @@ class FakeQuantization(keras.Layer):
         return (high - low) / (2.0**BITS - 1)
 
     def call(self, inputs: Any, training: bool | None = None, member: int | None = 0) -> Any:
-        """Return the rounded inputs, of the same shape.
-
-        Args:
-            inputs: Float tensor.
-            training: Whether the range follows the inputs.
-            member: Which of the tensors that share the range it is; None for one that the range does not follow.
-        """
+        """Return the rounded inputs, of the same shape."""
         if self.fixed is not None:
             return tf.quantization.fake_quant_with_min_max_args(inputs, *self.fixed, num_bits=BITS)
         low, high = ops.convert_to_tensor(self.low), ops.convert_to_tensor(self.high)

@@ -90,12 +90,7 @@ def quantize(model: keras.Model, precision: str = "int8") -> keras.Model:
 
 
 def simulate(model: keras.Model, ranges: Mapping[str, Sequence[float]]) -> keras.Model:
-    """Return a model that computes what an int8 file of `model` does, in real numbers.
-
-
-    Raises:
-        UsageError: They are those of another model.
-    """
+    """Return a model that computes what an int8 file of `model` does, in real numbers."""
     simulation = _Builder(model, None, activations=True).build()
     quantizers = _quantizers(simulation)
     if set(quantizers) != set(ranges):
@@ -159,11 +154,7 @@ def save_file(model: keras.Model, stock: keras.Model, file: Path) -> None:
 
 
 def read_ranges(file: Path) -> dict[str, tuple[float, float]] | None:
-    """Return the ranges of the activations in a weights file; None if it was not trained for int8.
-
-    Raises:
-        ZooError: The file differs from its checksum.
-    """
+    """Return the ranges of the activations in a weights file; None if it was not trained for int8."""
     check_file(file)
     with open_hdf5(file) as content:
         ranges = content.attrs.get(RANGES)
@@ -323,10 +314,8 @@ class _Builder:
         return self._once(layer, lambda: RoundedWeights(layer, self.bits, self._unique(name), **options))
 
     def _unchanged(self, layer: Any) -> Any:
-        """Return a layer, under another name if another one of an inner model has its name.
-
-        One without variables is a copy, so that `model.get_layer(NAME).output` is that of the new model.
-        """
+        """Return a layer, under another name if another one of an inner model has its name."""
+        # One without variables is a copy, so that `model.get_layer(NAME).output` is that of the new model.
 
         def wrap() -> Any:
             if layer.name in self.names:
@@ -377,13 +366,7 @@ class _Builder:
         return RoundedBias(wrapped, norm, quantizer, self._unique(f"{wrapped.name}_bias"))(y)
 
     def _finish(self, y: Any, call: _Call, linear: _Linear | None = None) -> Any:
-        """Round a result, unless that is left to the call behind, which the converter fuses with it.
-
-        Args:
-            y: The result.
-            call: The call in the first pass.
-            linear: The layer that computes it and what rounds its inputs, if batch normalisation may follow.
-        """
+        """Round a result, unless that is left to the call behind, which the converter fuses with it."""
         readers = self.readers.get(call.outputs[0], [])
         is_normed = len(readers) == 1 and type(self.calls[readers[0]].layer) is layers.BatchNormalization
         if linear and not is_normed:

@@ -105,10 +105,8 @@ class Candidate:
         return f"{self.training + ', ' if self.training else ''}{self.quantize}{kept}"
 
     def is_within(self, budget: float) -> bool:
-        """Whether the whole 95 % interval of the drop is within a budget.
-
-        The file of the model itself that is not quantised always is: what it computes is proven, not measured.
-        """
+        """Whether the whole 95 % interval of the drop is within a budget."""
+        # The file of the model itself that is not quantised always is: what it computes is proven, not measured.
         if self.problem or self.drop is None:
             return False
         return self.drop["high"] <= budget or (self.quantize == FLOAT and not self.training)
@@ -121,15 +119,9 @@ def search(
     trainings: Iterable[tuple[str, Callable[[], Variant], Sequence[str]]],
     progress: Callable[[str], None],
 ) -> tuple[list[Candidate], dict[str, Variant]]:
-    """Write and measure all candidates.
-
-    Post-training quantisation comes first; then int8 with operators that stay float, if int8 alone is not within the
-    budget; then models that are trained further.
-
-
-    Returns:
-        The candidates, and the variants by name.
-    """
+    """Write and measure all candidates."""
+    # Post-training quantisation comes first; then int8 with operators that stay float, if int8 alone is not within the
+    # budget; then models that are trained further.
     own = Variant("", subject.model, with_formats(subject.contract), subject.simulation)
     variants = {own.name: own}
     progress(f"post-training: {', '.join(FORMS)}")

@@ -1,4 +1,4 @@
-"""Which weights of a kernel become zero: the smallest, alone or in patterns, and when.
+"""Magnitude pruning: the smallest weights of a kernel become zero, alone or in patterns, by a schedule.
 
 Reference: Zhu, Gupta 2017, arXiv:1710.01878 (the schedule); Mishra 2021, arXiv:2104.08378 (2 of 4).
 """

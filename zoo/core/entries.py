@@ -64,13 +64,7 @@ class ModelEntry:
 
 @functools.lru_cache(maxsize=512)
 def read(module: str, path: Path, mtime_ns: int) -> tuple[ModelEntry, ...]:
-    """Return the entries of a file.
-
-
-    Raises:
-        SyntaxError: It is not Python.
-        OSError, ValueError: It cannot be read, or is not UTF-8.
-    """
+    """Return the entries of a file."""
     tree = ast.parse(path.read_text(encoding="utf-8"))
     origins, entries = _origins(tree), []
     for node in tree.body:

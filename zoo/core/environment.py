@@ -18,12 +18,7 @@ _ready = False
 
 
 def prepare() -> None:
-    """Import TensorFlow and Keras without log output and check the environment. Later calls return at once.
-
-    Raises:
-        MissingError: TensorFlow or Keras is not installed.
-        UsageError: Another Keras backend, legacy Keras, channels_first, or another floatx than float32 is configured.
-    """
+    """Import TensorFlow and Keras without log output and check the environment. Later calls return at once."""
     global _ready
     if _ready:
         return
@@ -64,11 +59,9 @@ def _is_for_users(record: logging.LogRecord) -> bool:
 
 
 def _limit_malloc_arenas() -> None:
-    """Limit glibc's malloc to one arena per core instead of eight, so that threads reuse each other's freed memory.
-
-    The peak memory of a feed of a million examples from disk falls from 1.5 to 1.1 GB at the same speed
-    (`benchmarks growth_feed`).
-    """
+    """Limit glibc's malloc to one arena per core instead of eight, so that threads reuse each other's freed memory."""
+    # The peak memory of a feed of a million examples from disk falls from 1.5 to 1.1 GB at the same speed (`benchmarks
+    # growth_feed`).
     with contextlib.suppress(OSError, AttributeError):  # not available in other C libraries
         if "MALLOC_ARENA_MAX" not in os.environ:  # the user's own setting takes precedence
             ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, max(2, os.cpu_count() or 1))

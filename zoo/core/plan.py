@@ -61,13 +61,7 @@ class Plan:
     candidate: int = 0
 
     def load_data(self) -> Dataset:
-        """Load and prepare the data.
-
-        Raises:
-            pipelines.DataError: It is not available.
-            MissingError: It was given in memory, so that it cannot be loaded.
-            UsageError: It is of another kind than the task needs.
-        """
+        """Load and prepare the data."""
         if self.data.get("given"):
             raise MissingError(
                 f"the data of this run, {self.data['name']}, was given as dataset= and is not stored: give the same "
@@ -77,11 +71,7 @@ class Plan:
             return self.prepare(catalogue.load(**self.data, split=self.recipe.split))
 
     def prepare(self, dataset: Dataset) -> Dataset:
-        """Return a dataset limited as the recipe says, with the statistics that the task needs.
-
-        Raises:
-            UsageError: It is of another kind than the task needs.
-        """
+        """Return a dataset limited as the recipe says, with the statistics that the task needs."""
         if missing := self.task.missing_features(dataset.info):
             raise UsageError(
                 f"{self.model} needs examples with {', '.join(missing)}, and those of {dataset.info.name} have "
@@ -129,10 +119,8 @@ class Plan:
         return {k: arguments[k] for k, off in ALONE.items() if arguments.get(k, off) != off}
 
     def trainings(self) -> list[Plan]:
-        """Return one plan per candidate and seed, of which the best is selected, or per member; often this plan.
-
-        They are of the model alone: what the whole model averages is averaged afterwards.
-        """
+        """Return one plan per candidate and seed, of which the best is selected, or per member; often this plan."""
+        # They are of the model alone: what the whole model averages is averaged afterwards.
         averaged, recipe = self.averaged, self.recipe
         alone = {**self.model_arguments, **{k: ALONE[k] for k in averaged}}
         return [
@@ -225,12 +213,7 @@ def make_plan(name: str, **given: Any) -> Plan:
 
 
 def resolve(settings: TrainSettings) -> Plan:
-    """Return the plan of settings: what the user did not set is that of the recipe.
-
-    Raises:
-        UsageError: An unknown name, with the closest matches, a value of the wrong type, or a setting that has no
-            effect.
-    """
+    """Return the plan of settings: what the user did not set is that of the recipe."""
     spec, name = registry.get_spec(settings.name), settings.name
     recipe = override(spec.recipe(settings.recipe), settings.group("recipe"), "recipe")
     task = override(spec.task, {**recipe.task, **settings.group("task")}, "task")
@@ -281,11 +264,7 @@ def _size(shape: Iterable[int]) -> str:
 
 
 def read_bundle(path: Path) -> tuple[Plan, Info]:
-    """Return the plan and the dataset info of a bundle of this zoo.
-
-    Raises:
-        UsageError: The bundle was not written by the zoo.
-    """
+    """Return the plan and the dataset info of a bundle of this zoo."""
     from pipelines.dataset import Info
 
     metadata = zoo_metadata(path)
@@ -296,13 +275,8 @@ def read_bundle(path: Path) -> tuple[Plan, Info]:
 
 
 def read_task(path: Path) -> tuple[BaseTask, Info]:
-    """Return the task and the dataset info of a bundle, if possible without importing the file of the model.
-
-    That file imports Keras and TensorFlow, which runtimes such as LiteRT do not need.
-
-    Raises:
-        UsageError: As `read_bundle`.
-    """
+    """Return the task and the dataset info of a bundle, if possible without importing the file of the model."""
+    # That file imports Keras and TensorFlow, which runtimes such as LiteRT do not need.
     from pipelines.dataset import Info
 
     metadata = zoo_metadata(path)

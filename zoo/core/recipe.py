@@ -180,7 +180,7 @@ class ModelCompression:
 
     sparsity: str = setting(
         "0",
-        'Zeros in every large kernel: a share such as "0.8", the smallest by magnitude; "2:4", two of four consecutive '
+        'Magnitude pruning: zeros in every large kernel, as a share such as "0.8"; "2:4", two of four consecutive '
         'inputs; or "0.8 block 1x16", blocks of 1 output and 16 inputs. They increase in the first half of the '
         "training (Zhu, Gupta 2017, arXiv:1710.01878). 0 is off.",
         check=(
@@ -203,8 +203,8 @@ class ModelCompression:
     )
     teacher: str = setting(
         "",
-        "A run, or the name of a model with default weights, whose outputs are learnt as much as the labels (Hinton, "
-        "Vinyals, Dean 2015, arXiv:1503.02531). Empty is off.",
+        "Knowledge distillation (Hinton, Vinyals, Dean 2015, arXiv:1503.02531): a run, or the name of a model with "
+        "default weights, whose outputs count as much as the labels. Empty is off.",
     )
 
 

@@ -122,10 +122,9 @@ def _with_defaults(builder: Builder, name: str, defaults: Mapping[str, Any]) -> 
 
 
 def entries() -> dict[str, ModelEntry]:
-    """Return every model by name, in alphabetical order, without importing any of them.
-
-    A file that cannot be read, and a name that an earlier file has registered, are left out with a warning in the log.
-    """
+    """Return every model by name, in alphabetical order, without importing any of them."""
+    # A file that cannot be read, and a name that an earlier file has registered, are left out with a warning in the
+    # log.
     models: dict[str, ModelEntry] = {}
     for module, path in _sources():
         try:
@@ -206,12 +205,7 @@ def get_builder(name: str) -> Builder:
 
 
 def check_arguments(name: str, arguments: Mapping[str, Any]) -> dict[str, Any]:
-    """Return builder arguments converted to the types of their defaults.
-
-    Raises:
-        UsageError: An unknown argument (with the closest matches), a value that is not one of the choices, or a number
-            of classes below 1.
-    """
+    """Return builder arguments converted to the types of their defaults."""
     options = {o.name: o for o in get_entry(name).options}
     checked = {}
     for key, value in arguments.items():
@@ -233,10 +227,8 @@ def task_fields(entry: ModelEntry) -> set[str]:
 
 
 def restored_task(name: str, fields: Mapping[str, Any]) -> BaseTask | None:
-    """Return the task of a model from all its fields, without importing the file of the model.
-
-    None for a task of that file, or if a field is missing: one that JSON cannot hold, or of another version.
-    """
+    """Return the task of a model from all its fields, without importing the file of the model."""
+    # None for a task of that file, or if a field is missing: one that JSON cannot hold, or of another version.
     entry = get_entry(name)
     if entry.task_module in ("", entry.module) or task_fields(entry) != set(fields):
         return None

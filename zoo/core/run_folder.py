@@ -78,11 +78,7 @@ class RunFolder:
 
     @classmethod
     def create(cls, model: str, out: str | Path | None = None) -> RunFolder:
-        """Create a new folder: `out`, or runs/MODEL/TIME.
-
-        Raises:
-            UsageError: `out` is not empty; a run is never overwritten.
-        """
+        """Create a new folder: `out`, or runs/MODEL/TIME."""
         if out is not None:
             cls.check_empty(out)
             Path(out).mkdir(parents=True, exist_ok=True)
@@ -107,11 +103,7 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
-        """Return the run in a folder.
-
-        Raises:
-            UsageError: The folder does not hold a run.
-        """
+        """Return the run in a folder."""
         run = cls(path)
         if not (run.path / "config.json").is_file():
             hint = "; it is a bundle" if (run.path / "manifest.json").is_file() else ""
@@ -125,11 +117,7 @@ class RunFolder:
 
     @contextlib.contextmanager
     def locked(self) -> Iterator[None]:
-        """Lock the folder while this process trains in it; the kernel releases the lock when the process ends.
-
-        Raises:
-            UsageError: Another process trains in it; the message has its id.
-        """
+        """Lock the folder while this process trains in it; the kernel releases the lock when the process ends."""
         lock = self.path / LOCK
         with contextlib.ExitStack() as stack:
             try:
@@ -186,12 +174,7 @@ class RunFolder:
         return self.path / "checkpoints" / "best.weights.h5"
 
     def read(self, name: str) -> dict[str, Any]:
-        """Return a JSON file of the run.
-
-        Raises:
-            MissingError: The file does not exist yet.
-            ZooError: The file is not a JSON object.
-        """
+        """Return a JSON file of the run."""
         try:
             value = json.loads((self.path / name).read_text(encoding="utf-8"))
         except FileNotFoundError:
@@ -243,13 +226,7 @@ class RunFolder:
             return Info.from_json(self.read("config.json")["info"])
 
     def dataset(self, given: Dataset | None = None) -> Dataset:
-        """Return the run's dataset, prepared for its task: loaded again, or the given one.
-
-        Raises:
-            UsageError: Another dataset than that of the run is given.
-            MissingError: The data was in memory and is not given.
-            pipelines.DataError: The data is not available.
-        """
+        """Return the run's dataset, prepared for its task: loaded again, or the given one."""
         plan, saved = self.plan(), self._comparable(self.info())
         if given is None:
             return plan.load_data()
@@ -271,12 +248,7 @@ class RunFolder:
         return {key: value for key, value in values.items() if key not in ("source", "homepage", "licence", "skipped")}
 
     def model(self) -> keras.Model:
-        """Return the model with its best weights, in float32, uncompiled.
-
-        Raises:
-            MissingError: No epoch was finished.
-            ZooError: The weights are damaged or those of another model.
-        """
+        """Return the model with its best weights, in float32, uncompiled."""
         plan, info = self.plan(), self.info()
         if not self.weights.is_file():
             raise MissingError(f"{self.path} has no best weights yet: no epoch was finished")
@@ -327,11 +299,7 @@ class RunFolder:
 
 
 def check_source(path: Path) -> None:
-    """Check that a path can be opened, as far as it needs no import of TensorFlow.
-
-    Raises:
-        UsageError: It is neither a run, a bundle nor the name of a model; the message names the closest models.
-    """
+    """Check that a path can be opened, as far as it needs no import of TensorFlow."""
     if not path.exists():
         if str(path) not in registry.list_models():
             matches = near(str(path), registry.list_models())

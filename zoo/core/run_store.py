@@ -24,12 +24,7 @@ class RunStore:
     """
 
     def __init__(self, url: str, worker: int = 0) -> None:
-        """Represent a run.
-
-
-        Raises:
-            DataError: The URL holds a credential.
-        """
+        """Represent a run."""
         remote.check_url(url)
         self.url = url.rstrip("/")
         self.path = cache_root() / "runs" / f"{hashlib.sha256(self.url.encode()).hexdigest()[:20]}-{worker}"

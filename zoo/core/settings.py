@@ -126,11 +126,7 @@ class TrainSettings:
 
     @classmethod
     def of(cls, *sources: Mapping[str, Any]) -> TrainSettings:
-        """Return the settings of several sources, of which a later one takes precedence (`layered`).
-
-        Raises:
-            UsageError: An unknown name, with the closest matches, and as the class does.
-        """
+        """Return the settings of several sources, of which a later one takes precedence (`layered`)."""
         given, names = layered(*sources), {declared.name for declared in dataclasses.fields(cls)}
         of_recipe = {f"recipe.{declared.name}" for declared in dataclasses.fields(Recipe)}  # those of `settings`
         for name in given:
@@ -140,12 +136,7 @@ class TrainSettings:
 
 
 def check_quantize(names: Sequence[str]) -> tuple[str, ...]:
-    """Return the names of quantised forms.
-
-    Raises:
-        UsageError: A name is unknown, with the closest matches.
-        MissingError: What quantises is not installed.
-    """
+    """Return the names of quantised forms."""
     for name in names:
         if name not in QUANTIZATIONS:
             raise unknown("precision", name, QUANTIZATIONS)
@@ -157,9 +148,6 @@ def layered(*sources: Mapping[str, Any]) -> dict[str, Any]:
     """Return fields of `TrainSettings` from several sources, of which a later one takes precedence; None is not given.
 
     `settings` are merged key by key. `model_arguments` become settings model.X.
-
-    Raises:
-        UsageError: A source has two values for one argument of the builder.
 
     Example:
         >>> layered({"seed": 1, "settings": {"model.units": [8]}}, {"model_arguments": {"units": [4]}})
@@ -180,10 +168,8 @@ def layered(*sources: Mapping[str, Any]) -> dict[str, Any]:
 
 
 def _replaced(settings: Mapping[str, Any], own: Mapping[str, Any]) -> set[str]:
-    """Return the settings that a field of the recipe among `own` replaces, as each stands for others.
-
-    recipe.dropout is the builder argument, recipe.data the dataset, recipe.model and recipe.task are tables.
-    """
+    """Return the settings that a field of the recipe among `own` replaces, as each stands for others."""
+    # recipe.dropout is the builder argument, recipe.data the dataset, recipe.model and recipe.task are tables.
     keys = {other for key, other in (("recipe.dropout", "model.dropout"), ("recipe.data", "data")) if key in own}
     for group in ("model", "task"):
         table = f"recipe.{group}"
@@ -195,13 +181,7 @@ def _replaced(settings: Mapping[str, Any], own: Mapping[str, Any]) -> set[str]:
 
 
 def read_config(path: str | Path, model: str | None = None) -> dict[str, Any]:
-    """Return the settings of a file as fields of `TrainSettings`.
-
-
-    Raises:
-        UsageError: The file is neither JSON nor TOML, names no model, has an unknown field, or is of a run whose data
-            was in memory.
-    """
+    """Return the settings of a file as fields of `TrainSettings`."""
     values = {**({} if model is None else {"model": model}), **parse_config(Path(path))}
     if "model" not in values:
         raise UsageError(f'{path} names no model: add a line such as model = "fashion_mnist"')

@@ -30,10 +30,8 @@ class _Memory(io.BytesIO):
 
 
 def save_file(model: keras.Model, file: Path) -> None:
-    """Write a `.weights.h5` file atomically, with its checksum.
-
-    HDF5 writes to memory: after a write to a full disk it can crash the process when it closes the file.
-    """
+    """Write a `.weights.h5` file atomically, with its checksum."""
+    # HDF5 writes to memory: after a write to a full disk it can crash the process when it closes the file.
     write_with_checksum(file, content_of(model))
 
 
@@ -51,14 +49,8 @@ def check_file(file: Path) -> None:
 
 
 def load_file(model: keras.Model, file: Path) -> None:
-    """Load a `.weights.h5` file.
-
-    Parts of the model that are omitted from a shipped file, such as discriminators, keep their weights.
-
-    Raises:
-        ZooError: It differs from its checksum.
-        CheckFailed: It is not one HDF5 file; see `zoobase.hdf5`.
-    """
+    """Load a `.weights.h5` file."""
+    # Parts of the model that are omitted from a shipped file, such as discriminators, keep their weights.
     import h5py
 
     check_file(file)

@@ -34,12 +34,10 @@ WORTH = 1.15  # times as fast
 
 
 def choose_precision(plan: Plan, dataset: Dataset, console: Console, workers: int = 1) -> Plan:
-    """Return the plan with "auto" resolved: bfloat16 if it trains this model faster on this machine.
-
-    Processors without bfloat16 arithmetic emulate it, so float32 is chosen without a measurement; and so it is for
-    several workers, whose operations may not differ. Otherwise a few steps of each precision are timed in turn, and the
-    choice is remembered for this model, batch size and machine.
-    """
+    """Return the plan with "auto" resolved: bfloat16 if it trains this model faster on this machine."""
+    # Processors without bfloat16 arithmetic emulate it, so float32 is chosen without a measurement; and so it is for
+    # several workers, whose operations may not differ. Otherwise a few steps of each precision are timed in turn, and
+    # the choice is remembered for this model, batch size and machine.
     if plan.precision != "auto":
         return plan
     if workers > 1 or not has_bfloat16() or isinstance(plan.task, Phased):
@@ -80,10 +78,9 @@ def faster(pairs: Sequence[Sequence[float]]) -> str:
 
 
 def has_bfloat16() -> bool:
-    """Whether the processor or a GPU has bfloat16 arithmetic that may be used.
-
-    Where `ONEDNN_MAX_CPU_ISA` excludes what the processor has, TensorFlow aborts when it multiplies bfloat16 matrices.
-    """
+    """Whether the processor or a GPU has bfloat16 arithmetic that may be used."""
+    # Where `ONEDNN_MAX_CPU_ISA` excludes what the processor has, TensorFlow aborts when it multiplies bfloat16
+    # matrices.
     import tensorflow as tf
 
     return onednn.instruction_set() in ("AMX", "AVX-512 BF16") or bool(tf.config.list_physical_devices("GPU"))
@@ -100,11 +97,9 @@ def processor() -> str:
 
 
 def fit_to_budget(plan: Plan, dataset: Dataset, console: Console) -> Plan:
-    """Return the plan with its epochs lowered to what this machine can train in `recipe.minutes`.
-
-    The speed is measured on a temporary model: a few steps and a validation batch. The last epoch may be cut off: see
-    `callbacks.TimeBudget`.
-    """
+    """Return the plan with its epochs lowered to what this machine can train in `recipe.minutes`."""
+    # The speed is measured on a temporary model: a few steps and a validation batch. The last epoch may be cut off: see
+    # `callbacks.TimeBudget`.
     recipe = plan.recipe
     if not recipe.minutes or isinstance(plan.task, Phased):  # phases differ in speed; each has a deadline
         return plan

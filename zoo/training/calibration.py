@@ -29,9 +29,6 @@ def calibrate(
         validation: Feed of (image, label).
         weights: Weights of the classes in training, float (classes,), or None.
         layer: Name of the dense layer.
-
-    Returns:
-        {"temperature", "before", "after"}: the cross-entropy on validation in nats before and after.
     """
     from scipy.optimize import minimize_scalar
 

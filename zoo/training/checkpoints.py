@@ -27,10 +27,8 @@ MAX_STATES = 2  # the newest, and the one before in case the newest is damaged
 
 
 def variables_of(model: keras.Model) -> dict[str, keras.Variable]:
-    """Return every variable that training changes, by a stable name: of the model, optimizers and seed generators.
-
-    Those of constraints, such as masks, are among them.
-    """
+    """Return every variable that training changes, by a stable name: of the model, optimizers and seed generators."""
+    # Those of constraints, such as masks, are among them.
     variables: dict[str, keras.Variable] = {
         f"model/{i}/{_NUMBERED.sub('seed_generator', v.path)}": v for i, v in enumerate(model.variables)
     }
@@ -50,16 +48,7 @@ def save(
     step: int = 0,
     metrics: Sequence[keras.Variable] = (),
 ) -> Path:
-    """Write the state after `epoch` epochs and `step` steps of the next; only the newest `MAX_STATES` are kept.
-
-    Args:
-        folder: Where it is written.
-        epoch: Number of finished epochs.
-        model: The model, with its optimizers.
-        state: Of the callbacks, JSON-able.
-        step: Number of finished steps of the epoch that is not finished.
-        metrics: The variables of the metrics of these steps.
-    """
+    """Write the state after `epoch` epochs and `step` steps of the next; only the newest `MAX_STATES` are kept."""
     arrays = {name: np.asarray(v) for name, v in variables_of(model).items()}
     arrays |= {f"{METRICS}{i}": np.asarray(variable) for i, variable in enumerate(metrics)}
     arrays["state.json"] = np.frombuffer(json.dumps({"epoch": epoch, "step": step, **state}).encode(), np.uint8)
@@ -90,14 +79,7 @@ def read(folder: Path) -> Iterator[tuple[Path, dict[str, np.ndarray] | None]]:
 
 
 def restore(model: keras.Model, arrays: dict[str, np.ndarray], path: Path) -> dict[str, Any]:
-    """Restore a state into a compiled model.
-
-    Returns:
-        The state of the callbacks, with "epoch", "step" and "metrics", the arrays of the metrics.
-
-    Raises:
-        ZooError: It is the state of another model.
-    """
+    """Restore a state into a compiled model."""
     variables = variables_of(model)
     saved = {k: v for k, v in arrays.items() if k != "state.json" and not k.startswith(METRICS)}
     mismatches = sorted(set(variables) ^ set(saved))

@@ -39,11 +39,7 @@ class UserObjects:
     metrics: Sequence[Any] = ()
 
     def replace(self, arguments: dict[str, Any], model: str) -> dict[str, Any]:
-        """Return the arguments of a model's `compile` with the objects of the user.
-
-        Raises:
-            UsageError: The model does not take the object: it has several optimizers, or computes its losses itself.
-        """
+        """Return the arguments of a model's `compile` with the objects of the user."""
         arguments = dict(arguments)
         if self.optimizer is not None:
             if "optimizer" not in arguments:
@@ -62,18 +58,7 @@ NO_OBJECTS = UserObjects()
 
 
 def compile_model(model: keras.Model, plan: Plan, info: Info, steps: int, objects: UserObjects = NO_OBJECTS) -> None:
-    """Compile a model for a training.
-
-    Args:
-        model: The model.
-        plan: Its settings: the optimizer is that of the recipe, loss and metrics are those of the task.
-        info: Info of the dataset.
-        steps: Optimizer steps in all, which the schedule spans.
-        objects: What the user gives instead.
-
-    Raises:
-        UsageError: The model does not use what the user gave, or has no kernels that can be regularised.
-    """
+    """Compile a model for a training."""
     recipe, task = plan.recipe, plan.task
     regularize(model, recipe)
     if task.adversarial:
@@ -96,11 +81,7 @@ def _copy(optimizer: keras.optimizers.Optimizer | str) -> keras.optimizers.Optim
 
 
 def get_callbacks(callbacks: Iterable[keras.callbacks.Callback | str]) -> list[keras.callbacks.Callback]:
-    """Return callbacks, with that of each "module:name": the class or function is called without arguments.
-
-    Raises:
-        UsageError: There is no such name, or it does not give a callback.
-    """
+    """Return callbacks, with that of each "module:name": the class or function is called without arguments."""
     return [_import_callback(value) if isinstance(value, str) else value for value in callbacks]
 
 

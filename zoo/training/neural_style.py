@@ -99,9 +99,6 @@ def optimize_image(
         steps: Largest number of evaluations of loss and gradient.
         optimizer: "lbfgs" (scipy's L-BFGS-B, pixels bounded to [0, 255]) or "adam".
         on_step: Called with the number of evaluations and the losses of the last one.
-
-    Raises:
-        ZooError: The loss became NaN or infinite.
     """
     record = _Recorder(objective, steps, on_step)
     (_lbfgs if optimizer == "lbfgs" else _adam)(record, start.astype(np.float32), steps)

@@ -156,11 +156,9 @@ class Muon(keras.optimizers.Muon):
         return excluded or min(_matrix_shape(variable.shape)) < 8
 
     def zeropower_via_newtonschulz5(self, x: Any, steps: int) -> Any:
-        """Return an approximation of the nearest orthogonal matrix to `x`, in the shape of `x`.
-
-        Keras multiplies `x` by a polynomial of its Gram matrix in every step. Here the polynomials are multiplied first
-        and `x` once by their product: the same result at a third of the cost for long, narrow matrices.
-        """
+        """Return an approximation of the nearest orthogonal matrix to `x`, in the shape of `x`."""
+        # Keras multiplies `x` by a polynomial of its Gram matrix in every step. Here the polynomials are multiplied
+        # first and `x` once by their product: the same result at a third of the cost for long, narrow matrices.
         rows, columns = _matrix_shape(x.shape)
         matrix = ops.reshape(x, (rows, columns))
         matrix = matrix if rows > columns else ops.transpose(matrix)
@@ -235,11 +233,7 @@ def optimizers_of(model: keras.Model) -> dict[str, keras.optimizers.Optimizer]:
 
 
 def regularize(model: keras.Model, recipe: Regularization) -> None:
-    """Add the recipe's L1 and L2 penalties to all kernels; they affect the loss only and are not saved in configs.
-
-    Raises:
-        UsageError: The model has no kernels, such as one of embeddings alone.
-    """
+    """Add the recipe's L1 and L2 penalties to all kernels; they affect the loss only and are not saved in configs."""
     if not (recipe.l1 or recipe.l2):
         return
     kernels = [variable for variable in model.trainable_variables if variable.name.endswith("kernel")]

@@ -51,15 +51,7 @@ def weights_digest(model: keras.Model) -> str:
 def describe(
     plan: Plan, info: Info, model: keras.Model, config: Mapping[str, Any], metrics: Mapping[str, Any]
 ) -> dict[str, Any]:
-    """Return the predicate.
-
-    Args:
-        plan: The settings of the training, as far as they were chosen when it began.
-        info: Its data.
-        model: The model with the weights that are exported.
-        config: The content of `config.json`; of default weights, what is known of it.
-        metrics: The metrics on the test split.
-    """
+    """Return the predicate."""
     versions, git = config.get("versions") or {}, config.get("git")
     notes = {"role": "data", "licence": info.licence}
     dependencies = [
@@ -139,12 +131,7 @@ class Original:
 
 
 def read(path: Path) -> Original:
-    """Return the training in the provenance of a bundle, or of a file of envelopes.
-
-    Raises:
-        UsageError: There is none: it is of another program, or the data was in memory.
-        ZooError: It is malformed.
-    """
+    """Return the training in the provenance of a bundle, or of a file of envelopes."""
     if path.is_file():
         predicate = next((s["predicate"] for s in statements_in(path) if s.get("predicateType") == PROVENANCE), None)
     else:

@@ -38,11 +38,9 @@ from zoobase.files import write_with_checksum
 
 
 def train_best(session: Session) -> CheckpointCallback:
-    """Train every candidate of the recipe with every seed, as `train` does; return the best by validation loss.
-
-    Each training has its own run folder below `restarts/`, so that an interrupted series can be resumed. If the model
-    is the mean of several members, these are the trainings, and all of them are kept.
-    """
+    """Train every candidate of the recipe with every seed, as `train` does; return the best by validation loss."""
+    # Each training has its own run folder below `restarts/`, so that an interrupted series can be resumed. If the model
+    # is the mean of several members, these are the trainings, and all of them are kept.
     plans, console, folder = session.plan.trainings(), session.console, session.folder
     if plans == [session.plan]:
         return train(session)
@@ -87,15 +85,7 @@ def _describe(plan: Plan) -> str:
 
 
 def train(session: Session) -> CheckpointCallback:
-    """Train a model by `fit` as the recipe states; the run folder holds the complete state, from which it resumes.
-
-    Returns:
-        The callback with history, best epoch and the reason of an early stop.
-
-    Raises:
-        UsageError: The model does not use one of the user's objects, or cannot be trained by several replicas.
-        ZooError: The loss became NaN or infinite, or a saved state is that of another model.
-    """
+    """Train a model by `fit` as the recipe states; the run folder holds the complete state, from which it resumes."""
     plan, dataset, replicas = session.plan, session.dataset, session.replicas
     replicas.check(plan.recipe)
     if isinstance(plan.task, Phased):
@@ -228,11 +218,9 @@ def _resume(model: keras.Model, session: Session, checkpoint: CheckpointCallback
 
 
 def adapt_momentum(model: keras.Model, steps: int) -> None:
-    """Lower the momentum of batch normalisation layers that would need many epochs of `steps` steps.
-
-    With Keras' momentum of 0.99 the moving statistics, by which models are validated, need about 500 steps to forget
-    their initial values. The momentum becomes at most 1 - 10 / steps, an average over the last tenth of an epoch.
-    """
+    """Lower the momentum of batch normalisation layers that would need many epochs of `steps` steps."""
+    # With Keras' momentum of 0.99 the moving statistics, by which models are validated, need about 500 steps to forget
+    # their initial values. The momentum becomes at most 1 - 10 / steps, an average over the last tenth of an epoch.
     for layer in model._flatten_layers():
         if isinstance(layer, keras.layers.BatchNormalization):
             layer.momentum = min(layer.momentum, max(0.5, 1.0 - 10.0 / steps))

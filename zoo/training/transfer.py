@@ -277,10 +277,8 @@ def as_feed(arrays: dict[str, np.ndarray]) -> Feed:
 
 
 def fit_logistic_regression(features: dict[str, dict[str, np.ndarray]], limit: int = 10_000) -> Any:
-    """Fit scikit-learn's logistic regression to the features of the original images.
-
-    Its regularisation is the best one of `STRENGTHS` on validation: the default is for fewer features than examples.
-    """
+    """Fit scikit-learn's logistic regression to the features of the original images."""
+    # Its regularisation is the best one of `STRENGTHS` on validation: the default is for fewer features than examples.
     from zoo.evaluation.image_baselines import fit_probe
 
     train, validation = features["train"], features["validation"]

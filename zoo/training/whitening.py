@@ -28,9 +28,6 @@ def whiten(model: keras.Model, inputs: Any) -> None:
         model: A built model whose first kernel is that of a `Conv2D`.
         inputs: Its inputs for some hundred training examples, images (B, H, W, C) or what the model takes.
 
-    Raises:
-        UsageError: The model is not such a model.
-
     Example:
         >>> model = zoo.build("fashion_mnist")
         >>> whiten(model, np.random.default_rng(0).integers(0, 256, (100, 28, 28, 1)))

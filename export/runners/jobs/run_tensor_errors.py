@@ -23,13 +23,9 @@ NUMBER = re.compile(r"_\d+$")
 def rank_operators(
     float_file: bytes, quantized_file: bytes, signature: str, inputs: Mapping[str, np.ndarray]
 ) -> list[dict[str, Any]]:
-    """Return the operators whose results both files have, those that add most noise first; each row is one call.
-
-    Returns:
-        [{"tensor": name of the result, "layer": the layer or the output that it belongs to, "sqnr_db":
-        signal-to-quantisation-noise ratio of it in dB, "added": noise power in units of the signal power that the
-        inputs of the operator do not have}].
-    """
+    """Return the operators whose results both files have, those that add most noise first; each row is one call."""
+    # "sqnr_db": signal-to-quantization-noise ratio of the result in dB; "added": noise power, in units of the signal
+    # power, that the inputs of the operator do not have
     power: dict[str, np.ndarray] = {}
     count = len(next(iter(inputs.values())))
     rows = [{name: value[i : i + 1] for name, value in inputs.items()} for i in range(count)]
@@ -61,10 +57,8 @@ def shares_within_one_step(
     expected: Mapping[str, np.ndarray],
     pairs: Mapping[str, list[str]],
 ) -> dict[str, float]:
-    """Return which share of the integers of a layer is at most one step from expected real numbers, by its name.
-
-    `pairs` names the tensors of each layer, of which the closest one with its size is taken.
-    """
+    """Return which share of the integers of a layer is at most one step from expected real numbers, by its name."""
+    # `pairs` names the tensors of each layer, of which the closest one with its size is taken.
     count = len(next(iter(inputs.values())))
     rows = list(
         _run(file, signature, [{name: value[i : i + 1] for name, value in inputs.items()} for i in range(count)])

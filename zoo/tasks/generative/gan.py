@@ -93,11 +93,9 @@ class ImageGeneration(ImageTask):
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Add bounds of the distance and a Gaussian mixture in one table, precision, recall, and mode collapse.
-
-        The metrics are `precision`, `recall`, `frechet_to_noise` (relative to the distance of noise), `diversity`,
-        `compared`, `class_shares` if the feature extractor has classes, `collapsed`, and a sentence in `remarks`.
-        """
+        """Add bounds of the distance and a Gaussian mixture in one table, precision, recall, and mode collapse."""
+        # The metrics are `precision`, `recall`, `frechet_to_noise` (relative to the distance of noise), `diversity`,
+        # `compared`, `class_shares` if the feature extractor has classes, `collapsed`, and a sentence in `remarks`.
         from zoo.evaluation import image_baselines
         from zoo.evaluation import outputs as inference
         from zoo.evaluation.feature_extractor import feature_extractor_for
@@ -156,11 +154,9 @@ def draw_noise(count: int, size: int, seed: int) -> np.ndarray:
 
 
 def interpolate_noise(count: int, size: int, seed: int, steps: int = STEPS) -> np.ndarray:
-    """Return `count` interpolations of `steps` points between random noise vectors, float32 (count * steps, size).
-
-    The interpolation is spherical (White 2016, arXiv:1609.04468): the midpoint of a linear one has a smaller norm than
-    the noise of the training.
-    """
+    """Return `count` interpolations of `steps` points between random noise vectors, float32 (count * steps, size)."""
+    # The interpolation is spherical (White 2016, arXiv:1609.04468): the midpoint of a linear one has a smaller norm
+    # than the noise of the training.
     ends = draw_noise(2 * count, size, seed).astype(np.float64)
     return np.concatenate([_slerp(a, b, steps) for a, b in zip(ends[::2], ends[1::2], strict=True)]).astype(np.float32)
 

@@ -147,11 +147,9 @@ class PairedImageTranslation(ImageTranslation):
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Compare with the unchanged input, the mean of all targets and, of small images, two fitted baselines.
-
-        These are ridge regression of the pixels and the mean of the targets of the nearest inputs. The metrics get the
-        Frechet distance, which blurred images do not lower, and `psnr_gain_db` over the best baseline.
-        """
+        """Compare with the unchanged input, the mean of all targets and, of small images, two fitted baselines."""
+        # These are ridge regression of the pixels and the mean of the targets of the nearest inputs. The metrics get
+        # the Frechet distance, which blurred images do not lower, and `psnr_gain_db` over the best baseline.
         from zoo.evaluation import image_baselines
         from zoo.evaluation.feature_extractor import feature_extractor_for
         from zoo.evaluation.generative_metrics import collect, feature_distance

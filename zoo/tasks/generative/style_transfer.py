@@ -96,11 +96,7 @@ class StyleTransfer(BaseTask):
         return {"objective": self.objective(model.compute_dtype)}
 
     def objective(self, precision: str = "float32") -> Objective:
-        """Return the losses for this style, computed in "float32" or "bfloat16".
-
-        Raises:
-            pipelines.DataError: The style image or the features are not available.
-        """
+        """Return the losses for this style, computed in "float32" or "bfloat16"."""
         return _objective(self.style, self.side, self.features, (self.alpha, self.beta, self.variation), precision)
 
     def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
@@ -137,11 +133,9 @@ class StyleTransfer(BaseTask):
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Compare with `gatys_steps` of Gatys on some held-out crops, and with the unchanged crops, in one table.
-
-        The metrics are `total_to_gatys`, the ratio of the total losses of the network and of the optimisation, and
-        `gatys_steps_to_match`, the number of optimisation steps with the same loss as the network (Johnson 2016).
-        """
+        """Compare with `gatys_steps` of Gatys on some held-out crops, and with the unchanged crops, in one table."""
+        # The metrics are `total_to_gatys`, the ratio of the total losses of the network and of the optimisation, and
+        # `gatys_steps_to_match`, the number of optimisation steps with the same loss as the network (Johnson 2016).
         from zoo.training import neural_style
 
         n = min(self.compared, len(evaluation.truth))
@@ -261,10 +255,8 @@ def center_crops(images: tf.Tensor, side: int) -> tf.Tensor:
 
 
 def _crop_and_resize(images: tf.Tensor, corners: tf.Tensor, sides: tf.Tensor, side: int) -> tf.Tensor:
-    """Return squares of images (B, H, H, 3) resized to `side`, uint8; corners (B, 2) and sides (B, 1) are in pixels.
-
-    They are resized to twice the size and averaged, which avoids aliasing.
-    """
+    """Return squares of images (B, H, H, 3) resized to `side`, uint8; corners (B, 2) and sides (B, 1) are in pixels."""
+    # They are resized to twice the size and averaged, which avoids aliasing.
     boxes = tf.concat([corners, corners + sides - 1], axis=1) / (images.shape[1] - 1)
     twice = tf.image.crop_and_resize(images, boxes, tf.range(tf.shape(images)[0]), [2 * side, 2 * side])
     crops = tf.cast(tf.round(tf.nn.avg_pool2d(twice, 2, 2, "VALID")), tf.uint8)

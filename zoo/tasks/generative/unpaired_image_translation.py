@@ -83,14 +83,12 @@ class UnpairedImageTranslation(ImageTranslation):
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Add bounds of the distances in one table, precision and recall, and the cycle error.
-
-        The lower bound is the distance of two halves of the real images, the upper bound that of the untranslated
-        input. The metrics are, for each direction, `precision`, `recall`, `frechet_to_input` (relative to the upper
-        bound) and `cycle_error` (the mean absolute difference of input and reconstruction, of pixels in [0, 1]), and
-        `compared`. If the feature extractor has classes, `taken_for_target` is the fraction of images that are
-        classified as the most frequent class of the target domain.
-        """
+        """Add bounds of the distances in one table, precision and recall, and the cycle error."""
+        # The lower bound is the distance of two halves of the real images, the upper bound that of the untranslated
+        # input. The metrics are, for each direction, `precision`, `recall`, `frechet_to_input` (relative to the upper
+        # bound) and `cycle_error` (the mean absolute difference of input and reconstruction, of pixels in [0, 1]), and
+        # `compared`. If the feature extractor has classes, `taken_for_target` is the fraction of images that are
+        # classified as the most frequent class of the target domain.
         from zoo.evaluation.feature_extractor import feature_extractor_for
         from zoo.evaluation.generative_metrics import REAL_HALVES, collect, compare_sets, target_class_share
 

@@ -43,11 +43,7 @@ class ImageTask(BaseTask):
     required_features = ("image",)
 
     def shape(self, info: Info) -> tuple[int, int, int]:
-        """Return (H, W, C) of the images.
-
-        Raises:
-            UsageError: Neither the settings nor the data determine it: the images have several sizes or large ones.
-        """
+        """Return (H, W, C) of the images."""
         settings = (self.height, self.width, self.channels)
         if all(settings):
             return settings

@@ -88,10 +88,8 @@ class Detection(ImageTask):
         return {"": keras.Model(model.input, outputs, name=model.name)}
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
-        """Return `serving_default` (pixels -> logits, distances), `detect` (pixels -> boxes) and `bytes`.
-
-        `bytes` takes encoded images and returns what `detect` does.
-        """
+        """Return `serving_default` (pixels -> logits, distances), `detect` (pixels -> boxes) and `bytes`."""
+        # `bytes` takes encoded images and returns what `detect` does.
         from export.contract import Contract, Tensor
         from export.contract.endpoints import bytes_endpoint, tensor_endpoint
 
@@ -147,10 +145,8 @@ class Detection(ImageTask):
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Add the metrics of pycocotools, if it is installed, and compare with a linear classifier of windows.
-
-        That is compared on a few thousand images at most, because it takes a twentieth of a second for each.
-        """
+        """Add the metrics of pycocotools, if it is installed, and compare with a linear classifier of windows."""
+        # That is compared on a few thousand images at most, because it takes a twentieth of a second for each.
         from zoo.detection.baseline import fit_windows
         from zoo.evaluation import outputs as inference
 

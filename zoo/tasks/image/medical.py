@@ -71,12 +71,10 @@ class MedicalClassification(TransferLearning):
         return label
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return the metrics of classification, and medical metrics of the positive class against the rest.
-
-        "auc_second" is that of the second class, "auc_mean" the mean of both, which is the score of the ISIC challenge.
-        "sensitivity" and "specificity" are those of the threshold 0.5; "auc" and "average_precision" have no threshold.
-        They are omitted if the split has no positives or no negatives.
-        """
+        """Return the metrics of classification, and medical metrics of the positive class against the rest."""
+        # "auc_second" is that of the second class, "auc_mean" the mean of both, which is the score of the ISIC
+        # challenge. "sensitivity" and "specificity" are those of the threshold 0.5; "auc" and "average_precision" have
+        # no threshold. They are omitted if the split has no positives or no negatives.
         from sklearn import metrics
 
         plain = super().metrics(outputs, truth, info)
@@ -115,10 +113,8 @@ class MedicalClassification(TransferLearning):
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Add the threshold that has the stated sensitivity on the validation split, as it does on this one.
-
-        And the files of the images, for `result_files`.
-        """
+        """Add the threshold that has the stated sensitivity on the validation split, as it does on this one."""
+        # And the files of the images, for `result_files`.
         from zoo.evaluation import outputs
 
         evaluation = super().evaluate_extra(evaluation, contract, dataset, feed)
@@ -131,11 +127,9 @@ class MedicalClassification(TransferLearning):
     def with_threshold(
         self, evaluation: SplitEvaluation, outputs: Mapping[str, np.ndarray], truth: np.ndarray
     ) -> SplitEvaluation:
-        """Return the evaluation with a row for the threshold chosen on other outputs and their truth.
-
-        A threshold that is chosen on the split that reports it looks better than it is. Without positives or negatives
-        in those outputs no threshold is chosen.
-        """
+        """Return the evaluation with a row for the threshold chosen on other outputs and their truth."""
+        # A threshold that is chosen on the split that reports it looks better than it is. Without positives or
+        # negatives in those outputs no threshold is chosen.
         positive = self.positive_class(evaluation.info)
         if not (truth == positive).any() or (truth == positive).all():
             return evaluation
@@ -173,11 +167,7 @@ class MedicalClassification(TransferLearning):
 
 
 def _named_class(field: str, name: str, usual: tuple[str, ...], info: Info) -> int | None:
-    """Return the label of the class `name`, or of the first one with a usual name; None if there is none.
-
-    Raises:
-        UsageError: `name` is not a class; the message names the field.
-    """
+    """Return the label of the class `name`, or of the first one with a usual name; None if there is none."""
     names = list(info.class_names)
     if name:
         if name not in names:

@@ -91,10 +91,8 @@ class Segmentation(ImageTask):
         return {"loss": SegmentationLoss(self.dice), "metrics": [mean_iou]}
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
-        """Return `serving_default` (pixels -> logits), `segment` (pixels -> mask, probabilities) and `bytes`.
-
-        `bytes` takes encoded images and returns what `segment` does.
-        """
+        """Return `serving_default` (pixels -> logits), `segment` (pixels -> mask, probabilities) and `bytes`."""
+        # `bytes` takes encoded images and returns what `segment` does.
         from export.contract import Contract, Tensor
         from export.contract.endpoints import bytes_endpoint, segment_endpoint, tensor_endpoint
 

@@ -115,10 +115,8 @@ def _features(split: Any, info: Info) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _scores(probability: np.ndarray, truth: np.ndarray) -> dict[str, float]:
-    """Return accuracy at the threshold 0.5, the area under the ROC curve, and the log loss in nats.
-
-    The area is omitted if the split has one class only.
-    """
+    """Return accuracy at the threshold 0.5, the area under the ROC curve, and the log loss in nats."""
+    # The area is omitted if the split has one class only.
     from sklearn import metrics
 
     scores = {"accuracy": float(metrics.accuracy_score(truth, probability > 0.5))}

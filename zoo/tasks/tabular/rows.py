@@ -39,13 +39,8 @@ def inputs_of(
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the inputs of a model for rows, and one sentence for each column in which something became unknown.
 
-
     Returns:
         {column: float32 or strings (rows,)}.
-
-
-    Raises:
-        DataError: None of the columns is one of the model's.
     """
     table = {tabular.plain_name(name): [_text(value) for value in values] for name, values in cells.items()}
     given = {column["name"] for column in columns} & table.keys()
@@ -96,11 +91,9 @@ def _of_kind(cells: Sequence[str], name: str, columns: Columns) -> np.ndarray:
 
 
 def endpoint(base: Endpoint, columns: Columns, types: Mapping[str, str]) -> Endpoint:
-    """Return `rows`: the columns of the file, with dates as ISO 8601 strings, -> the outputs of `base`.
-
-    A number that is NaN, a category that is empty or one of the usual marks, and a string that is no date are missing.
-    Only SavedModels carry it.
-    """
+    """Return `rows`: the columns of the file, with dates as ISO 8601 strings, -> the outputs of `base`."""
+    # A number that is NaN, a category that is empty or one of the usual marks, and a string that is no date are
+    # missing. Only SavedModels carry it.
     from export.contract import Endpoint, Tensor
 
     described = {column["name"]: column for column in columns}

@@ -58,13 +58,8 @@ class Table(TabularTask):
         return [] if "cells" in info.statistics else super().missing_features(info)
 
     def prepare(self, dataset: Dataset) -> Dataset:
-        """Return the table with types, divided as the settings say, with statistics of the training rows.
-
-        A table with types, such as one of `pipelines.from_arrays`, keeps them and its splits.
-
-        Raises:
-            UsageError: A setting names no column, or is about a CSV file and the table is not one.
-        """
+        """Return the table with types, divided as the settings say, with statistics of the training rows."""
+        # A table with types, such as one of `pipelines.from_arrays`, keeps them and its splits.
         if "cells" not in dataset.info.statistics:
             if settings := [f"task.{name}" for name, value in dataclasses.asdict(self).items() if value]:
                 raise UsageError(f"{', '.join(settings)} is about a CSV file: {dataset.info.name} has types and splits")
@@ -201,11 +196,7 @@ def _divide(
 
 
 def _typed(table: tabular.Table, types: Mapping[str, str], target: str) -> tuple[tabular.Table, tuple[str, ...] | None]:
-    """Return the columns with their types, and the classes of the target if it is a category.
-
-    Raises:
-        UsageError: A row has no target.
-    """
+    """Return the columns with their types, and the classes of the target if it is a category."""
     if missing := sum(map(tabular.is_missing, table[target])):
         raise UsageError(f"{missing} rows have no {target}: remove them")
     typed: tabular.Table = {}

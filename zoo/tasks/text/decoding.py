@@ -37,14 +37,7 @@ def generate(
 def sampler(
     seed: int, *, temperature: float = 1.0, top_p: float = 1.0, excluded: Sequence[int] = ()
 ) -> Callable[[np.ndarray], int]:
-    """Return a function that samples an id from logits.
-
-    Args:
-        seed: Random seed.
-        temperature: Divisor of the logits; 0 takes the most probable id, which is the same in every runtime.
-        top_p: Nucleus sampling: total probability of the candidate ids (Holtzman 2020, arXiv:1904.09751).
-        excluded: Ids that are not sampled.
-    """
+    """Return a function that samples an id from logits."""
     random = np.random.default_rng(seed)
 
     def choose(logits: np.ndarray) -> int:
@@ -95,20 +88,7 @@ def beam_search(
     length: int,
     penalty: float = 0.0,
 ) -> list[Hypothesis]:
-    """Return the `width` best sequences in order; width 1 is greedy decoding.
-
-    Args:
-        step: {"token" (1,), "state" (1, units), inputs...} -> {"logits" (1, V), "next_state", "attention" (1, S)}.
-        inputs: Inputs that are the same at each step.
-        state: Initial state, (1, units).
-        start: The start token.
-        end: The end token; tokens with smaller ids are not generated.
-        width: Beam width.
-        length: Largest number of tokens.
-        penalty: Exponent of the length normalisation: sequences are ordered by log P / ((5 + tokens) / 6)^penalty (Wu
-            2016, arXiv:1609.08144, equation 14). With 0, the most probable sequence is the best, which favours short
-            ones.
-    """
+    """Return the `width` best sequences in order; width 1 is greedy decoding."""
 
     def normalized(hypothesis: Hypothesis) -> float:
         return hypothesis.score / ((5 + len(hypothesis.tokens)) / 6) ** penalty

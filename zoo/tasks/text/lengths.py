@@ -13,12 +13,6 @@ SHARE = 0.99  # of the texts, which the chosen length does not cut
 def statistics(counts: Sequence[int], length: int, shortest: int, longest: int) -> dict[str, Any]:
     """Return {"length": tokens that are read, "cut": share of the texts that are longer}.
 
-    Args:
-        counts: Tokens of each training text.
-        length: The length if it is set, else 0.
-        shortest: Least length that is chosen.
-        longest: Largest length that is chosen.
-
     Example:
         >>> statistics([10] * 99 + [300], 0, 48, 512)
         {'length': 48, 'cut': 0.01}

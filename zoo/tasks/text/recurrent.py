@@ -30,11 +30,9 @@ def _state_shapes(layer: keras.Layer) -> list[tuple[int, ...]]:
 
 
 def advance(model: keras.Model, tokens: Any, states: Sequence[Any], training: bool = False) -> tuple[Any, list[Any]]:
-    """Apply a model with initial states to one token or to a sequence of tokens.
-
-    Shapes: tokens (B,) or, of recurrent networks, (B, T) int32, states in the order of `state_shapes`, float32, zeros
-    for the beginning of a text -> logits (B, vocabulary_size) or (B, T, vocabulary_size), and the next states.
-    """
+    """Apply a model with initial states to one token or to a sequence of tokens."""
+    # Shapes: tokens (B,) or, of recurrent networks, (B, T) int32, states in the order of `state_shapes`, float32, zeros
+    # for the beginning of a text -> logits (B, vocabulary_size) or (B, T, vocabulary_size), and the next states.
     x, remaining, next_states = tokens, list(states), []
     for layer in model.layers:
         count = len(_state_shapes(layer))
@@ -68,9 +66,6 @@ def enable_stateful_training(model: keras.Model, steps_per_epoch: int) -> None:
     Args:
         model: Compiled, tokens (B, T) -> logits.
         steps_per_epoch: Optimizer steps per epoch.
-
-    Raises:
-        UsageError: If other layers than recurrent ones have states.
     """
     if other := [layer for layer in model.layers if _state_shapes(layer) and not isinstance(layer, layers.RNN)]:
         raise UsageError(f"task.carry is for recurrent networks: {other[0].name} is a {type(other[0]).__name__}")

@@ -21,12 +21,10 @@ FILE, RULES = "vocabulary.json", "tokenizer.json"
 
 
 def assets(info: Info, rules: Mapping[str, Any] | None = None) -> dict[str, bytes]:
-    """Return the vocabulary as a file, a JSON list whose index is the id of a token, and the rules of the tokenizer.
-
-    The page of `python -m export web` reads the rules: whether A to Z become lower case; which patterns are replaced;
-    the pattern of a token; whether an unknown token becomes its characters; the ids of an unknown token and of the
-    fill. Patterns are regular expressions of JavaScript.
-    """
+    """Return the vocabulary as a file, a JSON list whose index is the id of a token, and the rules of the tokenizer."""
+    # The page of `python -m export web` reads the rules: whether A to Z become lower case; which patterns are replaced;
+    # the pattern of a token; whether an unknown token becomes its characters; the ids of an unknown token and of the
+    # fill. Patterns are regular expressions of JavaScript.
     files = {FILE: list(info.vocabulary)} | ({RULES: dict(rules)} if rules else {})
     return {name: (json.dumps(content, ensure_ascii=False) + "\n").encode() for name, content in files.items()}
 

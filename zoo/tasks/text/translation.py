@@ -69,10 +69,8 @@ class Translation(BaseTask):
 
     @property
     def monitor(self) -> str:
-        """The sequence error rate, because cross-entropy rises where longer training still writes better.
-
-        The cross-entropy for sentences of words, of which few or none are right as a whole.
-        """
+        """The sequence error rate, because cross-entropy rises where longer training still writes better."""
+        # The cross-entropy for sentences of words, of which few or none are right as a whole.
         return "val_loss" if self._writes_words else "val_sequence_error_rate"
 
     @property
@@ -152,10 +150,8 @@ class Translation(BaseTask):
         return {"loss": loss, "metrics": [SequenceErrorRate()]}
 
     def initialize(self, model: keras.Model, dataset: Dataset) -> None:
-        """Set the bias of the logits to the logarithm of the frequency of each word of the training targets.
-
-        Otherwise the first steps, which learn little but these frequencies, saturate the hidden units.
-        """
+        """Set the bias of the logits to the logarithm of the frequency of each word of the training targets."""
+        # Otherwise the first steps, which learn little but these frequencies, saturate the hidden units.
         if not self._writes_words:
             return
         writer = self._tokenizers(dataset.info)[1]
@@ -165,10 +161,8 @@ class Translation(BaseTask):
         model.logits.bias.assign(np.log(counts / counts.sum()))
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
-        """Return `serving_default` (teacher forcing), `greedy` (ids -> ids), `text` (strings), `encode` and `step`.
-
-        `greedy` decodes in one call; `encode` and `step` are for custom decoding such as beam search.
-        """
+        """Return `serving_default` (teacher forcing), `greedy` (ids -> ids), `text` (strings), `encode` and `step`."""
+        # `greedy` decodes in one call; `encode` and `step` are for custom decoding such as beam search.
         return endpoints(served, info, *self._tokenizers(info), *_lengths(info))
 
     def reduce(self, batch: SplitEvaluation) -> SplitEvaluation:
@@ -176,10 +170,8 @@ class Translation(BaseTask):
         return dataclasses.replace(batch, outputs={"predicted": batch.outputs["logits"].argmax(-1).astype(np.int32)})
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return the accuracy of tokens under teacher forcing, of what `reduce` keeps.
-
-        And the scores of greedy decoding, if the outputs have what `evaluate_extra` adds.
-        """
+        """Return the accuracy of tokens under teacher forcing, of what `reduce` keeps."""
+        # And the scores of greedy decoding, if the outputs have what `evaluate_extra` adds.
         from zoo.evaluation import sequence_metrics
 
         metrics: dict[str, Any] = {}
@@ -193,11 +185,10 @@ class Translation(BaseTask):
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Add the exact match and the token error rate of greedy decoding, and the exact match of beam search.
-
-        Translations into words are also scored by BLEU and chrF, if sacrebleu is installed: against the words of the
-        target as the tokenizer splits them, lower case without punctuation, also those that are not in the vocabulary.
-        """
+        """Add the exact match and the token error rate of greedy decoding, and the exact match of beam search."""
+        # Translations into words are also scored by BLEU and chrF, if sacrebleu is installed: against the words of the
+        # target as the tokenizer splits them, lower case without punctuation, also those that are not in the
+        # vocabulary.
         from zoo.evaluation import outputs as inference
         from zoo.evaluation import sequence_metrics
 

@@ -81,15 +81,12 @@ class WordEmbeddings(BaseTask):
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
-        """Return windows of text with negative samples: of `CHUNK` words for training, of one for evaluation.
-
-        For evaluation (word int32 (), [the word, a negative sample, neighbours] int32 (2 + 2 * window,)), of evenly
-        spaced positions. For training (the first word, {"ids" (window + CHUNK + window,), "radius" (CHUNK,): how many
-        neighbours each word has on each side, "negatives" (CHUNK,)}), all int32. 0 is none.
-
-        Words outside the vocabulary and, at random with a fixed seed, frequent words are removed before neighbours are
-        determined: once, where word2vec.c removes other words in each epoch.
-        """
+        """Return windows of text with negative samples: of `CHUNK` words for training, of one for evaluation."""
+        # For evaluation (word int32 (), [the word, a negative sample, neighbours] int32 (2 + 2 * window,)), of evenly
+        # spaced positions. For training (the first word, {"ids" (window + CHUNK + window,), "radius" (CHUNK,): how many
+        # neighbours each word has on each side, "negatives" (CHUNK,)}), all int32. 0 is none.
+        # Words outside the vocabulary and, at random with a fixed seed, frequent words are removed before neighbours
+        # are determined: once, where word2vec.c removes other words in each epoch.
         import tensorflow as tf
 
         from pipelines import stateless_random
@@ -115,10 +112,8 @@ class WordEmbeddings(BaseTask):
         return pipelines.feed(tf.data.Dataset.from_tensor_slices(rows), augment=sample)
 
     def _windows(self, split: tf.data.Dataset, info: Info, length: int) -> np.ndarray:
-        """Return windows of `length` words of the text after subsampling: int32 (N, window + length + window).
-
-        Each word is in the middle of one window. 0 is beyond the ends of a text.
-        """
+        """Return windows of `length` words of the text after subsampling: int32 (N, window + length + window)."""
+        # Each word is in the middle of one window. 0 is beyond the ends of a text.
         ids = _all_ids(split, info.vocabulary, self.window)
         counts = np.maximum(info.statistics["word_counts"], 1)
         probability = np.sqrt(self.sample * counts.sum() / counts)  # Mikolov 2013, section 2.3

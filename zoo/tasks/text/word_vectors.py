@@ -29,13 +29,6 @@ def start_from(model: keras.Model, name: str, vocabulary: Sequence[str]) -> int:
         name: "glove" (`pipelines.text.glove`), or "word2vec", the default weights of that model.
         vocabulary: The words by their ids.
 
-    Returns:
-        The number of words whose vectors were set.
-
-    Raises:
-        UsageError: The name is unknown, the model has no such layer, or the vectors have other dimensions.
-        pipelines.DataError: GloVe is neither in the cache nor can it be downloaded.
-
     Example:
         >>> model = zoo.build("sentiment", encoder="gru", vocabulary_size=4)
         >>> start_from(model, "word2vec", ("", "[UNK]", "king", "xyzzy"))
