@@ -330,7 +330,7 @@ def tables(results: Mapping[str, Any]) -> str:
 
 
 def _is_inside(found: Mapping[str, Any]) -> bool:
-    from export.proof.evaluation import lower_is_better
+    from export.parity.intervals import lower_is_better
 
     return found["high"] <= (2 * BUDGET if lower_is_better(found["metric"]) else BUDGET)
 

@@ -30,6 +30,7 @@ MODULES = (
     "zoobase.errors",
     "export.contract",
     "export.contract.inference",
+    "export.parity.intervals",
     "export.proof.evaluation",
     *WITH_BUNDLE,
     "pipelines.adapters.arrays",

@@ -67,7 +67,7 @@ def _row(path: Path) -> dict[str, Any]:
 
 
 def _rank(row: dict[str, Any]) -> tuple[Any, ...]:
-    from export.proof.evaluation import lower_is_better
+    from export.parity.intervals import lower_is_better
 
     value = row["value"]
     best_first = 0.0 if value is None else value if lower_is_better(row["metric"]) else -value

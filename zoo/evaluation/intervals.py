@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from export.proof.evaluation import jackknife_margin, lower_is_better
+from export.parity.intervals import jackknife_margin, lower_is_better
 from zoo.core.capabilities import ScoresExamples
 from zoo.core.task import BaseTask, SplitEvaluation, first_metrics
 

@@ -5,7 +5,7 @@ import dataclasses
 import numpy as np
 import pytest
 
-from export.proof.evaluation import jackknife_margin
+from export.parity.intervals import jackknife_margin
 from pipelines.dataset import Info
 from zoo.core.task import SplitEvaluation
 from zoo.evaluation.intervals import with_intervals
