@@ -279,7 +279,7 @@ class _Builder:
             return self._round(self._unchanged(layer)(*args, **options), call)
         if _has_kernels(layer):
             raise UsageError(
-                f"{layer.name} ({kind.__name__}) cannot be trained for int8: set recipe.quantization=int8_weights"
+                f"{layer.name} ({kind.__name__}) cannot be trained for int8: set recipe.qat=int8_weights"
             )
         if kind in JOINS and is_rounded:
             names = [f"{layer.name}_input{i}" for i in range(len(args[0]))]
