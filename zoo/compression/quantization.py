@@ -278,9 +278,7 @@ class _Builder:
         if kind is layers.Embedding:
             return self._round(self._unchanged(layer)(*args, **options), call)
         if _has_kernels(layer):
-            raise UsageError(
-                f"{layer.name} ({kind.__name__}) cannot be trained for int8: set recipe.qat=int8_weights"
-            )
+            raise UsageError(f"{layer.name} ({kind.__name__}) cannot be trained for int8: set recipe.qat=int8_weights")
         if kind in JOINS and is_rounded:
             names = [f"{layer.name}_input{i}" for i in range(len(args[0]))]
             inputs = [self._input(x, name, tensor) for x, name, tensor in zip(args[0], names, call.inputs, strict=True)]
