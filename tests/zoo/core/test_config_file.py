@@ -8,9 +8,9 @@ import pytest
 
 from zoo import train
 from zoo.core.plan import make_plan
-from zoo.core.run_folder import RunFolder, flatten
+from zoo.core.run_folder import flatten
 from zoo.core.settings import TABLES, TrainSettings, read_config
-from zoobase.errors import UsageError, ZooError
+from zoobase.errors import UsageError
 
 EXAMPLES = Path(__file__).parents[3] / "examples"
 TOML = """
@@ -102,14 +102,3 @@ def test_errors_of_the_command(tmp_path):
         train.main(["--config", str(tmp_path / "a.toml")], standalone_mode=False)
     with pytest.raises(click.UsageError, match="for the model mnist, not for gan"):
         train.main(["gan", "--config", str(tmp_path / "a.toml")], standalone_mode=False)
-
-
-def test_a_file_of_an_earlier_commit_is_one_sentence(tmp_path):
-    """Nothing was ever released: `asked` was the name of `model_arguments`."""
-    config = make_plan("mnist").to_json()
-    config["asked"] = config.pop("model_arguments")
-    (tmp_path / "config.json").write_text(json.dumps(config))
-    with pytest.raises(UsageError, match=r"unknown field of .*config\.json 'asked'"):
-        read_config(tmp_path / "config.json")
-    with pytest.raises(ZooError, match=r"config\.json is damaged: it has no 'model_arguments'"):
-        RunFolder.open(tmp_path).plan()
