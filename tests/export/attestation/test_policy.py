@@ -167,8 +167,6 @@ def test_the_command_line(signed, keys, tmp_path, capsys):
     call("publish", folder, base, "--policy", policy)
     call("publish", folder, base, "--policy", policy, "--canary", "0.5")
     call("promote", base, "--policy", policy)
-    call("log", "sign", base, "--key", keys[0])
-    call("log", "verify", base, "--signer", keys[1])
     capsys.readouterr()
     call("bom", folder)
     assert json.loads(capsys.readouterr().out)["bomFormat"] == "CycloneDX"
