@@ -26,17 +26,11 @@ SUFFIX = ".intoto.jsonl"
 
 @dataclass(frozen=True)
 class Attestation:
-    """Statements whose signatures hold.
+    """Statements whose signatures hold."""
 
-    Attributes:
-        subjects: {path: sha256}, the same in each.
-        predicates: By type.
-        signer: The public key that all are signed with.
-    """
-
-    subjects: Mapping[str, str]
-    predicates: Mapping[str, Mapping[str, Any]]
-    signer: Path
+    subjects: Mapping[str, str]  # {path: sha256}, the same in each
+    predicates: Mapping[str, Mapping[str, Any]]  # by type
+    signer: Path  # the public key that all are signed with
 
 
 def envelopes_of(target: Path) -> Path:

@@ -25,30 +25,18 @@ JUNIT_KINDS = {FAIL: "failure", NOT_RUN: "error", UNSUPPORTED: "failure"}  # of 
 
 @dataclass(frozen=True)
 class ProofRequest:
-    """The artifacts to prove, and the data to prove them with.
+    """The artifacts to prove, and the data to prove them with."""
 
-    Attributes:
-        folder: The bundle or its staging folder.
-        contract: Its contract.
-        artifacts: Its artifacts.
-        cases: Golden cases by endpoint, with the outputs of the reference.
-        dependency: {"package", "modules"} that define classes of the model, or None.
-        live: The run of the reference model, or None; it has a row of its own.
-        probing: Whether an HDF5 file that cannot be loaded is unsupported (at export) or damaged.
-        demanded: Formats that were requested by name.
-        images: Folder for comparison images of endpoints that return images, or None.
-        floor: The noise floor that the export recorded, by endpoint and output.
-    """
-
-    folder: Path
+    folder: Path  # the bundle or its staging folder
     contract: Contract
     artifacts: Sequence[Artifact]
-    cases: Mapping[str, Sequence[GoldenCase]]
-    dependency: Mapping[str, object] | None = None
-    live: ArtifactRun | None = None
-    probing: bool = False
-    demanded: frozenset[str] = field(default_factory=frozenset)
-    images: Path | None = None
+    cases: Mapping[str, Sequence[GoldenCase]]  # golden cases by endpoint, with the outputs of the reference
+    dependency: Mapping[str, object] | None = None  # {"package", "modules"} that define classes of the model, or None
+    live: ArtifactRun | None = None  # the run of the reference model, or None; it has a row of its own
+    probing: bool = False  # whether an HDF5 file that cannot be loaded is unsupported (at export) or damaged
+    demanded: frozenset[str] = field(default_factory=frozenset)  # formats that were requested by name
+    images: Path | None = None  # folder for comparison images of endpoints that return images, or None
+    # the noise floor that the export recorded, by endpoint and output
     floor: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property

@@ -30,20 +30,13 @@ MAX_LENGTH = 1024  # of a row that is drawn to reach every position of a table o
 
 @dataclasses.dataclass
 class _Values:
-    """The values of one input that can be listed.
-
-    Attributes:
-        tensor: The input.
-        choices: All values, as numbers.
-        tables: Tables whose ids depend on the input.
-        drawn: Choices that some case holds.
-        alone: Choices that were the only one of a row: more cannot be done.
-    """
+    """The values of one input that can be listed."""
 
     tensor: Tensor
-    choices: np.ndarray
-    tables: list[int]
-    drawn: np.ndarray
+    choices: np.ndarray  # all values, as numbers
+    tables: list[int]  # tables whose ids depend on the input
+    drawn: np.ndarray  # choices that some case holds
+    # choices that were the only one of a row: more cannot be done
     alone: np.ndarray = dataclasses.field(default_factory=lambda: np.zeros(0, np.int64))
 
     def width(self, limit: int | None) -> int:

@@ -31,19 +31,12 @@ Case = TypeVar("Case", bound=Named)
 
 @dataclass
 class ArtifactRun:
-    """The result of one artifact in one runtime.
+    """The result of one artifact in one runtime."""
 
-    Attributes:
-        problem: How its process failed, or None.
-        timed_out: Whether it exceeded the time limit.
-        report: The report of the runner; empty if the process crashed.
-        outputs: What it returned and raised, by endpoint.
-    """
-
-    problem: str | None = None
-    timed_out: bool = False
-    report: dict[str, Any] = field(default_factory=dict)
-    outputs: dict[str, Outputs] = field(default_factory=dict)
+    problem: str | None = None  # how its process failed, or None
+    timed_out: bool = False  # whether it exceeded the time limit
+    report: dict[str, Any] = field(default_factory=dict)  # the report of the runner; empty if the process crashed
+    outputs: dict[str, Outputs] = field(default_factory=dict)  # what it returned and raised, by endpoint
 
     def of(self, endpoint: str) -> Outputs:
         """Return what an endpoint returned and raised; empty if it did not run."""

@@ -121,17 +121,11 @@ def _control(kind: str, environment: Mapping[str, str]) -> socket.socket:
 
 @dataclass(frozen=True)
 class ProcessResult:
-    """The result of a process.
+    """The result of a process."""
 
-    Attributes:
-        problem: None if it succeeded, else one clause, such as "crashed with SIGSEGV".
-        timed_out: Whether it exceeded the time limit.
-        seconds: Wall time.
-    """
-
-    problem: str | None
-    timed_out: bool
-    seconds: float
+    problem: str | None  # None if it succeeded, else one clause, such as "crashed with SIGSEGV"
+    timed_out: bool  # whether it exceeded the time limit
+    seconds: float  # wall time
 
 
 def cores() -> int:

@@ -38,31 +38,20 @@ EQUAL, WITHIN, DIFFERENT, REFUSED, NOT_RUN = "equal", "within tolerance", "diffe
 
 @dataclass(frozen=True)
 class Cell:
-    """What one artifact answered in one release.
+    """What one artifact answered in one release."""
 
-    Attributes:
-        artifact: Its path in the bundle.
-        release: The name of the release.
-        variant: Of kernels and threads; "" for the usual ones.
-        state: equal, within tolerance, different, refused or not run.
-        reason: Where and how much it differs, or why it was refused or did not run.
-        difference: The largest error of an output, as the certificate measures it; None where there is none.
-        answers: A digest of everything that it returned: equal for the same bits.
-        metric: The drop of the metric on data from the installed release to this one, as of `paired_drop`.
-        seconds: Of its process.
-        megabytes: Of the environment.
-    """
-
-    artifact: str
-    release: str
-    variant: str
-    state: str
-    reason: str = ""
+    artifact: str  # its path in the bundle
+    release: str  # the name of the release
+    variant: str  # of kernels and threads; "" for the usual ones
+    state: str  # equal, within tolerance, different, refused or not run
+    reason: str = ""  # where and how much it differs, or why it was refused or did not run
+    # the largest error of an output, as the certificate measures it; None where there is none
     difference: float | None = None
-    answers: str | None = None
+    answers: str | None = None  # a digest of everything that it returned: equal for the same bits
+    # the drop of the metric on data from the installed release to this one, as of `paired_drop`
     metric: Mapping[str, Any] | None = None
-    seconds: float | None = None
-    megabytes: float | None = None
+    seconds: float | None = None  # of its process
+    megabytes: float | None = None  # of the environment
 
 
 def matrix(
@@ -148,13 +137,9 @@ def matrix(
 
 @dataclass(frozen=True)
 class Subject(ProofRequest):
-    """What is run: the artifacts of a bundle, or one file.
+    """What is run: the artifacts of a bundle, or one file."""
 
-    Attributes:
-        is_bundle: Whether the folder is a bundle, which has the cases as files.
-    """
-
-    is_bundle: bool = True
+    is_bundle: bool = True  # whether the folder is a bundle, which has the cases as files
 
     def run(self, artifact: Artifact, runtime: Runtime) -> ArtifactRun:
         """Return the run of an artifact in a confined process."""

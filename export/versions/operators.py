@@ -34,25 +34,16 @@ TOLERANCE = 4e-5  # of the values of an operator, in units of the largest one of
 
 @dataclass(frozen=True)
 class OperatorDifference:
-    """The first operator with equal inputs and different results.
+    """The first operator with equal inputs and different results."""
 
-    Attributes:
-        type: Its type, such as `Conv`.
-        tensor: The name of its result.
-        error: The largest difference, in units of the row; of integers in steps.
-        before: Types of the operators that it follows, which a runtime may have fused with it, the last one last.
-        inputs: What the file was given, the row that differs most.
-        expected: The result in the runtime that is right.
-        file: The file that ends with it, if a folder for it was given.
-    """
-
-    type: str
-    tensor: str
-    error: float
+    type: str  # its type, such as `Conv`
+    tensor: str  # the name of its result
+    error: float  # the largest difference, in units of the row; of integers in steps
+    # types of the operators that it follows, which a runtime may have fused with it, the last one last
     before: tuple[str, ...]
-    inputs: Mapping[str, np.ndarray] = field(repr=False)
-    expected: np.ndarray = field(repr=False)
-    file: Path | None = None
+    inputs: Mapping[str, np.ndarray] = field(repr=False)  # what the file was given, the row that differs most
+    expected: np.ndarray = field(repr=False)  # the result in the runtime that is right
+    file: Path | None = None  # the file that ends with it, if a folder for it was given
 
     def sentence(self) -> str:
         """Return it for people."""

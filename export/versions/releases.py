@@ -30,20 +30,13 @@ NUMPY_2 = "numpy==2.4.6"
 
 @dataclass(frozen=True)
 class Package:
-    """A runtime whose releases are on PyPI; or one from elsewhere, of which there is the release that is pinned here.
+    """A runtime whose releases are on PyPI; or one from elsewhere, with the one release that is pinned here."""
 
-    Attributes:
-        runtime: Its name in the certificate.
-        distribution: Its name on PyPI.
-        numpy_2: The first release that runs with NumPy 2.
-        needs: What else it imports.
-        pinned: Returns the version and the folder of one that is not on PyPI, which it downloads; else None.
-    """
-
-    runtime: str
-    distribution: str
-    numpy_2: str = "2.0"
-    needs: tuple[str, ...] = ()
+    runtime: str  # its name in the certificate
+    distribution: str  # its name on PyPI
+    numpy_2: str = "2.0"  # the first release that runs with NumPy 2
+    needs: tuple[str, ...] = ()  # what else it imports
+    # returns the version and the folder of one that is not on PyPI, which it downloads; else None
     pinned: Callable[[], tuple[str, Path]] | None = None
 
 
@@ -65,14 +58,9 @@ PACKAGES = {
 
 @dataclass(frozen=True)
 class Release:
-    """A release of a runtime.
+    """A release of a runtime."""
 
-    Attributes:
-        package: Of which runtime.
-        version: Its version.
-    """
-
-    package: Package
+    package: Package  # of which runtime
     version: str
 
     @property

@@ -12,17 +12,11 @@ from zoobase.errors import ExportError
 
 @dataclass(frozen=True)
 class Variant:
-    """One way to compute.
+    """One way to compute."""
 
-    Attributes:
-        name: How tables name it; "" for the usual way.
-        variables: Environment variables of the process.
-        runtimes: Those that read them; empty for all.
-    """
-
-    name: str
-    variables: Mapping[str, str]
-    runtimes: tuple[str, ...] = ()
+    name: str  # how tables name it; "" for the usual way
+    variables: Mapping[str, str]  # environment variables of the process
+    runtimes: tuple[str, ...] = ()  # those that read them; empty for all
 
     def suits(self, release: Release) -> bool:
         """Whether the runtime of a release reads the variables."""

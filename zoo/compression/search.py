@@ -32,40 +32,24 @@ SECONDS, ROWS = 0.5, 32  # of the timing of a file, and its inputs
 
 @dataclass(frozen=True)
 class Subject:
-    """What is compressed.
+    """What is compressed."""
 
-    Attributes:
-        model: The model whose quality is the reference.
-        contract: Its contract.
-        calibration: Inputs of training examples, by name.
-        validation: The examples by which files are chosen.
-        test: The examples on which the chosen file is evaluated, once.
-        simulation: What the int8 file computes, if the model was trained for it.
-    """
-
-    model: keras.Model
+    model: keras.Model  # the model whose quality is the reference
     contract: Contract
-    calibration: Mapping[str, np.ndarray]
-    validation: Evaluation
-    test: Evaluation
-    simulation: Simulation | None = None
+    calibration: Mapping[str, np.ndarray]  # inputs of training examples, by name
+    validation: Evaluation  # the examples by which files are chosen
+    test: Evaluation  # the examples on which the chosen file is evaluated, once
+    simulation: Simulation | None = None  # what the int8 file computes, if the model was trained for it
 
 
 @dataclass(frozen=True)
 class Variant:
-    """A model to write files of: the subject's own, or one that was trained further.
+    """A model to write files of: the subject's own, or one that was trained further."""
 
-    Attributes:
-        name: How it was trained; "" for the subject's own.
-        model: The model.
-        contract: Its contract.
-        simulation: What the int8 file computes, if the model was trained for it.
-    """
-
-    name: str
+    name: str  # how it was trained; "" for the subject's own
     model: keras.Model
     contract: Contract
-    simulation: Simulation | None = None
+    simulation: Simulation | None = None  # what the int8 file computes, if the model was trained for it
 
     def simulation_for(self, kind: str, kept: int) -> dict[str, Any]:
         """Return the argument `simulation` of what writes a form, if it has one; not where operators stay float."""
@@ -74,29 +58,18 @@ class Variant:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A file.
+    """A file."""
 
-    Attributes:
-        training: How its model was trained further, or "".
-        quantize: Its quantised form, or "float32".
-        keep_float: How many of its operators stay float.
-        path: Its path, below the folder of all candidates.
-        size: Its bytes.
-        gzip: Its bytes after gzip, which is what is downloaded.
-        ms: Median time of a call at batch size 1; None if it was not measured.
-        drop: The paired drop of the metric on the validation examples, as `export.proof.evaluation.paired_drop`.
-        problem: Why there is no such file, or no drop, or None.
-    """
-
-    training: str
-    quantize: str
-    keep_float: int
-    path: str
-    size: int = 0
-    gzip: int = 0
-    ms: float | None = None
+    training: str  # how its model was trained further, or ""
+    quantize: str  # its quantised form, or "float32"
+    keep_float: int  # how many of its operators stay float
+    path: str  # its path, below the folder of all candidates
+    size: int = 0  # its bytes
+    gzip: int = 0  # its bytes after gzip, which is what is downloaded
+    ms: float | None = None  # median time of a call at batch size 1; None if it was not measured
+    # the paired drop of the metric on the validation examples, as `export.proof.evaluation.paired_drop`
     drop: Mapping[str, Any] | None = None
-    problem: str | None = None
+    problem: str | None = None  # why there is no such file, or no drop, or None
 
     @property
     def label(self) -> str:

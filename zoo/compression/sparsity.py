@@ -14,17 +14,11 @@ from zoo.core.recipe import SPARSITY
 
 @dataclass(frozen=True)
 class Pattern:
-    """The zeros of every kernel, seen as a matrix of inputs and outputs.
+    """The zeros of every kernel, seen as a matrix of inputs and outputs."""
 
-    Attributes:
-        sparsity: The share of zeros in the end.
-        group: Every so many consecutive inputs of an output have the same number of zeros; 0 for no groups.
-        block: The outputs and inputs of the rectangles that are zero or not as a whole.
-    """
-
-    sparsity: float
-    group: int = 0
-    block: tuple[int, int] = (1, 1)
+    sparsity: float  # the share of zeros in the end
+    group: int = 0  # every so many consecutive inputs of an output have the same number of zeros; 0 for no groups
+    block: tuple[int, int] = (1, 1)  # the outputs and inputs of the rectangles that are zero or not as a whole
 
 
 def parse(text: str) -> Pattern | None:

@@ -34,31 +34,21 @@ ALONE = {"members": 1, "mirrored": False}  # builder arguments of a model that a
 
 @dataclass(frozen=True)
 class Plan:
-    """The settings of one training.
-
-    Attributes:
-        model: Name of the model.
-        task: Task of the model, with the `task.` settings applied.
-        recipe: The named recipe, with the `recipe.` settings applied.
-        recipe_name: Name of the recipe.
-        model_arguments: Builder arguments of the recipe and the user; `arguments` adds those that the data determines.
-        data: Source of the examples: name, data_dir, cache_dir; and `given`, if they were in memory.
-        seed: Random seed.
-        precision: Precision of the training: "auto", "float32" or "bfloat16". Saved weights are always float32.
-        init: Initial weights: a run, a bundle, a weights file or "default"; None for random ones.
-        candidate: Index of the architecture if the recipe has candidates; after training, that of the best one.
-    """
+    """The settings of one training."""
 
     model: str
-    task: BaseTask
-    recipe: Recipe
+    task: BaseTask  # task of the model, with the `task.` settings applied
+    recipe: Recipe  # the named recipe, with the `recipe.` settings applied
     recipe_name: str = "default"
+    # builder arguments of the recipe and the user; `arguments` adds those that the data determines
     model_arguments: Mapping[str, Any] = field(default_factory=dict)
+    # source of the examples: name, data_dir, cache_dir; and `given`, if they were in memory
     data: Mapping[str, Any] = field(default_factory=dict)
     seed: int = 0
+    # precision of the training: "auto", "float32" or "bfloat16". Saved weights are always float32.
     precision: str = "auto"
-    init: str | None = None
-    candidate: int = 0
+    init: str | None = None  # initial weights: a run, a bundle, a weights file or "default"; None for random ones
+    candidate: int = 0  # index of the architecture if the recipe has candidates; after training, that of the best one
 
     def load_data(self) -> Dataset:
         """Load and prepare the data."""

@@ -24,19 +24,13 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class UserObjects:
-    """What the user gives to `zoo.train.run`.
+    """What the user gives to `zoo.train.run`."""
 
-    Attributes:
-        callbacks: Keras callbacks, called after those of the zoo.
-        optimizer: A Keras optimizer or its name, instead of that of the recipe; every training gets a copy of it.
-        loss: A Keras loss or its name, instead of that of the task.
-        metrics: Keras metrics or their names, in addition to those of the task.
-    """
-
-    callbacks: Sequence[keras.callbacks.Callback] = ()
+    callbacks: Sequence[keras.callbacks.Callback] = ()  # Keras callbacks, called after those of the zoo
+    # a Keras optimizer or its name, instead of that of the recipe; every training gets a copy of it
     optimizer: keras.optimizers.Optimizer | str | None = None
-    loss: Any = None
-    metrics: Sequence[Any] = ()
+    loss: Any = None  # a Keras loss or its name, instead of that of the task
+    metrics: Sequence[Any] = ()  # Keras metrics or their names, in addition to those of the task
 
     def replace(self, arguments: dict[str, Any], model: str) -> dict[str, Any]:
         """Return the arguments of a model's `compile` with the objects of the user."""

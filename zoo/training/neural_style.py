@@ -43,17 +43,11 @@ class Objective:
 
 @dataclass
 class StyleResult:
-    """The result of an optimisation.
+    """The result of an optimisation."""
 
-    Attributes:
-        image: uint8 (H, W, 3), the image with the lowest total loss.
-        losses: Losses of each evaluation, in order: total, content, style, variation.
-        strip: Intermediate uint8 images, including the first and the last.
-    """
-
-    image: np.ndarray
-    losses: list[dict[str, float]]
-    strip: list[np.ndarray] = field(default_factory=list)
+    image: np.ndarray  # uint8 (H, W, 3), the image with the lowest total loss
+    losses: list[dict[str, float]]  # losses of each evaluation, in order: total, content, style, variation
+    strip: list[np.ndarray] = field(default_factory=list)  # intermediate uint8 images, including the first and the last
 
 
 class _Recorder:

@@ -115,19 +115,12 @@ def _package(name: str, version: str) -> dict[str, Any]:
 
 @dataclass(frozen=True)
 class Original:
-    """A training to repeat.
+    """A training to repeat."""
 
-    Attributes:
-        settings: Fields of `TrainSettings`.
-        digest: That of its weights.
-        metrics: Its metrics on the test split.
-        with_data_dir: Whether its data was in a folder of the user.
-    """
-
-    settings: Mapping[str, Any]
-    digest: str
-    metrics: Mapping[str, float]
-    with_data_dir: bool
+    settings: Mapping[str, Any]  # fields of `TrainSettings`
+    digest: str  # that of its weights
+    metrics: Mapping[str, float]  # its metrics on the test split
+    with_data_dir: bool  # whether its data was in a folder of the user
 
 
 def read(path: Path) -> Original:

@@ -15,25 +15,15 @@ from zoobase.console import Console
 
 @dataclass(frozen=True)
 class Session:
-    """One training.
+    """One training."""
 
-    Attributes:
-        plan: Its settings.
-        folder: The run folder, which holds its complete state and from which it resumes.
-        dataset: The splits.
-        console: Receives progress.
-        replicas: The copies of the model that share each batch.
-        objects: Callbacks, and what replaces optimizer, loss and metrics.
-        checkpoint_minutes: After how many minutes the state is saved within an epoch; 0 for never.
-    """
-
-    plan: Plan
-    folder: RunFolder
-    dataset: Dataset
-    console: Console = field(default_factory=lambda: Console(quiet=True))
-    replicas: Replicas = SINGLE
-    objects: UserObjects = NO_OBJECTS
-    checkpoint_minutes: float = 0.0
+    plan: Plan  # its settings
+    folder: RunFolder  # the run folder, which holds its complete state and from which it resumes
+    dataset: Dataset  # the splits
+    console: Console = field(default_factory=lambda: Console(quiet=True))  # receives progress
+    replicas: Replicas = SINGLE  # the copies of the model that share each batch
+    objects: UserObjects = NO_OBJECTS  # callbacks, and what replaces optimizer, loss and metrics
+    checkpoint_minutes: float = 0.0  # after how many minutes the state is saved within an epoch; 0 for never
 
     @property
     def info(self) -> Info:
