@@ -152,6 +152,7 @@ ALIASES = {  # names of other libraries -> ours
     "max_epochs": "epochs",
     "nesterov": "momentum",
     "opt": "optimizer",
+    "quantization": "qat",
     "subset": "limit",
     "wd": "weight_decay",
 }
