@@ -29,14 +29,10 @@ CORNERS = 16  # rows
 
 @dataclass
 class Certified:
-    """A comparison, and what its inputs reached in the reference.
-
-    Attributes:
-        comparison: Verdict, figures, noise floor of the reference, findings and reservations.
-        coverage: By endpoint, as in a certificate; empty where the reference has no layers that can be observed.
-    """
+    """A comparison, and what its inputs reached in the reference."""
 
     comparison: Comparison
+    # by endpoint, as in a certificate; empty where the reference has no layers that can be observed
     coverage: dict[str, dict[str, Any]] = field(default_factory=dict)
 
     def to_json(self) -> dict[str, Any]:

@@ -111,10 +111,8 @@ def _contradiction(folder: Path, artifact: Artifact, contract: Contract) -> str 
 
 
 def _unlisted_file(folder: Path, manifest: Mapping[str, Any]) -> str | None:
-    """Return a clause about a file that a loader or a person could take for an artifact, and that none is.
-
-    A server serves the highest version below `saved_model/`, whatever the manifest says.
-    """
+    """Return a clause about a file that a loader or a person could take for an artifact, and that none is."""
+    # A server serves the highest version below `saved_model/`, whatever the manifest says.
     paths = [folder / artifact["path"] for artifact in manifest["artifacts"]]
     for path in sorted(folder.rglob("*")):
         name = path.relative_to(folder).as_posix()

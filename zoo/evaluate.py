@@ -113,10 +113,8 @@ def evaluate_split(
     baselines: Mapping[str, Mapping[str, np.ndarray]] = MappingProxyType({}),
     replicas: Replicas = SINGLE,
 ) -> SplitEvaluation:
-    """Return the outputs of a model for a split, or what its task keeps of them, with the metrics of the task.
-
-    If the task serves several models, all of them are called, and their inputs and outputs are merged.
-    """
+    """Return the outputs of a model for a split, or what its task keeps of them, with the metrics of the task."""
+    # If the task serves several models, all of them are called, and their inputs and outputs are merged.
     from zoo.evaluation import intervals, outputs
 
     contracts = _contracts(plan, model, dataset.info)

@@ -44,33 +44,20 @@ LARGEST = 2**23  # bytes of the golden outputs for them: fewer examples, if ever
 
 @dataclass(frozen=True)
 class _Source:
-    """What is exported: a trained model, and what its card says.
-
-    Attributes:
-        plan: How it was trained.
-        model: The model with its weights.
-        info: The dataset that it was trained on.
-        out: The folder of the bundle by default.
-        metrics: Its metrics on the test split.
-        command: The command line that trained it.
-        images: Figures for the card.
-        provenance: How it was trained, in the form of SLSA.
-        intervals: The 95 % intervals [low, high] of those metrics that have one.
-        coverage: A sentence about prediction sets or intervals, or "".
-        ranges: Those of the activations, of a training for int8.
-    """
+    """What is exported: a trained model, and what its card says."""
 
     plan: Plan
     model: keras.Model
     info: Info
-    out: Path
-    metrics: Mapping[str, Any]
-    command: str
-    images: Sequence[Path] = ()
-    provenance: Mapping[str, Any] = field(default_factory=dict)
+    out: Path  # the folder of the bundle by default
+    metrics: Mapping[str, Any]  # on the test split
+    command: str  # that trained it
+    images: Sequence[Path] = ()  # figures for the card
+    provenance: Mapping[str, Any] = field(default_factory=dict)  # how it was trained, in the form of SLSA
+    # 95 % intervals [low, high] of those metrics that have one
     intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    coverage: str = ""
-    ranges: Mapping[str, tuple[float, float]] | None = None
+    coverage: str = ""  # a sentence about prediction sets or intervals, or ""
+    ranges: Mapping[str, tuple[float, float]] | None = None  # of the activations, of a training for int8
 
 
 def run(
@@ -138,11 +125,9 @@ def with_trained(quantize: Sequence[str], plan: Plan) -> tuple[str, ...]:
 
 
 def check_data(plan: Plan, info: Info, quantize: Sequence[str]) -> None:
-    """Raise UsageError if quantised files of this data cannot pass, before a training of hours ends in their refusal.
-
-    Ranges are measured on training examples. Where the metric is a share of N test examples, its drop has a 95 %
-    interval that reaches 3 / N even if no answer changes.
-    """
+    """Raise UsageError if quantised files of this data cannot pass, before a training of hours ends in that."""
+    # Ranges are measured on training examples. Where the metric is a share of N test examples, its drop has a 95 %
+    # interval that reaches 3 / N even if no answer changes.
     counts = info.counts
     for kind in QAT[plan.recipe.qat]:
         QUANTIZATIONS[kind].check_installed()
@@ -305,10 +290,7 @@ def _random_rows(endpoint: Endpoint, plan: Plan, dataset: Dataset, split: str) -
 def open_source(
     source: str | Path,
 ) -> tuple[Plan, keras.Model, Dataset, Mapping[str, tuple[float, float]] | None]:
-    """Return plan, model, dataset and ranges of the activations (None: not trained for int8) of a run or a model.
-
-    A model is one with default weights.
-    """
+    """Return plan, model, dataset and ranges (None: not trained for int8) of a run or a model."""
     check_source(Path(source))
     if Path(source).exists():
         exported, dataset = _of_run(source, None)

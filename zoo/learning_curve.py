@@ -118,10 +118,7 @@ def _part(dataset: Dataset, size: int) -> Dataset:
 
 
 def extrapolate(counts: Sequence[int], values: Sequence[float], count: int) -> float:
-    """Return the value at another number of examples, by the power law a + b n^-c through the others.
-
-    Reference: Hestness 2017, arXiv:1712.00409.
-    """
+    """Return the value at another number of examples, by the power law a + b n^-c (Hestness 2017, arXiv:1712.00409)."""
     import numpy as np
     from scipy.optimize import least_squares
 

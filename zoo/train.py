@@ -190,11 +190,7 @@ def _open(
 
 
 def open_or_plan(settings: TrainSettings, dataset: Dataset | None = None) -> tuple[Plan, RunFolder | None]:
-    """Return the plan of settings, and the unfinished run that it resumes, if there is one.
-
-    Raises:
-        UsageError: The run is finished, or has other settings.
-    """
+    """Return the plan of settings, and the unfinished run that it resumes, if there is one."""
 
     def plan_of(settings: TrainSettings) -> Plan:
         plan = resolve(settings)

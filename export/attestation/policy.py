@@ -56,12 +56,7 @@ class Policy:
 
 
 def read_policy(path: Path) -> Policy:
-    """Return the policy in a file.
-
-    Raises:
-        Unavailable: If there is no such file.
-        ExportError: If it is not TOML, or has an unknown rule or a value of another type.
-    """
+    """Return the policy in a TOML file; ExportError for an unknown rule or a value of another type."""
     check_present(path)
     try:
         values = tomllib.loads(path.read_text(encoding="utf-8"))
@@ -85,16 +80,7 @@ def read_policy(path: Path) -> Policy:
 
 
 def admit(target: Path, policy: Policy) -> Mapping[str, Any]:
-    """Return what was attested of a bundle, a published version, or the newest version of a base path, if admitted.
-
-    Args:
-        target: A bundle, a version, or a base path of TF Serving, of which every version must be admitted.
-        policy: What it must hold.
-
-    Raises:
-        CheckFailed: If it is refused; the message has every rule that does not hold.
-        ExportError: If it is none of them.
-    """
+    """Return what was attested of a bundle, or of every version of a base path; CheckFailed has every broken rule."""
     if target.is_dir() and not (target / layout.MANIFEST).exists() and (versions := served_versions(target)):
         return [admit(target / name, policy) for names in versions.values() for name in names][-1]
     predicate = _predicate(target, policy)

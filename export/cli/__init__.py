@@ -31,10 +31,8 @@ def show(console: Console, data: Any, *lines: str) -> None:
 
 
 def print_table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """Print a table as wide as the terminal; a pipe gets plain text.
-
-    Cells are data: markup in them is printed as it is. A cell that is the name of a state has its colour.
-    """
+    """Print a table as wide as the terminal; a pipe gets plain text."""
+    # Cells are data: markup in them is printed as it is. A cell that is the name of a state has its colour.
     from rich.console import Console as Terminal
     from rich.table import Table
     from rich.text import Text

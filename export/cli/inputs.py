@@ -19,12 +19,7 @@ from zoobase.files import check_present
 
 
 def read_samples(path: Path) -> dict[str, np.ndarray]:
-    """Return the arrays of an .npz file by name.
-
-    Raises:
-        Unavailable: If the file does not exist.
-        ExportError: If it contains anything but plain arrays.
-    """
+    """Return the arrays of an .npz file by name; ExportError if it contains anything but plain arrays."""
     check_present(path)
     try:
         check_archive(path)
@@ -35,12 +30,7 @@ def read_samples(path: Path) -> dict[str, np.ndarray]:
 
 
 def read_labels(path: Path) -> tuple[str, ...]:
-    """Return the lines of a text file.
-
-    Raises:
-        Unavailable: If the file does not exist.
-        ExportError: If it is not UTF-8 text.
-    """
+    """Return the lines of a text file in UTF-8."""
     check_present(path)
     try:
         return tuple(path.read_text(encoding="utf-8").splitlines())
@@ -49,11 +39,7 @@ def read_labels(path: Path) -> tuple[str, ...]:
 
 
 def write_contract(path: Path, contract: Contract) -> None:
-    """Write a contract as JSON, for people to edit and for `read_contract`.
-
-    Raises:
-        ExportError: If the file cannot be written.
-    """
+    """Write a contract as JSON, for people to edit and for `read_contract`."""
     try:
         path.write_text(
             json.dumps(with_formats(contract).to_json(), indent=1, ensure_ascii=False) + "\n", encoding="utf-8"
@@ -63,12 +49,7 @@ def write_contract(path: Path, contract: Contract) -> None:
 
 
 def read_contract(path: Path, model: Any) -> Contract:
-    """Return the contract that `write_contract` wrote, perhaps edited; its endpoint is the call of a model.
-
-    Raises:
-        Unavailable: If the file does not exist.
-        ExportError: If it is not a contract, has more than one endpoint, or does not fit the inputs of the model.
-    """
+    """Return the contract that `write_contract` wrote, perhaps edited; its endpoint is the call of a model."""
     check_present(path)
     try:
         data = json.loads(path.read_text(encoding="utf-8"))

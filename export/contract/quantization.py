@@ -26,26 +26,16 @@ class Budget:
 
 @dataclass(frozen=True)
 class QuantizedForm:
-    """A quantised form in which a format writes a model.
-
-    Attributes:
-        name: Its name in the command line, the manifest and the certificate.
-        weights: The type of the weights: "float16", "int8" or "int4".
-        activations: The type of the activations, whose ranges are measured on calibration data: "int8" or "int16".
-            None if they are float.
-        budget: The error that is allowed.
-        modules: What quantises, if it is not the converter of the format: modules that an extra installs.
-        extra: That extra.
-        may_keep_float: Whether a number of operators can be named that stay float.
-    """
+    """A quantised form in which a format writes a model."""
 
     name: str
-    weights: str
-    activations: str | None
+    weights: str  # "float16", "int8" or "int4"
+    activations: str | None  # "int8" or "int16", with ranges of calibration data; None if they are float
     budget: Budget
+    # what quantises, if it is not the converter of the format: modules that an extra installs
     modules: tuple[str, ...] = ()
     extra: str = ""
-    may_keep_float: bool = False
+    may_keep_float: bool = False  # whether a number of operators can be named that stay float
 
     @property
     def is_calibrated(self) -> bool:

@@ -18,12 +18,7 @@ DEFAULT_FORMATS = tuple(format.name for format in FORMATS.values() if format.is_
 
 
 def format_of(quantize: str) -> Format:
-    """Return the format of a quantised form.
-
-    Example:
-        >>> format_of("int8").extension
-        '.tflite'
-    """
+    """Return the format of a quantised form, such as "int8"."""
     return next(format for format in FORMATS.values() if QUANTIZATIONS[quantize] in format.quantizations)
 
 

@@ -42,10 +42,7 @@ class TensorQuantization:
 
 @dataclass(frozen=True)
 class Port:
-    """An input or output: name, NumPy dtype name or "string", and shape; None where they are unknown.
-
-    `quantization` has the scale and zero point of a quantised tensor of a TFLite file.
-    """
+    """An input or output: name, NumPy dtype name or "string", and shape; None where they are unknown."""
 
     name: str
     dtype: str | None
@@ -64,31 +61,23 @@ class Signature:
 
 @dataclass
 class Description:
-    """The contents of an artifact.
-
-    Attributes:
-        path: Its path.
-        format: The name of its format.
-        size: Bytes on disk, all files.
-        producer: {library: version} of the program that wrote it, as far as recorded.
-        signatures: Its functions.
-        parameters: Number of learnt parameters, or None.
-        operations: {operator or layer class: count} reachable from the signatures.
-        flagged: {"flex", "custom", "random", "stateful": names}: operators that limit portability or repeatability;
-            of a SavedModel also "clock", "external" (files, the console, Python), "branches" (chosen by input numbers).
-        risks: Contents that can execute code or access files or the network, a message each.
-        unlisted: Operators that are not on the list of inference operators; `risks` names them too.
-    """
+    """The contents of an artifact."""
 
     path: Path
     format: str
-    size: int
+    size: int  # bytes on disk, all files
+    # library -> version of the program that wrote it, as far as recorded
     producer: dict[str, str] = field(default_factory=dict)
     signatures: tuple[Signature, ...] = ()
-    parameters: int | None = None
+    parameters: int | None = None  # number of learnt parameters
+    # operator or layer class -> count, reachable from the signatures
     operations: dict[str, int] = field(default_factory=dict)
+    # "flex", "custom", "random", "stateful"; of a SavedModel also "clock", "external" (files, the console, Python),
+    # "branches" (chosen by input numbers) -> names
     flagged: dict[str, list[str]] = field(default_factory=dict)
+    # contents that can execute code or access files or the network, a message each
     risks: list[str] = field(default_factory=list)
+    # operators that are not on the list of inference operators; `risks` names them too
     unlisted: list[str] = field(default_factory=list)
 
     def to_json(self) -> dict[str, Any]:
@@ -151,10 +140,5 @@ class Format:
 
 
 def sentence(kind: str, operators: list[str]) -> str:
-    """Return a reservation as a sentence.
-
-    Example:
-        >>> sentence("clock", ["Timestamp"])
-        'it reads the clock (Timestamp)'
-    """
+    """Return a reservation as a sentence: "it reads the clock (Timestamp)"."""
     return f"it {KINDS.get(kind, kind)} ({', '.join(operators)})"

@@ -79,16 +79,7 @@ SCOPE = re.compile(r"[A-Za-z0-9.][A-Za-z0-9_.\\/>-]*")  # of tf.Graph.name_scope
 
 
 def check_graph_names(model: Any) -> None:
-    """Raise ExportError for a model or layer whose name no graph can have, so that `model.predict` raises, too.
-
-    Example:
-        >>> import keras
-        >>> check_graph_names(keras.Sequential([keras.Input((2,)), keras.layers.Dense(1)], name="my model"))
-        Traceback (most recent call last):
-            ...
-        zoobase.errors.ExportError: the model is named 'my model', which TensorFlow accepts in no graph (model.predict \
-raises, too); build it with another name, such as name='my_model'
-    """
+    """Raise ExportError for a model or layer whose name no graph can have: `model.predict` raises, too."""
     for layer in model._flatten_layers():
         if type(layer).__name__ != "InputLayer" and not SCOPE.fullmatch(layer.name):
             what = "the model" if layer is model else f"a layer of class {type(layer).__name__}"

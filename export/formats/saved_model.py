@@ -151,13 +151,7 @@ def newest_version(base: Path) -> tuple[int, Path] | None:
 
 
 def choose_version(requested: int | str, base: Path) -> int:
-    """Return the version to write.
-
-    Args:
-        requested: A positive int64, "next" (one more than the largest number in `base`) or "time" (seconds
-            since 1970, or "next" if a version is larger).
-        base: A folder of versions; it need not exist.
-    """
+    """Return the version to write: a positive int64, "next" to the largest in `base`, or "time" (since 1970)."""
     names = os.listdir(base) if base.is_dir() else ()
     following = max((v for v in map(served_version, names) if v is not None), default=0) + 1
     if requested == "next":

@@ -322,14 +322,9 @@ class _Reader:
 
 @dataclass(frozen=True)
 class Attached:
-    """What a TFLite file says of itself.
+    """What a TFLite file says of itself."""
 
-    Attributes:
-        metadata: A `ModelMetadata` as a dict.
-        names: The files that it names, sorted.
-    """
-
-    metadata: Mapping[str, Any]
+    metadata: Mapping[str, Any]  # a `ModelMetadata`
 
     @property
     def names(self) -> list[str]:

@@ -47,53 +47,33 @@ class ProofRequest:
 
 @dataclass(frozen=True)
 class Finding:
-    """What one check of an artifact found.
+    """What one check of an artifact found."""
 
-    Attributes:
-        text: A sentence or clause.
-        kind: `FAIL`, `NOT_RUN` or `UNSUPPORTED`, which decide the state of a row; `NOTE`, a remark; or `CAUSE`, a
-            clause that explains a state.
-    """
-
-    text: str
+    text: str  # a sentence or clause
+    # `FAIL`, `NOT_RUN` or `UNSUPPORTED`, which decide the state of a row; `NOTE`; or `CAUSE`, which explains a state
     kind: str = FAIL
 
 
 @dataclass(frozen=True)
 class Row:
-    """One artifact in one runtime.
+    """One artifact in one runtime."""
 
-    Attributes:
-        artifact: Its path in the bundle, "live model" for the reference itself, "files" for the checksums.
-        format: A format, or "reference" or "bundle".
-        runtime: The runtime, or None where nothing runs.
-        findings: What the checks found; its state, reason and note are concluded from them.
-        required: Whether the bundle is incomplete when this is not_run.
-        demanded: Whether the format was requested by name, so that `unsupported` is a failure.
-        extra: Whether the runtime is optional and does not decide the verdict.
-        versions: {library: version} of the runtime.
-        code_dependency: The package whose code the artifact needs, or None.
-        seconds: Duration of loading and running.
-        endpoints: Figures by endpoint.
-        reservations: {kind: operators} that may answer differently in a call that the proof has not made.
-        weights: {"matched", "of", "unmatched": names}: weights of the model that are in the artifact value by value, or
-            None where they were not compared.
-        facts: {name: number} of what the runtime found out besides, such as `arena_bytes`.
-    """
-
-    artifact: str
-    format: str
-    runtime: str | None
-    findings: tuple[Finding, ...] = ()
-    required: bool = False
-    demanded: bool = False
-    extra: bool = False
-    versions: Mapping[str, str] = field(default_factory=dict)
-    code_dependency: str | None = None
-    seconds: float | None = None
-    endpoints: Mapping[str, Any] = field(default_factory=dict)
+    artifact: str  # path in the bundle, "live model" for the reference itself, "files" for the checksums
+    format: str  # a format, or "reference" or "bundle"
+    runtime: str | None  # None where nothing runs
+    findings: tuple[Finding, ...] = ()  # state, reason and note are concluded from them
+    required: bool = False  # whether the bundle is incomplete when this is not_run
+    demanded: bool = False  # whether the format was requested by name, so that `unsupported` is a failure
+    extra: bool = False  # whether the runtime is optional and does not decide the verdict
+    versions: Mapping[str, str] = field(default_factory=dict)  # library -> version of the runtime
+    code_dependency: str | None = None  # the package whose code the artifact needs
+    seconds: float | None = None  # duration of loading and running
+    endpoints: Mapping[str, Any] = field(default_factory=dict)  # figures by endpoint
+    # kind -> operators that may answer differently in a call that the proof has not made
     reservations: Mapping[str, list[str]] = field(default_factory=dict)
+    # "matched", "of", "unmatched": weights of the model that are in the artifact value by value
     weights: Mapping[str, Any] | None = None
+    # name -> number of what the runtime found out besides, such as `arena_bytes`
     facts: Mapping[str, int] = field(default_factory=dict)
 
     @property
@@ -142,14 +122,7 @@ class Row:
 
 
 def conclude(findings: Iterable[Finding]) -> tuple[str, str | None, str | None]:
-    """Return state, reason and note of a row: the only place where a state is decided.
-
-    Example:
-        >>> conclude([Finding("logits differ"), Finding("not repeatable"), Finding("conv is the first", CAUSE)])
-        ('fail', 'logits differ (and 1 more); conv is the first', None)
-        >>> conclude([Finding("did not run step", NOTE)])
-        ('pass', None, 'did not run step')
-    """
+    """Return state, reason and note of a row: the only place where a state is decided."""
     texts: dict[str, list[str]] = {}
     for finding in findings:
         texts.setdefault(finding.kind, []).append(finding.text)

@@ -30,12 +30,7 @@ TFLITE = tflite.FORMAT.name
 
 
 class FileDigests(Digests):
-    """The canonical form of a file's graphs.
-
-    Attributes:
-        outputs: {signature: {output: digest}}.
-        acting: {signature: digests of operators that act without an output}.
-    """
+    """The canonical form of a file: digests of `outputs` by signature, and of operators without one, `acting`."""
 
     def __init__(self) -> None:
         super().__init__()

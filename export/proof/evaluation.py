@@ -72,11 +72,9 @@ class Evaluation:
 def with_metric_drop(
     request: ProofRequest, rows: Sequence[Row], evaluation: Evaluation, max_drop: float
 ) -> Sequence[Row]:
-    """Run the evaluation data through the quantised artifacts that passed so far; return the rows with the metric drop.
-
-    Each is run in the first runtime that a bundle needs of its format, and the row of that runtime fails unless the
-    whole confidence interval of the drop lies within the budget.
-    """
+    """Return the rows with the metric drop of the quantised artifacts that passed so far."""
+    # Each is run in the first runtime that a bundle needs of its format, and the row of that runtime fails unless the
+    # whole confidence interval of the drop lies within the budget.
     name = evaluation.endpoint
     passed = {(row.artifact, row.runtime) for row in rows if row.state == PASS}
     quantized = [a for a in request.artifacts if a.quantize and name in a.endpoints]
@@ -104,12 +102,7 @@ def with_metric_drop(
 def measure_drops(
     folder: Path, contract: Contract, artifacts: Sequence[Artifact], evaluation: Evaluation
 ) -> dict[str, dict[str, Any] | str]:
-    """Run evaluation data through artifacts and the live model; return the paired drop by path, or why there is none.
-
-
-    Returns:
-        {path: the result of `paired_drop`, or a clause}.
-    """
+    """Return the paired drop of artifacts against the live model by path, or a clause why there is none."""
     name = evaluation.endpoint
     endpoint = contract[name]
     metrics, reduce = evaluation.metrics or default_metrics(endpoint), evaluation.reduce or (lambda *both: both)
@@ -222,11 +215,9 @@ def _concatenate(parts: Sequence[tuple[Arrays, np.ndarray]]) -> tuple[Arrays, np
 def paired_drop(
     metrics: Metrics, reference: Mapping[str, np.ndarray], value: Mapping[str, np.ndarray], truth: np.ndarray
 ) -> dict[str, Any]:
-    """Return the drop of the first metric with its 95 % confidence interval, by the delete-a-group jackknife.
-
-    Returns:
-        {"metric", "reference", "value", "drop", "low", "high", "examples"}.
-    """
+    """Return the drop of the first metric with its 95 % confidence interval, by the delete-a-group jackknife."""
+    # The drop is positive where the artifact is worse: a difference for scores, a fraction of the reference's value for
+    # errors. If no group changed, the interval is plus or minus 3 / N (Hanley and Lippman-Hand 1983).
     # The drop is positive where the artifact is worse: a difference for scores, a fraction of the reference's value for
     # errors. If no group changed, the interval is plus or minus 3 / N (Hanley and Lippman-Hand 1983).
 

@@ -48,13 +48,10 @@ def outputs_of_reference(request: ProofRequest, runs: Runs) -> dict[str, Outputs
 
 
 def outputs_of_other_kernels(request: ProofRequest, runs: Runs, policy: Policy) -> dict[str, Outputs]:
-    """Run the Keras file with TensorFlow's other kernels; return its outputs of both, empty where that is impossible.
-
-    The SavedModel stands in for it where the Keras file lacks an endpoint, such as the step of a decoder: at export,
-    when it has just been written by the live model, and only where it answers as the live model does.
-
-    It costs a process that loads TensorFlow, so it is for comparisons that rounding may explain.
-    """
+    """Run the Keras file with TensorFlow's other kernels; return its outputs of both, or nothing."""
+    # The SavedModel stands in for it where the Keras file lacks an endpoint, such as the step of a decoder: at export,
+    # when it has just been written by the live model, and only where it answers as the live model does. It costs a
+    # process that loads TensorFlow, so it is for comparisons that rounding may explain.
     found: dict[str, Outputs] = {}
     environment = onednn.other_kernels()
     names = [(NATIVE, REFERENCE), *([(saved_model.FORMAT.name, "tensorflow")] if request.live else [])]
@@ -90,10 +87,8 @@ def _is_equal(cases: Sequence[GoldenCase], outputs: Outputs, policy: Policy) -> 
 def measure(
     request: ProofRequest, reference: Mapping[str, Outputs], policy: Policy, floor: Floor
 ) -> dict[str, dict[str, float]]:
-    """Return a noise floor raised to that of the reference; differences above the ceiling are errors and do not count.
-
-    The noise of the named rows of each case, and its rows at which the reference is discontinuous, are updated, too.
-    """
+    """Return a noise floor raised to that of the reference; differences above the ceiling are errors."""
+    # The noise of the named rows of each case, and its rows at which the reference is discontinuous, are updated, too.
     raised = {e: {o: v for o, v in outputs.items() if v <= policy.ceiling} for e, outputs in floor.items()}
     for endpoint, outputs in reference.items():
         for case in request.cases[endpoint]:

@@ -40,14 +40,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
 
 
 def task_of(endpoint: dict[str, Any]) -> str | None:
-    """Return the name of the MediaPipe Task for an endpoint, or None.
-
-    Example:
-        >>> image = {"meaning": "image", "shape": [None, 8, 8, 3], "dtype": "float32"}
-        >>> scores = {"meaning": "probabilities", "shape": [None, 5], "dtype": "float32"}
-        >>> task_of({"inputs": [image], "outputs": [scores]})
-        'ImageClassifier'
-    """
+    """Return the name of the MediaPipe Task for an endpoint, or None."""
     if len(endpoint["inputs"]) != 1:
         return None
     (takes,), gives = endpoint["inputs"], endpoint["outputs"]

@@ -133,10 +133,7 @@ def check_drift(
 def differences(
     trained: Statistics, window: Mapping[str, np.ndarray], outside: Mapping[str, tuple[int, int]], rate: float
 ) -> list[Difference]:
-    """Return the significant differences of the features of requests from the training rows, the clearest first.
-
-    `outside` is how many rows of each input are out of range, and of how many; `rate` the largest one of false alarms.
-    """
+    """Return the significant differences, the clearest first; `rate` is the largest rate of false alarms."""
     found = []
     for name, sample in trained.numbers.items():
         if (values := window.get(name, np.zeros(0))).size:
@@ -198,22 +195,13 @@ def _of_categories(name: str, counts: Mapping[str, int], values: np.ndarray) -> 
 
 
 def _excess(name: str, test: str, count: int, rows: int, before: int, of: int, text: str) -> Difference:
-    """Return the test of a share that was `before` of `of` in training.
-
-    How many of `rows` more rows are below the order statistic of rank `before` + 1 of `of` rows is beta-binomial.
-    """
+    """Return the test of a share that was `before` of `of` in training."""
+    # How many of `rows` more rows are below the order statistic of rank `before` + 1 of `of` rows is beta-binomial.
     p_value = float(stats.betabinom.sf(count - 1, rows, before + 1, max(1, of - before)))
     return Difference(name, test, p_value, count / max(1, rows), None, text)
 
 
 def stability(expected: np.ndarray, actual: np.ndarray) -> float:
-    """Return the population stability index of two histograms.
-
-    Example:
-        >>> float(stability(np.array([50, 50]), np.array([50, 50])))
-        0.0
-        >>> round(stability(np.array([50, 50]), np.array([90, 10])), 2)
-        0.86
-    """
+    """Return the population stability index of two histograms."""
     shares = [(counts + 0.5) / (counts.sum() + 0.5 * len(counts)) for counts in (expected, actual)]
     return float(((shares[1] - shares[0]) * np.log(shares[1] / shares[0])).sum())

@@ -127,12 +127,7 @@ def publish_folder(
     version: int | str = "next",
     attestation: bytes | None = None,
 ) -> Published:
-    """Publish the files of a version folder that `checksums` names, {relative path: sha256}, as the next version.
-
-    Raises:
-        ExportError: If a requested version number exists, or `base` is not a base path.
-        CheckFailed: If the checksum of a file differs.
-    """
+    """Publish the files of one version that have the checksums; others are not copied."""
     if (base / "saved_model.pb").exists() or (base.exists() and not base.is_dir()):
         raise ExportError(f"{base} is not a folder of versions; give the folder that holds 1/, 2/, ...")
     with staging(base, STAGING) as folder:
@@ -176,11 +171,7 @@ def _copy(source: Path, target: Path, digest: str) -> None:
 
 
 def republish(source: Path, base: Path) -> Published:
-    """Publish the files of a version again, as the next version.
-
-    Raises:
-        CheckFailed: If they changed since they were published.
-    """
+    """Publish the files of a version again, as the next version."""
     if (source / VERSION_SUMS).is_file() and (damage := find_version_damage(source)):
         raise CheckFailed(f"{source} is damaged ({damage[0]}); it cannot be published again")
     names = [name for name in layout.files_of(source) if name not in OF_PUBLISHING]

@@ -195,13 +195,7 @@ def _cases(endpoint: Endpoint, path: Path, samples: Mapping[str, np.ndarray]) ->
 
 
 def changes(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
-    """Return the cells of an artifact that have other bits than those of the release before, with those.
-
-    Example:
-        >>> a, b, c = (Cell("f.onnx", f"onnxruntime 1.{i}", "", EQUAL, answers=x) for i, x in enumerate("ppq"))
-        >>> [(before.release, after.release) for before, after in changes([a, b, c])]
-        [('onnxruntime 1.1', 'onnxruntime 1.2')]
-    """
+    """Return the cells of an artifact that have other bits than those of the release before, with those."""
     found, last = [], {}
     for cell in cells:
         key = (cell.artifact, cell.variant, cell.release.partition(" ")[0])

@@ -66,12 +66,7 @@ def encode(key: Key) -> str:
 
 
 def decode(text: str) -> Key:
-    """Return the name that `encode` wrote: a text, or a tuple of them.
-
-    Example:
-        >>> decode(encode(("a/b", "main")))
-        ('a/b', 'main')
-    """
+    """Return the name that `encode` wrote: a text, or a tuple of them."""
     parts = tuple(map(unquote, text.split("/")))
     return parts if len(parts) > 1 else parts[0]
 

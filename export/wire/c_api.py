@@ -57,10 +57,8 @@ class GraphSignature:
     method: str = ""  # the method name, such as "tensorflow/serving/predict"
 
     def check(self, inputs: Mapping[str, Any]) -> None:
-        """Raise ValueError for inputs that are not those of the signature.
-
-        TensorFlow does not check their shapes, and a kernel of oneDNN ends the process where one has another rank.
-        """
+        """Raise ValueError for inputs that are not those of the signature."""
+        # TensorFlow does not check their shapes, and a kernel of oneDNN ends the process where one has another rank.
         if set(inputs) != set(self.inputs):
             raise ValueError(f"takes {sorted(self.inputs)}, not {sorted(inputs)}")
         for name, expected in self.shapes.items():
@@ -84,11 +82,7 @@ def read_signatures(meta_graph: bytes) -> dict[str, GraphSignature]:
 
 
 def fields(message: bytes) -> Iterator[tuple[int, bytes | int]]:
-    """Yield (field number, value) of a protobuf message: bytes, or an integer for a varint.
-
-    Raises:
-        ValueError: If the message is truncated or is not protobuf.
-    """
+    """Yield (field number, value) of a protobuf message: bytes, or an integer for a varint."""
     position = 0
     while position < len(message):
         key, position = _varint(message, position)
@@ -190,11 +184,7 @@ FUNCTIONS = {  # name: (result, arguments); tensorflow/c/c_api.h, tf_tensor.h, t
 
 
 def folder() -> Path:
-    """Return the folder of the libraries: that of the environment variable, else that of the installed TensorFlow.
-
-    Raises:
-        ImportError: If it does not contain them.
-    """
+    """Return the folder of the libraries: that of the environment variable, else that of the installed TensorFlow."""
     if given := os.environ.get(VARIABLE):
         folders = [Path(given)]
     else:
@@ -208,11 +198,7 @@ def folder() -> Path:
 
 @cache
 def library() -> Any:
-    """Return the C API with the types of its functions declared.
-
-    Raises:
-        ImportError: If `folder` finds none.
-    """
+    """Return the C API with the types of its functions declared."""
     directory = folder()
     ctypes.CDLL(str(directory / LIBRARIES[0]))
     loaded = ctypes.CDLL(str(directory / LIBRARIES[1]))
@@ -228,11 +214,7 @@ def version() -> str:
 
 
 class TensorFlowError(RuntimeError):
-    """A TensorFlow error: the name of its status code, then the message.
-
-    Attributes:
-        code: The status code, of TensorFlow and of gRPC.
-    """
+    """A TensorFlow error: the name of its status code, then the message; `code` is that of gRPC, too."""
 
     def __init__(self, message: str, code: int = 2) -> None:
         super().__init__(message)
@@ -255,18 +237,10 @@ class _Status:
 
 
 class Session:
-    """A SavedModel, loaded.
-
-    Attributes:
-        signatures: By name.
-    """
+    """A SavedModel, loaded; `signatures` by name."""
 
     def __init__(self, folder: Path, tags: Sequence[str] = ("serve",)) -> None:
-        """Load the meta graph with these tags: restores the variables and runs the initialisers.
-
-        Raises:
-            TensorFlowError: If TensorFlow cannot load it.
-        """
+        """Load the meta graph with these tags: restores the variables and runs the initialisers."""
         tf = library()
         self._graph, options, buffer = tf.TF_NewGraph(), tf.TF_NewSessionOptions(), tf.TF_NewBuffer()
         names = (c_char_p * len(tags))(*(tag.encode() for tag in tags))
@@ -281,12 +255,7 @@ class Session:
             tf.TF_DeleteBuffer(buffer)
 
     def run(self, signature: GraphSignature, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
-        """Return the outputs of a signature by name.
-
-        Raises:
-            ValueError: If the inputs are not those of the signature.
-            TensorFlowError: If TensorFlow raises.
-        """
+        """Return the outputs of a signature by name."""
         signature.check(inputs)
         tf, names = library(), list(signature.outputs)
         feeds = (_Output * len(inputs))(*(self._output(signature.inputs[name]) for name in inputs))

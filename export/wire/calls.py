@@ -36,10 +36,8 @@ def in_batches(function: Function, inputs: Arrays, size: int | None) -> Arrays:
 
 
 def in_steps(function: Function, inputs: Arrays, chain: Mapping[str, str]) -> Arrays:
-    """Run one row after the other, each with the state that the previous one returned; return all outputs concatenated.
-
-    `chain` is {state input: output that is its next value}; the function has batch size one.
-    """
+    """Run one row after the other, each with the state that the previous one returned; return all outputs."""
+    # chain: state input -> output that is its next value; `inputs` has the first state.
     states = {name: inputs[name] for name in chain}
     rest = {name: value for name, value in inputs.items() if name not in chain}
     parts = []
@@ -52,19 +50,12 @@ def in_steps(function: Function, inputs: Arrays, chain: Mapping[str, str]) -> Ar
 def run_endpoint(
     functions: Mapping[str, Function], cases: list[dict[str, Any]], batch: int | None, measure_noise: bool
 ) -> Outputs:
-    """Run every case of an endpoint.
-
-    The variants of a case are "main", which is compared with the reference, and "again", an identical second call of
-    the first compared case. Where noise is measured there are also "batch_1" (one row at a time), "batch_2n" (the same
-    rows in batches of twice the size), "perturbed" and "perturbed_own_scale" (every real input moved by two steps of
-    its dtype, at the scale of its feature and at its own scale), and the other keys of `functions` (such as "graph").
-
-    Args:
-        functions: The endpoint by variant: "main", and other ways to run it, such as "graph".
-        cases: As `protocol.read_cases` returns them.
-        batch: The one batch size that it takes, or None.
-        measure_noise: Whether the variants of the noise floor run.
-    """
+    """Run every case of an endpoint."""
+    # The variants of a case are "main", which is compared with the reference, and "again", an identical second call of
+    # the first compared case. Where noise is measured there are also "batch_1" (one row at a time), "batch_2n" (the
+    # same rows in batches of twice the size), "perturbed" and "perturbed_own_scale" (every real input moved by two
+    # steps of its dtype, at the scale of its feature and at its own scale), and the other keys of `functions` (such as
+    # "graph").
     results = Outputs()
     first = next((case["name"] for case in cases if case["compared"]), None)
     scales = feature_scales(cases)
@@ -113,10 +104,8 @@ def _inputs_of(variant: str, inputs: Arrays, scales: Mapping[str, np.ndarray]) -
 
 
 def feature_scales(cases: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
-    """Return the largest absolute values of each real input over the ordinary compared cases, along the last axis.
-
-    Features of one input may have different scales; where the last axis has no fixed size there is one common scale.
-    """
+    """Return the largest absolute values of real inputs over the ordinary compared cases, along the last axis."""
+    # Features of one input may have different scales; where the last axis has no fixed size there is one common scale.
     scales: dict[str, np.ndarray] = {}
     for case in (c for c in cases if c["compared"] and not c.get("rows")):
         for name, value in case["inputs"].items():
@@ -131,16 +120,9 @@ def feature_scales(cases: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 
 
 def perturb(inputs: Arrays, scales: Mapping[str, np.ndarray], seed: int = 0) -> Arrays:
-    """Return inputs with every real value perturbed by `PERTURBATION_STEPS` steps of its dtype at its feature's scale.
-
-    A result that is exact for inputs that close is as accurate as a program in that dtype can be (backward stability;
-    Higham 2002, section 1.5).
-
-    Args:
-        inputs: Arrays by input name.
-        scales: The result of `feature_scales`; without a scale the absolute value of each element is used.
-        seed: Seed of the directions.
-    """
+    """Return inputs with every real value moved by `PERTURBATION_STEPS` steps of its dtype at its feature's scale."""
+    # A result that is exact for inputs that close is as accurate as a program in that dtype can be (backward stability;
+    # Higham 2002, section 1.5).
     rng = np.random.default_rng(seed)
 
     def moved(value: np.ndarray, scale: np.ndarray) -> np.ndarray:
@@ -170,13 +152,8 @@ def arrange(endpoint: Mapping[str, Any], inputs: Mapping[str, Any]) -> Any:
 
 
 def name_outputs(endpoint: Mapping[str, Any], result: Any) -> dict[str, Any]:
-    """Return the result of a model's call (tensor, list, dict, or nested) under the names of the contract.
-
-    Numbers of a dtype that NumPy lacks, bfloat16, are returned as float32, which holds each of them exactly.
-
-    Raises:
-        ValueError: If the result does not match the outputs of the contract.
-    """
+    """Return the result of a model's call (tensor, list, dict, or nested) under the names of the contract."""
+    # Numbers of a dtype that NumPy lacks, bfloat16, are returned as float32, which holds each of them exactly.
     names = [t["name"] for t in endpoint["outputs"]]
     values = flatten(result)
     if isinstance(values, Mapping):
@@ -200,10 +177,8 @@ def widened(value: Any) -> Any:
 
 
 def flatten(result: Any) -> dict[str, Any] | list[Any]:
-    """Return the tensors of a model's result: by name if it has names or is nested, else in order.
-
-    The name of a nested output is its path, such as `head_boxes` for {"head": {"boxes": ...}}.
-    """
+    """Return the tensors of a model's result: by name if it has names or is nested, else in order."""
+    # The name of a nested output is its path, such as `head_boxes` for {"head": {"boxes": ...}}.
     containers = (Mapping, list, tuple)
     if isinstance(result, (list, tuple)) and not any(isinstance(value, containers) for value in result):
         return list(result)

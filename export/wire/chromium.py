@@ -56,14 +56,7 @@ def version(program: str) -> str:
 def running(
     program: str, url: str, options: Sequence[str] = (), pipe: tuple[int, int] | None = None
 ) -> Iterator[subprocess.Popen]:
-    """Open a page in a new Chromium with a profile of its own, which ends with the block, or with this process.
-
-    Args:
-        program: Path of Chromium.
-        url: The page.
-        options: Further options of the command line.
-        pipe: Descriptors that Chromium reads commands from and writes answers to, as `--remote-debugging-pipe` wants.
-    """
+    """Open a page in a new Chromium with a profile of its own, which ends with the block, or with this process."""
 
     def before_start() -> None:
         end_with_parent()

@@ -89,12 +89,7 @@ def is_present() -> bool:
 
 
 def fetch(registry: str = REGISTRY, npm: str | None = "npm") -> Path:
-    """Return the folder of LiteRT.js, which is downloaded once: by npm where it is installed, else from the registry.
-
-    Raises:
-        OSError: It cannot be downloaded or written.
-        ValueError: A package is not the pinned one.
-    """
+    """Return the folder of LiteRT.js, which is downloaded once: by npm where it is installed, or from the registry."""
     target = folder()
     if is_present():
         return target
@@ -126,11 +121,7 @@ def check_integrity(name: str, content: bytes, integrity: str) -> None:
 
 
 def unpack(archive: Path, members: dict[str, str], target: Path) -> None:
-    """Write the named members of a tarball to a folder under names of ours; nothing else is read.
-
-    Raises:
-        ValueError: A member is missing, is not a plain file, or is too large.
-    """
+    """Write the named members of a tarball to a folder under names of ours; nothing else is read."""
     with tarfile.open(archive) as tar:
         for member, name in members.items():
             try:

@@ -26,14 +26,7 @@ ADMIN = ("/metrics", "/v2/repository")  # of KServe: figures, and loading and un
 
 
 def is_local(host: str | None, origin: str | None) -> bool:
-    """Return whether a request names this machine, and is of no page from elsewhere.
-
-    Example:
-        >>> is_local("127.0.0.1:8501", None), is_local("localhost", "http://localhost:8501")
-        (True, True)
-        >>> is_local("rebound.example:8501", None), is_local("localhost", "https://example.org")
-        (False, False)
-    """
+    """Return whether a request names this machine, and is of no page from elsewhere."""
     return _name(f"//{host}") in NAMES and (origin is None or _name(origin) in NAMES)
 
 
@@ -76,11 +69,9 @@ def bounded_protocol() -> type:
 
 
 class Guard:
-    """An ASGI application before another one, which gets whole requests that it may answer, and no others.
+    """An ASGI application before another one, which gets whole requests that it may answer, and no others."""
 
-    A request that is refused is answered before its connection is closed, also while its body is still being sent.
-    """
-
+    # A request that is refused is answered before its connection is closed, also while its body is still being sent.
     def __init__(self, app: Callable[..., Awaitable[None]], admin: bool = False) -> None:
         """Guard `app`; `admin` lets paths of `ADMIN` through."""
         self.app, self.admin = app, admin

@@ -82,16 +82,7 @@ def abi() -> int:
 
 
 def confine(reads: Iterable[str], writes: Iterable[str], network: bool = False) -> None:
-    """Confine this process, which must have one thread, as far as the kernel can; `state` says how far.
-
-    Args:
-        reads: Files and folders that may be read, besides the libraries.
-        writes: Files and folders that may be read and written.
-        network: Whether it may use the network.
-
-    Raises:
-        OSError: The kernel knows Landlock and refuses the rules.
-    """
+    """Confine this process, which must have one thread, as far as the kernel can; `state` says how far."""
     if not network:
         state["network"] = not _leave_network()
     if version := abi():

@@ -176,11 +176,7 @@ def threads() -> int | None:
 def by_endpoint(
     artifact: Mapping[str, Any], function: Callable[[dict[str, Any]], Function], present: Iterable[str]
 ) -> Opened:
-    """Return the endpoints of an artifact as functions; `present` are the signatures that it has.
-
-    Raises:
-        ValueError: If a signature of the contract is not in it.
-    """
+    """Return the endpoints of an artifact as functions; `present` are the signatures that it has."""
     if missing := sorted({endpoint["name"] for endpoint in artifact["endpoints"]} - {*present}):
         raise ValueError(f"no signature {missing}; the artifact has {sorted(present)}")
     return {endpoint["name"]: {"main": function(endpoint)} for endpoint in artifact["endpoints"]}

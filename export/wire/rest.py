@@ -32,11 +32,8 @@ class NotJson(ValueError):
 def replies(
     golden: Path, endpoint: Mapping[str, Any], function: Callable[[dict[str, np.ndarray]], Arrays]
 ) -> dict[str, dict[str, str]]:
-    """Answer an endpoint's golden requests, in the golden folder, as TF Serving would.
-
-    Returns:
-        {format: {"body": response}, {"error": why it is rejected} or {"impossible": why JSON cannot represent it}}.
-    """
+    """Answer an endpoint's golden requests, in the golden folder, as TF Serving would."""
+    # By format {"body": response}, {"error": why it is rejected} or {"impossible": why JSON cannot represent it}.
     results: dict[str, dict[str, str]] = {}
     dtypes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
     for form in FORMS:
@@ -56,14 +53,8 @@ def replies(
 
 
 def encode_request(inputs: Arrays, signature_name: str, row: bool | None = None, plain: bool = False) -> str:
-    """Return the body of a predict request.
-
-    Args:
-        inputs: Values by input name; strings as object arrays of bytes.
-        signature_name: Name of the signature.
-        row: Row format, column format, or None: by rows where that is possible.
-        plain: Whether strings that are UTF-8 are written as they are; else all are base64.
-    """
+    """Return the body of a predict request, in row format where possible if `row` is None."""
+    # `plain` writes strings that are UTF-8 as they are; else all are base64.
     sizes = {value.shape[:1] for value in inputs.values()}
     possible = len(sizes) == 1 and () not in sizes
     if row and not possible:
@@ -78,13 +69,8 @@ def encode_request(inputs: Arrays, signature_name: str, row: bool | None = None,
 def decode_request(
     body: str | Mapping[str, Any], dtypes: Mapping[str, str], shapes: Mapping[str, Shape] | None = None
 ) -> dict[str, np.ndarray]:
-    """Return the inputs in the body of a predict request, also a parsed one, given their dtypes by name.
-
-    With the shapes of inputs, None for a size that may vary, they are compared before any array is made.
-
-    Raises:
-        NotJson: If the server would answer with an error.
-    """
+    """Return the inputs in the body of a predict request, also a parsed one, given their dtypes by name."""
+    # With the shapes of inputs, None for a size that may vary, they are compared before any array is made.
     data = json.loads(body) if isinstance(body, str) else body
     if ("instances" in data) == ("inputs" in data):
         raise NotJson("a request holds either instances or inputs")
@@ -92,11 +78,7 @@ def decode_request(
 
 
 def encode_response(outputs: Arrays, row: bool | None = None) -> str:
-    """Return the body of a predict response.
-
-    Raises:
-        NotJson: If an output of strings is not UTF-8 and its name does not end in "_bytes".
-    """
+    """Return the body of a predict response; strings that are not UTF-8 need a name that ends in "_bytes"."""
     return json.dumps(response_of(outputs, row))
 
 
@@ -110,11 +92,7 @@ def response_of(outputs: Arrays, row: bool | None = None) -> dict[str, Any]:
 
 
 def decode_response(body: str, dtypes: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return the outputs in a predict response, given their dtypes by name.
-
-    Raises:
-        NotJson: If the response is an error, or is invalid.
-    """
+    """Return the outputs in a predict response, given their dtypes by name."""
     data = json.loads(body)
     if "error" in data:
         raise NotJson(f"the server returned: {data['error']}")

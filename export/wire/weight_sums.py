@@ -26,13 +26,7 @@ MIX = (np.uint64(0x9E3779B97F4A7C15), np.uint64(0xBF58476D1CE4E5B9), np.uint64(0
 def write(
     folder: Path, weights: Iterable[tuple[str, np.ndarray]], merged: Iterable[tuple[str, np.ndarray]] = ()
 ) -> None:
-    """Write the checksums of (name, array).
-
-    Args:
-        folder: Where the files are written.
-        weights: Every weight.
-        merged: The weights that a Keras file may hold in place of those of the same name; see `compare`.
-    """
+    """Write the checksums of (name, array); `merged` may stand in a Keras file in place of those of the same name."""
     entries, first, last = [], [], []
     for is_merged, name, array in [*((False, *w) for w in weights), *((True, *w) for w in merged)]:
         a, b, total = slice_sums(array)
@@ -56,11 +50,7 @@ def write(
 
 
 def read(folder: Path) -> list[dict[str, Any]] | None:
-    """Return the entries of `write`, with "first" and "last"; None if there are none.
-
-    Raises:
-        ValueError: If the two files do not fit each other.
-    """
+    """Return the entries of `write`, with "first" and "last"; None if there are none."""
     if not (folder / FILE).is_file() or not (folder / SLICES).is_file():
         return None
     entries = json.loads((folder / FILE).read_text())
@@ -109,16 +99,10 @@ def _mix(values: np.ndarray) -> np.ndarray:
 def compare(
     expected: Sequence[Mapping[str, Any]], constants: Iterable[tuple[str, np.ndarray]], exact: bool
 ) -> dict[str, Any]:
-    """Return {"matched", "of", "unmatched": names, "findings": messages}.
-
-    Args:
-        expected: The weights of the model, from `read`. One that is "merged" may be there in place of the other one of
-            its name.
-        constants: (name, array) of the artifact.
-        exact: Whether the artifact stores every weight as it is, so that a weight that is not in it is an error. Else
-            one may be folded into another or quantised, which is only counted; but it is an error if the artifact has
-            the same constant with some slices changed.
-    """
+    """Return {"matched", "of", "unmatched": names, "findings": messages}."""
+    # `exact`: the artifact stores every weight as it is, so that a weight that is not in it is an error. Else one may
+    # be folded into another or quantised, which is only counted; but it is an error if the artifact has the same
+    # constant with some slices changed.
     values = [np.asarray(array) for _, array in constants]
     unused = {i: _Constant(value) for i, value in enumerate(values) if value.dtype.kind not in "OSU"}
     keys = {i: constant.key(exact) for i, constant in unused.items()}

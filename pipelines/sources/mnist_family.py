@@ -177,11 +177,7 @@ def pixel_statistics(train: tf.data.Dataset) -> dict[str, float]:
 
 
 def read_idx(path: Path) -> np.ndarray:
-    """Read a gzip-compressed idx file of bytes.
-
-    Returns:
-        uint8 array, (N,) for labels and (N, H, W) for images.
-    """
+    """Read a gzip-compressed idx file of bytes: uint8 (N,) for labels and (N, H, W) for images."""
     try:
         storage.check_size(path)
         with gzip.open(path) as file:
@@ -202,15 +198,8 @@ def read_idx(path: Path) -> np.ndarray:
 
 
 def with_header(raw: bytes, name: str, mtime: int) -> bytes:
-    """Return a gzip file with another header and the same compressed payload.
-
-    Debian repacks the files without name and time, so their checksums differ from the publisher's.
-
-    Args:
-        raw: The gzip file.
-        name: File name to store, without .gz.
-        mtime: Time to store, in seconds since 1970.
-    """
+    """Return a gzip file with another name and time (seconds since 1970), and the same compressed payload."""
+    # Debian repacks the files without name and time, so their checksums differ from the publisher's.
     try:
         if raw[:3] != b"\x1f\x8b\x08":
             raise ValueError("no gzip magic")
@@ -228,14 +217,7 @@ def with_header(raw: bytes, name: str, mtime: int) -> bytes:
 
 
 def of_arrays(images: np.ndarray, labels: np.ndarray, rows: Mapping[str, np.ndarray], **about: str) -> Dataset:
-    """Return a dataset of grey images in ten classes, with the features {"image": PNG bytes, "label": int64}.
-
-    Args:
-        images: uint8 (N, H, W).
-        labels: Class numbers 0 to 9 (N,).
-        rows: The indices of the examples of "train", "validation" and "test".
-        **about: The other fields of `Info`: name, source, licence, homepage, split.
-    """
+    """Return a dataset of grey images in ten classes, with the features {"image": PNG bytes, "label": int64}."""
     encoded, labels = (
         np.array([_png(image) for image in images]),
         labels.astype(np.int64),

@@ -67,10 +67,8 @@ def prepared(folder: Path) -> None:
 
 
 def check_url(url: str, seconds: float = 3.0) -> None:
-    """Check within `seconds` that a URL responds, before a download that would retry for minutes.
-
-    The request is made in a thread because a name lookup has no timeout of its own; urllib honours proxies.
-    """
+    """Check within `seconds` that a URL responds, before a download that would retry for minutes."""
+    # The request is made in a thread because a name lookup has no timeout of its own; urllib honours proxies.
     result: list[str] = []
 
     def request() -> None:

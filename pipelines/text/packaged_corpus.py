@@ -25,21 +25,14 @@ _LONGEST = 2**31 - 1  # some fields are longer than the default limit of 128 KB
 
 @dataclass(frozen=True)
 class TextCorpus(RunningText):
-    """A corpus of many texts, one example each.
+    """A corpus of many texts, one example each."""
 
-    "official" is defined here, 94/3/3 by the hash of the text; percentages divide its training part.
-
-    Attributes:
-        origin: The package that contains it.
-        texts: Reads the texts from the package's folder, in order; duplicates are dropped.
-        hint: The command to run if no source has it.
-        doc: Title, package and licence, as the catalogue reads them from the source.
-    """
-
-    origin: Wheel | Debian
+    # "official" is defined here, 94/3/3 by the hash of the text; percentages divide its training part.
+    origin: Wheel | Debian  # the package that contains it
+    # reads the texts from the package's folder, in order; duplicates are dropped
     texts: Callable[[Path], Iterable[str]]
-    hint: str
-    doc: str = ""
+    hint: str  # the command to run if no source has it
+    doc: str = ""  # title, package and licence, as the catalogue reads them from the source
 
     OWN = OFFICIAL
 

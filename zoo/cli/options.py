@@ -97,10 +97,7 @@ def _given(ctx: click.Context, values: dict[str, Any]) -> dict[str, Any]:
 
 
 def parse_settings(pairs: Iterable[str]) -> dict[str, str]:
-    """Return `--set KEY=VALUE` pairs as a dictionary; UsageError for one without `=`.
-
-    Of two with the same key the last one counts, as of any option that is repeated.
-    """
+    """Return `--set KEY=VALUE` pairs as a dictionary, the last of two with a key; UsageError without `=`."""
     values: dict[str, str] = {}
     for pair in pairs:
         key, equals, value = (part.strip() for part in pair.partition("="))
@@ -124,10 +121,8 @@ class ModelCommand(click.Command):
         return super().parse_args(ctx, args)
 
     def _words(self, args: list[str]) -> Iterator[tuple[str | None, str]]:
-        """Yield (None, argument) and (option, value) of a command line.
-
-        Options that are not the command's own are the model's, which is not known yet; all of these take a value.
-        """
+        """Yield (None, argument) and (option, value) of a command line."""
+        # Options that are not the command's own are the model's, which is not known yet; all of these take a value.
         switches = {o for p in self.params if isinstance(p, click.Option) and p.is_flag for o in p.opts} | {"--help"}
         words = iter(args)
         for word in words:
@@ -140,10 +135,8 @@ class ModelCommand(click.Command):
                 yield word, next(words, "")
 
     def get_params(self, ctx: click.Context) -> list[click.Parameter]:
-        """Return the command's own parameters and the options of the model named in this context.
-
-        The command object is shared by all invocations in a process, so it must not be changed.
-        """
+        """Return the command's own parameters and the options of the model named in this context."""
+        # The command object is shared by all invocations in a process, so it must not be changed.
         parameters, help_option = super().get_params(ctx), self.get_help_option(ctx)
         own = [parameter for parameter in parameters if parameter is not help_option]
         return [*own, *ctx.meta.get(MODEL_OPTIONS, ()), *([help_option] if help_option else [])]

@@ -12,19 +12,7 @@ ITERATIONS, BINS = 300, 512
 
 
 def cluster(values: np.ndarray, clusters: int) -> np.ndarray:
-    """Return the cluster of each value: those of k-means in one dimension.
-
-    Args:
-        values: Float (n,).
-        clusters: Number of clusters; fewer are used if fewer values differ.
-
-    Returns:
-        Int32 (n,), in the order of the centroids.
-
-    Example:
-        >>> cluster(np.array([0.1, 5.0, 0.2, 5.1]), 2)
-        array([0, 1, 0, 1], dtype=int32)
-    """
+    """Return the cluster of each value, int32 (n,) in the order of the centroids: k-means in one dimension."""
     order = np.argsort(values, kind="stable")
     ordered = values[order].astype(np.float64)
     sums = np.concatenate([[0.0], np.cumsum(ordered)])

@@ -23,12 +23,7 @@ UPDATES = 50  # of the zeros, in that time
 
 
 class Compressed(keras.constraints.Constraint):
-    """Sets weights to zero, and weights of one cluster to their mean.
-
-    Attributes:
-        mask: Which weights are not zero, bool, of the shape of the kernel.
-        labels: The cluster of every weight, int32 (n,), or None; at first each weight is one of its own.
-    """
+    """Sets weights to zero, and weights of one cluster to their mean."""
 
     def __init__(self, kernel: keras.Variable, clustered: bool) -> None:
         """Constrain nothing yet."""

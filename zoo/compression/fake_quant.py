@@ -36,14 +36,9 @@ def channel_axes(variable: keras.Variable, layer: keras.Layer) -> tuple[int, ...
 
 
 def round_symmetric(kernel: Any, bits: int, axes: Sequence[int]) -> Any:
-    """Return a kernel rounded to the integers [-(2^(bits-1) - 1), 2^(bits-1) - 1] times a scale for each channel.
-
-    The gradient passes through unchanged (Bengio 2013, arXiv:1308.3432). Rounding twice changes nothing.
-
-    Example:
-        >>> round_symmetric(ops.convert_to_tensor([[0.5, -7.0], [0.2, 3.4]]), bits=4, axes=()).numpy().tolist()
-        [[0.0, -7.0], [0.0, 3.0]]
-    """
+    """Return a kernel rounded to the integers of so many bits times a scale for each channel."""
+    # The integers are [-(2^(bits-1) - 1), 2^(bits-1) - 1]. The gradient passes through unchanged (Bengio 2013,
+    # arXiv:1308.3432). Rounding twice changes nothing.
     largest = 2 ** (bits - 1) - 1
     others = [axis for axis in range(len(kernel.shape)) if axis not in axes]
     peak = ops.max(ops.abs(kernel), axis=others, keepdims=True)

@@ -195,11 +195,9 @@ class _Call:
 
 
 class _Builder:
-    """Builds the model for training from the calls of another, in two passes in the same order.
+    """Builds the model for training from the calls of another, in two passes in the same order."""
 
-    The first pass finds out which calls read what a call returns; the second makes the calls of the new model.
-    """
-
+    # The first pass finds out which calls read what a call returns; the second makes the calls of the new model.
     def __init__(self, model: keras.Model, bits: int | None, activations: bool, names: set[str] | None = None) -> None:
         self.model, self.graph = model, _functional(model)
         self.bits, self.activations = bits, activations

@@ -118,15 +118,7 @@ def search(
 
 
 def choose(candidates: Sequence[Candidate], budget: float, goal: str) -> Candidate:
-    """Return the smallest file after gzip ("size"), or the fastest ("latency"), of those within a budget.
-
-    Example:
-        >>> files = [Candidate("", "float32", 0, "a", gzip=9, drop={"high": 0.0}),
-        ...          Candidate("", "int8", 0, "b", gzip=3, drop={"high": 0.004}),
-        ...          Candidate("", "int4", 0, "c", gzip=2, drop={"high": 0.02})]
-        >>> choose(files, 0.005, "size").quantize
-        'int8'
-    """
+    """Return the smallest file after gzip ("size"), or the fastest ("latency"), of those within a budget."""
     within = [candidate for candidate in candidates if candidate.is_within(budget)]
     return min(within, key=lambda c: c.gzip if goal == "size" else c.ms if c.ms is not None else np.inf)
 

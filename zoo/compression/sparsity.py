@@ -22,14 +22,7 @@ class Pattern:
 
 
 def parse(text: str) -> Pattern | None:
-    """Return the pattern of the setting `recipe.sparsity`; None if it is off.
-
-    Example:
-        >>> parse("0.8 block 1x16")
-        Pattern(sparsity=0.8, group=0, block=(1, 16))
-        >>> parse("2:4").sparsity
-        0.5
-    """
+    """Return the pattern of the setting `recipe.sparsity`; None if it is off."""
     match = SPARSITY.fullmatch(text)
     if match is None:
         return None
@@ -40,30 +33,12 @@ def parse(text: str) -> Pattern | None:
 
 
 def polynomial(progress: float, final: float) -> float:
-    """Return the sparsity at a share of the time in which it rises from 0 to `final`: fast at first, then slowly.
-
-    Example:
-        >>> [round(polynomial(progress, 0.8), 2) for progress in (0.0, 0.5, 1.0)]
-        [0.0, 0.7, 0.8]
-    """
+    """Return the sparsity at a share of the time in which it rises from 0 to `final`: fast at first, then slowly."""
     return final * (1.0 - (1.0 - min(progress, 1.0)) ** 3)
 
 
 def choose(kernel: np.ndarray, pattern: Pattern, sparsity: float) -> np.ndarray:
-    """Return which weights of a kernel stay, at a sparsity on the way to that of the pattern.
-
-    Args:
-        kernel: Float (..., inputs, outputs).
-        pattern: Which weights become zero together.
-        sparsity: The share of zeros, in [0, 1].
-
-    Returns:
-        Bool, of the shape of the kernel. Weights that are zero already are the first to go, so that they stay zero.
-
-    Example:
-        >>> choose(np.array([[1.0], [-4.0], [2.0], [3.0]]), Pattern(0.5, group=4), 0.5)[:, 0]
-        array([False,  True, False,  True])
-    """
+    """Return which weights of a kernel (..., inputs, outputs) stay; those that are zero already are the first to go."""
     matrix = np.abs(kernel.reshape(-1, kernel.shape[-1]).T)  # (outputs, inputs)
     if pattern.group:
         size = (1, pattern.group)

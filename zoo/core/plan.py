@@ -70,11 +70,7 @@ class Plan:
         return self.task.prepare(splits.limited(dataset, self.recipe.limit))
 
     def with_dataset(self, info: Info) -> Plan:
-        """Return the plan for a dataset that is given in memory; the same plan if it is the one of `data` by its name.
-
-        Raises:
-            UsageError: A setting is about data that would be loaded.
-        """
+        """Return the plan for a dataset in memory; the same plan if it is the one of `data` by its name."""
         data_dir = self.data["data_dir"]
         known = {self.data["name"]} if data_dir is None else {self.data["name"], catalogue.own_name(data_dir)}
         if info.name in known and info.source != IN_MEMORY:
@@ -124,12 +120,7 @@ class Plan:
         return self.task.examples(dataset[split], dataset.info, self.recipe, self.arguments(dataset.info), training)
 
     def build(self, info: Info) -> keras.Model:
-        """Build the model; called inside the scope in which it is trained.
-
-        Raises:
-            UsageError: The builder does not accept its arguments, or has no argument `image_shape` and the images have
-                another shape.
-        """
+        """Build the model; called inside the scope in which it is trained."""
         arguments = self.arguments(info)
         try:
             with step(f"while the model {self.model} was built"):
@@ -188,17 +179,7 @@ class Plan:
 
 
 def make_plan(name: str, **given: Any) -> Plan:
-    """Return the plan of a model with some settings.
-
-
-    Raises:
-        UsageError: As `resolve`.
-
-
-    Example:
-        >>> make_plan("mnist", settings={"recipe.epochs": "3"}, seed=1).command()
-        'python -m zoo.train mnist --seed 1 --set recipe.epochs=3'
-    """
+    """Return the plan of a model with some settings, fields of `TrainSettings`."""
     return resolve(TrainSettings.of({"name": name, **given}))
 
 

@@ -41,15 +41,7 @@ POSITIVE: Check = (lambda v: v > 0, "a positive number")
 def setting(
     default: Any, help: str, *, check: Check | None = None, choices: tuple[str, ...] = (), **metadata: Any
 ) -> Any:
-    """Declare a setting: a field of a dataclass from which options, files, checks and documentation are made.
-
-    Args:
-        default: Its default, whose type is that of the setting.
-        help: What it is, in one sentence.
-        check: Which values are valid.
-        choices: The valid values, if they have names.
-        **metadata: What `zoo.cli.options` and `zoo.core.settings` say about it.
-    """
+    """Declare a setting: a field from whose default, help and check options, files and documentation are made."""
     metadata |= {"help": help, "check": check, "choices": choices}
     if isinstance(default, dict):
         return dataclasses.field(default_factory=dict, metadata=metadata)
@@ -72,10 +64,8 @@ def check_value(declared: dataclasses.Field, value: Any, name: str) -> None:
 
 
 def convert_fields(settings: Any) -> None:
-    """Convert the values of a new dataclass of settings to the types of their defaults, and check them.
-
-    A text is the value of a command line; for a tuple, its parts are separated by commas.
-    """
+    """Convert the values of a new dataclass of settings to the types of their defaults, and check them."""
+    # A text is the value of a command line; for a tuple, its parts are separated by commas.
     for declared in dataclasses.fields(settings):
         value, default = getattr(settings, declared.name), default_of(declared)
         if default is None:
@@ -294,22 +284,14 @@ def lists_to_tuples(value: Any) -> Any:
 
 
 def override(target: Any, values: Mapping[str, Any], kind: str) -> Any:
-    """Return the dataclass `target` with `values` set, each converted to the type of the field it replaces.
-
-    Raises:
-        UsageError: An unknown field (with the closest matches), or a value of the wrong type.
-    """
+    """Return the dataclass `target` with `values` set, each converted to the type of the field it replaces."""
     check_names(type(target), values, f"{kind} field")
     converted = {n: convert(v, getattr(target, n), f"{kind}.{n}") for n, v in values.items()}
     return dataclasses.replace(target, **converted)
 
 
 def convert(value: Any, like: Any, name: str) -> Any:
-    """Return `value`, which may be a string from the command line, as the type of `like`.
-
-    Raises:
-        UsageError: It cannot be converted to that type.
-    """
+    """Return `value`, which may be a string from the command line, as the type of `like`."""
     if isinstance(value, str) and not isinstance(like, str):
         try:
             value = json.loads(value.lower() if value in ("True", "False", "None") else value)

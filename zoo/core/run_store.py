@@ -16,12 +16,7 @@ STATES = "checkpoints/state-"  # written last: a state in the store never refers
 
 
 class RunStore:
-    """The store and the local copy of one run.
-
-    Attributes:
-        url: Of the run, such as "s3://bucket/runs/digits".
-        path: Its local copy.
-    """
+    """The store and the local copy of one run, `url` and `path`."""
 
     def __init__(self, url: str, worker: int = 0) -> None:
         """Represent a run."""

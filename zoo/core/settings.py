@@ -145,14 +145,8 @@ def check_quantize(names: Sequence[str]) -> tuple[str, ...]:
 
 
 def layered(*sources: Mapping[str, Any]) -> dict[str, Any]:
-    """Return fields of `TrainSettings` from several sources, of which a later one takes precedence; None is not given.
-
-    `settings` are merged key by key. `model_arguments` become settings model.X.
-
-    Example:
-        >>> layered({"seed": 1, "settings": {"model.units": [8]}}, {"model_arguments": {"units": [4]}})
-        {'seed': 1, 'settings': {'model.units': [4]}}
-    """
+    """Return fields of `TrainSettings` from several sources, of which a later one takes precedence."""
+    # None is not given. `settings` are merged key by key. `model_arguments` become settings model.X.
     merged: dict[str, Any] = {}
     settings: dict[str, Any] = {}
     for source in sources:

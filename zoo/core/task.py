@@ -21,26 +21,17 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class SplitEvaluation:
-    """The outputs of a model for a split, in memory, or what the task's `reduce` keeps of them.
+    """The outputs of a model for a split, in memory, or what the task's `reduce` keeps of them."""
 
-    Attributes:
-        inputs: Input name -> array (N, ...).
-        outputs: Output name -> array (N, ...).
-        truth: Array (N, ...), or None if there is none.
-        info: Info of the dataset.
-        metrics: The metrics, once computed.
-        split: Name of the split.
-        arrays: Arrays by name that the task's `evaluate_extra` computes for its `figures`.
-        baselines: Name of a baseline -> its outputs for the same examples, in the form that the task's `metrics` takes.
-    """
-
-    inputs: Mapping[str, np.ndarray]
-    outputs: Mapping[str, np.ndarray]
-    truth: np.ndarray | None
+    inputs: Mapping[str, np.ndarray]  # name -> array (N, ...)
+    outputs: Mapping[str, np.ndarray]  # name -> array (N, ...)
+    truth: np.ndarray | None  # array (N, ...), or None if there is none
     info: Info
-    metrics: Mapping[str, Any] = field(default_factory=dict)
-    split: str = "test"
+    metrics: Mapping[str, Any] = field(default_factory=dict)  # once computed
+    split: str = "test"  # name of the split
+    # by name, that the task's `evaluate_extra` computes for its `figures`
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
+    # name -> outputs for the same examples, in the form that the task's `metrics` takes
     baselines: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
 
 
@@ -86,28 +77,19 @@ class Query:
 
 @dataclass(frozen=True)
 class Phase:
-    """One phase of a training.
+    """One phase of a training."""
 
-    Attributes:
-        name: "head" or "tune".
-        recipe: Training settings.
-        frozen: Whether the backbone is frozen, so that its features are computed once.
-        statistics: Whether the moving statistics of batch normalisation are updated.
-    """
-
-    name: str
+    name: str  # "head" or "tune"
     recipe: Recipe
-    frozen: bool
-    statistics: bool = False
+    frozen: bool  # whether the backbone is frozen, so that its features are computed once
+    statistics: bool = False  # whether the moving statistics of batch normalisation are updated
 
 
 def head_and_tune(
     recipe: Recipe, examples: int, tune_epochs: int | None, tune_rate: float, statistics: bool = False
 ) -> tuple[Phase, ...]:
-    """Return the phases of a head on a frozen backbone and, unless `tune_epochs` is None, of all layers at a low rate.
-
-    Small datasets get smaller batches, so that an epoch of the `examples` has at least 20 steps.
-    """
+    """Return the phases of a head on a frozen backbone and, unless `tune_epochs` is None, of all layers."""
+    # Small datasets get smaller batches, so that an epoch of the `examples` has at least 20 steps.
     size = max(8, min(recipe.batch_size, examples // 20))
     head = Phase("head", replace(recipe, batch_size=size), frozen=True)
     if tune_epochs is None:

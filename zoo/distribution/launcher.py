@@ -54,13 +54,7 @@ class Process:
 
 
 def launch(arguments: Sequence[str], workers: int, model: str | None, folder: str | None) -> None:
-    """Run `python -m zoo.train` with the same arguments in several processes; the first one prints.
-
-    Without a `folder` among the arguments a new run folder is added to them.
-
-    Raises:
-        ZooError: A worker failed or was killed; the others were ended.
-    """
+    """Run `python -m zoo.train` with the same arguments in several processes; the first one prints."""
     with contextlib.ExitStack() as stack:
         if folder is None:
             folder = stack.enter_context(new_folder(model))

@@ -45,13 +45,9 @@ def check(address: str) -> None:
 
 @contextlib.contextmanager
 def connected(address: str, workers: int) -> Iterator[None]:
-    """Use a cluster in the block: HOST:PORT, "auto" for the one that runs here, or "local" for a new one.
-
-    Ray listens on all interfaces, so that a new one asks for a token that only the user's processes know.
-
-    Raises:
-        MissingError: Ray is not installed, or there is no cluster at the address.
-    """
+    """Use a cluster in the block: HOST:PORT, "auto" for the one of this machine, or "local" for a new one."""
+    # Ray listens on all interfaces of the machine, so that a new one asks for a token that only the user's processes
+    # know.
     check(address)
     is_local = address == "local"
     for name, value in ENVIRONMENT.items():

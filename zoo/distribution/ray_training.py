@@ -35,15 +35,9 @@ def launch(
     min_workers: int,
     console: Console,
 ) -> dict[str, Any]:
-    """Call `zoo.train.run` in several workers, until all of them have returned; return what the first one did.
-
-    `out` or `resume` of the options is on a path that all workers share. If workers cannot be started again, the
-    training goes on with `min_workers`.
-
-    Raises:
-        MissingError: Ray is not installed, or there is no such cluster.
-        ZooError: An error that starting again does not change, or too many failures.
-    """
+    """Call `zoo.train.run` in several workers, until all have returned; the output of the first one is printed."""
+    # `out` or `resume` is on a path that all workers share; `min_workers` continue, if the others cannot be started
+    # again.
     ray_cluster.check(address)
     folder = Path(options.get("out") or options["resume"]).absolute()
     shared = folder.parent / f".{folder.name}.ray"

@@ -37,15 +37,12 @@ class WorkerLost(ZooError):
 
 @dataclass(frozen=True)
 class Replicas:
-    """The copies of a model that are trained together; the default is one, without `tf.distribute`.
-
-    Attributes:
-        data_service: HOST:PORT of the tf.data service that reads the training examples; None for this process.
-    """
+    """The copies of a model that are trained together; the default is one, without `tf.distribute`."""
 
     strategy: tf.distribute.Strategy | None = None  # the strategy of TensorFlow; None for a single copy
     workers: int = 1  # number of processes
     index: int = 0  # number of this process
+    # HOST:PORT of the tf.data service that reads the training examples; None for this process
     data_service: str | None = None
 
     @property
@@ -81,11 +78,7 @@ class Replicas:
         check_batch_size(recipe.batch_size, self.count)
 
     def adapt(self, model: keras.Model, feed: Feed, batch_size: int) -> None:
-        """Prepare a compiled model for `fit` on batches of a feed, within `scope`.
-
-        Raises:
-            UsageError: The model has a training step of its own.
-        """
+        """Prepare a compiled model for `fit` on batches of a feed, within `scope`."""
         if self.count == 1:
             return
         from zoo.modeling.instance_methods import adapt_to_replicas
@@ -94,12 +87,7 @@ class Replicas:
         adapt_to_replicas(model, feed.epochs(1, seed=0, stop=1).element_spec, self.workers > 1, is_equal)
 
     def check_data(self, plan: Plan) -> None:
-        """Check whether a data service can read the data, before it is loaded.
-
-        Raises:
-            UsageError: The data is not read from shards as a whole.
-            pipelines.DataError: There is no service at the address.
-        """
+        """Check whether a data service can read the data, before it is loaded."""
         if self.data_service is None:
             return
         name = plan.data["name"]
@@ -113,13 +101,8 @@ class Replicas:
         data_service.check(self.data_service)
 
     def served(self, training: Feed, plan: Plan, dataset: Dataset) -> Feed:
-        """Return the training feed, with the examples from the data service if there is one.
-
-        Of shards, each of several workers reads files of its own.
-
-        Raises:
-            pipelines.DataError: The model does not take the examples one by one.
-        """
+        """Return the training feed, with the examples from the data service if there is one."""
+        # Of shards, each of several workers reads files of its own.
         if self.workers > 1 and plan.data["name"] == "shards" and not plan.recipe.limit:
             from pipelines import worker_shards
 
@@ -141,11 +124,7 @@ class Replicas:
         return dataset if self.count == 1 else self.strategy.distribute_datasets_from_function(lambda _: dataset)
 
     def validation_size(self, count: int, largest: int) -> int:
-        """Return the largest batch size in which no replica gets an empty part of the last batch of `count` examples.
-
-        Raises:
-            UsageError: There is none.
-        """
+        """Return the largest batch size in which no replica gets an empty part of the last batch."""
         for size in range(largest, self.count - 1, -1):
             if count % size == 0 or count % size >= self.count:
                 return size
@@ -166,11 +145,9 @@ class Replicas:
             ) from error
 
     def sharing(self, call: Callable[[dict[str, Any]], dict[str, Any]]) -> Callable[[dict[str, Any]], dict[str, Any]]:
-        """Return a function of a batch, of which each process computes a part, and all get all of the outputs.
-
-        Every process calls it with the same batches. With outputs that are strings, and with several devices in each
-        process, each process computes all.
-        """
+        """Return a function of a batch, of which each process computes a part, and all get all of the outputs."""
+        # Every process calls it with the same batches. Outputs that are strings, and several devices in each process,
+        # are not shared: then each process computes all.
         if self.workers == 1 or self.count > self.workers:
             return call
         import tensorflow as tf
@@ -194,12 +171,7 @@ class Replicas:
         return shared
 
     def wait(self, step: int = 0) -> None:
-        """Wait until every process has called this method, with the same step.
-
-        Raises:
-            WorkerLost: Another process has ended.
-            ZooError: The steps differ.
-        """
+        """Wait until every process has called this method, with the same step."""
         if self.workers == 1:
             return
         import tensorflow as tf
@@ -227,11 +199,7 @@ def check_batch_size(batch_size: int, count: int) -> None:
 
 
 def read_environment() -> tuple[int, int]:
-    """Return the number of workers in `TF_CONFIG` and the number of this one; (1, 0) without it.
-
-    Raises:
-        UsageError: It is not valid, or has other tasks than workers.
-    """
+    """Return the number of workers in `TF_CONFIG` and the number of this one; (1, 0) without it."""
     text = os.environ.get("TF_CONFIG")
     if not text:
         return 1, 0
@@ -250,15 +218,7 @@ def read_environment() -> tuple[int, int]:
 
 
 def choose(devices: str | None, data_service: str | None = None) -> Replicas:
-    """Return the replicas that `TF_CONFIG` and `--devices` ask for. Called before TensorFlow computes anything.
-
-    Args:
-        devices: "auto" for all GPUs, numbers such as "0,1", or None for one device.
-        data_service: HOST:PORT of a tf.data service.
-
-    Raises:
-        UsageError: There is no such device, or several workers have devices or a service.
-    """
+    """Return the replicas that `TF_CONFIG` and `--devices` ask for. Called before TensorFlow computes anything."""
     import tensorflow as tf
 
     workers, index = read_environment()

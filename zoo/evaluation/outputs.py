@@ -36,18 +36,7 @@ def collect(
     reduce: Callable[[SplitEvaluation], SplitEvaluation] = lambda batch: batch,
     share: Callable[[Call], Call] = lambda call: call,
 ) -> SplitEvaluation:
-    """Run the live model over a feed, in float32 and inference mode.
-
-    Args:
-        endpoint: Endpoint with its `call`.
-        feed: Feed of (x, y); y is the truth.
-        info: Info of the dataset.
-        reduce: What is kept of each batch, as `zoo.core.capabilities.Reduces`; everything by default.
-        share: Replaces the call of the model, as by one that several processes share.
-
-    Returns:
-        Inputs, outputs and truth, or what `reduce` keeps of them, as arrays of the feed's length, in order.
-    """
+    """Run the live model over a feed, in float32 and inference mode; `reduce` is what is kept of each batch."""
     import tensorflow as tf
 
     dtypes = {t.name: t.dtype for t in endpoint.inputs}

@@ -19,21 +19,8 @@ LARGEST_BATCH = 64_000_000  # bytes
 
 
 def predict_each(opened: Predictor, names: Sequence[str], top_k: int) -> Iterator[tuple[str, Prediction | Exception]]:
-    """Yield each input with its prediction, or with the error that names what is wrong with it, in order.
-
-    The batches depend on the inputs only: the same inputs give the same bits.
-
-    Args:
-        opened: The model.
-        names: Names of images, or texts, as the task of the model accepts.
-        top_k: Number of ranked predictions per input.
-
-    Example:
-        >>> from zoo.prediction import predictor
-        >>> [(name, error)] = predict_each(predictor.load("fashion_mnist"), ["nowhere.png"], top_k=1)
-        >>> str(error)
-        'there is no file nowhere.png'
-    """
+    """Yield each input with its prediction, or with the error that names what is wrong with it, in order."""
+    # The batches depend on the inputs only: the same inputs give the same bits.
     are_images = opened.task.accepts == "images"
     waiting: list[tuple[str, Mapping[str, np.ndarray] | Exception]] = []
     size = 0

@@ -30,11 +30,9 @@ Space = dict[str, BaseDistribution]
 
 
 def read(path: str | Path, model: str) -> tuple[dict[str, Any], Space]:
-    """Return the settings of a file as arguments of `zoo.train.run`, and the ranges among them.
-
-    The file has the form of `--config`, and need not name the model. A table instead of a value is a range: `{low =
-    1e-4, high = 1e-1, log = true}`, `{low = 16, high = 256, step = 16}` or `{choices = [...]}`.
-    """
+    """Return the settings of a file as arguments of `zoo.train.run`, and the ranges among them."""
+    # The file has the form of `--config`, and need not name the model. A table instead of a value is a range: `{low =
+    # 1e-4, high = 1e-1, log = true}`, `{low = 16, high = 256, step = 16}` or `{choices = [...]}`.
     values = read_config(path, model)
     if values["name"] != model:
         raise UsageError(f"{path} is for the model {values['name']}, not for {model}")
@@ -88,11 +86,9 @@ def as_category(value: Any) -> Any:
 
 
 def default(plan: Plan) -> Space:
-    """Return the space of a model's recipe if the user gives none.
-
-    A tenth to ten times its learning rate, half to twice its batch size, common values of weight decay, and the dropout
-    if the builder has it. Adversarial models keep weight decay and dropout.
-    """
+    """Return the space of a model's recipe if the user gives none."""
+    # A tenth to ten times its learning rate, half to twice its batch size, common values of weight decay, and the
+    # dropout if the builder has it. Adversarial models keep weight decay and dropout.
     recipe, options = plan.recipe, registry.get_entry(plan.model).defaults
     sizes = sorted({max(1, recipe.batch_size // 2), recipe.batch_size, 2 * recipe.batch_size})
     space: Space = {

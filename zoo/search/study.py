@@ -41,10 +41,8 @@ RETRY = RetryHeartbeatStaleTrialCallback(max_retry=2)
 
 
 def open_storage(place: str) -> BaseStorage:
-    """Return the storage of a URL such as sqlite:///study.db, or of the path of a journal.
-
-    A journal needs no database server, also on NFS; it has no heartbeat, so that killed trials are not tried again.
-    """
+    """Return the storage of a URL such as sqlite:///study.db, or of the path of a journal."""
+    # A journal needs no database server, also on NFS; it has no heartbeat, so that killed trials are not tried again.
     options = {"connect_args": {"timeout": 60}} if place.startswith("sqlite") else {}  # for the lock of another process
     beats = {"heartbeat_interval": HEARTBEAT, "grace_period": GRACE, "heartbeat_stale_trial_callback": RETRY}
     try:

@@ -30,12 +30,7 @@ _SPACE = b" \t\n\r\x0b\x0c"
 
 
 def encode(content: bytes, size: int) -> np.ndarray:
-    """Return the tokens of a file, int32 (2 * size,): bytes of its start, and of its end, without white space there.
-
-    Example:
-        >>> encode(b"  a b ", 4).tolist()
-        [97, 32, 98, 32, 32, 97, 32, 98]
-    """
+    """Return the tokens of a file, int32 (2 * size,): bytes of its start, and of its end, without white space there."""
     start, end = content[:BLOCK].lstrip(_SPACE)[:size], content[-BLOCK:].rstrip(_SPACE)[-size:]
     tokens = np.full(2 * size, PADDING, np.int32)
     tokens[: len(start)] = list(start)

@@ -151,11 +151,6 @@ def decode_tensor(salience: tf.Tensor) -> dict[str, tf.Tensor]:
 
 
 def note(frequency: float) -> str:
-    """Return the name of the nearest note.
-
-    Example:
-        >>> note(440.0), note(261.6)
-        ('A4', 'C4')
-    """
+    """Return the name of the nearest note: "A4" for 440 Hz."""
     number = round(69 + 12 * np.log2(frequency / 440))
     return f"{NOTES[number % 12]}{number // 12 - 1}"

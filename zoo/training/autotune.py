@@ -65,15 +65,7 @@ def choose_precision(plan: Plan, dataset: Dataset, console: Console, workers: in
 
 
 def faster(pairs: Sequence[Sequence[float]]) -> str:
-    """Return "bfloat16" if it is `WORTH` times as fast as float32 in every one of alternate measurements.
-
-    Args:
-        pairs: (seconds in float32, seconds in bfloat16), measured one after the other.
-
-    Example:
-        >>> faster([(1.5, 1.0), (1.2, 1.0)]), faster([(1.5, 1.0), (1.1, 1.0)])
-        ('bfloat16', 'float32')
-    """
+    """Return "bfloat16" if it is `WORTH` times as fast as float32 in every pair of seconds (float32, bfloat16)."""
     return "bfloat16" if all(single >= WORTH * half for single, half in pairs) else "float32"
 
 

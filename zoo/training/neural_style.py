@@ -85,15 +85,8 @@ def optimize_image(
     optimizer: str = "lbfgs",
     on_step: Callable[[int, dict[str, float]], None] = lambda step, losses: None,
 ) -> StyleResult:
-    """Minimise the content and style losses over the pixels of an image.
-
-    Args:
-        objective: The losses.
-        start: Initial image, float (H, W, 3) in [0, 255].
-        steps: Largest number of evaluations of loss and gradient.
-        optimizer: "lbfgs" (scipy's L-BFGS-B, pixels bounded to [0, 255]) or "adam".
-        on_step: Called with the number of evaluations and the losses of the last one.
-    """
+    """Minimise the content and style losses over the pixels of an image, float (H, W, 3) in [0, 255]."""
+    # "lbfgs" is scipy's L-BFGS-B, pixels bounded to [0, 255].
     record = _Recorder(objective, steps, on_step)
     (_lbfgs if optimizer == "lbfgs" else _adam)(record, start.astype(np.float32), steps)
     return record.result()

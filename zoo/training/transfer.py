@@ -204,19 +204,8 @@ def _unfreeze(model: keras.Model, statistics: bool) -> None:
 def compute_features(
     body: keras.Model, feed: Feed, views: int, seed: int, console: Console, split: str = "train"
 ) -> dict[str, np.ndarray]:
-    """Compute the features of every example of a feed.
-
-    Args:
-        body: Image (B, H, W, C), or tokens (B, L) -> embedding (B, D).
-        feed: Feed of (image or tokens, label[, weight]); its augmentation gives the views.
-        views: Views of each example: the first is the example itself, the others are augmented.
-        seed: Random seed of the augmentation.
-        console: Receives progress.
-        split: Name of the split, for the progress messages.
-
-    Returns:
-        "embedding" float32 (N, views, D), "label", and "weight" if the feed has weights.
-    """
+    """Compute the features float32 (N, views, D) of every example of a feed, with "label" and "weight"."""
+    # The first view is the example itself, the others are augmented.
     dtype = body.input.dtype
     call = tf.function(lambda inputs: body(tf.cast(inputs, dtype), training=False), reduce_retracing=True)
     columns: list[np.ndarray] = []

@@ -17,21 +17,10 @@ IMAGES = 1000
 
 
 def whiten(model: keras.Model, inputs: Any) -> None:
-    """Set filters of the first convolution to whitened principal components of patches, and to their negatives.
-
-    Their outputs are uncorrelated and of similar variance, so that the next layers learn faster. Those of the largest
-    variance come first, as many as the layer has filters; further filters keep their values. All are trained.
-
-    Reference: Jordan 2024, arXiv:2404.00498, section 3.2, where they are not trained.
-
-    Args:
-        model: A built model whose first kernel is that of a `Conv2D`.
-        inputs: Its inputs for some hundred training examples, images (B, H, W, C) or what the model takes.
-
-    Example:
-        >>> model = zoo.build("fashion_mnist")
-        >>> whiten(model, np.random.default_rng(0).integers(0, 256, (100, 28, 28, 1)))
-    """
+    """Set filters of the first `Conv2D` to whitened principal components of patches, and to their negatives."""
+    # Their outputs are uncorrelated and of similar variance, so that the next layers learn faster. Those of the largest
+    # variance come first, as many as the layer has filters; further filters keep their values. All are trained. Jordan
+    # 2024, arXiv:2404.00498, section 3.2, where they are not trained.
     layer = next((layer for layer in model.layers if hasattr(layer, "kernel")), None)
     if type(layer) is not layers.Conv2D:
         raise UsageError(f"recipe.whiten needs a model that begins with a convolution, and this {model.name} does not")

@@ -125,10 +125,8 @@ def _load(model: keras.Model, name: str, file: Path, trained: Mapping[str, Any])
 
 
 def _copy_all_but_head(donor: keras.Model, model: keras.Model) -> bool:
-    """Copy all weights but those of the layer "logits"; return False, and copy nothing, if other layers differ.
-
-    Weights of the donor that the model has no place for are a difference, too: a model with fewer layers is another.
-    """
+    """Copy all weights but those of the layer "logits"; return False, and copy nothing, if others differ."""
+    # Weights of the donor that the model has no place for are a difference, too: a model with fewer layers is another.
     weights = {v.path: v for v in donor.weights}
     mismatches = [v.path for v in model.weights if v.path not in weights or weights[v.path].shape != v.shape]
     unused = set(weights) - {v.path for v in model.weights}

@@ -36,10 +36,8 @@ _UNUSED = ("embeddings.position_ids", "pooler.dense.weight", "pooler.dense.bias"
 
 
 def read(archive: Path) -> dict[str, np.ndarray]:
-    """Return the tensors of the file by name.
-
-    The vector of the first kind of sentence is added to those of the positions: there is no other kind.
-    """
+    """Return the tensors of the file by name."""
+    # The vector of the first kind of sentence is added to those of the positions: there is no other kind.
     with zipfile.ZipFile(archive) as files:
         tensors = safetensors.parse(files.read("model.safetensors"), f"model.safetensors of {archive}")
     return of_sentences(tensors)

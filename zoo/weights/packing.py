@@ -40,10 +40,8 @@ def rounded(values: np.ndarray, bits: int) -> np.ndarray:
 
 
 def compact(model: keras.Model, omitted: Collection[str] = ()) -> bytes:
-    """Return the weights file of a model, without the optimizer's state and the omitted parts, in float16.
-
-    Arrays of one dimension, small ones, and those with values beyond the range of float16 stay float32.
-    """
+    """Return the weights file of a model, without the optimizer's state and the omitted parts, in float16."""
+    # Arrays of one dimension, small ones, and those with values beyond the range of float16 stay float32.
     import h5py
 
     source, target = io.BytesIO(content_of(model)), io.BytesIO()
@@ -70,11 +68,9 @@ def compact(model: keras.Model, omitted: Collection[str] = ()) -> bytes:
 
 
 def _group(model: keras.Model, name: str, whole: h5py.File) -> str:
-    """Return the group of a weights file in which Keras stores a part of a model.
-
-    It has the name of the attribute, or for some layers, `layers/` and a number after the name of the class: found by
-    its values.
-    """
+    """Return the group of a weights file in which Keras stores a part of a model."""
+    # It has the name of the attribute, or for some layers, `layers/` and a number after the name of the class: found by
+    # its values.
     if name in whole:
         return name
     values, found = getattr(model, name).get_weights(), []

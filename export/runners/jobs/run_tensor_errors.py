@@ -139,15 +139,9 @@ def _signature(file: bytes, signature: str) -> tuple[Any, Any]:
 
 
 def layer_of(tensor: str) -> str:
-    """Return the layer in the name of a tensor, which names everything that was fused into its operator.
-
-    TensorFlow numbers the scopes of a model that is traced again; where the scope of the model has such a number, that
-    of the layer is left out, too.
-
-    Example:
-        >>> layer_of("cnn_1/relu_1/Relu;cnn_1/norm_1/add_1;cnn_1/conv_1/BiasAdd")
-        'relu'
-    """
+    """Return the layer in the name of a tensor, which names everything that was fused into its operator."""
+    # TensorFlow numbers the scopes of a model that is traced again; where the scope of the model has such a number,
+    # that of the layer is left out, too.
     model, *layers = [part for part in tensor.split(";")[0].split("/") if part]
     names = [NUMBER.sub("", name) if NUMBER.search(model) else name for name in layers[:-1] if name != "batchnorm"]
     return "/".join(names) or tensor

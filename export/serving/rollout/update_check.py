@@ -122,14 +122,7 @@ class OpenVersion:
 
 
 def check_update(old: Path, new: Path, requirements: Requirements) -> UpdateCheck:
-    """Compare two version folders.
-
-    Raises:
-        CheckFailed: If the new version lacks a signature, an input or an output of the old one, does not answer, agrees
-            in too few rows, or its metric may drop too much. The message names the first such row.
-        ExportError: If a request or the evaluation data is malformed.
-        Unavailable: If there is no file of requests, or the C API of TensorFlow is not available.
-    """
+    """Compare two version folders; CheckFailed names the first row of which the new one is worse."""
     with quiet_stderr():
         before, after = (open_version(folder, requirements.trust) for folder in (old, new))
     if problem := _incompatibility(before, after):
@@ -269,10 +262,8 @@ def _compare(
 
 
 def _decisive(version: OpenVersion, name: str) -> list[Tensor]:
-    """Return the outputs that must agree: the classes of a classifier, all outputs of any other model.
-
-    A classifier that was trained again has other features, so endpoints of a classifier without classes only run.
-    """
+    """Return the outputs that must agree: the classes of a classifier, all outputs of any other model."""
+    # A classifier that was trained again has other features, so endpoints of a classifier without classes only run.
     classes = {e.name: [t for t in e.outputs if t.meaning in CLASSES] for e in version.endpoints.values()}
     return classes[name] if any(classes.values()) else list(version.endpoints[name].outputs)
 

@@ -45,13 +45,10 @@ def check(version: ServedVersion) -> Level:
 
 @dataclass
 class Reader:
-    """A reader that polls a base path as TF Serving does.
-
-    Attributes:
-        seen: {version: state of its files when it was first seen}.
-    """
+    """A reader that polls a base path as TF Serving does."""
 
     base: Path  # the base path
+    # version -> state of its files when it was first seen
     seen: dict[int, dict[str, tuple[int, int]]] = field(default_factory=dict)
     problems: list[str] = field(default_factory=list)  # violations, a message each
     polls: int = 0  # number of polls

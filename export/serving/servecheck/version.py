@@ -58,11 +58,7 @@ class ServedVersion:
 
 
 def read_version(base: Path, version: int, folder: Path) -> ServedVersion:
-    """Return a version before anything has run.
-
-    Raises:
-        ExportError: If the graph cannot be read, or its inputs cannot be generated.
-    """
+    """Return a version before anything has run."""
     description = describe(folder)
     endpoints = endpoints_of(description)
     for endpoint in endpoints:

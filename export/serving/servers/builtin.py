@@ -36,14 +36,8 @@ def program() -> str:
 def serving(
     base: Path, version: int, name: str, port: int, pages: Path | None = None, memory: int | None = None
 ) -> Iterator[str]:
-    """Serve one version for the duration of the block; yield its URL.
-
-    `memory` is what the process with the model may allocate, in bytes; by default 2 GiB and ten times its files.
-
-    Raises:
-        CheckFailed: If the server does not start, or the version cannot be loaded.
-        ImportError: If TensorFlow's C API is not available.
-    """
+    """Serve one version for the duration of the block; yield its URL."""
+    # `memory`: bytes that the process with the model may allocate; by default 2 GiB and ten times its files.
     url, folder = f"http://127.0.0.1:{port}/v1/models/{name}", (base / str(version)).resolve()
     limit = memory or LEAST_MEMORY + 10 * sum(path.stat().st_size for path in folder.rglob("*") if path.is_file())
 

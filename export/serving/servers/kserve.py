@@ -30,14 +30,8 @@ def program() -> str:
 def serving(
     base: Path, version: int, name: str, port: int, pages: Path | None = None, admin: bool = False
 ) -> Iterator[str]:
-    """Serve one version for the duration of the block; yield its URL. Unlike TF Serving, KServe looks for no later.
-
-    Only requests of this machine are answered, see `export.wire.loopback`; with `admin` also for metrics, load, unload.
-
-    Raises:
-        CheckFailed: If the server does not start.
-        ImportError: If TensorFlow's C API is not available.
-    """
+    """Serve one version for the duration of the block; yield its URL. Unlike TF Serving, KServe looks for no later."""
+    # Only requests of this machine are answered; with `admin` also for metrics, load, unload.
     url = f"http://127.0.0.1:{port}/v1/models/{name}"
     command = [KSERVE.python, "-P", PROGRAM, base.resolve() / str(version), name, str(port)]
     command += ["admin" if admin else ""]

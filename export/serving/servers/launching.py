@@ -34,14 +34,9 @@ def running(
     environment: Mapping[str, str] | None = None,
     reads: Sequence[str | os.PathLike[str]] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a server for the duration of the block, once `is_ready` says so, with a temporary folder of its own.
-
-    `reads` is what it may read besides installed packages and its program's folder: the kernel forbids all others, and
-    to write but its own folder. None is for a server that confines the process with the model; it gets SIGTERM first.
-
-    Raises:
-        CheckFailed: If it ends, is not ready in time, or `is_ready` gives up; the message has the last line of its log.
-    """
+    """Run a server for the duration of the block, with a temporary folder of its own."""
+    # `is_ready` is called until it is True; it may raise CheckFailed to give up. The kernel forbids all but `reads`,
+    # installed packages and `writes`; None for a server that confines the process in which it loads.
     with tempfile.TemporaryDirectory(prefix="server-") as scratch:
         log, own = Path(scratch) / "log", Path(scratch) / "own"
         own.mkdir()

@@ -31,11 +31,7 @@ def program() -> str:
 
 @contextlib.contextmanager
 def serving(base: Path, version: int, name: str, port: int) -> Iterator[str]:
-    """Serve a base path once `version` is available, for the duration of the block; yield the URL of the model.
-
-    Raises:
-        CheckFailed: If the server does not start, or refuses the version.
-    """
+    """Serve a base path once `version` is available, for the duration of the block; yield the URL of the model."""
     url = f"http://127.0.0.1:{port}/v1/models/{name}"
 
     def is_ready() -> bool:

@@ -43,13 +43,8 @@ def obstacle() -> str | None:
 
 @contextlib.contextmanager
 def serving(folder: Path, endpoints: Sequence[Endpoint], name: str, http: int, grpc: int) -> Iterator[Address]:
-    """Serve a SavedModel for the duration of the block: "serving_default" as the model NAME, others as NAME-SIGNATURE.
-
-    Raises:
-        ExportError: If Triton cannot represent a tensor.
-        CheckFailed: If the server does not start.
-        ImportError: If TensorFlow's C API is not available.
-    """
+    """Serve a SavedModel for the duration of the block."""
+    # "serving_default" becomes the model NAME, another signature the model NAME-SIGNATURE.
     models = {e.name: name if e.name == "serving_default" else f"{name}-{e.name}" for e in endpoints}
     binary, backends = _program()
     # the backend embeds Python, and finds the packages of the first interpreter in PATH
@@ -79,11 +74,7 @@ def _program() -> tuple[Path, Path]:
 
 
 def write_model(folder: Path, saved_model: Path, endpoint: Endpoint) -> None:
-    """Write the model of one signature of a SavedModel to the folder of a model repository.
-
-    Raises:
-        ExportError: If Triton cannot represent a tensor.
-    """
+    """Write the model of one signature to a model repository; paths are absolute or relative to its version."""
     (folder / "1").mkdir(parents=True)
     shutil.copyfile(PROGRAMS / "triton_model.py", folder / "1" / "model.py")
     library = str(Path(c_api.__file__).parent)

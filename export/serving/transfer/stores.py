@@ -37,16 +37,7 @@ class Store(Protocol):
 
 
 def open_store(url: str) -> Store:
-    """Return the store of a URL; nothing is read yet.
-
-    Raises:
-        ExportError: If the URL is not `file:///FOLDER`, `https://HOST/PATH` or `hf://OWNER/NAME[@REVISION]`.
-        Unavailable: If the package that reads it is not installed.
-
-    Example:
-        >>> open_store("file:///srv/bundles/net").folder.name
-        'net'
-    """
+    """Return the store of a URL; nothing is read yet."""
     scheme, mark, _ = url.partition("://")
     if not mark or scheme not in STORES:
         raise ExportError(f"{url!r} is no place of a bundle; write file:///FOLDER, https://... or hf://OWNER/NAME")
@@ -54,11 +45,7 @@ def open_store(url: str) -> Store:
 
 
 def save(blocks: Iterator[bytes], path: Path, entry: Mapping[str, Any], source: str) -> None:
-    """Write blocks to a new file, which must have the size and the SHA-256 of `entry`.
-
-    Raises:
-        CheckFailed: If it does not. Never more than the size is written.
-    """
+    """Write blocks to a new file, which must have the size and the SHA-256 of `entry`; never more than the size."""
     path.parent.mkdir(parents=True, exist_ok=True)
     checksum, size = hashlib.sha256(), 0
     with contextlib.closing(blocks), path.open("xb") as file:

@@ -38,11 +38,7 @@ class Tab:
             self.send(f"{domain}.enable")
 
     def send(self, method: str, **parameters: Any) -> dict[str, Any]:
-        """Send a command of the DevTools protocol and return its result.
-
-        Raises:
-            CheckFailed: If Chromium refuses it or does not answer.
-        """
+        """Send a command of the DevTools protocol and return its result."""
         self._number += 1
         message: dict[str, Any] = {"id": self._number, "method": method, "params": parameters}
         message |= {"sessionId": self._session} if self._session else {}
@@ -79,11 +75,7 @@ class Tab:
         return self.wait()
 
     def wait(self, condition: str = STATES) -> Any:
-        """Wait until an expression of JavaScript is true, and return its value.
-
-        Raises:
-            CheckFailed: If it does not become true in time.
-        """
+        """Wait until an expression of JavaScript is true, and return its value."""
         deadline = time.monotonic() + SECONDS
         while time.monotonic() < deadline:
             if value := self.evaluate(f"document.readyState === 'complete' && ({condition})"):
@@ -92,11 +84,7 @@ class Tab:
         raise CheckFailed(f"the page shows {self.text('status')!r} and nothing more after {SECONDS:g} s")
 
     def evaluate(self, expression: str) -> Any:
-        """Return the value of an expression of JavaScript, which the content security policy does not concern.
-
-        Raises:
-            CheckFailed: If it raises.
-        """
+        """Return the value of an expression of JavaScript, which the content security policy does not concern."""
         result = self.send("Runtime.evaluate", expression=expression, awaitPromise=True, returnByValue=True)
         if details := result.get("exceptionDetails"):
             raise CheckFailed(details.get("exception", {}).get("description", "exception"))
@@ -120,16 +108,7 @@ class Tab:
 
 @contextlib.contextmanager
 def tab() -> Iterator[Tab]:
-    """Start Chromium and yield a page of it.
-
-    Raises:
-        Unavailable: If there is no Chromium.
-
-    Example:
-        >>> with tab() as page:
-        ...     page.evaluate("1 + 1")
-        2
-    """
+    """Start Chromium and yield a page of it; Unavailable if there is none."""
     program = chromium.find()
     if program is None:
         raise Unavailable("no Chromium is installed; install it, or give its path in the environment variable CHROMIUM")
@@ -148,11 +127,7 @@ def tab() -> Iterator[Tab]:
 
 
 def check(site: str | os.PathLike[str]) -> dict[str, tuple[str, str]]:
-    """Open the golden page of every model of a site; return {path in the site: (state, what the page says)}.
-
-    Raises:
-        Unavailable: If there is no Chromium.
-    """
+    """Open the golden page of every model of a site; return {path in the site: (state, what the page says)}."""
     folder = Path(site)
     pages = sorted(page.relative_to(folder).as_posix() for page in folder.rglob("golden.html"))
     with chromium.serving(folder) as url, tab() as page:

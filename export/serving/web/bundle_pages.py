@@ -57,16 +57,7 @@ class BundlePages:
     script: str
 
     def __init__(self, folder: Path, trust: Collection[str] = ()) -> None:
-        """Read a bundle.
-
-        Args:
-            folder: The bundle.
-            trust: Operators that may run although they are not on the list of inference operators.
-
-        Raises:
-            ExportError: If it is not a bundle, or has no artifact that the pages need.
-            CheckFailed: If it is damaged, or its proof did not pass.
-        """
+        """Read a bundle, whose proof passed and which has the artifact that the pages need."""
         self.folder, self.trust = folder, trust
         self.manifest = manifest = read_proven(folder, "gets a page")
         self.verdict = layout.read_certificate(folder)["verdict"]
@@ -216,12 +207,7 @@ class LocalPages(BundlePages):
 
 
 def embedded(data: Any) -> str:
-    r"""Return JSON that may stand in a <script> element: no text in it can end the element.
-
-    Example:
-        >>> embedded(["</script>"])
-        '["\\u003c/script>"]'
-    """
+    """Return JSON that may stand in a <script> element: no text in it can end the element."""
     return json.dumps(finite(data), allow_nan=False).replace("<", "\\u003c")
 
 

@@ -79,13 +79,7 @@ def certificate_rows(folder: Path) -> str:
 
 
 def picture(page: Page, golden: Mapping[str, np.ndarray], texts: Sequence[str]) -> tuple[str, bytes | None]:
-    """Return the picture of a model in a gallery: HTML, and a PNG that it shows as `picture.png` or None.
-
-    Args:
-        page: The first page of the model.
-        golden: Its golden inputs and outputs, (N, ...) each.
-        texts: Its golden texts.
-    """
+    """Return the image of a model in a gallery: HTML, and a PNG that it shows as `picture.png` or None."""
     from PIL import Image
 
     tensors = {t.name: t for t in (*page.endpoint.outputs, *page.endpoint.inputs)}

@@ -40,12 +40,7 @@ def _is_free(tensor: Tensor) -> bool:
 def fixed(
     folder: Path, manifest: Mapping[str, Any], endpoints: Sequence[Endpoint], size: int, trust: Collection[str]
 ) -> tuple[bytes, Contract]:
-    """Return a TFLite file that takes images of `size` x `size`, and its contract.
-
-    Raises:
-        ExportError: If the bundle has no SavedModel, or it cannot be converted.
-        CheckFailed: If the SavedModel is not trusted, or the outputs differ from those of the bundle's file.
-    """
+    """Return a TFLite file that takes images of `size` x `size`, and its contract."""
     saved_model = find_saved_model(manifest)
     if saved_model is None:
         raise ExportError(f"{folder} takes images of any size and holds no SavedModel from which one size is converted")

@@ -29,15 +29,12 @@ HEADINGS = {
 
 @dataclass(frozen=True)
 class Page:
-    """A page about one endpoint.
-
-    Attributes:
-        options: What the script of the form has to know, such as the names of the tensors.
-    """
+    """A page about one endpoint."""
 
     endpoint: Endpoint  # the endpoint
     form: str  # a key of `HEADINGS`
     file: str  # its file name
+    # what the script of the form has to know, such as the names of the tensors
     options: Mapping[str, Any] = field(default_factory=dict)
 
     @property
@@ -70,15 +67,7 @@ def _rank(choice: tuple[str, Endpoint, Mapping[str, Any]]) -> int:
 
 
 def form_of(endpoint: Endpoint, contract: Contract, assets: Mapping[str, Any]) -> tuple[str, dict[str, Any]]:
-    """Return the form of an endpoint, and its options.
-
-    Example:
-        >>> image = Tensor("image", "float32", (None, 28, 28, 1), "image", low=0, high=255)
-        >>> logits = Tensor("logits", "float32", (None, 10), "logits")
-        >>> endpoint = Endpoint("serving_default", (image,), (logits,))
-        >>> form_of(endpoint, Contract((endpoint,)), {})
-        ('classify', {'image': 'image', 'scores': 'logits'})
-    """
+    """Return the form of an endpoint, and its options."""
     images = [t for t in endpoint.inputs if _is_image(t)]
     rest = [t for t in endpoint.inputs if not _is_image(t)]
     image_outputs = [t for t in endpoint.outputs if _is_image(t)]
@@ -161,11 +150,9 @@ def _fields(endpoint: Endpoint, contract: Contract) -> list[dict[str, Any]] | No
 
 
 def _choices(tensor: Tensor, contract: Contract) -> list[list[Any]] | None:
-    """Return [[value, name], ...] of an input that holds one of a vocabulary, or None.
-
-    An id NAME_id is that of the input NAME of another endpoint where it counts one value more than its vocabulary has:
-    Keras' StringLookup keeps id 0 for all other values.
-    """
+    """Return [[value, name], ...] of an input that holds one of a vocabulary, or None."""
+    # An id NAME_id is that of the input NAME of another endpoint where it counts one value more than its vocabulary
+    # has: Keras' StringLookup keeps id 0 for all other values.
     if tensor.vocabulary is not None and tensor.meaning != "text":
         return [[value, str(value)] for value in tensor.vocabulary]
     if tensor.meaning != "token" or not tensor.name.endswith("_id"):

@@ -160,12 +160,7 @@ def _write_gallery(site: Path, bundle_pages: Sequence[BundlePages], folders: Seq
 
 
 def _folders(titles: Sequence[str]) -> list[str]:
-    """Return a folder name for each title: safe in a URL, unique, and not one of the site's own.
-
-    Example:
-        >>> _folders(["net", "a/b", "net", "assets"])
-        ['net', 'a-b', 'net-2', 'assets-2']
-    """
+    """Return a folder name for each title: safe in a URL, unique, and not one of the site's own."""
     names: list[str] = []
     for title in titles:
         base = FORBIDDEN.sub("-", title).strip("-.") or "model"

@@ -43,15 +43,8 @@ class ImageTranslation(ImageTask):
     def pair_feed(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, training: bool, finish: Callable[[Any, Any], Any]
     ) -> Feed:
-        """Return a feed of the images of both domains; both get the same augmentation.
-
-        Args:
-            split: Examples {"a", "b"} of encoded images.
-            info: Info of the dataset.
-            recipe: The recipe, with the augmentation policy.
-            training: Whether to augment.
-            finish: Maps the images (a, b), uint8 (B, H, W, C), to a batch of the feed.
-        """
+        """Return a feed of the images of both domains; both get the same augmentation."""
+        # `finish` maps the images (a, b), uint8 (B, H, W, C), to a batch of the feed.
         import tensorflow as tf
 
         shape = self.shape(info)

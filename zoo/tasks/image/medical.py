@@ -185,15 +185,8 @@ def threshold_for(is_positive: np.ndarray, probability: np.ndarray, sensitivity:
 
 
 def threshold_row(is_positive: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, Any]:
-    """Return the confusion counts of a threshold, with sensitivity and specificity and their 95 % intervals.
-
-    The intervals are exact (Clopper, Pearson 1934, doi:10.1093/biomet/26.4.404).
-
-    Args:
-        is_positive: Truth, boolean (N,).
-        probability: Probability of the positive class (N,).
-        threshold: In [0, 1].
-    """
+    """Return the confusion counts of a threshold, with sensitivity and specificity and their 95 % intervals."""
+    # The intervals are exact (Clopper, Pearson 1934, doi:10.1093/biomet/26.4.404).
     from sklearn import metrics
 
     matrix = metrics.confusion_matrix(is_positive, probability >= threshold, labels=[False, True]).tolist()

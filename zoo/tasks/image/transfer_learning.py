@@ -22,19 +22,12 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Case:
-    """How a pretrained network is used.
+    """How a pretrained network is used."""
 
-    Attributes:
-        description: When the case applies, and what is trained.
-        level: Features below the head: "last", or "middle" for those of an earlier block.
-        tune: Whether all layers are trained after the head.
-        statistics: Whether the moving statistics of batch normalisation are then updated.
-    """
-
-    description: str
-    level: str = "last"
-    tune: bool = False
-    statistics: bool = False
+    description: str  # when the case applies, and what is trained
+    level: str = "last"  # features below the head: "last", or "middle" for those of an earlier block
+    tune: bool = False  # whether all layers are trained after the head
+    statistics: bool = False  # whether the moving statistics of batch normalisation are then updated
 
 
 CASES = {

@@ -19,19 +19,12 @@ LEAVES, RATES = (8, 31, 63), (0.1, 0.03)
 
 @dataclass(frozen=True)
 class Boosting:
-    """Fitted gradient boosting.
+    """Fitted gradient boosting."""
 
-    Attributes:
-        model: A regressor or classifier of scikit-learn.
-        ids: {number of a column: ids of the categories that are kept, the most frequent first}.
-        target: "" or "log1p": the transform of the target that the model has learned.
-        settings: Those that were chosen on validation.
-    """
-
-    model: Any
-    ids: dict[int, np.ndarray]
-    target: str
-    settings: dict[str, Any]
+    model: Any  # a regressor or classifier of scikit-learn
+    ids: dict[int, np.ndarray]  # number of a column -> ids of the categories that are kept, the most frequent first
+    target: str  # "" or "log1p": the transform of the target that the model has learned
+    settings: dict[str, Any]  # that were chosen on validation
 
     def predict(self, x: np.ndarray) -> np.ndarray:
         """Return the predicted numbers (rows,) in the unit of the target."""
@@ -48,20 +41,11 @@ class Boosting:
 
 
 def fit_boosting(train: Rows, validation: Rows, classes: int = 0) -> Boosting:
-    """Fit histogram gradient boosting, whose settings are chosen on validation rows, which also end it.
-
-    Of a regression, loss and transform of the target come first, by the mean absolute error: squared, absolute and, for
-    targets without negative values, Poisson and squared on log1p. Then, from `SEARCHED` validation rows on, leaves
-    and learning rate are searched; of classes by the log loss.
-
-    Reference: Ke 2017 (LightGBM), whose algorithm scikit-learn's `HistGradientBoostingRegressor` has.
-
-    Args:
-        train: Inputs (rows, columns) with categories as ids and NaN for what is missing, target (rows,), and which
-            columns are categories.
-        validation: The same of the rows by which it is chosen.
-        classes: Number of classes, if the target is their numbers; 0 is regression.
-    """
+    """Fit histogram gradient boosting (Ke 2017), whose settings are chosen on validation rows, which also end it."""
+    # Of a regression, loss and transform of the target come first, by the mean absolute error: squared, absolute and,
+    # for targets without negative values, Poisson and squared on log1p. Then, from `SEARCHED` validation rows on,
+    # leaves and learning rate are searched; of classes by the log loss. Inputs (rows, columns) have categories as ids
+    # and NaN for what is missing.
     from sklearn import ensemble
 
     (x, y, categories), (held_x, held_y, _) = train, validation

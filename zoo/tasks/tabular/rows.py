@@ -37,11 +37,7 @@ def kinds_of(columns: Columns, types: Mapping[str, str]) -> dict[str, str]:
 def inputs_of(
     columns: Columns, types: Mapping[str, str], cells: Mapping[str, Sequence[Any]]
 ) -> tuple[dict[str, np.ndarray], list[str]]:
-    """Return the inputs of a model for rows, and one sentence for each column in which something became unknown.
-
-    Returns:
-        {column: float32 or strings (rows,)}.
-    """
+    """Return the inputs of a model for rows, and one sentence for each column in which something became unknown."""
     table = {tabular.plain_name(name): [_text(value) for value in values] for name, values in cells.items()}
     given = {column["name"] for column in columns} & table.keys()
     kinds = kinds_of(columns, types)

@@ -15,15 +15,8 @@ def generate(
     length: int,
     choose: Callable[[np.ndarray], int],
 ) -> list[int]:
-    """Return the ids that follow a prompt, one `step` per token; the states of a step are inputs of the next.
-
-    Args:
-        step: {"token" (1,), state...} -> {"logits" (1, size), "next_" + state...}.
-        states: Initial states; zeros.
-        prompt: Ids, at least one.
-        length: Number of ids to generate.
-        choose: Logits (size,) -> the next id.
-    """
+    """Return the ids that follow a prompt, one `step` per token; the states of a step are inputs of the next."""
+    # step: {"token" (1,), state...} -> {"logits" (1, size), "next_" + state...}; choose: logits (size,) -> the next id.
     ids: list[int] = []
     for i in range(len(prompt) + length - 1):
         token = prompt[i] if i < len(prompt) else ids[-1]
@@ -60,21 +53,13 @@ def sampler_options(options: Mapping[str, Any]) -> dict[str, Any]:
 
 
 class Hypothesis(NamedTuple):
-    """A partial sequence of a beam search.
+    """A partial sequence of a beam search."""
 
-    Attributes:
-        score: Sum of the logarithms of the probabilities, in nats.
-        tokens: The tokens so far.
-        state: The decoder state after the last token.
-        attention: Attention weights over the source at each token, (S,) each.
-        ended: Whether the last token is the end token.
-    """
-
-    score: float
+    score: float  # sum of the logarithms of the probabilities, in nats
     tokens: tuple[int, ...]
-    state: np.ndarray
-    attention: tuple[np.ndarray, ...]
-    ended: bool
+    state: np.ndarray  # the decoder state after the last token
+    attention: tuple[np.ndarray, ...]  # attention weights over the source at each token, (S,) each
+    ended: bool  # whether the last token is the end token
 
 
 def beam_search(

@@ -152,10 +152,8 @@ class LanguageModeling(BaseTask):
         return Contract((whole, one, text_endpoint(whole, encode)))
 
     def reduce(self, batch: SplitEvaluation) -> SplitEvaluation:
-        """Return the cross-entropy in bits of each target, float32 (N, L), and whether it is the most probable token.
-
-        Tokens that were evaluated before have those of the next input, if inputs are given.
-        """
+        """Return the cross-entropy in bits of each target, float32 (N, L), and whether it leads."""
+        # Tokens that were evaluated before have those of the next input, if inputs are given.
         targets = batch.truth.copy()
         if batch.inputs:  # every target but the last is the next input
             targets[:, :-1] = batch.inputs["tokens"][:, 1:]

@@ -11,26 +11,14 @@ SHARE = 0.99  # of the texts, which the chosen length does not cut
 
 
 def statistics(counts: Sequence[int], length: int, shortest: int, longest: int) -> dict[str, Any]:
-    """Return {"length": tokens that are read, "cut": share of the texts that are longer}.
-
-    Example:
-        >>> statistics([10] * 99 + [300], 0, 48, 512)
-        {'length': 48, 'cut': 0.01}
-        >>> statistics([100, 200, 3000], 0, 48, 512)["length"]
-        512
-    """
+    """Return {"length": tokens that are read, "cut": share of the texts that are longer}."""
     needed = int(np.quantile(counts, SHARE, method="lower")) if len(counts) else shortest
     chosen = length or min(longest, max(shortest, -(-needed // 16) * 16))
     return {"length": chosen, "cut": round(float(np.mean(np.asarray(counts) > chosen)), 4)}
 
 
 def describe(statistics: Mapping[str, Any], tokens: str, setting: str) -> str:
-    """Return one sentence: what is read of a text, and how many texts are cut.
-
-    Example:
-        >>> describe({"length": 48, "cut": 0.25}, "words", "task.length")
-        'The first 48 words of a text are read: 25.0 % of the training texts are longer (--set task.length=N).'
-    """
+    """Return one sentence: what is read of a text, and how many texts are cut."""
     cut = statistics["cut"]
     rest = f"{cut:.1%} of the training texts are longer (--set {setting}=N)" if cut else "no training text is longer"
     return f"The first {statistics['length']} {tokens} of a text are read: {rest}.".replace("%", " %")

@@ -20,20 +20,7 @@ DEVIATION = 0.4  # of the values: that of GloVe's, on which recurrent layers tra
 
 
 def start_from(model: keras.Model, name: str, vocabulary: Sequence[str]) -> int:
-    """Set the vectors of the layer `embedding` to trained ones.
-
-    The words without one keep their values.
-
-    Args:
-        model: A model with a layer `embedding` (vocabulary, dimensions).
-        name: "glove" (`pipelines.text.glove`), or "word2vec", the default weights of that model.
-        vocabulary: The words by their ids.
-
-    Example:
-        >>> model = zoo.build("sentiment", encoder="gru", vocabulary_size=4)
-        >>> start_from(model, "word2vec", ("", "[UNK]", "king", "xyzzy"))
-        1
-    """
+    """Set the vectors of the layer `embedding` to trained ones ("glove", "word2vec"); return how many were set."""
     if name not in NAMES:
         raise unknown("task.vectors", name, NAMES)
     layer = next((layer for layer in model.layers if layer.name == LAYER), None)

@@ -82,11 +82,7 @@ class _Unpickler(pickle._Unpickler):
 
 
 def read(path: Path) -> list[np.ndarray]:
-    """Return the arrays of a list.
-
-    Returns:
-        float32 arrays.
-    """
+    """Return the float32 arrays of a list that `joblib.dump(arrays, "NAME.lz4")` wrote; nothing else is read."""
     try:
         arrays = _Unpickler(io.BytesIO(_decompressed(path.read_bytes()))).load()
         if not isinstance(arrays, list) or not all(isinstance(array, _Array) for array in arrays):

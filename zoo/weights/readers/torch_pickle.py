@@ -60,11 +60,9 @@ _ALLOWED: dict[tuple[str, str], Any] = {
 
 
 class _Unpickler(pickle._Unpickler):
-    """Allows tensors of two types and ordered dictionaries only.
+    """Allows tensors of two types and ordered dictionaries only."""
 
-    It is the one in Python: that in C reserves memory for any index or length that the file states.
-    """
-
+    # It is the one in Python: that in C reserves memory for any index or length that the file states.
     def __init__(self, file: BinaryIO) -> None:
         super().__init__(file)
         self.storages: dict[str, _Storage] = {}
@@ -82,11 +80,7 @@ class _Unpickler(pickle._Unpickler):
 
 
 def read(path: Path) -> dict[str, np.ndarray]:
-    """Return the tensors of a checkpoint by name.
-
-    Returns:
-        float32 and int64 arrays.
-    """
+    """Return the float32 and int64 tensors that `torch.save(state_dict)` wrote before PyTorch 1.6, by name."""
     file = io.BytesIO(path.read_bytes())
     try:
         magic, protocol, system = (_Unpickler(file).load() for _ in range(3))
