@@ -22,7 +22,7 @@ from export.parity.cases import GoldenCase, scores_of
 from export.proof.certificate import describe_coverage
 from export.proof.coverage import Coverage
 from export.proof.reference import run_reference
-from export.wire import weight_sums
+from export.protocol import weight_sums
 
 CORNERS = 16  # rows
 

@@ -33,10 +33,10 @@ from export.proof.evaluation import Quantization, with_simulation
 from export.proof.layer_diff import with_worst_layers, write_layers
 from export.proof.prove import check_names, prove
 from export.proof.reference import run_reference
+from export.protocol import weight_sums
+from export.protocol.calls import one_line
 from export.runtime import process
 from export.runtime.backend import load_tensorflow, quiet_logger
-from export.wire import weight_sums
-from export.wire.calls import one_line
 from zoobase.console import finite, quiet_stderr
 from zoobase.errors import ExportError, ExportFailed, Unsupported
 from zoobase.files import check_space, full_disk, is_full, staging, without_folders

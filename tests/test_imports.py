@@ -1,4 +1,4 @@
-"""The house: imports run one way, between packages, between rooms and between files; a room holds a dozen files.
+"""The layering: imports run one way, between packages, subpackages and modules; a package has at most 14 modules.
 
 Every import counts, those inside functions and under TYPE_CHECKING too. `python -m tests.test_imports` prints what the
 graph has.
@@ -19,9 +19,9 @@ PACKAGES = {
     "zoo": {"zoobase", "pipelines", "export"},
 }
 
-# The rooms of each package from the top down: a file imports from its own room and from those below. A loose file at
-# the root of a package is a room of its own, and there is no other loose file than these.
-ROOMS = {
+# The layers of each package from the top down: a file imports from its own layer and from those below. A loose file at
+# the root of a package is a layer of its own, and there is no other loose file than these.
+LAYERS = {
     "zoobase": [
         "ports",
         "requirements",
@@ -75,7 +75,7 @@ ROOMS = {
         "runtime",
         "contract",
         "runners",
-        "wire",
+        "protocol",
     ],
     "zoo": [
         "__main__",
@@ -114,14 +114,14 @@ ROOMS = {
 # What imports a module by its name, and the only files that may compute that name.
 COMPUTING = {"import_module", "__import__", "resolve_name", "spec_from_file_location", "exec_module"}
 LOADERS = {
-    "export/wire/fork_server.py": "keeps optional packages of Keras from being imported",
+    "export/protocol/fork_server.py": "keeps optional packages of Keras from being imported",
     "zoobase/plugins.py": "models, datasets, commands and code of the user",
     "zoobase/importing.py": "tables of constants, which `imported` reads",
-    "export/wire/protocol.py": "the code of a model that is not self-contained, where zoobase is not imported",
+    "export/protocol/runner.py": "the code of a model that is not self-contained, where zoobase is not imported",
 }
 
 CATALOGUES = {"zoo/models", "pipelines/datasets", "zoo"}  # one file a model, a dataset, a command
-MOST = 14  # files of a room
+MOST = 14  # files of a layer
 
 
 def module_of(path: Path) -> str:
@@ -274,7 +274,7 @@ def test_packages_import_one_way():
 
 @pytest.mark.parametrize("package", PACKAGES)
 def test_rooms_import_downwards(package):
-    place = {room: i for i, room in enumerate(ROOMS[package])}
+    place = {layer: i for i, layer in enumerate(LAYERS[package])}
     wrong = [
         f"{module} imports {other}"
         for module, others in GRAPH.items()
@@ -294,8 +294,8 @@ def test_a_room_holds_a_dozen_files():
 @pytest.mark.parametrize("package", PACKAGES)
 def test_a_loose_file_is_a_command_or_a_public_entry(package):
     loose = {path.stem for path in (ROOT / package).glob("*.py")}
-    rooms = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
-    assert loose | rooms == set(ROOMS[package])
+    layers = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
+    assert loose | layers == set(LAYERS[package])
 
 
 if __name__ == "__main__":

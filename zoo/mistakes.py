@@ -42,7 +42,7 @@ def run(
         path: The run folder.
         split: The split whose examples are reported, "validation" or "test"; "train" with `folds` only.
         folds: Train so many models, each without a part of the training split, and report that split: the label of an
-            example is judged by a model that did not see it.
+            example is evaluated by a model that did not see it.
         most: Largest number of examples of each list.
         dataset: The dataset of the run; loaded again if None.
         out: The page; by default mistakes-SPLIT.html in the run folder.
@@ -70,7 +70,7 @@ def run(
     console, folder = console or Console(quiet=True), RunFolder.open(path)
     split = "train" if folds else split
     if split == "train" and not folds:
-        raise UsageError("the model was trained on the training split: --folds judges it by models that were not")
+        raise UsageError("the model was trained on the training split: --folds evaluates it by models that were not")
     environment.prepare()
     plan, data = folder.plan(), folder.dataset(dataset)
     task, info = plan.task, data.info
@@ -82,19 +82,19 @@ def run(
         raise UsageError(f"the outputs of {plan.model} are neither classes nor numbers, whose mistakes are reported")
     columns, wrong = properties(examples, info), []
     if probabilities is not None:
-        judged = _judge_classes(probabilities, truth.astype(int), info.class_names)
-        columns["class"] = judged.true
+        evaluated = _evaluate_classes(probabilities, truth.astype(int), info.class_names)
+        columns["class"] = evaluated.true
         wrong = confident_learning.likely_wrong(probabilities, truth.astype(int))[:most].tolist()
     else:
         errors = abs(residuals)
-        judged = _Judged(truth, truth + residuals, errors, (-errors).argsort(kind="stable"))
-    order = judged.order[:most].tolist()
+        evaluated = _Evaluated(truth, truth + residuals, errors, (-errors).argsort(kind="stable"))
+    order = evaluated.order[:most].tolist()
     report = {
         "split": split,
         "examples": len(examples),
-        "worst": [judged.row(i, examples) for i in order],
-        "likely_wrong": [judged.row(i, examples) for i in wrong],
-        "slices": slices.worst(judged.errors, columns),
+        "worst": [evaluated.row(i, examples) for i in order],
+        "likely_wrong": [evaluated.row(i, examples) for i in wrong],
+        "slices": slices.worst(evaluated.errors, columns),
     }
     page = Path(out) if out is not None else folder.path / f"mistakes-{split}.html"
     title = f"{plan.model} on {info.name}: {len(examples):,} {split} examples"
@@ -104,7 +104,7 @@ def run(
 
 
 @dataclasses.dataclass(frozen=True)
-class _Judged:
+class _Evaluated:
     """Predictions with their errors: 1 minus the probability of the true class, or absolute differences of numbers."""
 
     true: np.ndarray
@@ -118,13 +118,13 @@ class _Judged:
         return {"example": name, "true": true, "predicted": predicted, "error": float(self.errors[index])}
 
 
-def _judge_classes(probabilities: np.ndarray, truth: np.ndarray, class_names: Any) -> _Judged:
+def _evaluate_classes(probabilities: np.ndarray, truth: np.ndarray, class_names: Any) -> _Evaluated:
     import numpy as np
 
     names = np.array(class_names or [str(i) for i in range(probabilities.shape[-1])])
     predicted, given = probabilities.argmax(-1), probabilities[np.arange(len(truth)), truth]
     order = np.argsort(given, kind="stable")
-    return _Judged(names[truth], names[predicted], 1.0 - given, order[predicted[order] != truth[order]])
+    return _Evaluated(names[truth], names[predicted], 1.0 - given, order[predicted[order] != truth[order]])
 
 
 def _outputs(folder: RunFolder, dataset: Dataset, split: str) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
@@ -175,7 +175,9 @@ def _out_of_fold(
 @click.command("mistakes")
 @click.argument("run_folder", metavar="RUN", type=click.Path())
 @click.option("--split", type=click.Choice(["validation", "test"]), default="validation", show_default=True)
-@click.option("--folds", type=click.IntRange(*FOLDS), help="Judge the training split by so many models without a part.")
+@click.option(
+    "--folds", type=click.IntRange(*FOLDS), help="Evaluate the training split by so many models without a part."
+)
 @click.option("--most", type=click.IntRange(1), default=50, show_default=True, help="Examples of each list.")
 @click.option("--out", type=click.Path(), help="The page.  [default: mistakes-SPLIT.html in RUN]")
 @shell.common_options

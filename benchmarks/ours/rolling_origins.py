@@ -20,7 +20,7 @@ from zoo.core.run_folder import RunFolder
 from zoo.core.weight_files import load_file
 from zoobase.files import cache_root
 
-ORIGINS, DAYS, MEMBERS = 5, 21, 6
+ORIGINS, DAYS, ENSEMBLE = 5, 21, 6
 
 
 def main(origins: int) -> None:
@@ -36,7 +36,7 @@ def main(origins: int) -> None:
             with (Path(folder) / "hour.csv").open("w", newline="") as file:
                 csv.writer(file).writerows([header, *(row for row in rows if row[day] <= end)])
             options = {"data_dir": folder, "precision": "float32", "export": False}
-            summary = train.run("bike_sharing", settings={"model.ensemble": MEMBERS}, out=f"{folder}/run", **options)
+            summary = train.run("bike_sharing", settings={"model.ensemble": ENSEMBLE}, out=f"{folder}/run", **options)
             run, data = RunFolder.open(f"{folder}/run"), RunFolder.open(f"{folder}/run").dataset(None)
             singles = [
                 _mean_absolute_error(plan, Path(folder) / "run" / "restarts" / str(i), data)

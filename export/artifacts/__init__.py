@@ -13,8 +13,8 @@ from export.formats.format import KINDS, Description
 from export.formats.keras import names_in
 from export.formats.saved_model import served_versions
 from export.formats.screening import check_content
-from export.wire import machine
-from export.wire.calls import one_line
+from export.protocol import machine
+from export.protocol.calls import one_line
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 from zoobase.hdf5 import find_signature
 

@@ -15,9 +15,9 @@ from export.artifacts import READABLE
 from export.contract import Artifact, Contract, Endpoint, Tensor
 from export.formats.format import Description, Port, Signature, TensorQuantization
 from export.parity.cases import GoldenCase, write_golden
+from export.protocol.runner import Runtime
 from export.runners import runtimes_of
 from export.runtime.execution import ArtifactRun, run_all
-from export.wire.protocol import Runtime
 from zoobase.errors import ExportError, Unavailable
 
 

@@ -43,10 +43,10 @@ from export.parity.noise_floor import (
     measure_row_noise,
 )
 from export.parity.quantization import check_budget
+from export.protocol import weight_sums
+from export.protocol.arrays import Outputs
 from export.runtime import onednn
 from export.runtime.execution import ArtifactRun, other_kernels_of
-from export.wire import weight_sums
-from export.wire.arrays import Outputs
 from zoobase.errors import FAILED, MISSING, CheckFailed, ExportError
 
 MAX_INPUT_PAIRINGS = 24  # pairings of inputs that are tried where only values can choose

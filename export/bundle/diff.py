@@ -12,8 +12,8 @@ import numpy as np
 
 from export.bundle import layout
 from export.formats import hdf5, keras, weights
-from export.wire.arrays import check_archive, check_inflation
-from export.wire.calls import one_line
+from export.protocol.arrays import check_archive, check_inflation
+from export.protocol.calls import one_line
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.hdf5 import open_hdf5
 

@@ -15,12 +15,12 @@ from export.bundle.layout import read_manifest
 from export.contract import Contract
 from export.contract.endpoints import Endpoint
 from export.formats import saved_model
+from export.protocol.arrays import Arrays
+from export.protocol.calls import Function, in_batches
+from export.protocol.runner import Runtime
 from export.runners import RUNTIMES
 from export.runtime.backend import load_tensorflow
 from export.runtime.process import bounded_memory
-from export.wire.arrays import Arrays
-from export.wire.calls import Function, in_batches
-from export.wire.protocol import Runtime
 from zoobase.console import quiet_stderr
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 from zoobase.plugins import load_module
@@ -81,7 +81,7 @@ def load(
     """Load one artifact of a bundle in this process.
 
     This process is the caller's, so that nothing confines what is loaded. For bundles from elsewhere first call
-    `export.wire.machine.confine`: the kernel then forbids this process all but what is named for the rest of its
+    `export.protocol.machine.confine`: the kernel then forbids this process all but what is named for the rest of its
     life, in a process that has one thread and does nothing else; `python -m zoo.predict` does.
 
     Args:

@@ -12,7 +12,7 @@ from export.bundle.layout import check_contract_data
 from export.contract import Contract
 from export.contract.endpoints import structure_of, tensor_endpoint
 from export.formats import with_formats
-from export.wire.arrays import check_archive
+from export.protocol.arrays import check_archive
 from zoobase import suggestion
 from zoobase.errors import ExportError
 from zoobase.files import check_present

@@ -7,7 +7,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 from export.contract import Contract, Endpoint, Tensor
-from export.wire import calls
+from export.protocol import calls
 from zoobase.errors import ExportError
 
 

@@ -22,8 +22,8 @@ from export.contract.ranges import (
     unclaimed_tables,
     vocabulary_values,
 )
-from export.wire.calls import arrange, identifier
-from export.wire.layers import layers_of
+from export.protocol.calls import arrange, identifier
+from export.protocol.layers import layers_of
 from zoobase.errors import ExportError
 
 # names that Keras numbers within a process

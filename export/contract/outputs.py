@@ -12,7 +12,7 @@ import numpy as np
 from export.contract import Tensor
 from export.contract.endpoints import tensor_endpoint
 from export.contract.sampling import sample_values
-from export.wire.calls import arrange, flatten, identifier, one_line
+from export.protocol.calls import arrange, flatten, identifier, one_line
 from zoobase.errors import ExportError
 
 PROBES = 7  # rows of the call

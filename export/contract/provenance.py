@@ -15,7 +15,7 @@ import numpy as np
 
 from export.contract import Tensor
 from export.contract.sampling import shape_of
-from export.wire.layers import intercepted, layers_of
+from export.protocol.layers import intercepted, layers_of
 
 ROWS = 2
 SPACING = 1009  # between codes of integers: an offset that a model adds to its ids is not mistaken for another code

@@ -15,9 +15,9 @@ from export.contract import Artifact, Contract
 from export.formats.format import NATIVE, Description, Format
 from export.formats.keras_config import count_parameters, read_config
 from export.formats.screening import BY_NAME, WEIGHTS, check_content
+from export.protocol.calls import COLOUR, one_line
 from export.runtime.backend import load_tensorflow
 from export.runtime.process import bounded_memory
-from export.wire.calls import COLOUR, one_line
 from zoobase.errors import ExportError, Unsupported
 from zoobase.files import check_present
 from zoobase.hdf5 import open_hdf5

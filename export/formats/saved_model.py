@@ -12,8 +12,8 @@ from typing import Any
 from export.contract import Artifact, Contract, Endpoint
 from export.formats import graph_reader
 from export.formats.format import NATIVE, Format
+from export.protocol import calls
 from export.runtime.backend import quiet_logger
-from export.wire import calls
 from zoobase.errors import ExportError
 
 LARGEST = 2**63 - 1  # number of a version

@@ -6,7 +6,7 @@ import zipfile
 from pathlib import Path
 
 from export.formats import tflite_metadata
-from export.wire.arrays import check_archive
+from export.protocol.arrays import check_archive
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.hdf5 import find_signature, open_hdf5
 

@@ -11,8 +11,8 @@ from typing import Any
 import numpy as np
 
 from export.contract import Contract, Endpoint
-from export.wire import arrays, protocol
-from export.wire.calls import one_line
+from export.protocol import arrays, runner
+from export.protocol.calls import one_line
 from zoobase.errors import ExportError
 
 TYPICAL = "typical"  # name of the case of real inputs, on which quantised artifacts are evaluated
@@ -96,7 +96,7 @@ def read_golden(folder: Path, contract: Contract) -> dict[str, list[GoldenCase]]
 
 def _read_cases(folder: Path, endpoint: Endpoint) -> list[GoldenCase]:
     stored, cases = arrays.read_arrays(folder / f"{endpoint.name}.outputs.npz"), []
-    for data in protocol.read_cases(folder, endpoint.name):
+    for data in runner.read_cases(folder, endpoint.name):
         outputs = {name: value for (case, name), value in stored.items() if case == data["name"]}
         tuples = {key: tuple(data.pop(key)) for key in ("rows", "unstable_rows")}
         noise = {output: np.array(values, float) for output, values in data.pop("row_noise").items()}

@@ -20,7 +20,7 @@ from export.parity.distance import (
     row_errors,
 )
 from export.parity.noise_floor import Policy, check_noise_floor, measure_noise_floor
-from export.wire.arrays import Outputs
+from export.protocol.arrays import Outputs
 
 ROUNDING = 1e-3  # of probabilities, in float16
 CONSTANT = 1e-6  # real rows that differ by less, in units of the row, are one answer

@@ -9,7 +9,7 @@ import numpy as np
 
 from export.parity.cases import GoldenCase
 from export.parity.distance import is_leading, is_real, max_row_error, row_errors
-from export.wire.arrays import Outputs
+from export.protocol.arrays import Outputs
 
 
 @dataclass(frozen=True)

@@ -14,7 +14,7 @@ from export.parity.cases import REAL, TYPICAL, GoldenCase, output_names
 from export.parity.comparison import EndpointComparison, check_errors, check_repeatability
 from export.parity.distance import count_top1, is_real, root_mean_squares, sqnr_db
 from export.parity.noise_floor import Policy
-from export.wire.arrays import Outputs
+from export.protocol.arrays import Outputs
 
 
 def compare_quantized(

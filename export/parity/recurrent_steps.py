@@ -9,7 +9,7 @@ import numpy as np
 from export.contract import Contract, Endpoint, Tensor
 from export.parity.distance import max_row_error
 from export.parity.noise_floor import Policy
-from export.wire.arrays import Outputs
+from export.protocol.arrays import Outputs
 
 STEPS = 64
 NAME = f"steps_{STEPS}"  # of the golden case, in the step endpoint and in the forward one

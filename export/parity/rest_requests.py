@@ -1,7 +1,7 @@
 """REST requests among the golden inputs: request bodies for TF Serving, and the comparison of the responses.
 
 `golden/rest/ENDPOINT.row.json` and `.column.json` are two of an endpoint's golden rows in TF Serving's two formats. The
-runtimes of a SavedModel answer them by the REST rules (`wire/rest.py`), and the responses are compared with the
+runtimes of a SavedModel answer them by the REST rules (`protocol/rest.py`), and the responses are compared with the
 reference.
 """
 
@@ -16,7 +16,7 @@ from export.formats import saved_model
 from export.parity.cases import LARGEST_CASE, GoldenCase
 from export.parity.comparison import compare_output
 from export.parity.noise_floor import Policy
-from export.wire import rest
+from export.protocol import rest
 
 ROWS = 2  # enough to distinguish rows from columns
 

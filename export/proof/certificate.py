@@ -260,7 +260,7 @@ def _printable(text: str) -> str:
 
 def worst_difference(row: Row) -> str:
     """Return the largest difference of a row and its tolerance, in units of the row, as text."""
-    # For a quantised file: its lowest signal-to-quantisation-noise ratio and the metric drop.
+    # For a quantised file: its lowest signal-to-quantization-noise ratio and the metric drop.
     if any("quantised" in endpoint for endpoint in row.endpoints.values()):
         return _quantization_loss(row)
     figures = [f for endpoint in row.endpoints.values() for f in endpoint.get("outputs", {}).values()]

@@ -15,16 +15,16 @@ from typing import Any
 
 import machine
 import numpy as np
-import protocol
+import runner
 
 from export.contract import Endpoint
 from export.formats import QUANTIZATIONS, saved_model, tflite
 from export.formats import onnx as onnx_format
 from export.formats.format import NATIVE
+from export.protocol import calls
 from export.runners import run_keras
 from export.runners.jobs import convert_onnx, convert_tflite, quantize_tflite
 from export.runners.jobs.run_structure import Digests, first_difference, run_deep
-from export.wire import calls
 
 TFLITE = tflite.FORMAT.name
 
@@ -232,7 +232,7 @@ READERS: dict[str, Callable[[Path], FileDigests]] = {TFLITE: TFLiteDigests, onnx
 def main() -> None:
     """Write {path: {endpoint: difference or null}} as the result of the job, and the errors by path."""
     job = machine.read_job()
-    result: dict[str, Any] = {"missing": protocol.import_modules(job["modules"]), "differences": {}, "errors": {}}
+    result: dict[str, Any] = {"missing": runner.import_modules(job["modules"]), "differences": {}, "errors": {}}
     model = None if result["missing"] else run_keras.load_model({"format": NATIVE, "path": job[NATIVE]}, {})
     for file in job["files"] if model is not None else ():
         try:

@@ -24,10 +24,10 @@ from export.parity.simulation import check_ranges, differences, explain
 from export.proof.certificate import CAUSE, FAIL, PASS, Finding, ProofRequest, Row, describe_drop
 from export.proof.layer_diff import first_simulated_layer
 from export.proof.prove import check_names
+from export.protocol.arrays import Arrays
+from export.protocol.runner import Runtime
 from export.runners import runtimes_of
 from export.runtime.execution import ArtifactRun, run_all
-from export.wire.arrays import Arrays
-from export.wire.protocol import Runtime
 from zoobase.errors import ExportError
 
 BATCH = 256

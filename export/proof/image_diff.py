@@ -11,7 +11,7 @@ import numpy as np
 from export.contract import Contract, Endpoint
 from export.contract.sampling import legal_range
 from export.parity.cases import GoldenCase
-from export.wire.arrays import Outputs
+from export.protocol.arrays import Outputs
 
 PREFIX = "parity_"
 CASES = ("real", "batch_1", "odd_sides")  # the first row of each is shown

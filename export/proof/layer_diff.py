@@ -16,9 +16,9 @@ from export.formats.tflite import FORMAT, path_of
 from export.parity.cases import TYPICAL, GoldenCase
 from export.parity.simulation import is_same
 from export.proof.certificate import CAUSE, FAIL, Finding, ProofRequest, Row
+from export.protocol import layers
+from export.protocol.arrays import Key, read_arrays, save_arrays
 from export.runtime import process
-from export.wire import layers
-from export.wire.arrays import Key, read_arrays, save_arrays
 
 FILE = "layers.npz"  # in the golden folder
 RUNTIMES = ("keras", "tensorflow")  # runtimes whose layers can be compared

@@ -11,7 +11,7 @@ import numpy as np
 
 from export.contract import Contract
 from export.contract.provenance import is_reverse, kind_of
-from export.wire.layers import first_tensor, intercepted, layers_of
+from export.protocol.layers import first_tensor, intercepted, layers_of
 
 MARGIN = 1e-6  # a unit is saturated where its activation is this close to an end of its range
 ENDS = {  # of activations that saturate

@@ -30,10 +30,10 @@ from export.parity.rest_requests import compare_replies
 from export.proof import image_diff, layer_diff, tolerances
 from export.proof.certificate import CAUSE, FAIL, NOT_RUN, NOTE, UNSUPPORTED, Certificate, Finding, ProofRequest, Row
 from export.proof.tolerances import Floor
+from export.protocol.runner import Runtime
 from export.runners import FRAMEWORKS, RUNTIMES, runtimes_of
 from export.runtime import onednn
 from export.runtime.execution import ArtifactRun, run_all
-from export.wire.protocol import Runtime
 from zoobase import suggestion
 from zoobase.errors import ExportError
 

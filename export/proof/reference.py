@@ -13,9 +13,9 @@ from export.contract import Contract, Endpoint
 from export.contract.thresholds import rows_near, thresholds_of
 from export.parity.cases import GoldenCase, case_json, scores_of
 from export.parity.noise_floor import Policy, find_unstable_rows, measure_row_noise
+from export.protocol.arrays import MAIN, Arrays
+from export.protocol.calls import MAX_VARIANT_ROWS, Function, perturb, run_endpoint
 from export.runtime.execution import ArtifactRun
-from export.wire.arrays import MAIN, Arrays
-from export.wire.calls import MAX_VARIANT_ROWS, Function, perturb, run_endpoint
 from zoobase.console import quiet_stderr
 
 THRESHOLDS = "thresholds"  # name of the case of rows near the constants that the reference compares with

@@ -26,10 +26,10 @@ from export.parity.noise_floor import (
     measure_row_noise,
 )
 from export.proof.certificate import ProofRequest
+from export.protocol.arrays import Outputs
 from export.runners import RUNTIMES
 from export.runtime import onednn
 from export.runtime.execution import ArtifactRun, other_kernels_of, run_all
-from export.wire.arrays import Outputs
 
 Floor = Mapping[str, Mapping[str, float]]  # the noise floor by endpoint and output
 Runs = Mapping[tuple[str, str], ArtifactRun]  # by runtime and path

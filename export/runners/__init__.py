@@ -1,11 +1,12 @@
 """Self-contained scripts that run one artifact in one runtime, each in a fresh process.
 
-`python -P run_NAME.py JOB.json`: nothing here imports the rest of `export` but `export.wire`, so that only the artifact
+`python -P run_NAME.py JOB.json`: nothing here imports more of `export` than `protocol`, so that only the artifact
 is tested. A runtime is one file: its script with its record, `RUNTIME`, which is collected here.
 """
 
 from __future__ import annotations
 
+from export.protocol.runner import Runtime
 from export.runners import (
     run_browser,
     run_c_api,
@@ -19,7 +20,6 @@ from export.runners import (
     run_tflite_micro,
     run_torch,
 )
-from export.wire.protocol import Runtime
 
 _SCRIPTS = (
     *(run_keras, run_tensorflow, run_c_api, run_openvino, run_onnx),

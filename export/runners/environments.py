@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 if __package__:
-    from export.wire.machine import cache_folder
+    from export.protocol.machine import cache_folder
 else:
     from machine import cache_folder
 

@@ -17,13 +17,13 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.wire import chromium, litert_js, machine, protocol
-    from export.wire.arrays import Arrays
+    from export.protocol import chromium, litert_js, machine, runner
+    from export.protocol.arrays import Arrays
 else:
     import chromium
     import litert_js
     import machine
-    import protocol
+    import runner
     from arrays import Arrays
 
 STATIC = Path(__file__).parent.parent / "serving" / "web" / "static"
@@ -97,7 +97,7 @@ def _handler(browser: Browser) -> type[chromium.Handler]:
 _browser: list[Browser] = []
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
     """Load a TFLite file in the browser and return its signatures."""
     # Endpoints with strings or with sizes that are known only at run time are left out.
     obstacles = {endpoint["name"]: litert_js.obstacle(endpoint) for endpoint in artifact["endpoints"]}
@@ -109,7 +109,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
     browser, path = _browser[0], Path(artifact["path"])
     present = browser.call(path, None, {})["endpoints"]
 
-    def function(endpoint: dict[str, Any]) -> protocol.Function:
+    def function(endpoint: dict[str, Any]) -> runner.Function:
         takes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
         shapes = {t["name"]: [1 if n is None else n for n in t["shape"]] for t in endpoint["outputs"]}
 
@@ -123,7 +123,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
 
         return call
 
-    return protocol.by_endpoint({"endpoints": endpoints}, function, present)
+    return runner.by_endpoint({"endpoints": endpoints}, function, present)
 
 
 def versions() -> dict[str, str]:
@@ -138,7 +138,7 @@ def installed_version() -> str | None:
     return chromium.version(program) if program and litert_js.is_present() else None
 
 
-RUNTIME = protocol.Runtime(
+RUNTIME = runner.Runtime(
     "browser",
     __file__,
     distribution=litert_js.PACKAGE,
@@ -150,7 +150,7 @@ RUNTIME = protocol.Runtime(
     on_request=True,
     probe=installed_version,
     install="install Chromium, and run `python -m export web` once, which downloads LiteRT.js",
-    process=protocol.Process(
+    process=runner.Process(
         reads=("/etc", "/proc", "/sys", "/run", "/var/cache/fontconfig"),
         writes=("/dev/shm", str(machine.cache_folder())),
         network=True,  # between this process and Chromium
@@ -158,4 +158,4 @@ RUNTIME = protocol.Runtime(
 )
 
 if __name__ == "__main__":
-    protocol.main(RUNTIME)
+    runner.main(RUNTIME)

@@ -6,24 +6,24 @@ from pathlib import Path
 from typing import Any
 
 if __package__:
-    from export.wire import c_api, protocol
+    from export.protocol import c_api, runner
 else:
     import c_api
-    import protocol
+    import runner
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
     """Load a SavedModel and return its signatures."""
     path = Path(artifact["path"])
     if not (path / "variables" / "variables.index").is_file():
         raise ValueError("variables/variables.index is missing")
     session = c_api.Session(path)
 
-    def function(endpoint: dict[str, Any]) -> protocol.Function:
+    def function(endpoint: dict[str, Any]) -> runner.Function:
         signature = session.signatures[endpoint["name"]]
         return lambda inputs: session.run(signature, inputs)
 
-    return protocol.by_endpoint(artifact, function, session.signatures)
+    return runner.by_endpoint(artifact, function, session.signatures)
 
 
 def versions() -> dict[str, str]:
@@ -31,7 +31,7 @@ def versions() -> dict[str, str]:
     return {"tensorflow C API": c_api.version()}
 
 
-RUNTIME = protocol.Runtime(
+RUNTIME = runner.Runtime(
     "c_api",
     __file__,
     distribution="tensorflow",
@@ -41,9 +41,9 @@ RUNTIME = protocol.Runtime(
     versions=versions,
     required=True,
     library=c_api.LIBRARIES[1],
-    process=protocol.Process(forked_from="c_api"),
-    capabilities=protocol.Capabilities(serves=True),
+    process=runner.Process(forked_from="c_api"),
+    capabilities=runner.Capabilities(serves=True),
 )
 
 if __name__ == "__main__":
-    protocol.main(RUNTIME)
+    runner.main(RUNTIME)

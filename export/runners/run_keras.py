@@ -11,15 +11,15 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.wire import calls, protocol
-    from export.wire.arrays import Arrays
+    from export.protocol import calls, runner
+    from export.protocol.arrays import Arrays
 else:
     import calls
-    import protocol
+    import runner
     from arrays import Arrays
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
     """Load a model file and return, for each endpoint, its own call: "main" eager, "graph" compiled."""
     model = load_model(artifact, examples)
     return {endpoint["name"]: functions_of(model, endpoint) for endpoint in artifact["endpoints"]}
@@ -74,7 +74,7 @@ def _rebuild(path: Path, artifact: dict[str, Any], examples: dict[str, Any]) -> 
     return model
 
 
-def functions_of(model: Any, endpoint: dict[str, Any]) -> dict[str, protocol.Function]:
+def functions_of(model: Any, endpoint: dict[str, Any]) -> dict[str, runner.Function]:
     """Return the model's own call as an endpoint: "main" eager, "graph" compiled."""
     import tensorflow as tf
 
@@ -101,7 +101,7 @@ def functions_of(model: Any, endpoint: dict[str, Any]) -> dict[str, protocol.Fun
     return {"main": eager, "graph": traced}
 
 
-def constants(artifact: dict[str, Any], opened: protocol.Opened) -> Any:
+def constants(artifact: dict[str, Any], opened: runner.Opened) -> Any:
     """Return (path, array) of the weights of the loaded model."""
     model = next(iter(opened.values()))["main"].model
     return ((weight.path, np.asarray(weight.value)) for weight in model.weights)
@@ -115,7 +115,7 @@ def versions() -> dict[str, str]:
     return {"keras": keras.__version__, "tensorflow": tf.__version__}
 
 
-RUNTIME = protocol.Runtime(
+RUNTIME = runner.Runtime(
     "keras",
     __file__,
     distribution="keras",
@@ -124,9 +124,9 @@ RUNTIME = protocol.Runtime(
     open=open_artifact,
     versions=versions,
     required=True,
-    process=protocol.Process(imports=("keras", "tensorflow"), imports_code=True, forked_from="keras"),
-    capabilities=protocol.Capabilities(measures_noise=("keras",), constants=constants),
+    process=runner.Process(imports=("keras", "tensorflow"), imports_code=True, forked_from="keras"),
+    capabilities=runner.Capabilities(measures_noise=("keras",), constants=constants),
 )
 
 if __name__ == "__main__":
-    protocol.main(RUNTIME)
+    runner.main(RUNTIME)

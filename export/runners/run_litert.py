@@ -7,31 +7,31 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.wire import protocol
-    from export.wire.arrays import Arrays
+    from export.protocol import runner
+    from export.protocol.arrays import Arrays
 else:
-    import protocol
+    import runner
     from arrays import Arrays
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
     """Load a TFLite file and return its signatures."""
     from ai_edge_litert.interpreter import Interpreter
 
-    interpreter = Interpreter(model_path=str(artifact["path"]), num_threads=protocol.threads())
+    interpreter = Interpreter(model_path=str(artifact["path"]), num_threads=runner.threads())
     present = interpreter.get_signature_list()
     if not present:  # a third-party file: its only function is called by the names of its tensors
         return {endpoint["name"]: {"main": _without_signature(interpreter)} for endpoint in artifact["endpoints"]}
 
-    def function(endpoint: dict[str, Any]) -> protocol.Function:
+    def function(endpoint: dict[str, Any]) -> runner.Function:
         signature = interpreter.get_signature_runner(endpoint["name"])
         dtypes = {t["name"]: "object" if t["dtype"] == "string" else t["dtype"] for t in endpoint["inputs"]}
         return lambda inputs: signature(**{k: v.astype(dtypes[k]) for k, v in inputs.items()})
 
-    return protocol.by_endpoint(artifact, function, present)
+    return runner.by_endpoint(artifact, function, present)
 
 
-def _without_signature(interpreter: Any) -> protocol.Function:
+def _without_signature(interpreter: Any) -> runner.Function:
     """Return the function of a file without signatures."""
     takes = {detail["name"]: detail for detail in interpreter.get_input_details()}
     returns = {detail["name"]: detail["index"] for detail in interpreter.get_output_details()}
@@ -48,7 +48,7 @@ def _without_signature(interpreter: Any) -> protocol.Function:
     return function
 
 
-def constants(artifact: dict[str, Any], opened: protocol.Opened) -> Any:
+def constants(artifact: dict[str, Any], opened: runner.Opened) -> Any:
     """Yield (name, array) of the constants of all subgraphs."""
     from ai_edge_litert.interpreter import Interpreter
 
@@ -63,7 +63,7 @@ def constants(artifact: dict[str, Any], opened: protocol.Opened) -> Any:
                 continue
 
 
-RUNTIME = protocol.Runtime(
+RUNTIME = runner.Runtime(
     "litert",
     __file__,
     distribution="ai-edge-litert",
@@ -71,9 +71,9 @@ RUNTIME = protocol.Runtime(
     formats=("tflite",),
     open=open_artifact,
     required=True,
-    process=protocol.Process(imports=("ai_edge_litert",)),
-    capabilities=protocol.Capabilities(constants=constants, exact=False),
+    process=runner.Process(imports=("ai_edge_litert",)),
+    capabilities=runner.Capabilities(constants=constants, exact=False),
 )
 
 if __name__ == "__main__":
-    protocol.main(RUNTIME)
+    runner.main(RUNTIME)

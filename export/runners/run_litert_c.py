@@ -16,11 +16,11 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.wire import protocol
-    from export.wire.arrays import Arrays
-    from export.wire.machine import cache_folder
+    from export.protocol import runner
+    from export.protocol.arrays import Arrays
+    from export.protocol.machine import cache_folder
 else:
-    import protocol
+    import runner
     from arrays import Arrays
     from machine import cache_folder
 
@@ -77,7 +77,7 @@ def version() -> str | None:
     return importlib.metadata.version("ai-edge-litert") if is_there else None
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
     """Return the signatures of a TFLite file; those with strings or with sizes known only at run time are left out."""
 
     def is_fixed(endpoint: dict[str, Any]) -> bool:
@@ -123,7 +123,7 @@ class Program:
         return outputs
 
 
-RUNTIME = protocol.Runtime(
+RUNTIME = runner.Runtime(
     "litert_c",
     __file__,
     distribution="ai-edge-litert",
@@ -135,8 +135,8 @@ RUNTIME = protocol.Runtime(
     on_request=True,
     probe=version,
     install="install a C compiler (gcc) and pip install ai-edge-litert",
-    process=protocol.Process(prepare=prepare),
+    process=runner.Process(prepare=prepare),
 )
 
 if __name__ == "__main__":
-    protocol.main(RUNTIME)
+    runner.main(RUNTIME)

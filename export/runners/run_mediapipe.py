@@ -14,11 +14,11 @@ from typing import Any
 import numpy as np
 
 if __package__:
+    from export.protocol import runner
+    from export.protocol.arrays import Arrays
     from export.runners.environments import MEDIAPIPE
-    from export.wire import protocol
-    from export.wire.arrays import Arrays
 else:
-    import protocol
+    import runner
     from arrays import Arrays
     from environments import MEDIAPIPE
 
@@ -27,7 +27,7 @@ SCORES = ("logits", "probabilities")
 wrong_names: dict[str, str] = {}  # path: label that a result has and the contract has not
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
     """Load a TFLite file as the task that its only endpoint is for."""
     if len(artifact["endpoints"]) != 1:
         raise ValueError("MediaPipe Tasks open files of one signature, and it has more")
@@ -70,7 +70,7 @@ def _image(inputs: Arrays, name: str) -> Any:
     with np.errstate(invalid="ignore"):
         whole = pixels.astype(np.uint8)
     if not np.array_equal(whole, pixels):
-        raise protocol.Inapplicable("pixels that are no integers from 0 to 255")
+        raise runner.Inapplicable("pixels that are no integers from 0 to 255")
     return mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(whole))
 
 
@@ -79,11 +79,11 @@ def _text(inputs: Arrays, tensor: dict[str, Any]) -> str:
     ids, words = inputs[tensor["name"]][0], [word.split(" ")[0] for word in tensor["words"]]
     count = int(np.count_nonzero(ids))
     if ids[count:].any() or not ids[:count].all():
-        raise protocol.Inapplicable("padding before a word")
+        raise runner.Inapplicable("padding before a word")
     letters = ("z" * n for n in itertools.count(8))
     unknown = next(word for word in letters if word not in words)
     if not all(words[i] for i in ids[:count] if i > 1):
-        raise protocol.Inapplicable("an id whose word is always found as another one")
+        raise runner.Inapplicable("an id whose word is always found as another one")
     return " ".join(unknown if i == 1 else words[i] for i in ids[:count])
 
 
@@ -122,21 +122,21 @@ def _text_task(kind: str, path: str, **options: Any) -> Any:
     return getattr(text, kind).create_from_options(getattr(text, f"{kind}Options")(BaseOptions(path), **options))
 
 
-def image_classifier(artifact: dict[str, Any], endpoint: dict[str, Any]) -> protocol.Function:
+def image_classifier(artifact: dict[str, Any], endpoint: dict[str, Any]) -> runner.Function:
     """Return the function of an ImageClassifier."""
     task = _vision("ImageClassifier")(artifact["path"])
     name, result = endpoint["inputs"][0]["name"], endpoint["outputs"][0]
     return lambda inputs: _scores(task.classify(_image(inputs, name)).classifications[0], artifact, result)
 
 
-def image_embedder(artifact: dict[str, Any], endpoint: dict[str, Any]) -> protocol.Function:
+def image_embedder(artifact: dict[str, Any], endpoint: dict[str, Any]) -> runner.Function:
     """Return the function of an ImageEmbedder."""
     task = _vision("ImageEmbedder")(artifact["path"])
     name, result = endpoint["inputs"][0]["name"], endpoint["outputs"][0]["name"]
     return lambda inputs: {result: _vector(task.embed(_image(inputs, name)))}
 
 
-def image_segmenter(artifact: dict[str, Any], endpoint: dict[str, Any]) -> protocol.Function:
+def image_segmenter(artifact: dict[str, Any], endpoint: dict[str, Any]) -> runner.Function:
     """Return the function of an ImageSegmenter: its confidence masks, one for each class."""
     task = _vision("ImageSegmenter", output_confidence_masks=True)(artifact["path"])
     name, result = endpoint["inputs"][0]["name"], endpoint["outputs"][0]["name"]
@@ -149,21 +149,21 @@ def image_segmenter(artifact: dict[str, Any], endpoint: dict[str, Any]) -> proto
     return function
 
 
-def text_classifier(artifact: dict[str, Any], endpoint: dict[str, Any]) -> protocol.Function:
+def text_classifier(artifact: dict[str, Any], endpoint: dict[str, Any]) -> runner.Function:
     """Return the function of a TextClassifier."""
     task = _text_task("TextClassifier", artifact["path"])
     tensor, result = endpoint["inputs"][0], endpoint["outputs"][0]
     return lambda inputs: _scores(task.classify(_text(inputs, tensor)).classifications[0], artifact, result)
 
 
-def text_embedder(artifact: dict[str, Any], endpoint: dict[str, Any]) -> protocol.Function:
+def text_embedder(artifact: dict[str, Any], endpoint: dict[str, Any]) -> runner.Function:
     """Return the function of a TextEmbedder."""
     task = _text_task("TextEmbedder", artifact["path"])
     tensor, result = endpoint["inputs"][0], endpoint["outputs"][0]["name"]
     return lambda inputs: {result: _vector(task.embed(_text(inputs, tensor)))}
 
 
-def audio_classifier(artifact: dict[str, Any], endpoint: dict[str, Any]) -> protocol.Function:
+def audio_classifier(artifact: dict[str, Any], endpoint: dict[str, Any]) -> runner.Function:
     """Return the function of an AudioClassifier."""
     from mediapipe.tasks.python import audio
     from mediapipe.tasks.python.components.containers.audio_data import AudioData
@@ -184,7 +184,7 @@ def _vector(result: Any) -> np.ndarray:
     return np.asarray(result.embeddings[0].embedding, np.float32)[None]
 
 
-TASKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], protocol.Function]] = {
+TASKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], runner.Function]] = {
     "ImageClassifier": image_classifier,
     "ImageEmbedder": image_embedder,
     "ImageSegmenter": image_segmenter,
@@ -194,12 +194,12 @@ TASKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], protocol.Function]] 
 }
 
 
-def check(artifact: dict[str, Any], opened: protocol.Opened) -> list[str]:
+def check(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
     """Return the first result whose name is not the label of the contract."""
     return [wrong_names[artifact["path"]]] if artifact["path"] in wrong_names else []
 
 
-RUNTIME = protocol.Runtime(
+RUNTIME = runner.Runtime(
     "mediapipe",
     __file__,
     distribution="mediapipe",
@@ -209,9 +209,9 @@ RUNTIME = protocol.Runtime(
     extra=True,
     on_request=True,
     install=MEDIAPIPE.command,
-    process=protocol.Process(imports=("mediapipe",), installation=MEDIAPIPE),
-    capabilities=protocol.Capabilities(check=check),
+    process=runner.Process(imports=("mediapipe",), installation=MEDIAPIPE),
+    capabilities=runner.Capabilities(check=check),
 )
 
 if __name__ == "__main__":
-    protocol.main(RUNTIME)
+    runner.main(RUNTIME)

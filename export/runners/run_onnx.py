@@ -5,20 +5,20 @@ from __future__ import annotations
 from typing import Any
 
 if __package__:
-    from export.wire import protocol
-    from export.wire.arrays import Arrays
+    from export.protocol import runner
+    from export.protocol.arrays import Arrays
 else:
-    import protocol
+    import runner
     from arrays import Arrays
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
     """Load an ONNX file and return its graph under the name of its endpoint."""
     import onnxruntime
 
     (endpoint,) = artifact["endpoints"]
     options = onnxruntime.SessionOptions()
-    options.intra_op_num_threads = protocol.threads() or options.intra_op_num_threads
+    options.intra_op_num_threads = runner.threads() or options.intra_op_num_threads
     session = onnxruntime.InferenceSession(str(artifact["path"]), options, providers=["CPUExecutionProvider"])
     outputs = [tensor["name"] for tensor in endpoint["outputs"]]
     dtypes = {t["name"]: "object" if t["dtype"] == "string" else t["dtype"] for t in endpoint["inputs"]}
@@ -33,7 +33,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
     return {endpoint["name"]: {"main": function}}
 
 
-def constants(artifact: dict[str, Any], opened: protocol.Opened) -> Any:
+def constants(artifact: dict[str, Any], opened: runner.Opened) -> Any:
     """Return (name, array) of the initializers, or None where `onnx`, which reads them, is not installed."""
     try:
         import onnx
@@ -43,16 +43,16 @@ def constants(artifact: dict[str, Any], opened: protocol.Opened) -> Any:
     return [(tensor.name, onnx.numpy_helper.to_array(tensor)) for tensor in graph.initializer]
 
 
-RUNTIME = protocol.Runtime(
+RUNTIME = runner.Runtime(
     "onnxruntime",
     __file__,
     distribution="onnxruntime",
     module="onnxruntime",
     formats=("onnx",),
     open=open_artifact,
-    process=protocol.Process(imports=("onnxruntime",)),
-    capabilities=protocol.Capabilities(constants=constants, exact=False),
+    process=runner.Process(imports=("onnxruntime",)),
+    capabilities=runner.Capabilities(constants=constants, exact=False),
 )
 
 if __name__ == "__main__":
-    protocol.main(RUNTIME)
+    runner.main(RUNTIME)

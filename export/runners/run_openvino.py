@@ -7,17 +7,17 @@ import tempfile
 from typing import Any
 
 if __package__:
-    from export.wire import protocol
-    from export.wire.arrays import Arrays
+    from export.protocol import runner
+    from export.protocol.arrays import Arrays
 else:
-    import protocol
+    import runner
     from arrays import Arrays
 
 SIGNATURE = "serving_default"  # the only signature that its front end reads
 EXACT = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}  # else AMX machines compute in bfloat16
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
     """Load a SavedModel and return its default signature; OpenVINO runs no other signatures and no strings."""
     endpoints = [e for e in artifact["endpoints"] if e["name"] == SIGNATURE and not _strings(e)]
     if not endpoints:
@@ -25,7 +25,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
     os.environ["HOME"] = tempfile.gettempdir()  # where it keeps an id for statistics; the user's own is out of reach
     import openvino
 
-    threads = {"INFERENCE_NUM_THREADS": protocol.threads()} if protocol.threads() else {}
+    threads = {"INFERENCE_NUM_THREADS": runner.threads()} if runner.threads() else {}
     model = openvino.Core().compile_model(str(artifact["path"]), "CPU", EXACT | threads)
     names = [tensor["name"] for tensor in endpoints[0]["outputs"]]
     outputs = {name: model.output(name) for name in names}
@@ -41,7 +41,7 @@ def _strings(endpoint: dict[str, Any]) -> bool:
     return any(tensor["dtype"] == "string" for tensor in [*endpoint["inputs"], *endpoint["outputs"]])
 
 
-RUNTIME = protocol.Runtime(
+RUNTIME = runner.Runtime(
     "openvino",
     __file__,
     distribution="openvino",
@@ -49,8 +49,8 @@ RUNTIME = protocol.Runtime(
     formats=("saved_model",),
     open=open_artifact,
     extra=True,
-    process=protocol.Process(imports=("openvino",)),
+    process=runner.Process(imports=("openvino",)),
 )
 
 if __name__ == "__main__":
-    protocol.main(RUNTIME)
+    runner.main(RUNTIME)

@@ -11,12 +11,12 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.wire import calls, protocol
-    from export.wire.arrays import Arrays
-    from export.wire.c_api import fields
+    from export.protocol import calls, runner
+    from export.protocol.arrays import Arrays
+    from export.protocol.c_api import fields
 else:
     import calls
-    import protocol
+    import runner
     from arrays import Arrays
     from c_api import fields
 
@@ -141,13 +141,13 @@ def _response_difference(name: str, log: PredictLog, outputs: Mapping[str, np.nd
     return None
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
     """Load a SavedModel and return its signatures."""
     import tensorflow as tf
 
     loaded = tf.saved_model.load(artifact["path"])
 
-    def function(endpoint: dict[str, Any]) -> protocol.Function:
+    def function(endpoint: dict[str, Any]) -> runner.Function:
         signature = loaded.signatures[endpoint["name"]]
         dtypes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
 
@@ -158,16 +158,16 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protoco
         call.keep_alive = loaded  # a signature does not keep a reference to its variables
         return call
 
-    return protocol.by_endpoint(artifact, function, loaded.signatures)
+    return runner.by_endpoint(artifact, function, loaded.signatures)
 
 
-def check(artifact: dict[str, Any], opened: protocol.Opened) -> list[str]:
+def check(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
     """Replay the warm-up records."""
     loaded = next(iter(opened.values()))["main"].keep_alive
     return replay(artifact["path"], loaded.signatures)
 
 
-def constants(artifact: dict[str, Any], opened: protocol.Opened) -> Any:
+def constants(artifact: dict[str, Any], opened: runner.Opened) -> Any:
     """Yield (name, array) of the variables."""
     import tensorflow as tf
 
@@ -184,7 +184,7 @@ def versions() -> dict[str, str]:
     return {"tensorflow": tf.__version__}
 
 
-RUNTIME = protocol.Runtime(
+RUNTIME = runner.Runtime(
     "tensorflow",
     __file__,
     distribution="tensorflow",
@@ -193,8 +193,8 @@ RUNTIME = protocol.Runtime(
     open=open_artifact,
     versions=versions,
     required=True,
-    process=protocol.Process(imports=("keras", "tensorflow"), forked_from="keras"),
-    capabilities=protocol.Capabilities(
+    process=runner.Process(imports=("keras", "tensorflow"), forked_from="keras"),
+    capabilities=runner.Capabilities(
         measures_noise=("saved_model",),
         check=check,
         serves=True,
@@ -203,4 +203,4 @@ RUNTIME = protocol.Runtime(
 )
 
 if __name__ == "__main__":
-    protocol.main(RUNTIME)
+    runner.main(RUNTIME)

@@ -13,11 +13,11 @@ from typing import Any
 import numpy as np
 
 if __package__:
+    from export.protocol import runner
+    from export.protocol.arrays import Arrays
     from export.runners.environments import TFLITE_MICRO
-    from export.wire import protocol
-    from export.wire.arrays import Arrays
 else:
-    import protocol
+    import runner
     from arrays import Arrays
     from environments import TFLITE_MICRO
 
@@ -26,7 +26,7 @@ ARENA = 2**26  # bytes with which the need is measured
 interpreters: dict[str, Any] = {}  # by path
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
     """Load a TFLite file and return the signature of its first subgraph, the only one that the interpreter runs."""
     path = str(artifact["path"])
     size = os.path.getsize(path)
@@ -93,7 +93,7 @@ def _messages() -> Iterator[Any]:
             os.close(saved)
 
 
-def facts(artifact: dict[str, Any], opened: protocol.Opened) -> dict[str, int]:
+def facts(artifact: dict[str, Any], opened: runner.Opened) -> dict[str, int]:
     """Return the bytes of memory that the tensors and the interpreter need."""
     if not opened:
         return {}
@@ -103,7 +103,7 @@ def facts(artifact: dict[str, Any], opened: protocol.Opened) -> dict[str, int]:
     return {"arena_bytes": int(found[1])} if found else {}
 
 
-RUNTIME = protocol.Runtime(
+RUNTIME = runner.Runtime(
     "tflite_micro",
     __file__,
     distribution="tflite-micro",
@@ -113,9 +113,9 @@ RUNTIME = protocol.Runtime(
     extra=True,
     on_request=True,
     install=TFLITE_MICRO.command,
-    process=protocol.Process(imports=("tflite_micro",), installation=TFLITE_MICRO),
-    capabilities=protocol.Capabilities(facts=facts),
+    process=runner.Process(imports=("tflite_micro",), installation=TFLITE_MICRO),
+    capabilities=runner.Capabilities(facts=facts),
 )
 
 if __name__ == "__main__":
-    protocol.main(RUNTIME)
+    runner.main(RUNTIME)

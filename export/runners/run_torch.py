@@ -11,22 +11,22 @@ from typing import Any
 import numpy as np
 
 if __package__:
+    from export.protocol import runner
+    from export.protocol.arrays import Arrays
     from export.runners.environments import TORCH
-    from export.wire import protocol
-    from export.wire.arrays import Arrays
 else:
-    import protocol
+    import runner
     from arrays import Arrays
     from environments import TORCH
 
 EXAMPLES, GRAPH = "data/sample_inputs/", "models/model.json"
 
 
-def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> protocol.Opened:
+def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
     """Load a program and return its function."""
     import torch
 
-    torch.set_num_threads(protocol.threads() or torch.get_num_threads())
+    torch.set_num_threads(runner.threads() or torch.get_num_threads())
     (endpoint,) = artifact["endpoints"]
     copy = os.path.join(tempfile.mkdtemp(), "program.pt2")
     _copy(str(artifact["path"]), copy)
@@ -53,7 +53,7 @@ def _copy(path: str, target: str) -> None:
             copy.writestr(info.filename, b"" if name.startswith(EXAMPLES) else content)
 
 
-RUNTIME = protocol.Runtime(
+RUNTIME = runner.Runtime(
     "torch",
     __file__,
     distribution="torch",
@@ -62,13 +62,13 @@ RUNTIME = protocol.Runtime(
     open=open_artifact,
     extra=True,
     install=TORCH.command,
-    process=protocol.Process(
+    process=runner.Process(
         imports=("torch",),
         environment={"USER": "nobody"},  # PyTorch asks for a name, and the file of users is out of reach
         installation=TORCH,
     ),
-    capabilities=protocol.Capabilities(measures_noise=("torch",)),
+    capabilities=runner.Capabilities(measures_noise=("torch",)),
 )
 
 if __name__ == "__main__":
-    protocol.main(RUNTIME)
+    runner.main(RUNTIME)

@@ -9,7 +9,7 @@ from collections.abc import Iterable
 from pathlib import Path
 
 import zoobase
-from export.wire import machine
+from export.protocol import machine
 from zoobase.console import Console
 
 

@@ -14,9 +14,9 @@ from pathlib import Path
 from typing import Any, Protocol, TypeVar
 
 from export.contract import Artifact, Contract
+from export.protocol.arrays import MAIN, Outputs
+from export.protocol.runner import Runtime, read_result
 from export.runtime import process
-from export.wire.arrays import MAIN, Outputs
-from export.wire.protocol import Runtime, read_result
 from zoobase.files import cache_root
 
 

@@ -28,8 +28,8 @@ from zoobase.errors import ExportError
 from zoobase.plugins import loaded_module
 
 RUNNERS = Path(__file__).parent.parent / "runners"
-WIRE = Path(__file__).parent.parent / "wire"
-SERVER, LAUNCHER = WIRE / "fork_server.py", WIRE / "launch.py"
+PROTOCOL = Path(__file__).parent.parent / "protocol"
+SERVER, LAUNCHER = PROTOCOL / "fork_server.py", PROTOCOL / "launch.py"
 TIMEOUT = 900.0  # seconds for one process; the environment variable EXPORT_TIMEOUT overrides it
 VARIABLE = "EXPORT_FORK_SERVER"  # "0" in the environment starts every runner as a new interpreter instead
 _READ_AT_IMPORT = (
@@ -73,7 +73,7 @@ def start_fork_server() -> None:
     """Start the usual server, so that it imports TensorFlow while the caller does other work."""
     if is_available():
         with _lock:
-            _control("keras", _environment([str(WIRE)]))
+            _control("keras", _environment([str(PROTOCOL)]))
 
 
 @atexit.register
@@ -187,15 +187,15 @@ def run_script(
     python: str | None = None,
 ) -> ProcessResult:
     """Run `runners/<script>` on a job in a process of its own and wait for it."""
-    # It finds the folders of the runners and of the wire files on its path, and the packages that are named. The kernel
+    # It finds the folders of the runners and of the protocol on its path, and the packages that are named. The kernel
     # confines it to what is named here, the scratch folder and the libraries, before it loads anything of the job: see
-    # `export.wire.machine`. Its temporary files are in the scratch folder.
+    # `export.protocol.machine`. Its temporary files are in the scratch folder.
     path, folder = RUNNERS / script, folder.resolve()
     job_file, log_file = folder / f"{path.name}.json", folder / f"{path.name}.log"
     timeout, writes = time_limit(), [*writes]
     for target in writes:
         os.makedirs(target, exist_ok=True)
-    paths = [str(WIRE), str(RUNNERS), str(RUNNERS / "jobs"), *filter(None, map(home_of, packages))]
+    paths = [str(PROTOCOL), str(RUNNERS), str(RUNNERS / "jobs"), *filter(None, map(home_of, packages))]
     allowed = {
         "reads": [*map(os.path.realpath, reads), *paths, str(path)],
         "writes": [str(folder), *map(os.path.realpath, writes)],
@@ -207,7 +207,7 @@ def run_script(
     try:
         code = None
         if forked_from and is_available():
-            of_server = _environment([str(WIRE)], environment)
+            of_server = _environment([str(PROTOCOL)], environment)
             code = _fork(forked_from, {**files, "paths": paths, "environment": of_server}, timeout)
         if code is None:
             code = _spawn(files, _environment(paths, environment), timeout, python or sys.executable)
@@ -282,9 +282,9 @@ def _environment(paths: Sequence[str] = (), changes: Mapping[str, str] | None = 
     return environment | dict(changes or {})
 
 
-def wire_path() -> dict[str, str]:
-    """Return the environment in which another interpreter finds the wire files by their plain names."""
-    return {"PYTHONPATH": str(WIRE)}
+def protocol_path() -> dict[str, str]:
+    """Return the environment in which another interpreter finds the protocol by their plain names."""
+    return {"PYTHONPATH": str(PROTOCOL)}
 
 
 def home_of(package: str) -> str | None:

@@ -24,8 +24,8 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response
 from starlette.routing import Route
 
+from export.protocol import loopback
 from export.serving.model_process import ModelProcess
-from export.wire import loopback
 
 DRAIN_SECONDS = 8.0  # after SIGTERM, for the requests that are being answered
 

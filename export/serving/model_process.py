@@ -11,7 +11,7 @@ import sys
 from asyncio.subprocess import DEVNULL
 from pathlib import Path
 
-from export.runtime.process import LAUNCHER, PASSED, RUNNERS, wire_path
+from export.runtime.process import LAUNCHER, PASSED, RUNNERS, protocol_path
 
 WORKER = RUNNERS / "jobs" / "answer_requests.py"
 HEAD = struct.Struct("<QHQ")  # as of the worker
@@ -68,7 +68,7 @@ class ModelProcess:
     async def _run(self) -> None:
         """Start the process, and receive its answers until it ends."""
         ours, theirs = socket.socketpair()
-        environment = {name: value for name, value in os.environ.items() if name.startswith(PASSED)} | wire_path()
+        environment = {name: value for name, value in os.environ.items() if name.startswith(PASSED)} | protocol_path()
         command = [sys.executable, "-P", str(LAUNCHER), str(WORKER), str(self._job)]
         try:
             with theirs:

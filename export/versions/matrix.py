@@ -23,6 +23,7 @@ from export.parity.golden import cases_for, check_samples
 from export.parity.noise_floor import Policy
 from export.proof.certificate import ProofRequest
 from export.proof.prove import compare_run
+from export.protocol.runner import Runtime
 from export.runners import RUNTIMES, runtimes_of
 from export.runtime.execution import ArtifactRun, run_all
 from export.versions.metric import metric_change
@@ -30,7 +31,6 @@ from export.versions.operators import OperatorDifference, first_operator
 from export.versions.releases import Release
 from export.versions.script import RUN, write_script
 from export.versions.variants import Variant
-from export.wire.protocol import Runtime
 from zoobase.errors import ExportError, Unavailable
 
 EQUAL, WITHIN, DIFFERENT, REFUSED, NOT_RUN = "equal", "within tolerance", "different", "refused", "not run"
@@ -113,7 +113,7 @@ def matrix(
                 run = subject.run(artifact, runtime)
                 if {*artifact.endpoints} <= {*run.report.get("skipped", ())}:
                     continue  # what an optional runtime never runs, such as strings
-                state, reason, difference = judge(subject, artifact, run)
+                state, reason, difference = evaluate(subject, artifact, run)
                 seconds = round(time.monotonic() - start, 1)
                 loaded, key = {*run.report.get("versions", {}).values()}, (artifact.path, runtime.name, variant.name)
                 if loaded and release.version not in loaded:
@@ -230,7 +230,7 @@ def _explain(
     ]
     usable = [r for r in runtimes_of(artifact.format) if r.version and not r.on_request]
     usable.sort(key=lambda runtime: runtime.name != RUNTIMES[other.name].name)  # the installed release of it first
-    states = ((r, judge(subject, artifact, subject.run(artifact, r))[0]) for r in usable if calls)
+    states = ((r, evaluate(subject, artifact, subject.run(artifact, r))[0]) for r in usable if calls)
     right = next((r for r, state in states if state in (EQUAL, WITHIN)), None)
     if right is None:
         return None
@@ -240,7 +240,7 @@ def _explain(
     return first_operator(subject.folder / artifact.path, artifact.format, endpoint, case, right, other, folder)
 
 
-def judge(subject: Subject, artifact: Artifact, run: ArtifactRun) -> tuple[str, str, float | None]:
+def evaluate(subject: Subject, artifact: Artifact, run: ArtifactRun) -> tuple[str, str, float | None]:
     """Return the state of a run, its reason, and the largest error of its outputs."""
     if run.problem:
         return (NOT_RUN if run.timed_out else REFUSED), f"the process {run.problem}", None

@@ -13,10 +13,10 @@ from export.artifacts.calling import run_artifact
 from export.contract import Artifact, Contract, Endpoint
 from export.parity.cases import GoldenCase
 from export.proof.evaluation import default_metrics, paired_drop, read_evaluation
+from export.protocol.arrays import Arrays
+from export.protocol.runner import Runtime
 from export.runners import RUNTIMES
 from export.versions.releases import Release
-from export.wire.arrays import Arrays
-from export.wire.protocol import Runtime
 from zoobase.errors import ExportError
 
 

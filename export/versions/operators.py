@@ -20,8 +20,8 @@ from export.contract import Endpoint
 from export.formats import FORMATS, onnx, saved_model, tflite
 from export.parity.cases import GoldenCase
 from export.parity.distance import max_row_error, row_errors
+from export.protocol.runner import Runtime
 from export.runtime import process
-from export.wire.protocol import Runtime
 
 TRUNCATE = {  # the script, and what its process is forked from
     onnx.FORMAT.name: ("jobs/truncate_onnx.py", None),

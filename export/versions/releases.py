@@ -16,11 +16,11 @@ from pathlib import Path
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.version import Version
 
+from export.protocol import c_api, litert_js
+from export.protocol.runner import Runtime
 from export.runners import RUNTIMES
 from export.runners.environments import Environment
 from export.runtime.installation import PIP, install
-from export.wire import c_api, litert_js
-from export.wire.protocol import Runtime
 from zoobase import suggestion
 from zoobase.errors import ExportError, Unavailable
 

@@ -7,8 +7,8 @@ import pytest
 
 from export import ExportError, export_model, infer_contract
 from export.formats.obstacles import check_graph_names, code_dependency, unimportable
+from export.protocol.calls import flatten, name_outputs
 from export.runtime.backend import load_tensorflow
-from export.wire.calls import flatten, name_outputs
 
 
 @pytest.fixture(autouse=True)

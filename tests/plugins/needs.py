@@ -16,8 +16,8 @@ import shutil
 import pytest
 
 from export.formats import QUANTIZATIONS
+from export.protocol import chromium
 from export.serving.servers.environments import ENVIRONMENTS
-from export.wire import chromium
 from zoobase.errors import unknown
 from zoobase.requirements import distribution, install_command, requirements
 

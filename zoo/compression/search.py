@@ -17,8 +17,8 @@ from export.contract.quantization import check_modules
 from export.contract.simulation import Simulation
 from export.formats import QUANTIZATIONS, format_of, onnx, tflite, with_formats
 from export.proof.evaluation import Evaluation, measure_drops
+from export.protocol.arrays import save_arrays
 from export.runtime import process
-from export.wire.arrays import save_arrays
 from zoobase.errors import Unavailable, Unsupported, UsageError
 
 if TYPE_CHECKING:

@@ -94,7 +94,7 @@ class Plan:
         return arguments | dict(self.model_arguments)
 
     @property
-    def members(self) -> int:
+    def ensemble(self) -> int:
         """Number of models of which the model is the mean; 1 if its builder has no such argument."""
         return self.averaged.get("ensemble", 1)
 
@@ -206,12 +206,12 @@ def resolve(settings: TrainSettings) -> Plan:
     )
     if recipe.qat != "none":
         plan = dataclasses.replace(plan, precision=_precision_of_qat(plan))
-    largest = MAX_SEED - (max(recipe.restarts, plan.members) - 1)
+    largest = MAX_SEED - (max(recipe.restarts, plan.ensemble) - 1)
     if settings.seed > largest:
         raise UsageError(f"seed {settings.seed} is not valid: it must be in [0, {largest}]")
-    if plan.members > 1 and (recipe.restarts > 1 or recipe.candidates or plan.init):
+    if plan.ensemble > 1 and (recipe.restarts > 1 or recipe.candidates or plan.init):
         raise UsageError(
-            f"model.ensemble={plan.members} trains so many models from different seeds: omit recipe.restarts, "
+            f"model.ensemble={plan.ensemble} trains so many models from different seeds: omit recipe.restarts, "
             "recipe.candidates and --init"
         )
     return plan

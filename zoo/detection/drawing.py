@@ -12,7 +12,7 @@ from pipelines.images.masks import palette
 SIDE = 256  # pixels of the longer side to which smaller images are enlarged
 
 
-def in_picture(points: np.ndarray, original: np.ndarray, start: np.ndarray, scale: np.ndarray) -> np.ndarray:
+def in_image(points: np.ndarray, original: np.ndarray, start: np.ndarray, scale: np.ndarray) -> np.ndarray:
     """Return points (..., 2 n) x, y, ... of the model's image, at start + scale * (x, y), in pixels of an image."""
     pairs = points.reshape(*points.shape[:-1], points.shape[-1] // 2, 2)
     inside = np.clip((pairs - start) / scale, 0, np.array(original.shape[1::-1]))

@@ -74,12 +74,12 @@ def patch_discriminator(
     inputs = [keras.Input(tuple(shape), name=image) for image in images]
     x = layers.Concatenate(dtype="float32", name="together")(inputs) if len(inputs) > 1 else inputs[0]
     x = layers.Rescaling(1 / 127.5, -1, dtype="float32", name="rescale")(x)
-    halvings = min(3, max(1, round(math.log2(max(shape[:2]))) - 5))
-    for i in range(halvings + 1):
+    stages = min(3, max(1, round(math.log2(max(shape[:2]))) - 5))
+    for i in range(stages + 1):
         x = layers.Conv2D(
             min(2**i, 8) * filters,
             4,
-            strides=2 if i < halvings else 1,
+            strides=2 if i < stages else 1,
             padding="same",
             use_bias=not i,
             kernel_initializer=keras.initializers.RandomNormal(stddev=0.02),

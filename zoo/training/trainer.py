@@ -40,7 +40,7 @@ from zoobase.files import write_with_checksum
 def train_best(session: Session) -> CheckpointCallback:
     """Train every candidate of the recipe with every seed, as `train` does; return the best by validation loss."""
     # Each training has its own run folder below `restarts/`, so that an interrupted series can be resumed. If the model
-    # is the mean of several members, these are the trainings, and all of them are kept.
+    # is the mean of several ensemble, these are the trainings, and all of them are kept.
     plans, console, folder = session.plan.trainings(), session.console, session.folder
     if plans == [session.plan]:
         return train(session)
@@ -50,12 +50,12 @@ def train_best(session: Session) -> CheckpointCallback:
         console.print(f"training {i} of {len(trainings)}: {_describe(training.plan)}")
         results.append(train(training))
     best = min(range(len(results)), key=lambda i: results[i].best)
-    if session.plan.members > 1:
+    if session.plan.ensemble > 1:
         console.print(f"the model is the mean of these {len(plans)}; the history is that of training {best + 1}")
     elif len(plans) > 1:
         console.print(f"best by validation loss: training {best + 1}, {_describe(plans[best])}")
     if session.replicas.is_chief:
-        kept = trainings if session.plan.members > 1 else trainings[best : best + 1]
+        kept = trainings if session.plan.ensemble > 1 else trainings[best : best + 1]
         if session.plan.averaged:
             _assemble(session, kept)
         else:

@@ -9,7 +9,7 @@ import numpy as np
 import tensorflow as tf
 from keras import layers
 
-from export.wire.layers import intercepted
+from export.protocol.layers import intercepted
 from zoobase.errors import UsageError
 
 EPSILON = 5e-3  # added to the variances, of inputs in [0, 1]

@@ -13,8 +13,8 @@ from pathlib import Path
 from typing import Any
 
 import layers
-import protocol
 import run_keras
+import runner
 from arrays import Arrays, read_arrays, save_arrays
 from machine import read_job
 
@@ -63,7 +63,7 @@ def _last_of(layer: str, operations: list[Any], names: set[str]) -> Any:
 def main() -> None:
     """Run the job given on the command line."""
     job = read_job()
-    protocol.import_modules(job["modules"])
+    runner.import_modules(job["modules"])
     (endpoint,) = (e for e in job["artifact"]["endpoints"] if e["name"] == job["endpoint"])
     inputs = read_arrays(Path(job["inputs"]))
     read_layers = of_saved_model if job["artifact"]["format"] == "saved_model" else of_keras

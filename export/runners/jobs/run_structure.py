@@ -2,7 +2,7 @@
 
 `python -P launch.py run_structure.py JOB`, where the job names the SavedModel, the Keras file and the endpoints.
 Names, shapes that are only stated, and identities do not count; constants and variables count by their values, lookup
-tables by their content. A function is compared where it is called. Only TensorFlow, Keras, NumPy and the wire files.
+tables by their content. A function is compared where it is called. Only TensorFlow, Keras, NumPy and the protocol.
 """
 
 from __future__ import annotations
@@ -18,13 +18,13 @@ from typing import Any
 import numpy as np
 
 if __package__:
+    from export.protocol import calls, machine, runner
     from export.runners import run_keras
-    from export.wire import calls, machine, protocol
 else:
     import calls
     import machine
-    import protocol
     import run_keras
+    import runner
 
 TRANSPARENT = frozenset({"Identity", "IdentityN", "EnsureShape", "StopGradient", "PreventGradient", "NoOp"})
 CALLS = frozenset({"PartitionedCall", "StatefulPartitionedCall"})
@@ -283,7 +283,7 @@ def main() -> None:
     import tensorflow as tf
 
     job = machine.read_job()
-    missing = protocol.import_modules(job["modules"])
+    missing = runner.import_modules(job["modules"])
     differences: dict[str, Any] = {}
     if missing is None:
         model = run_keras.load_model({"format": "keras", "path": job["keras"]}, {})

@@ -24,12 +24,12 @@ from export.parity.comparison import agreeing_rows
 from export.parity.golden import cases_for
 from export.proof.certificate import describe_drop
 from export.proof.evaluation import BATCH, default_metrics, paired_drop, read_evaluation
+from export.protocol import rest
+from export.protocol.arrays import Arrays
+from export.protocol.calls import Function, in_batches, one_line
 from export.runners import RUNTIMES
 from export.runners.run_tensorflow import read_requests
 from export.runtime.backend import load_tensorflow
-from export.wire import rest
-from export.wire.arrays import Arrays
-from export.wire.calls import Function, in_batches, one_line
 from zoobase.console import quiet_stderr
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 from zoobase.files import check_present

@@ -18,7 +18,7 @@ from export.serving.servecheck.version import KILLS, Level, ServedVersion, run
 from export.serving.servers import kserve, tensorflow_model_server
 from zoobase.errors import Unavailable
 
-REQUIRED = ("structure", "loader", "poller", "wire")
+REQUIRED = ("structure", "loader", "poller", "serialization")
 CHECKS: dict[str, Callable[[ServedVersion], Level]] = {  # of a version whose structure is valid
     "loader": functools.partial(  # the C++ loader of TF Serving, without Python TensorFlow in the process
         runs.compare_with_tensorflow,
@@ -28,7 +28,7 @@ CHECKS: dict[str, Callable[[ServedVersion], Level]] = {  # of a version whose st
     ),
     "warmup": runs.check_warmup,
     "poller": poller.check,
-    "wire": serialization.check,
+    "serialization": serialization.check,
     "independent": functools.partial(  # a runtime that shares no code with TensorFlow
         runs.compare_with_tensorflow,
         level="independent",

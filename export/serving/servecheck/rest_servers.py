@@ -14,10 +14,10 @@ from export.parity.cases import GoldenCase
 from export.parity.comparison import compare_output
 from export.parity.noise_floor import Policy
 from export.proof.certificate import FAIL, NOT_RUN
+from export.protocol import rest
+from export.protocol.calls import Arrays, in_batches
 from export.serving.servecheck.version import Level, ServedVersion
 from export.serving.servers import launching
-from export.wire import rest
-from export.wire.calls import Arrays, in_batches
 from zoobase.errors import CheckFailed
 
 CLIENTS, ROUNDS = 4, 5  # concurrent clients, and the requests of each

@@ -9,10 +9,10 @@ from export.bundle.tf_serving import WARMUP
 from export.formats import saved_model
 from export.parity.comparison import compare_endpoint
 from export.proof.certificate import FAIL, NOT_RUN, PASS
+from export.protocol import c_api
 from export.runners import RUNTIMES
 from export.serving.servecheck.version import Level, ServedVersion
 from export.serving.servers.environments import OLDER
-from export.wire import c_api
 
 
 def compare_with_tensorflow(version: ServedVersion, level: str, runtime: str, absent: str) -> Level:

@@ -1,4 +1,4 @@
-"""The level wire: every golden call is encoded and decoded as JSON by the REST rules and as the protos of gRPC."""
+"""The level serialization: golden calls are encoded and decoded as JSON by the REST rules and as the protos of gRPC."""
 
 from __future__ import annotations
 
@@ -11,9 +11,9 @@ from export.bundle.tf_serving import encode_log
 from export.contract import Endpoint
 from export.parity.cases import GoldenCase
 from export.parity.comparison import exact_differences
+from export.protocol import rest
 from export.runners.run_tensorflow import decode_log
 from export.serving.servecheck.version import Level, ServedVersion
-from export.wire import rest
 
 
 def check(version: ServedVersion) -> Level:
@@ -24,7 +24,7 @@ def check(version: ServedVersion) -> Level:
         for text in _check(endpoint, case)
     ]
     calls = len(version.calls)
-    return Level.concluded("wire", messages, f"{calls} calls as JSON and as PredictRequest", calls)
+    return Level.concluded("serialization", messages, f"{calls} calls as JSON and as PredictRequest", calls)
 
 
 def _check(endpoint: Endpoint, case: GoldenCase) -> Iterator[str]:

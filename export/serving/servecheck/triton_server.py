@@ -14,11 +14,11 @@ import numpy as np
 from export.parity.comparison import compare_output
 from export.parity.noise_floor import Policy
 from export.proof.certificate import FAIL, NOT_RUN
+from export.protocol.arrays import Key, read_arrays, save_arrays
 from export.runtime import process
 from export.serving.servecheck.version import Level, ServedVersion
 from export.serving.servers import launching, triton
 from export.serving.servers.environments import TRITON
-from export.wire.arrays import Key, read_arrays, save_arrays
 from zoobase.errors import CheckFailed, ExportError
 
 CLIENTS = 2  # of each protocol, at once
@@ -67,7 +67,7 @@ def _ask(version: ServedVersion, address: triton.Address, scratch: Path) -> tupl
     command = [str(TRITON.python), str(triton.PROGRAMS / "triton_client.py"), str(scratch / "job.json")]
     try:
         options = {"capture_output": True, "text": True, "timeout": SECONDS, "stdin": subprocess.DEVNULL}
-        result = subprocess.run(command, env=os.environ | process.wire_path(), **options)
+        result = subprocess.run(command, env=os.environ | process.protocol_path(), **options)
     except subprocess.TimeoutExpired:
         raise CheckFailed(f"the client was not finished after {SECONDS} s") from None
     if result.returncode:

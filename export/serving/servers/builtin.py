@@ -10,8 +10,8 @@ from collections.abc import Iterator
 from pathlib import Path
 
 import zoobase
+from export.protocol import c_api
 from export.serving.servers import launching
-from export.wire import c_api
 from zoobase.errors import CheckFailed
 
 TITLE = "the built-in server"

@@ -7,10 +7,10 @@ import json
 from collections.abc import Iterator
 from pathlib import Path
 
+from export.protocol import c_api
 from export.runtime import process
 from export.serving.servers import launching
 from export.serving.servers.environments import KSERVE
-from export.wire import c_api
 
 TITLE = "KServe"
 PROGRAM = Path(__file__).parent / "programs" / "kserve_server.py"
@@ -36,7 +36,7 @@ def serving(
     command = [KSERVE.python, "-P", PROGRAM, base.resolve() / str(version), name, str(port)]
     command += ["admin" if admin else ""]
     command += [pages.resolve()] if pages else []
-    environment = {c_api.VARIABLE: str(c_api.folder())} | process.wire_path()
+    environment = {c_api.VARIABLE: str(c_api.folder())} | process.protocol_path()
     reads = [KSERVE.folder, PROGRAM, base, *([pages] if pages else [])]
 
     def is_ready() -> bool:

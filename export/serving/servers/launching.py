@@ -15,7 +15,7 @@ import urllib.request
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 
-from export.wire import machine, rest
+from export.protocol import machine, rest
 from zoobase.errors import CheckFailed
 from zoobase.ports import free_ports
 

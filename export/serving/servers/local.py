@@ -16,10 +16,10 @@ from export.bundle.gate import find_saved_model, read_proven
 from export.bundle.layout import MANIFEST
 from export.contract import Contract, Endpoint
 from export.formats.saved_model import check_base_path, newest_version, served_versions
+from export.protocol import rest
 from export.serving.publisher import ROLLOUT
 from export.serving.rollout.state import read_state
 from export.serving.servers import builtin, kserve, launching, tensorflow_model_server, triton
-from export.wire import rest
 from zoobase.errors import ExportError, Unavailable
 
 SERVERS = {

@@ -16,9 +16,9 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from export.contract import Endpoint, Tensor
+from export.protocol import c_api
 from export.serving.servers import launching
 from export.serving.servers.environments import TRITON
-from export.wire import c_api
 from zoobase.errors import ExportError
 
 TITLE = "Triton"

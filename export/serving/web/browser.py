@@ -11,7 +11,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from export.wire import chromium
+from export.protocol import chromium
 from zoobase.errors import CheckFailed, Unavailable
 
 SECONDS = 120.0  # for one page

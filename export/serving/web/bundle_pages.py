@@ -21,11 +21,11 @@ from export.contract import Contract, Endpoint, Tensor, statistics
 from export.formats import tflite_metadata
 from export.formats.tflite import path_of
 from export.parity.cases import GoldenCase, read_golden
+from export.protocol import litert_js
+from export.protocol.calls import Function, in_batches
 from export.runners import RUNTIMES
 from export.serving.web import facts, fixed_size
 from export.serving.web.pages import Page, pages_of
-from export.wire import litert_js
-from export.wire.calls import Function, in_batches
 from zoobase import finite
 from zoobase.console import quiet_stderr
 from zoobase.errors import ExportError

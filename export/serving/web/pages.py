@@ -9,8 +9,8 @@ from dataclasses import dataclass, field
 from typing import Any
 
 from export.contract import Contract, Endpoint, Tensor
-from export.wire import litert_js
-from export.wire.calls import identifier
+from export.protocol import litert_js
+from export.protocol.calls import identifier
 
 CHANNELS = (1, 3, 4)
 MAX_FIELDS = 64  # numbers of one row that are asked for one by one

@@ -14,12 +14,12 @@ from collections.abc import Collection, Sequence
 from pathlib import Path
 
 from export.bundle import layout
+from export.protocol import litert_js
 from export.serving.publisher import proven_saved_model
 from export.serving.rollout.verbs import begin
 from export.serving.web import facts
 from export.serving.web.bundle_pages import HERE, BundlePages, LocalPages, ServedPages
 from export.serving.web.pages import HEADINGS
-from export.wire import litert_js
 from zoobase.errors import ExportError, Unavailable
 from zoobase.files import sha256, staging
 

@@ -16,8 +16,8 @@ import export
 from export.__main__ import verbs
 from export.artifacts import ANY, describe, is_trusted
 from export.bundle import gate
+from export.protocol import machine
 from export.runtime.backend import load_tensorflow
-from export.wire import machine
 from tests.export.conftest import reseal
 from zoobase import console
 from zoobase.errors import CheckFailed, ExportError, Unavailable

@@ -15,13 +15,13 @@ from export.bundle import layout
 from export.contract import Artifact
 from export.formats import FORMATS, with_formats
 from export.formats.format import Format, Port, Signature
+from export.protocol.runner import Runtime
 from export.runners import RUNTIMES
-from export.wire.protocol import Runtime
 from tests.export.conftest import create
 
 RUNNER = """
 import numpy as np
-import protocol
+import runner
 
 def open_artifact(artifact, examples):
     with np.load(artifact["path"]) as stored:
@@ -30,10 +30,10 @@ def open_artifact(artifact, examples):
     (inputs,), (outputs,) = endpoint["inputs"], endpoint["outputs"]
     return {endpoint["name"]: {"main": lambda x: {outputs["name"]: x[inputs["name"]] @ kernel + bias}}}
 
-RUNTIME = protocol.Runtime("toy", __file__, "numpy", "numpy", ("toy",), open_artifact, required=True)
+RUNTIME = runner.Runtime("toy", __file__, "numpy", "numpy", ("toy",), open_artifact, required=True)
 
 if __name__ == "__main__":
-    protocol.main(RUNTIME)
+    runner.main(RUNTIME)
 """
 
 

@@ -18,7 +18,7 @@ from export.parity.comparison import (
 from export.parity.distance import count_top1, is_leading, top1
 from export.parity.evidence import check_evidence
 from export.parity.noise_floor import Policy
-from export.wire.arrays import Outputs
+from export.protocol.arrays import Outputs
 
 TOLERANCE = 1e-3
 

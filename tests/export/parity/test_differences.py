@@ -17,7 +17,7 @@ from export.parity.comparison import (
 )
 from export.parity.evidence import check_evidence
 from export.parity.noise_floor import Policy
-from export.wire.arrays import Outputs
+from export.protocol.arrays import Outputs
 
 X = Tensor("x", "float32", (None, 1))
 

@@ -14,8 +14,8 @@ from export.parity.cases import GoldenCase, read_golden, write_golden
 from export.parity.distance import max_row_error
 from export.parity.golden import cases_for
 from export.parity.noise_floor import Policy
-from export.wire.arrays import Outputs, pack, unpack
-from export.wire.calls import feature_scales, in_batches, in_steps, perturb, run_endpoint
+from export.protocol.arrays import Outputs, pack, unpack
+from export.protocol.calls import feature_scales, in_batches, in_steps, perturb, run_endpoint
 from zoobase.errors import ExportError
 
 TENSORS = (

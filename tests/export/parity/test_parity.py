@@ -18,7 +18,7 @@ from export.parity.noise_floor import (
     measure_noise_floor,
     measure_row_noise,
 )
-from export.wire.arrays import Outputs
+from export.protocol.arrays import Outputs
 
 POLICY = Policy()
 

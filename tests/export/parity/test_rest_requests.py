@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from export import verify_bundle
-from export.wire import rest
+from export.protocol import rest
 from tests.export.conftest import reseal
 
 # pixels and image files; tokens of a fixed batch; two inputs and outputs; strings

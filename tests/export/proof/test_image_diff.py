@@ -7,7 +7,7 @@ from PIL import Image
 from export.contract import Contract, Endpoint, Tensor
 from export.parity.cases import GoldenCase
 from export.proof import image_diff
-from export.wire.arrays import Outputs
+from export.protocol.arrays import Outputs
 
 
 def write(folder, value):

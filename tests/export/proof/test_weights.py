@@ -10,8 +10,8 @@ import pytest
 from export import Contract, Tensor, export_model, verify_bundle
 from export.contract.endpoints import tensor_endpoint
 from export.formats import FORMATS
+from export.protocol import weight_sums
 from export.runtime.backend import load_tensorflow
-from export.wire import weight_sums
 from tests.export.conftest import reseal
 from tests.export.perturb import perturb_keras
 

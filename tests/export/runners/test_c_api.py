@@ -11,10 +11,10 @@ import numpy as np
 import pytest
 
 from export import verify_bundle
+from export.protocol.c_api import fields, read_signatures
+from export.protocol.runner import Runtime
 from export.runners import RUNTIMES
-from export.runtime.process import WIRE
-from export.wire.c_api import fields, read_signatures
-from export.wire.protocol import Runtime
+from export.runtime.process import PROTOCOL
 from tests.export.conftest import reseal
 
 PROBE = """
@@ -62,7 +62,7 @@ def test_every_endpoint_runs(bundles, name):
 
 def test_strings_errors_and_signatures(bundles):
     path = bundles("functional_cnn").path / "saved_model" / "1"
-    command = [sys.executable, "-P", "-c", PROBE, str(WIRE), str(path)]
+    command = [sys.executable, "-P", "-c", PROBE, str(PROTOCOL), str(path)]
     process = subprocess.run(command, capture_output=True, text=True, timeout=120)
     unknown, damaged, facts = process.stdout.splitlines()
     assert unknown == "ValueError takes ['image_bytes'], not ['photo']"
@@ -73,7 +73,7 @@ def test_strings_errors_and_signatures(bundles):
 def test_an_input_of_another_rank_is_an_error_and_ends_no_server(bundles):
     """A convolution of oneDNN ends the process, unless the SavedModel or its caller checks the shape."""
     path = bundles("functional_cnn").path / "saved_model" / "1"
-    command = [sys.executable, "-P", "-c", OTHER_RANK, str(WIRE), str(path)]
+    command = [sys.executable, "-P", "-c", OTHER_RANK, str(PROTOCOL), str(path)]
     process = subprocess.run(command, capture_output=True, text=True, timeout=120)
     ours, graph = process.stdout.splitlines()
     assert ours == "ValueError image has shape (1,), not (None, 12, 12, 1)"
@@ -136,5 +136,5 @@ def test_signatures_are_those_that_tensorflow_reads(bundles):
 
 
 def test_libraries_of_python_that_are_loaded_later_keep_their_own_openssl():
-    code = "from export.wire import c_api; c_api.library(); import hashlib, ssl; ssl.create_default_context()"
+    code = "from export.protocol import c_api; c_api.library(); import hashlib, ssl; ssl.create_default_context()"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)

@@ -7,7 +7,7 @@ import json
 import numpy as np
 import pytest
 
-from export.wire import rest
+from export.protocol import rest
 
 # From https://www.tensorflow.org/tfx/serving/api_rest; checked by hand.
 REQUESTS = [

@@ -6,8 +6,8 @@ import socket
 
 import pytest
 
+from export.protocol import machine
 from export.runtime import process
-from export.wire import machine
 
 FORKED = "run_keras.py"
 KINDS = {FORKED: "keras"}

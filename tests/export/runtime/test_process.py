@@ -17,9 +17,9 @@ from export.parity.golden import cases_for
 from export.parity.noise_floor import Policy
 from export.proof.certificate import ProofRequest, Row
 from export.proof.prove import check_run
+from export.protocol.runner import Runtime
 from export.runtime import execution, process
 from export.runtime.execution import ArtifactRun
-from export.wire.protocol import Runtime
 from zoobase.errors import ExportError
 
 FORKED = "run_keras.py"
@@ -27,7 +27,7 @@ KINDS = {FORKED: "keras"}  # it is forked from a process that has imported Tenso
 
 RUNNER = """
 import os, signal, sys
-import protocol
+import runner
 
 def open_artifact(artifact, examples):
     if artifact["path"].endswith("crashing"):
@@ -39,7 +39,7 @@ def open_artifact(artifact, examples):
         import our_secret_model
     return {{"e": {{"main": lambda inputs: {{"y": inputs["x"]}}}}}}
 
-protocol.main(protocol.Runtime("test", __file__, "", "", (), open_artifact, dict))
+runner.main(runner.Runtime("test", __file__, "", "", (), open_artifact, dict))
 """
 
 
@@ -141,7 +141,7 @@ def test_a_request_is_run_although_its_server_is_replaced_at_once(scripts):
     (scripts / "job").write_text(json.dumps({"confine": {"reads": [str(scripts)], "writes": [str(scripts)]}}))
     paths = {name: str(scripts / name) for name in ("script", "job", "log")} | {"script": str(scripts / "empty.py")}
     request = paths | {"cwd": str(scripts), "paths": []}
-    kinds = [process._environment([str(process.WIRE)], {"TENSORFLOW_C_API": str(n)}) for n in range(4)]
+    kinds = [process._environment([str(process.PROTOCOL)], {"TENSORFLOW_C_API": str(n)}) for n in range(4)]
     connections = [process._submit("c_api", request | {"environment": kind}) for kind in kinds]
     assert [connection.recv(16) for connection in connections] == [b"0"] * 4
 

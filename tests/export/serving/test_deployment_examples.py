@@ -18,8 +18,8 @@ from PIL import Image
 
 from export import load
 from export.__main__ import verbs
+from export.protocol import rest
 from export.serving.servers import triton
-from export.wire import rest
 from tests.export.serving.servers.nginx import running_nginx
 
 ROOT = Path(__file__).parents[3]

@@ -10,8 +10,8 @@ import pytest
 from export import Checks, export_model
 from export.contract import Endpoint, Tensor
 from export.contract.statistics import FILE, Statistics, collect, of_inputs, of_outputs, out_of_range
+from export.protocol import rest
 from export.serving.drift import check_drift, differences, stability
-from export.wire import rest
 from tests.export.conftest import create
 from tests.export.test_cli import run
 from zoobase.errors import ExportError, Unavailable

@@ -5,9 +5,9 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-import protocol
 import run_litert
 import run_onnx
+import runner
 
 RUNTIME = {"onnx": run_onnx, "tflite": run_litert}[os.environ["WRONG_TANH"]].RUNTIME
 
@@ -37,4 +37,4 @@ def open_artifact(artifact, examples):
 if __name__ == "__main__":
     import dataclasses
 
-    protocol.main(dataclasses.replace(RUNTIME, open=open_artifact))
+    runner.main(dataclasses.replace(RUNTIME, open=open_artifact))

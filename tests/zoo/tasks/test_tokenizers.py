@@ -77,8 +77,8 @@ def test_the_snippet_of_the_card_equals_the_lookups_of_a_table(trained, monkeypa
 def test_the_tokenizer_of_a_page_returns_the_same_ids():
     """`tokenizer.json` of a bundle, read by the script of `python -m export web` in a real browser."""
     import pipelines
+    from export.protocol import chromium
     from export.serving.web import browser
-    from export.wire import chromium
     from pipelines.text import words, words_and_characters
 
     texts = [text.decode("utf-8", "ignore") for text in TEXTS] + [

@@ -115,7 +115,7 @@ class ImageGeneration(ImageTask):
             "precision": row["precision"],
             "recall": row["recall"],
             "frechet_to_noise": row["frechet_distance"] / noise_distance,
-            "judge": extractor.name,  # a key of evaluation.json
+            "feature_extractor": extractor.name,  # a key of evaluation.json
             "compared": compared,
             **mode_coverage(extractor, real, fake),
         }

@@ -157,7 +157,7 @@ class PairedImageTranslation(ImageTranslation):
         extractor = feature_extractor_for(dataset.info, self.shape(dataset.info))
         features = [collect(extractor.features, x) for x in (truth, evaluation.outputs["translated"])]
         extra = {"psnr_gain_db": evaluation.metrics["psnr_db"] - best, "frechet_distance": feature_distance(*features)}
-        extra |= {"judge": extractor.name}  # a key of evaluation.json
+        extra |= {"feature_extractor": extractor.name}  # a key of evaluation.json
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra}, baselines=baselines)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:

@@ -113,7 +113,7 @@ class UnpairedImageTranslation(ImageTranslation):
                 **({f"taken_for_target_{direction}": row["taken_for_target"]} if "taken_for_target" in row else {}),
                 f"cycle_error_{direction}": float(np.abs(cycles[direction] - inputs).mean() / 255),
             }
-        metrics = {**evaluation.metrics, **extra, "judge": extractor.name, "compared": compared}
+        metrics = {**evaluation.metrics, **extra, "feature_extractor": extractor.name, "compared": compared}
         return dataclasses.replace(evaluation, metrics=metrics, arrays=cycles)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:

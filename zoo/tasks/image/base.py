@@ -72,7 +72,7 @@ class ImageTask(BaseTask):
         """Return the pixels of an image file of any size and mode; DataError if it is not an image."""
         return {"image": self.read(argument, info)}
 
-    def picture(self, argument: str, image: np.ndarray, info: Info) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    def original_image(self, argument: str, image: np.ndarray, info: Info) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
         """Return what a prediction is about at its own size, and where the model's image has it.
 
         Args:

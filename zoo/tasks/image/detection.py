@@ -182,13 +182,13 @@ class Detection(ImageTask):
 
     def explain(self, query: Query) -> Prediction:
         """Return the objects in pixels of the photograph, which is shown with their boxes."""
-        from zoo.detection.drawing import draw, in_picture
+        from zoo.detection.drawing import draw, in_image
 
         argument, info = query.argument, query.info
         image = np.asarray(query.inputs["image"])
         found = _distinct(query.call("detect", {"image": image[None]}), self.threshold)  # decoded without Keras
-        photograph, *placed = self.picture(argument, image, info)
-        found = np.concatenate([in_picture(found[:, :4], photograph, *placed), found[:, 4:]], axis=1)
+        photograph, *placed = self.original_image(argument, image, info)
+        found = np.concatenate([in_image(found[:, :4], photograph, *placed), found[:, 4:]], axis=1)
         drawn = draw(photograph, found, info.class_names)
         return dataclasses.replace(self._described(argument, found, info), image=drawn)
 

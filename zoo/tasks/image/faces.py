@@ -86,12 +86,12 @@ class FaceDetection(ImageTask):
 
     def explain(self, query: Query) -> Prediction:
         """Return the faces in pixels of the photograph, which is shown with their boxes and landmarks."""
-        from zoo.detection.drawing import draw, in_picture
+        from zoo.detection.drawing import draw, in_image
 
         argument, outputs, info = query.argument, query.outputs, query.info
         count = int(outputs["count"])
-        photograph, *placed = self.picture(argument, np.asarray(query.inputs["image"]), info)
-        boxes, landmarks = (in_picture(outputs[k][:count], photograph, *placed) for k in ("boxes", "landmarks"))
+        photograph, *placed = self.original_image(argument, np.asarray(query.inputs["image"]), info)
+        boxes, landmarks = (in_image(outputs[k][:count], photograph, *placed) for k in ("boxes", "landmarks"))
         scores = outputs["scores"][:count, None]
         rows = np.concatenate([boxes, np.zeros_like(scores), scores], axis=1)
         image = draw(photograph, rows, info.class_names or ("face",), landmarks)

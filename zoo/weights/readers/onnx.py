@@ -10,7 +10,7 @@ from pathlib import Path
 
 import numpy as np
 
-from export.wire.c_api import fields
+from export.protocol.c_api import fields
 from zoobase.errors import ZooError
 
 _GRAPH, _INITIALIZER = 7, 5

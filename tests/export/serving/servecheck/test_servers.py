@@ -13,10 +13,10 @@ import numpy as np
 import pytest
 
 from export import publish
+from export.protocol import c_api
 from export.runtime import process
 from export.serving.servecheck import CHECKS, rest_servers, runs, version
 from export.serving.servers import builtin, launching
-from export.wire import c_api
 
 
 @pytest.fixture(scope="module", params=["text", "functional_cnn"])

@@ -106,7 +106,7 @@ def test_every_level(base):
     report = check_serving(base, kills=3)
     states = {level.name: level.state for level in report.levels}
     assert tuple(states) == LEVELS
-    always = ("structure", "warmup", "poller", "wire")
+    always = ("structure", "warmup", "poller", "serialization")
     assert {states[name] for name in always} == {"pass"}, report.levels
     assert states["loader"] in ("pass", "not_run")
     assert states["server"] == "not_run"
@@ -235,7 +235,7 @@ def test_the_client_side(base, bundles, tmp_path, monkeypatch, factor, state):
         kernels = [(file[f"layers/{name}/vars/0"][()] * factor).tolist() for name in kernel_names(file)]
     program = tmp_path / "server"
     for name in ("rest", "arrays", "calls"):  # a server reads the folder of its program, and nothing else of ours
-        shutil.copy(process.WIRE / f"{name}.py", tmp_path)
+        shutil.copy(process.PROTOCOL / f"{name}.py", tmp_path)
     program.write_text(FAKE_SERVER.format(python=sys.executable, home=str(tmp_path), kernels=json.dumps(kernels)))
     program.chmod(0o755)
     monkeypatch.setenv(tensorflow_model_server.VARIABLE, str(program))
@@ -268,7 +268,7 @@ def test_arrays_that_json_cannot_represent(base):
     (cases,) = version.cases.values()
     for case in cases:
         case.outputs = {"photo": np.array([b"\xff"], object)}
-    level = CHECKS["wire"](version)
+    level = CHECKS["serialization"](version)
     assert level.state == "fail"
     assert "name it photo_bytes" in level.reason
 

@@ -21,8 +21,8 @@ from google.protobuf import json_format
 
 from export import load
 from export.parity.cases import read_golden
+from export.protocol import loopback, rest
 from export.serving.servers import builtin, launching, local
-from export.wire import loopback, rest
 from zoobase.errors import CheckFailed
 
 IMAGE = {"image": np.zeros((2, 12, 12, 1), "float32")}

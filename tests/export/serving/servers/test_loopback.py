@@ -7,8 +7,8 @@ from urllib.parse import urlsplit
 
 import pytest
 
+from export.protocol import chromium
 from export.serving.servers import kserve, launching, local, triton
-from export.wire import chromium
 from zoobase.errors import ExportError
 
 FOREIGN = [

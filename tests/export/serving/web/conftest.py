@@ -7,8 +7,8 @@ import shutil
 
 import pytest
 
+from export.protocol import litert_js
 from export.serving.web.site import write_site
-from export.wire import litert_js
 from tests.export.conftest import reseal
 from tests.export.formats.test_tflite_metadata import rewritten
 from tests.plugins import needs

@@ -12,8 +12,8 @@ import pytest
 from PIL import Image
 
 from export import verify_bundle
+from export.protocol import chromium
 from export.serving.web.browser import check, tab
-from export.wire import chromium
 from tests.export.conftest import reseal
 from tests.export.perturb import perturb_bytes
 from tests.export.serving.web.conftest import LABELS, TITLE

@@ -10,7 +10,7 @@ import tarfile
 
 import pytest
 
-from export.wire import chromium, litert_js
+from export.protocol import chromium, litert_js
 
 INDEX = "".join(old + "\n" for old, _ in litert_js.CHANGES)
 

@@ -29,10 +29,10 @@ from typing import Any, Protocol
 import numpy as np
 
 if __package__:
-    from export.wire import machine, rest, weight_sums
-    from export.wire.arrays import Outputs, read_arrays, save_arrays
-    from export.wire.calls import Function, Inapplicable, one_line, run_endpoint
-    from export.wire.machine import read_job
+    from export.protocol import machine, rest, weight_sums
+    from export.protocol.arrays import Outputs, read_arrays, save_arrays
+    from export.protocol.calls import Function, Inapplicable, one_line, run_endpoint
+    from export.protocol.machine import read_job
 else:
     import machine
     import rest
@@ -195,8 +195,8 @@ def local_modules(before: set[str]) -> list[str]:
     """Return the top-level modules loaded since `before` that are not from Python, site-packages or the runner."""
     folders = [sysconfig.get_path(name) for name in ("stdlib", "platstdlib", "purelib", "platlib")]
     folders += [path for path in sys.path if path.endswith(("site-packages", "dist-packages"))]
-    wire = os.path.dirname(os.path.realpath(__file__))
-    folders += [wire, os.path.join(os.path.dirname(wire), "runners")]
+    own = os.path.dirname(os.path.realpath(__file__))
+    folders += [own, os.path.join(os.path.dirname(own), "runners")]
     folders = [os.path.realpath(path) + os.sep for path in folders]
     names = set()
     for name in set(sys.modules) - before:

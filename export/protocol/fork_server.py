@@ -26,7 +26,7 @@ from pathlib import Path
 from typing import Any
 
 if __package__:
-    from export.wire import machine
+    from export.protocol import machine
 else:
     import machine
 

@@ -17,8 +17,8 @@ from pathlib import Path
 from typing import Any
 
 if __package__:
-    from export.wire.loopback import is_local
-    from export.wire.machine import end_with_parent
+    from export.protocol.loopback import is_local
+    from export.protocol.machine import end_with_parent
 else:
     from loopback import is_local
     from machine import end_with_parent

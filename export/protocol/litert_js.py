@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 if __package__:
-    from export.wire.machine import cache_folder
+    from export.protocol.machine import cache_folder
 else:
     from machine import cache_folder
 

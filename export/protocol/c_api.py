@@ -123,7 +123,7 @@ def _tensors(signature: bytes, kind: int) -> dict[str, tuple[str, int, str]]:
     for name, info in (_entry(value) for number, value in fields(signature) if number == kind):
         parts = dict(fields(info))
         operation, _, index = parts[NAME].decode().partition(":")
-        dtype = parts.get(DTYPE, 0)  # 0 on the wire is absent
+        dtype = parts.get(DTYPE, 0)  # 0 is absent in a message
         tensors[name] = (operation, int(index or 0), DTYPES.get(dtype, f"dtype {dtype}"))
     return tensors
 

@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 if __package__:
-    from export.wire import machine
+    from export.protocol import machine
 else:
     import machine
 

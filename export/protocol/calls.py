@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.wire.arrays import MAIN, Arrays, Outputs
+    from export.protocol.arrays import MAIN, Arrays, Outputs
 else:
     from arrays import MAIN, Arrays, Outputs
 
