@@ -6,7 +6,6 @@ or RSA. Envelopes without a key, by an identity of OpenID (Sigstore), are bundle
 
 from __future__ import annotations
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -135,15 +134,6 @@ def _read(path: Path, signer: Path) -> Attestation:
         if {kind: digest for kind, digest in digests.items() if kind != CERTIFICATE} != predicate["statements"]:
             raise CheckFailed(f"{path} does not hold for {signer}: a statement is missing or of another bundle")
     return Attestation(subjects, {kind: s["predicate"] for kind, s in statements.items()}, signer)
-
-
-def statements_in(path: Path) -> list[dict[str, Any]]:
-    """Return the statements in a file of envelopes; no signature is checked."""
-    check_present(path)
-    try:
-        return [json.loads(base64.b64decode(json.loads(line)["payload"])) for line in path.read_text().splitlines()]
-    except (ValueError, KeyError, TypeError, RecursionError) as error:
-        raise ExportError(f"{path} is not a file of envelopes ({error}); python -m export attest writes one") from error
 
 
 def check(target: Path, signers: Sequence[Path]) -> Attestation:

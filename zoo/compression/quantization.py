@@ -1,4 +1,4 @@
-"""Training with quantization: a functional model whose weights and activations are rounded as TFLite's integers are.
+"""Quantization-aware training (QAT): a functional model whose weights and activations are rounded as TFLite's integers are.
 
 Where TFLite has a tensor of integers, the trained model has a `FakeQuantization`: behind each convolution, dense layer,
 sum or concatenation, together with the batch normalisation and ReLU that the converter fuses with it. Layers that this

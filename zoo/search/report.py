@@ -70,7 +70,7 @@ def _markdown(summary: Mapping[str, Any], ranked: list[FrozenTrial], figures: li
     best, default = summary["best"], summary["default"]
     counts = f"{summary['complete']} trained to the end, {summary['pruned']} pruned, {summary['fail']} failed"
     lines = [
-        f"# Search for settings of {summary['model']}",
+        f"# Search for hyperparameters of {summary['model']}",
         "",
         f"{summary['trials']} trials: {counts}. Best {summary['metric']}: {best['value']:.4f} (trial {best['trial']})"
         + ("." if default is None else f"; {default:.4f} with the settings of the recipe (trial 0)."),

@@ -1,4 +1,4 @@
-"""What the rooms of a training hand on."""
+"""What a training passes from one function to the next."""
 
 from __future__ import annotations
 

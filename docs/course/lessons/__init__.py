@@ -11,7 +11,7 @@ class Lesson:
 
     Attributes:
         name: Name of its module, page and notebook.
-        part: The room of its module, a part of the course.
+        part: The folder of its module, a part of the course.
         title: Heading of the page.
         topics: What it is about.
         models: The models that use it.

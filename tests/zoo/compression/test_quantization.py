@@ -1,4 +1,4 @@
-"""Training with quantization: what is rounded, what is frozen, what an int8 file of it computes, what is refused."""
+"""Quantization-aware training (QAT): what is rounded, what is frozen, what an int8 file of it computes, what is refused."""
 
 import contextlib
 import dataclasses
