@@ -21,12 +21,9 @@ SERVERS = ("tensorflow_model_server", "builtin", "kserve", "triton")
 @click.command("serve-check")
 @click.argument("base_path", type=PATH)
 @click.option("--require", multiple=True, metavar="LEVEL", help="Incomplete without this level; may be repeated.")
-@click.option("--kills", default=10, show_default=True, help="Number of publishers to kill while a reader polls.")
 @trust_option
 @common_options
-def serve_check_command(
-    base_path: Path, require: tuple[str, ...], kills: int, trust: tuple[str, ...], console: Console
-) -> None:
+def serve_check_command(base_path: Path, require: tuple[str, ...], trust: tuple[str, ...], console: Console) -> None:
     """Check, level by level, whether TF Serving can load and serve the newest version under BASE_PATH.
 
     The levels kserve_v1, triton and older_c_api run what `python -m export servers` installed. The last level runs
@@ -35,7 +32,7 @@ def serve_check_command(
     """
     from export.serving.servecheck import check_serving
 
-    report = check_serving(base_path, require=require, kills=kills, trust=trust, progress=console.progress)
+    report = check_serving(base_path, require=require, trust=trust, progress=console.progress)
     if console.json:
         console.result(report.to_json())
     elif not console.quiet:

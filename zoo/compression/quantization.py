@@ -1,4 +1,4 @@
-"""Quantization-aware training (QAT): a functional model whose weights and activations are rounded as TFLite's integers are.
+"""Quantization-aware training (QAT): a functional model with weights and activations rounded as by TFLite.
 
 Where TFLite has a tensor of integers, the trained model has a `FakeQuantization`: behind each convolution, dense layer,
 sum or concatenation, together with the batch normalisation and ReLU that the converter fuses with it. Layers that this

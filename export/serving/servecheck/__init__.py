@@ -13,12 +13,12 @@ from export.artifacts import check_trusted
 from export.formats.saved_model import check_base_path
 from export.proof.certificate import EXIT_CODES, FAIL, INCOMPLETE, NOT_RUN, PASS
 from export.proof.prove import check_names
-from export.serving.servecheck import poller, rest_servers, runs, serialization, structure, triton_server
-from export.serving.servecheck.version import KILLS, Level, ServedVersion, run
+from export.serving.servecheck import rest_servers, runs, serialization, structure, triton_server
+from export.serving.servecheck.version import Level, ServedVersion, run
 from export.serving.servers import kserve, tensorflow_model_server
 from zoobase.errors import Unavailable
 
-REQUIRED = ("structure", "loader", "poller", "serialization")
+REQUIRED = ("structure", "loader", "serialization")
 CHECKS: dict[str, Callable[[ServedVersion], Level]] = {  # of a version whose structure is valid
     "loader": functools.partial(  # the C++ loader of TF Serving, without Python TensorFlow in the process
         runs.compare_with_tensorflow,
@@ -27,7 +27,6 @@ CHECKS: dict[str, Callable[[ServedVersion], Level]] = {  # of a version whose st
         absent="the C API of TensorFlow is not available here",
     ),
     "warmup": runs.check_warmup,
-    "poller": poller.check,
     "serialization": serialization.check,
     "independent": functools.partial(  # a runtime that shares no code with TensorFlow
         runs.compare_with_tensorflow,
@@ -85,7 +84,6 @@ def check_serving(
     base_path: str | os.PathLike[str],
     *,
     require: Sequence[str] = (),
-    kills: int = KILLS,
     trust: Collection[str] = (),
     progress: Callable[[str], None] | None = None,
 ) -> Report:
@@ -94,7 +92,6 @@ def check_serving(
     Args:
         base_path: The folder of one model's versions, also of third parties.
         require: Additional levels without which the verdict is incomplete.
-        kills: How many publishes are killed in the poller level.
         trust: Operators that may run although they are not on the list of inference operators.
         progress: Called with a short description of each stage.
 
@@ -104,7 +101,7 @@ def check_serving(
         CheckFailed: If the model can execute code and is not trusted.
 
     Example:
-        >>> report = check_serving("served", kills=1)
+        >>> report = check_serving("served")
         >>> report.levels[0].name, report.levels[0].state
         ('structure', 'pass')
         >>> [level for level in report.levels if level.state == "fail"], report.verdict
@@ -121,7 +118,6 @@ def check_serving(
     levels = [first]
     if version is not None:
         check_trusted(version.description, trust)
-        version.kills = kills
         report("running it in every runtime")
         run(version)
         for name, check in CHECKS.items():

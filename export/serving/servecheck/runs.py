@@ -43,16 +43,11 @@ def compare_with_tensorflow(version: ServedVersion, level: str, runtime: str, ab
 
 def check_older_loaders(version: ServedVersion) -> Level:
     """Compare the outputs of every older C API of TensorFlow that is installed with those of Python TensorFlow."""
-    runtimes = [
-        dataclasses.replace(
-            RUNTIMES["c_api"],
-            name=environment.requirements[0],
-            environment={c_api.VARIABLE: str(environment.packages / "tensorflow")},
-            reads=(str(environment.folder),),
-        )
-        for environment in OLDER
-        if environment.installed
-    ]
+    base, runtimes = RUNTIMES["c_api"], []
+    for environment in [environment for environment in OLDER if environment.installed]:
+        variables = {c_api.VARIABLE: str(environment.packages / "tensorflow")}
+        process = dataclasses.replace(base.process, environment=variables, reads=(str(environment.folder),))
+        runtimes.append(dataclasses.replace(base, name=environment.requirements[0], process=process))
     if not runtimes:
         return Level("older_c_api", NOT_RUN, OLDER[-1].hint)
     runs = run_artifact(version.folder, saved_model.FORMAT.name, version.endpoints, version.cases, runtimes)

@@ -17,8 +17,6 @@ from export.proof.certificate import FAIL, NOT_RUN, PASS
 from export.runners import runtimes_of
 from export.runtime.execution import ArtifactRun
 
-KILLS = 10
-
 
 @dataclass(frozen=True)
 class Level:
@@ -49,7 +47,6 @@ class ServedVersion:
     endpoints: Sequence[Endpoint]  # its signatures
     cases: dict[str, list[GoldenCase]]  # legal inputs by endpoint, with the outputs of Python TensorFlow
     runs: dict[str, ArtifactRun] = field(default_factory=dict)  # runs by runtime
-    kills: int = KILLS  # number of publishers that the poller level kills
 
     @property
     def calls(self) -> list[tuple[Endpoint, GoldenCase]]:

@@ -1,4 +1,4 @@
-"""Quantization-aware training (QAT): what is rounded, what is frozen, what an int8 file of it computes, what is refused."""
+"""Quantization-aware training (QAT): what is rounded and frozen, what an int8 file of it computes, what is refused."""
 
 import contextlib
 import dataclasses

@@ -8,7 +8,7 @@ import sys
 import numpy as np
 import pytest
 
-from export.serving.servecheck.poller import kill_publishers
+from tests.export.serving.servecheck.polling import kill_publishers
 
 # A slow disk: a reader that polls sees a part of the files, however busy the machine is.
 NAIVE = """

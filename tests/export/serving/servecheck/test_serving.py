@@ -103,16 +103,16 @@ def test_damaged_records(bundles, tmp_path, change, text):
 
 
 def test_every_level(base):
-    report = check_serving(base, kills=3)
+    report = check_serving(base)
     states = {level.name: level.state for level in report.levels}
     assert tuple(states) == LEVELS
-    always = ("structure", "warmup", "poller", "serialization")
+    always = ("structure", "warmup", "serialization")
     assert {states[name] for name in always} == {"pass"}, report.levels
     assert states["loader"] in ("pass", "not_run")
     assert states["server"] == "not_run"
     assert report.verdict == ("pass" if states["loader"] == "pass" else "incomplete")
     assert "TF Serving: pass" not in report.summary()
-    assert sorted(path.name for path in base.parent.iterdir()) == ["two"]  # the poller cleaned up
+    assert sorted(path.name for path in base.parent.iterdir()) == ["two"]
     assert check_structure(base)[0].state == "pass"
 
 
@@ -129,7 +129,7 @@ def test_a_stale_record_is_found_on_the_base_path(base, bundles):
     folder = newest_version(base)[1]
     shutil.copy(bundles("functional_cnn").path / "saved_model/1" / WARMUP, folder / WARMUP)
     (folder / "assets.extra/SHA256SUMS").unlink()  # a third-party version has no checksums
-    report = check_serving(base, kills=1)
+    report = check_serving(base)
     level = next(level for level in report.levels if level.name == "warmup")
     assert level.state == "fail"
     assert "it gives image to serving_default, which takes left, right" in level.reason
@@ -177,8 +177,8 @@ def test_paths_that_are_not_base_paths(base, tmp_path):
         check_serving(tmp_path / "nowhere")
     with pytest.raises(ExportError, match="is a version"):
         check_serving(base / "1")
-    with pytest.raises(ExportError, match="did you mean poller"):
-        check_serving(base, require=["poler"])
+    with pytest.raises(ExportError, match="did you mean loader"):
+        check_serving(base, require=["laoder"])
 
 
 def test_only_the_server_level_reports_that_it_serves():

@@ -1,7 +1,4 @@
-"""The level poller: a reader that polls versions as TF Serving does, while publishers are killed at random.
-
-It runs in a folder beside the base path, on the same file system, with the files of the version that is checked.
-"""
+"""A reader that polls versions as TF Serving does, while publishers are killed at random."""
 
 from __future__ import annotations
 
@@ -9,16 +6,13 @@ import os
 import random
 import subprocess
 import sys
-import tempfile
 import time
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from export.formats.saved_model import served_versions
-from export.proof.certificate import NOT_RUN
 from export.serving.publisher import STAGING, find_version_damage
-from export.serving.servecheck.version import Level, ServedVersion
 
 REPUBLISH = """
 import pathlib, sys
@@ -29,18 +23,6 @@ republish(*map(pathlib.Path, sys.argv[1:]))
 """
 PUBLISHER = (sys.executable, "-c", REPUBLISH)
 COMPLETE_EVERY = 5  # one publisher in so many is not killed, so that new versions appear
-
-
-def check(version: ServedVersion) -> Level:
-    """Kill publishers while a reader polls."""
-    with tempfile.TemporaryDirectory(
-        prefix=f".{version.base.name}-check-", dir=version.base.resolve().parent
-    ) as scratch:
-        reader = kill_publishers(version.folder, Path(scratch) / "base", version.kills)
-    details = f"{reader.killed} publishers killed, {len(reader.seen)} versions seen, {reader.polls} polls"
-    if not reader.problems and not reader.killed:
-        return Level("poller", NOT_RUN, "no publisher was killed")
-    return Level.concluded("poller", reader.problems, details)
 
 
 @dataclass
@@ -106,7 +88,7 @@ def kill_publishers(
 
 def _publish(source: Path, base: Path, publisher: Sequence[str], reader: Reader, kill_after: float | None) -> float:
     """Run one publisher while polling, and kill it after some seconds of work; return the duration of its work."""
-    root = str(Path(__file__).resolve().parents[3])
+    root = str(Path(__file__).resolve().parents[4])
     environment = os.environ | {"PYTHONPATH": os.pathsep.join([root, os.environ.get("PYTHONPATH", "")])}
     command = [*publisher, str(source), str(base)]
     with subprocess.Popen(command, stdout=subprocess.PIPE, stderr=subprocess.PIPE, env=environment) as process:
