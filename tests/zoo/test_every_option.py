@@ -252,7 +252,7 @@ def recorded(monkeypatch, tmp_path):
 
     for verb in ARGUMENTS:
         module = importlib.import_module(f"zoo.{verb}.__main__" if verb == "weights" else f"zoo.{verb}")
-        monkeypatch.setattr(module, "table" if verb == "weights" else "run", called)
+        monkeypatch.setattr(module, {"weights": "table", "train": "_run"}.get(verb, "run"), called)
     for module, name in ((zoo.train, "launch"), (ray_training, "launch"), (batch, "run")):
         monkeypatch.setattr(module, name, called)
     monkeypatch.setattr(kept, "preferred", opened)
@@ -260,6 +260,8 @@ def recorded(monkeypatch, tmp_path):
 
 
 def arrives(value, recorded):
+    if isinstance(recorded, TrainSettings):
+        recorded = recorded.given
     if isinstance(recorded, dict):
         return any(arrives(value, item) for item in recorded.values())
     if isinstance(recorded, list | tuple):
