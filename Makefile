@@ -62,19 +62,19 @@ demo: setup
 
 PASSED = build/passed.txt
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadscope --passed $(PASSED)
+	$(BIN)/python -m pytest -n 2 --dist loadscope --passed=$(PASSED)
 
 # the tests that import what differs from SINCE
 SINCE ?= HEAD
 test-changed: setup
-	$(BIN)/python -m pytest -n 2 --dist loadscope --changed $(SINCE)
+	$(BIN)/python -m pytest -n 2 --dist loadscope --changed=$(SINCE)
 
 test-all: test
 	$(MAKE) test-rest
 
 # what make test has not passed: tests that take longer, and those that need more than it installs
 test-rest: setup-all
-	.venv-all/bin/python -m pytest -n 2 --dist loadscope -m "not proof" --after $(PASSED) --complete
+	.venv-all/bin/python -m pytest -n 2 --dist loadscope -m "not proof" --after=$(PASSED) --complete
 
 # the certificate's tests with TensorFlow's own kernels, as on a processor where oneDNN is off
 EVERY_MODEL = tests/zoo/models/test_every_model.py::test_a_test_sized_training_gives_a_verified_bundle
