@@ -1,0 +1,12 @@
+"""CPU seconds of `make test`; each run is a row of benchmarks/suite_history.csv, so that growth is seen at its commit."""
+
+from benchmarks.benchmark import Benchmark, Candidate
+
+BENCHMARK = Benchmark(
+    title="The tests",
+    unit="CPU seconds",
+    higher_is_better=False,
+    candidates=(Candidate("make test", "ours/suite.py"),),
+    rounds=1,
+    quick=False,
+)
