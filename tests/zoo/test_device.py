@@ -62,13 +62,10 @@ def masks(folder, count=120):
     return folder
 
 
-WRITERS = {
-    "photographs": lambda folder: write(folder, 120, 3),
-    "texts": texts,
-    "images with masks": masks,
-}
+WRITERS = {"photographs": lambda folder: write(folder, 120, 3), "texts": texts, "images with masks": masks}
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("kind", "task"), [(kind.name, kind.task) for kind in device.KINDS])
 def test_a_folder_becomes_a_file_that_a_task_of_mediapipe_opens(kind, task, tmp_path):
     data = WRITERS[kind](tmp_path / "data")
@@ -89,6 +86,7 @@ def test_a_folder_becomes_a_file_that_a_task_of_mediapipe_opens(kind, task, tmp_
     assert verify_bundle(bundle, runtimes=["litert"]).verdict == "pass"
 
 
+@pytest.mark.extended
 def test_a_compressed_file_beyond_the_budget_is_left_out(monkeypatch, tmp_path):
     """The file of int8 fails at first, and the bundle is then written without it."""
     real, asked = export.run, []
@@ -129,6 +127,7 @@ def test_what_is_no_such_folder_is_one_sentence(tmp_path):
     assert "--data-dir is missing" in result.stderr
 
 
+@pytest.mark.extended
 def test_the_command_prints_what_is_smallest(tmp_path):
     data = texts(tmp_path / "data")
     sets = [

@@ -42,6 +42,7 @@ def run(tmp_path_factory):
     return folder, data
 
 
+@pytest.mark.extended
 def test_wrong_labels_of_the_training_split_are_found_by_models_that_did_not_see_them(run):
     folder, data = run
     report = mistakes.run(folder, folds=2, dataset=data)
@@ -70,6 +71,7 @@ def test_the_worst_examples_are_shown_as_images(trained):
     assert len(re.findall("data:image/png;base64", page)) >= len(report["worst"]) > 0
 
 
+@pytest.mark.extended
 def test_a_number_has_its_largest_difference(tmp_path):
     x = RANDOM.normal(size=(120, 2)).astype("float32")
     y = (x @ [1.0, 2.0]).astype("float32")
@@ -111,6 +113,7 @@ def test_confident_learning_leaves_unsure_examples_alone():
     assert confident_learning.likely_wrong(probabilities, labels).tolist() == [7]
 
 
+@pytest.mark.extended
 def test_the_learning_curve_of_a_small_model(tmp_path):
     arguments = {"dataset": table(), "settings": {"recipe.epochs": 2, "model.units": (4,)}, "out": tmp_path / "curve"}
     curve = learning_curve.run("table", sizes=3, **arguments)

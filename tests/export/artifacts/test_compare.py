@@ -304,6 +304,7 @@ def basic_pitch(tmp_path_factory):
     return folder / inside
 
 
+@pytest.mark.extended
 def test_a_saved_model_of_tensorflow_2_4_and_its_conversion_to_tflite(basic_pitch):
     """It divides each row by its own range, so a constant row is not compared.
 
@@ -317,6 +318,7 @@ def test_a_saved_model_of_tensorflow_2_4_and_its_conversion_to_tflite(basic_pitc
     assert any(note.startswith("the reference is discontinuous at zeros,") for note in result.notes)
 
 
+@pytest.mark.extended
 @pytest.mark.needs("onnx")
 def test_a_third_party_onnx_file(basic_pitch):
     """Its outputs are StatefulPartitionedCall:0 to 2: two of one shape, which only values can distinguish."""

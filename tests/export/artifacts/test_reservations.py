@@ -38,10 +38,7 @@ def graphs():
         "seeded": (lambda x: x + tf.random.stateless_normal(tf.shape(x), (1, 2)), {}),
         "counter": (counted, {"stateful": ["AssignAddVariableOp"]}),
         "clock": (lambda x: tf.where(tf.timestamp() > 2e9, -x, x), {"clock": ["Timestamp"]}),
-        "print": (
-            printed,
-            {"external": ["PrintV2"]},
-        ),
+        "print": (printed, {"external": ["PrintV2"]}),
         "if": (inner, {"branches": ["StatelessIf"]}),
         "if in a function": (lambda x: nested(x), {"branches": ["StatelessIf"]}),
         "if in a loop": (

@@ -140,10 +140,7 @@ def test_inputs_without_common_rows_are_given_as_those_of_one_call(tmp_path):
     helper, floats = onnx.helper, onnx.TensorProto.FLOAT
     shapes = {"x": [1, 3], "state": [2, 1, 3], "rate": []}
     values = [helper.make_tensor_value_info(name, floats, shape) for name, shape in shapes.items()]
-    nodes = [
-        helper.make_node("Add", ["x", "state"], ["sum"]),
-        helper.make_node("Mul", ["sum", "rate"], ["y"]),
-    ]
+    nodes = [helper.make_node("Add", ["x", "state"], ["sum"]), helper.make_node("Mul", ["sum", "rate"], ["y"])]
     output = helper.make_tensor_value_info("y", floats, [2, 1, 3])
     onnx.save(
         helper.make_model(

@@ -95,6 +95,7 @@ def test_a_test_beyond_the_budget_leaves_nothing(classifier, tmp_path, monkeypat
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.extended
 def test_a_run_is_trained_on(tmp_path, monkeypatch):
     settings = {"data": "digits", "model.units": [32], "recipe.epochs": 2, "recipe.limit": 500}
     options = {"settings": settings, "export": False, "evaluate": False, "precision": "float32"}

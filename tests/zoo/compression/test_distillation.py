@@ -38,6 +38,7 @@ def distance(model, teacher, x):
     return float(keras.ops.mean(keras.ops.abs(one - other)))
 
 
+@pytest.mark.extended
 def test_the_student_learns_the_teacher_and_not_the_labels_alone(digits):
     """With wrong labels, it can know the right ones from the teacher only."""
     plan = make_plan("mnist", settings=SETTINGS | {"recipe.teacher": "mnist", "recipe.learning_rate": 0.003})
@@ -59,6 +60,7 @@ def test_the_student_learns_the_teacher_and_not_the_labels_alone(digits):
     assert len(model.variables) == len(same.variables), "a saved state has no teacher"
 
 
+@pytest.mark.extended
 def test_the_setting_reaches_the_training(tmp_path):
     losses = []
     for teacher in ("", "mnist"):

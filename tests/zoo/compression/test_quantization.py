@@ -175,6 +175,7 @@ FAULTS = {
 }
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_file_of_another_network_fails_and_names_the_layer(fault, finished, trained, tmp_path):
     change, expected = FAULTS[fault]
@@ -184,6 +185,7 @@ def test_a_file_of_another_network_fails_and_names_the_layer(fault, finished, tr
     assert (row.state, expected in row.reason) == ("fail", True), row.reason
 
 
+@pytest.mark.extended
 def test_a_wrong_zero_point_fails(right, finished, trained, tmp_path):
     from ai_edge_litert import schema_py_generated as schema
     from flatbuffers import Builder
@@ -201,6 +203,7 @@ def test_a_wrong_zero_point_fails(right, finished, trained, tmp_path):
     assert "no tensor of the file has the trained range of logits" in row.reason
 
 
+@pytest.mark.extended
 def test_a_bundle_holds_the_file_and_its_comparison(finished, trained, tmp_path):
     evaluation = Evaluation({"image": trained.images[1297:]}, trained.labels[1297:])
     chosen = Quantization(["int8"], evaluation=evaluation, max_drop=0.03, simulation=finished)
@@ -329,6 +332,7 @@ class Stop(keras.callbacks.Callback):
             raise KeyboardInterrupt
 
 
+@pytest.mark.extended
 def test_a_resumed_run_is_bitwise_equal(tmp_path):
     train.run(**RUN, out=tmp_path / "whole")
     with pytest.raises(KeyboardInterrupt):

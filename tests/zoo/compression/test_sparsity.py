@@ -57,6 +57,7 @@ def test_the_share_of_zeros_and_the_clusters_are_those_of_the_setting(whole):
     assert np.all(np.asarray(small[0]) != 0)
 
 
+@pytest.mark.extended
 def test_exported_files_are_smaller_after_gzip(whole, tmp_path):
     """Against those of the same network before its training."""
     models = {"dense": RunFolder(whole).plan().build(RunFolder(whole).info()), "sparse": RunFolder(whole).model()}
@@ -71,6 +72,7 @@ def test_exported_files_are_smaller_after_gzip(whole, tmp_path):
     assert np.all(sizes["sparse"] < 0.35 * sizes["dense"]), sizes
 
 
+@pytest.mark.extended
 def test_zeros_and_clusters_survive_a_resume_bitwise(whole, tmp_path, monkeypatch):
     """The state after the second of four epochs, from which another process continues."""
 
@@ -159,6 +161,7 @@ def test_phases_are_refused(setting, tmp_path):
         trainer.train(session)
 
 
+@pytest.mark.extended
 def test_without_the_constraint_zeros_do_not_stay(monkeypatch, tmp_path):
     """The test of the share of zeros can fail."""
     from zoo.compression import constraints
@@ -169,6 +172,7 @@ def test_without_the_constraint_zeros_do_not_stay(monkeypatch, tmp_path):
     assert np.mean(np.asarray(kernel) == 0) < 0.1
 
 
+@pytest.mark.extended
 def test_zeros_with_quantization_and_a_teacher(tmp_path):
     with pytest.raises(UsageError, match=r"recipe\.clusters is not possible with recipe\.qat"):
         run(tmp_path / "refused", qat="int8")

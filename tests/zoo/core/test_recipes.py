@@ -211,6 +211,7 @@ def candidates_run(tmp_path_factory):
     return out
 
 
+@pytest.mark.extended
 def test_the_best_candidate_is_the_run(candidates_run):
     from zoo.core.run_folder import RunFolder
 
@@ -241,6 +242,7 @@ def restarts_run(tmp_path_factory):
     return out
 
 
+@pytest.mark.extended
 def test_restarts_keep_the_best_by_validation(restarts_run):
     from zoo.core.run_folder import RunFolder
 
@@ -252,6 +254,7 @@ def test_restarts_keep_the_best_by_validation(restarts_run):
     assert (restarts_run / "checkpoints" / "best.weights.h5").read_bytes() == winner.read_bytes()
 
 
+@pytest.mark.extended
 def test_compare_shows_what_differs(restarts_run, trained, tmp_path):
     from zoo import compare
 
@@ -262,6 +265,7 @@ def test_compare_shows_what_differs(restarts_run, trained, tmp_path):
     assert (tmp_path / "c.png").stat().st_size > 5000
 
 
+@pytest.mark.extended
 @pytest.mark.skipif("ONEDNN_MAX_CPU_ISA" in os.environ, reason="TensorFlow aborts where it excludes bfloat16")
 def test_bfloat16_trains_and_saves_float32(tmp_path):
     from zoo.core.run_folder import RunFolder
@@ -326,6 +330,7 @@ def test_a_time_budget_lowers_the_epochs(tmp_path):
     assert fitted.recipe.epochs < 50
 
 
+@pytest.mark.extended
 def test_a_time_budget_below_one_epoch_ends_the_epoch(tmp_path):
     """The training stops in its first epoch, validates, and the learning rate has fallen to zero."""
     from zoo.core.run_folder import RunFolder
@@ -372,6 +377,7 @@ def test_a_plan_with_lists_equals_the_one_restored_from_json(model, recipe, sett
     assert restored.command() == plan.command()
 
 
+@pytest.mark.extended
 def test_a_run_with_candidates_is_resumed(candidates_run, tmp_path):
     """A run interrupted after the first candidate trains the second on resume and selects the same one."""
     from zoo.core.run_folder import RunFolder

@@ -174,6 +174,7 @@ def photograph(tmp_path_factory):
     return path
 
 
+@pytest.mark.extended
 def test_evaluation_has_baselines_and_boxes(run):
     evaluation = json.loads((run / "evaluation.json").read_text())
     assert next(iter(evaluation["metrics"])) == "mean_average_precision"
@@ -183,6 +184,7 @@ def test_evaluation_has_baselines_and_boxes(run):
     assert {p.stem for p in (run / "figures").glob("*.png")} == {"curves", "boxes"}
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("runtime", ["saved_model", "tflite"])
 def test_every_runtime_serves_boxes(run, photograph, runtime):
     import pipelines
@@ -216,6 +218,7 @@ for name in ("x", sys.argv[1]):
 """
 
 
+@pytest.mark.extended
 def test_what_a_file_decodes_is_shown_in_the_photograph_without_keras(tmp_path):
     Image.new("RGB", (280, 200)).save(tmp_path / "wide.png")  # ten times as large, and two rows are black on each side
     done = subprocess.run([sys.executable, "-c", EXPLAINED, tmp_path / "wide.png"], capture_output=True, text=True)
@@ -225,6 +228,7 @@ def test_what_a_file_decodes_is_shown_in_the_photograph_without_keras(tmp_path):
     ], done.stderr
 
 
+@pytest.mark.extended
 def test_predictions_are_boxes_and_an_image(run, photograph):
     opened = predictor.load(run)
     logits, distances = cells(OBJECTS, classes=10)

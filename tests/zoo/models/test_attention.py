@@ -127,6 +127,7 @@ def test_translations_are_equal_in_every_runtime(trained):
     assert (run / "figures" / "attention.png").stat().st_size > 1000
 
 
+@pytest.mark.extended
 def test_the_word_level(tmp_path):
     path = tmp_path / "pairs.tsv"
     lines = [f"the {a} {b}\to {b} {a}" for a in ("big", "small", "old") for b in ("cat", "dog", "house", "tree", "man")]
@@ -154,6 +155,7 @@ def words(tmp_path):
     return plan.make_plan("attention", recipe="verses", settings=settings, data_dir=str(path))
 
 
+@pytest.mark.extended
 def test_translations_into_words_are_scored_by_sacrebleu(words, monkeypatch):
     import sacrebleu
 
@@ -189,6 +191,7 @@ def test_bleu_of_a_known_corpus():
     assert shorter == pytest.approx(100 * np.exp(1 - 6 / 5))  # brevity penalty
 
 
+@pytest.mark.extended
 def test_without_sacrebleu_the_scores_are_absent_with_a_remark(words, monkeypatch):
     monkeypatch.setitem(sys.modules, "sacrebleu", None)
     data = words.load_data()
@@ -200,6 +203,7 @@ def test_without_sacrebleu_the_scores_are_absent_with_a_remark(words, monkeypatc
     assert "exact" in metrics
 
 
+@pytest.mark.extended
 def test_training_starts_at_the_frequencies_of_the_words_of_targets(words):
     data = words.load_data()
     model = words.build(data.info)
@@ -217,6 +221,7 @@ def test_training_starts_at_the_frequencies_of_the_words_of_targets(words):
     dates.initialize(None, data)  # characters: nothing is changed
 
 
+@pytest.mark.extended
 def test_the_epoch_of_sentences_is_chosen_by_cross_entropy(words):
     assert words.task.monitor == "val_loss"
     assert plan.make_plan("attention").task.monitor == "val_sequence_error_rate"

@@ -129,6 +129,7 @@ def test_pca_errors_fall_with_the_size_and_the_probe_uses_the_codes():
     assert right > 0.6 > 0.3 > image_baselines.linear_probe(codes[:400], shuffled, codes[400:], labels[400:])
 
 
+@pytest.mark.extended
 def test_a_run_has_the_comparison_and_the_figures(denoising):
     evaluation = json.loads((denoising / "evaluation.json").read_text())
     assert set(evaluation["compared"]) == {"this model", "PCA", "noisy input"}
@@ -142,6 +143,7 @@ def test_a_run_has_the_comparison_and_the_figures(denoising):
     }
 
 
+@pytest.mark.extended
 def test_the_bundle_of_a_plain_one_has_the_three_endpoints(denoising):
     import export
 
@@ -156,6 +158,7 @@ def test_the_bundle_of_a_plain_one_has_the_three_endpoints(denoising):
         np.testing.assert_allclose(model["reconstruct"](image=image)["reconstruction"], rebuilt, atol=1e-2)
 
 
+@pytest.mark.extended
 def test_predict_writes_a_grid_of_pairs(denoising, tmp_path):
     for i, image in enumerate(IMAGES[:3]):
         Image.fromarray(image[..., 0]).save(tmp_path / f"{i}.png")
@@ -168,6 +171,7 @@ def test_predict_writes_a_grid_of_pairs(denoising, tmp_path):
     np.testing.assert_array_equal(grid[:28, :28], IMAGES[0, ..., 0])
 
 
+@pytest.mark.extended
 def test_sampling_needs_a_variational_model(denoising):
     assert "--kind variational" in error("zoo.sample", denoising, code=3)
 

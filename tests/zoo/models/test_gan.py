@@ -59,6 +59,7 @@ class Killed(Exception):
     """Simulates a killed process; test_resume kills real ones."""
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("name", ["dcgan", "cyclegan"])  # with one generator, and with two and a pool of images
 def test_an_interrupted_run_is_resumed_with_the_same_result(name, tmp_path, monkeypatch):
     from zoo.training import trainer
@@ -148,6 +149,7 @@ def test_the_metric_in_batches_equals_the_distance(extractor, real):
     assert float(metric.result()) == pytest.approx(generative_metrics.feature_distance(*features), rel=1e-3)
 
 
+@pytest.mark.extended
 def test_distances_of_real_halves_and_noise(extractor, real):
     noise = generative_metrics.noise_like(real[:400])
     rows = generative_metrics.compare_sets(extractor, real[:400], real[200:600], {"noise": noise})
@@ -159,6 +161,7 @@ def test_distances_of_real_halves_and_noise(extractor, real):
     assert rows["noise"]["precision"] < 0.05
 
 
+@pytest.mark.extended
 def test_a_gaussian_mixture_is_between_real_images_and_noise(extractor, real):
     sampled = image_baselines.sample_mixture(real, 300)
     assert sampled.shape == (300, 28, 28, 1)
@@ -182,6 +185,7 @@ def test_precision_and_recall():
     assert loose["precision"] < 0.3
 
 
+@pytest.mark.extended
 def test_mode_collapse_is_detected(extractor, real):
     labels = generative_metrics.collect(extractor.classify, real).argmax(-1)
     whole = generative_metrics.mode_coverage(extractor, real, real[::-1])
@@ -200,6 +204,7 @@ def test_mode_collapse_is_detected(extractor, real):
     assert generative_metrics.mode_coverage(pixels, colours, np.repeat(colours[:1], 50, axis=0))["collapsed"]
 
 
+@pytest.mark.extended
 def test_the_feature_extractor_is_that_of_the_data(extractor, monkeypatch):
     """Digits are not judged as garments, and colour images by more than their averaged pixels."""
     from pipelines.dataset import Info

@@ -101,6 +101,7 @@ def test_neighbours_analogies_and_auc():
     assert neighbours.auc(table[[2, 3, 4, 5]], truth) == pytest.approx(5 / 6)
 
 
+@pytest.mark.extended
 def test_predict_gives_neighbours_and_analogies_in_every_runtime(trained):
     run = trained("word2vec")
     queries = ["king", "King - man + thane"]

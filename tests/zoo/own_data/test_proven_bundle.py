@@ -17,6 +17,7 @@ SMALL = {  # model -> its data, settings of a short training, and an input
 }
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("model", "quantize"), [("unet", ("int8",)), ("table", ("dynamic",)), ("sentiment", ())])
 def test_from_the_files_to_a_prediction(model, quantize, tmp_path):
     make, settings = SMALL[model]
@@ -42,6 +43,7 @@ def test_from_the_files_to_a_prediction(model, quantize, tmp_path):
     assert not result.problems
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("model", SMALL)
 def test_tune(model, tmp_path):
     make, settings = SMALL[model]

@@ -69,18 +69,21 @@ def ends_in_a_proof(model, out, **options):
     return [bundle["verdict"] for bundle in summary["bundles"]]
 
 
+@pytest.mark.extended
 def test_forty_photographs_of_two_classes(tmp_path):
     settings = TINY_BACKBONE | {"recipe.epochs": 2, "recipe.batch_size": 8}
     data = image_folder(tmp_path / "photos", 40)
     assert ends_in_a_proof("flowers", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
 
 
+@pytest.mark.extended
 def test_two_hundred_texts_of_a_dozen_words(tmp_path):
     data = texts(tmp_path / "notes.csv", 200)
     settings = {"recipe.epochs": 2, "model.pairs": 1000, "model.parts": 1000}
     assert ends_in_a_proof("sentiment", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
 
 
+@pytest.mark.extended
 def test_texts_of_which_each_word_is_read_once(tmp_path):
     data = write(tmp_path / "a.csv", ("text", "label"), [(f"unique{i}a unique{i}b", "uv"[i % 2]) for i in range(60)])
     settings = {"recipe.epochs": 1, "model.pairs": 1000, "model.parts": 1000}
@@ -93,12 +96,14 @@ def test_a_hundred_rows(tmp_path):
     assert ends_in_a_proof("table", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
 
 
+@pytest.mark.extended
 def test_twenty_masks(tmp_path):
     settings = {"data": "mask_folder", "recipe.epochs": 1, "recipe.batch_size": 4, "model.width": 4, "model.depth": 2}
     data = mask_folder(tmp_path / "scans", 20)
     assert ends_in_a_proof("unet", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("missing", ["validation", "test"])
 def test_a_class_that_a_split_does_not_have(missing, tmp_path):
     """Three classes, of which one is in two of the splits only."""
@@ -112,6 +117,7 @@ def test_a_class_that_a_split_does_not_have(missing, tmp_path):
     assert ends_in_a_proof("fashion_mnist", tmp_path / "run", dataset=data, settings=settings) == ["pass"]
 
 
+@pytest.mark.extended
 def test_a_class_of_a_table_that_validation_does_not_have(tmp_path):
     values = [(i, f"{i % 7}", "rare" if i in (0, 1) else "ab"[i % 2]) for i in range(100)]
     data = write(tmp_path / "kinds.csv", ("size", "number", "kind"), values)

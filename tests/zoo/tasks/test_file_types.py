@@ -107,6 +107,7 @@ def test_files_of_a_folder_are_read_in_part(tmp_path):
         pipelines.load("file_folder", data_dir=tmp_path / "a")
 
 
+@pytest.mark.extended
 def test_files_are_predicted_by_their_names(trained, tmp_path):
     run, folder = trained("magika"), data_dir("magika")
     result = predict.run(run, [f"{folder}/csv/7.csv", f"{folder}/nowhere"], top_k=1)

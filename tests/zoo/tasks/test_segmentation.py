@@ -93,6 +93,7 @@ def test_loss_ignores_pixels_and_falls_with_agreement(dice):
 # === Evaluation ===
 
 
+@pytest.mark.extended
 def test_evaluation_keeps_no_mask_and_no_logits(opened, monkeypatch):
     planned, dataset, _, contract = opened
     seen = []
@@ -116,6 +117,7 @@ def test_evaluation_keeps_no_mask_and_no_logits(opened, monkeypatch):
     assert metrics["confusion_matrix"] == total.tolist()
 
 
+@pytest.mark.extended
 def test_evaluation_has_baselines_and_overlays(run):
     evaluation = json.loads((run / "evaluation.json").read_text())
     assert next(iter(evaluation["metrics"])) == "mean_iou"
@@ -142,6 +144,7 @@ def test_the_pixel_classifier_learns_a_colour():
     assert not one.predict(images).any()
 
 
+@pytest.mark.extended
 def test_the_drop_of_quantised_files_is_streamed_too(opened, tmp_path, monkeypatch):
     import export
     from export.proof import evaluation
@@ -179,6 +182,7 @@ def photograph(tmp_path_factory):
     return path
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("runtime", ["keras", "saved_model", "c_api", "tflite"])
 def test_every_runtime_serves_masks(run, photograph, runtime):
     model = predictor.load(run, runtime)
@@ -195,6 +199,7 @@ def test_every_runtime_serves_masks(run, photograph, runtime):
         np.testing.assert_array_equal(model.call("bytes", {"image_bytes": files})["mask"], segment["mask"])
 
 
+@pytest.mark.extended
 def test_predictions_are_masks_and_overlays(run, photograph, tmp_path):
     (prediction,) = predictor.load(run).predict([photograph])
     mask = prediction.outputs["logits"].argmax(-1)
@@ -212,6 +217,7 @@ def test_predictions_are_masks_and_overlays(run, photograph, tmp_path):
     np.testing.assert_array_equal(pipelines.images.masks.read(tmp_path / "masks" / "cat.png"), mask)
 
 
+@pytest.mark.extended
 def test_masks_that_cannot_be_written_are_one_line_errors(run, photograph, trained, tmp_path):
     from zoo import predict
 
@@ -225,6 +231,7 @@ def test_masks_that_cannot_be_written_are_one_line_errors(run, photograph, train
     assert not (tmp_path / "masks").exists()
 
 
+@pytest.mark.extended
 def test_your_own_folder_is_trained_on(tmp_path):
     from zoo import train
 
@@ -271,6 +278,7 @@ def test_data_without_masks_is_rejected():
         planned.load_data()
 
 
+@pytest.mark.extended
 def test_ids_of_masks_reach_the_metrics_unchanged(opened):
     planned, dataset, _, _ = opened
     batch = SplitEvaluation({}, {"logits": RANDOM.random((2, 24, 28, 11))}, np.full((2, 24, 28), 255), dataset.info)
@@ -307,6 +315,7 @@ def test_an_encoder_starts_from_its_trained_weights():
         np.testing.assert_array_equal(variable, whole[variable.path])
 
 
+@pytest.mark.extended
 def test_a_model_on_a_backbone_is_trained_and_proven(tmp_path):
     settings = {"model.encoder": backbones.TINY, "model.depth": 3, "model.width": 4, "recipe.epochs": 1}
     settings |= {"recipe.limit": 40, "task.height": 24, "task.width": 28}

@@ -63,6 +63,7 @@ def test_the_contrastive_loss_draws_a_class_together():
     assert together < apart
 
 
+@pytest.mark.extended
 def test_a_head_is_trained_on_cached_vectors(tmp_path, capsys):
     settings = zoo.get_spec("text").tiny_settings() | {"recipe.epochs": 2}
     options = {"settings": settings, "data_dir": data_dir("text"), "export": False}
@@ -89,6 +90,7 @@ def texts(tmp_path):
     return path
 
 
+@pytest.mark.extended
 def test_the_nearest_texts_are_ranked(trained, texts):
     run = trained("minilm")
     result = predict.run(run, ["to be", "a stage"], nearest=texts, top_k=2)
@@ -103,6 +105,7 @@ def test_the_nearest_texts_are_ranked(trained, texts):
     assert predict.run(run, ["to be"], nearest=table).rows[0]["text"] == "to be"
 
 
+@pytest.mark.extended
 def test_what_cannot_be_compared_is_refused(trained, texts, tmp_path):
     with pytest.raises(MissingError, match="does not return one vector for each text"):
         predict.run("sentiment", ["to be"], nearest=texts)
@@ -110,6 +113,7 @@ def test_what_cannot_be_compared_is_refused(trained, texts, tmp_path):
         predict.run(trained("minilm"), ["to be"], nearest=tmp_path / "nowhere.txt")
 
 
+@pytest.mark.extended
 def test_without_other_texts_the_vector_is_shown(trained):
     (row,) = predict.run(trained("minilm"), ["to be"]).rows
     assert np.linalg.norm(row["embedding"]) == pytest.approx(1, abs=1e-3)

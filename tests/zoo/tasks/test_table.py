@@ -91,6 +91,7 @@ def test_rows_in_the_order_of_time(file):
     assert dataset.info.counts == {"train": 180, "validation": 60, "test": 60}
 
 
+@pytest.mark.extended
 def test_a_regression_learns_and_is_compared(file, tmp_path):
     settings = {"task.target_column": "price", "recipe.epochs": 25, "recipe.patience": 0, "model.units": (32,)}
     options = {"data_dir": str(file), "precision": "float32"}
@@ -99,6 +100,7 @@ def test_a_regression_learns_and_is_compared(file, tmp_path):
     assert summary["compared"]["gradient boosting"]["r2"] > 0.8
 
 
+@pytest.mark.extended
 def test_classes_are_exported_and_predicted(file, tmp_path):
     settings = {
         "task.target_column": "city",
@@ -193,6 +195,7 @@ def homes(file, tmp_path_factory):
     return out
 
 
+@pytest.mark.extended
 def test_the_file_that_it_was_trained_on(homes, file, tmp_path):
     result = cli("zoo.predict", homes, file, "-o", tmp_path / "out.csv")
     assert f"written: {tmp_path}/out.csv, 300 rows" in result.stdout
@@ -206,6 +209,7 @@ def test_the_file_that_it_was_trained_on(homes, file, tmp_path):
     assert plan.load_data().info.counts["train"] == 180
 
 
+@pytest.mark.extended
 def test_predictions_of_a_file_are_written_to_the_current_folder(homes, file, tmp_path):
     """The command is confined before it opens the run, and may write there."""
     environment = os.environ | {"PYTHONPATH": commands.ROOT}
@@ -220,6 +224,7 @@ def rows_of(path, rows):
     return str(path)
 
 
+@pytest.mark.extended
 def test_any_order_missing_cells_and_other_columns(homes, tmp_path, capsys):
     header = ["size (m2)", "city", "sold", "owner", "rooms", "kind"]
     whole = ["80", "Paris", "2024-05-15", "owner 3", "2", "flat"]
@@ -243,6 +248,7 @@ def test_any_order_missing_cells_and_other_columns(homes, tmp_path, capsys):
         predict.run(homes, [rows_of(tmp_path / "d.csv", [["x"], ["1"]])])
 
 
+@pytest.mark.extended
 def test_a_row_as_the_file_has_it(homes, tmp_path):
     row = {"size (m2)": 80, "city": "Paris", "sold": "2024-05-15", "owner": "owner 3", "rooms": None, "kind": "flat"}
     file = rows_of(tmp_path / "a.csv", [list(row), ["80", "Paris", "2024-05-15", "owner 3", "", "flat"]])
@@ -250,12 +256,13 @@ def test_a_row_as_the_file_has_it(homes, tmp_path):
     assert asked["price"] == read["price"]
 
 
+@pytest.mark.extended
 def test_the_saved_model_takes_raw_strings_and_numbers(homes):
     """The endpoint `rows` derives in the graph what the file reader derives in Python."""
     opened = zoo.load(homes / "bundle", "saved_model")
     tensors = {tensor.name: tensor for tensor in opened.contract["rows"].inputs}
     assert {name: tensor.missing for name, tensor in tensors.items()} == {
-        **{"size_m2": "NaN", "city": "", "sold": "", "owner": "", "rooms": "NaN", "kind": ""},
+        **{"size_m2": "NaN", "city": "", "sold": "", "owner": "", "rooms": "NaN", "kind": ""}
     }
     dates = [
         "2024-05-15",
@@ -282,6 +289,7 @@ def test_the_saved_model_takes_raw_strings_and_numbers(homes):
     np.testing.assert_allclose(opened.call("rows", rows)["prediction"], want, rtol=1e-5)
 
 
+@pytest.mark.extended
 def test_a_missing_number_is_the_mean_in_tflite_too(homes):
     """Of a column without missing cells in training; of another one, that the number is missing is an input."""
     encoded = zoo.load(homes / "bundle", "tflite")
@@ -302,6 +310,7 @@ def test_a_missing_number_is_the_mean_in_tflite_too(homes):
         np.testing.assert_allclose(got, saved["prediction"], rtol=1e-5)
 
 
+@pytest.mark.extended
 def test_a_parquet_file_is_a_table(homes, file, tmp_path):
     from pyarrow import csv as arrow
     from pyarrow import parquet

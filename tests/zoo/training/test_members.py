@@ -32,6 +32,7 @@ def run(tmp_path_factory):
     return folder, dataset, summary
 
 
+@pytest.mark.extended
 def test_the_output_is_the_mean_of_the_outputs_of_the_members(run):
     folder, dataset, _ = run
     rows = next(iter(RunFolder.open(folder).plan().feed(dataset, "test").batches(20)))[0]
@@ -45,6 +46,7 @@ def test_the_output_is_the_mean_of_the_outputs_of_the_members(run):
     np.testing.assert_allclose(whole, np.mean(members, axis=0), atol=1e-6)
 
 
+@pytest.mark.extended
 def test_it_is_exported_and_proven_as_one_model(run):
     folder, _, summary = run
     assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
@@ -56,6 +58,7 @@ def test_it_is_exported_and_proven_as_one_model(run):
     }
 
 
+@pytest.mark.extended
 def test_a_finished_member_is_not_trained_again(run, tmp_path, monkeypatch):
     folder, dataset, _ = run
     from zoo.training import trainer

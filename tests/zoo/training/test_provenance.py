@@ -24,6 +24,7 @@ def bundle(trained, tmp_path):
     return shutil.copytree(trained("mnist") / "bundle", tmp_path / "bundle")
 
 
+@pytest.mark.extended
 def test_the_provenance_has_what_a_training_used(trained, bundle):
     run = RunFolder.open(trained("mnist"))
     config, provenance = run.read("config.json"), read_manifest(bundle)["metadata"]["provenance"]

@@ -98,6 +98,7 @@ def test_a_full_disk_in_a_resumed_run_is_one_sentence_and_loses_nothing(whole, t
     assert_same(out, whole)
 
 
+@pytest.mark.extended
 def test_the_same_seed_gives_the_same_bits(whole, tmp_path):
     finish(tmp_path / "again", fresh=True)  # with another hash seed
     assert_same(tmp_path / "again", whole)
@@ -110,6 +111,7 @@ def test_a_killed_run_is_resumed_with_the_same_result(whole, tmp_path):
     assert_same(out, whole)
 
 
+@pytest.mark.extended
 def test_a_damaged_state_is_skipped(whole, tmp_path):
     out = tmp_path / "damaged"
     killed(out, epoch=3, delay=0.0)

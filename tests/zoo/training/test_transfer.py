@@ -112,6 +112,7 @@ def test_features_of_any_scale_are_standardised(scale, planned, dataset):
     assert np.abs(shown[:, 0]).max() < 1e-2
 
 
+@pytest.mark.extended
 def test_features_are_computed_once(tmp_path):
     calls = []
 
@@ -138,6 +139,7 @@ def test_batch_statistics_are_frozen_unless_the_case_updates_them(planned, datas
     assert [layer.name for layer in norms if not layer.trainable] == ["standardise"]
 
 
+@pytest.mark.extended
 def test_both_phases_train_and_an_interrupted_one_is_resumed(planned, tmp_path):
     settings = SMALL | {"task.policy": "finetune", "task.tune_epochs": 2, "recipe.epochs": 3, "task.views": 2}
     arguments = {"model_arguments": TINY, "settings": settings, "data_dir": data_dir("flowers"), "export": False}
@@ -189,6 +191,7 @@ def image_variants(folder):
     return sorted(folder.iterdir())
 
 
+@pytest.mark.extended
 def test_feed_bytes_and_predict_give_the_same_logits(trained, tmp_path):
     import tensorflow as tf
 
@@ -216,6 +219,7 @@ def test_feed_bytes_and_predict_give_the_same_logits(trained, tmp_path):
         np.testing.assert_allclose(probabilities, softmax(fed), atol=1e-4)
 
 
+@pytest.mark.extended
 def test_the_config_lists_skipped_files(tmp_path):
     import shutil
 
@@ -230,6 +234,7 @@ def test_the_config_lists_skipped_files(tmp_path):
     assert [name.endswith("broken.jpg") for name in skipped] == [True]
 
 
+@pytest.mark.extended
 def test_category_names_are_used_and_invalid_ones_reported(trained, tmp_path):
     from zoo import predict
 
@@ -245,6 +250,7 @@ def test_category_names_are_used_and_invalid_ones_reported(trained, tmp_path):
         predict.run(run, [image], category_names=tmp_path / "none.json")
 
 
+@pytest.mark.extended
 def test_landmark_predictions_have_tags():
     dataset = plan.make_plan("landmarks", data_dir=data_dir("landmarks")).load_data()
     logits = np.log([0.4, 0.25, 0.2, 0.1, 0.04, 0.01])
@@ -253,6 +259,7 @@ def test_landmark_predictions_have_tags():
     assert prediction.lines[-1] == f"tags: {', '.join(dataset.info.class_names[:3])}"
 
 
+@pytest.mark.extended
 def test_skin_lesions_have_medical_metrics(trained):
     evaluation = json.loads((trained("skin_lesions") / "evaluation.json").read_text())
     assert {"auc", "sensitivity", "specificity"} <= set(evaluation["metrics"])
@@ -263,6 +270,7 @@ def test_skin_lesions_have_medical_metrics(trained):
     assert all(row.split("/")[0] == "test" for row in rows)
 
 
+@pytest.mark.extended
 def test_the_baseline_is_regularised_by_validation():
     """As many examples as features, and labels with noise: the default of scikit-learn fits the noise."""
     rng = np.random.default_rng(0)

@@ -56,6 +56,7 @@ def test_callbacks_and_metrics(tmp_path):
         assert float(list(csv.DictReader(file))[-1]["val_top_2"]) == pytest.approx(Counter.logs["val_top_2"])
 
 
+@pytest.mark.extended
 def test_mlflow_by_a_callback_of_the_current_folder(tmp_path):
     """The module and the command of docs/how-to/train.md, with MLflow's store of plain files."""
     page = (ROOT / "docs" / "how-to" / "train.md").read_text()
@@ -75,6 +76,7 @@ def test_mlflow_by_a_callback_of_the_current_folder(tmp_path):
     assert "status: 3" in (logged.parent / "meta.yaml").read_text()  # finished
 
 
+@pytest.mark.extended
 def test_optimizer_and_loss(tmp_path):
     optimizer = keras.optimizers.SGD(keras.optimizers.schedules.InverseTimeDecay(0.5, 10, 0.5), momentum=0.9)
     fit(tmp_path, callbacks=[Counter()], optimizer=optimizer, loss=Squared())
@@ -82,6 +84,7 @@ def test_optimizer_and_loss(tmp_path):
     assert not optimizer.built  # a copy was trained
 
 
+@pytest.mark.extended
 def test_each_restart_has_its_own_optimizer(tmp_path):
     fit(tmp_path, settings=DIGITS | {"recipe.restarts": 2}, optimizer="lion")
     assert (tmp_path / "run" / "restarts" / "1" / "history.csv").is_file()

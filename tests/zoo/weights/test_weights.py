@@ -81,6 +81,7 @@ def test_prediction_with_shipped_weights(tmp_path):
         predict.run("flowers", ["hello"])
 
 
+@pytest.mark.extended
 def test_default_weights_are_exported_as_a_bundle(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (bundle,) = export.run("admissions")
@@ -97,6 +98,7 @@ def test_default_weights_are_exported_as_a_bundle(tmp_path, monkeypatch):
         export.run("admission")
 
 
+@pytest.mark.extended
 def test_the_weights_of_a_run_are_shipped(trained, monkeypatch, tmp_path):
     monkeypatch.setattr(weight_files, "SHIPPED", tmp_path / "files")
     run = trained("fashion_mnist")
@@ -145,6 +147,7 @@ def test_rounded_weights_are_multiples_of_a_power_of_two():
     np.testing.assert_array_equal(packing.rounded(rounded, 8), rounded)
 
 
+@pytest.mark.extended
 def test_the_figures_of_rounded_weights_are_recorded(trained, monkeypatch, tmp_path):
     monkeypatch.setattr(weight_files, "SHIPPED", tmp_path / "files")
     exact, rounded = ship.run(trained("fashion_mnist")), ship.run(trained("fashion_mnist"), bits=4)

@@ -132,12 +132,7 @@ def test_old_versions_are_removed(update, served):
         promote(served)
     assert rollback(served) == State(3, previous=(1, 2))
     assert retire(served, keep=1) == [1, 4]
-    assert sorted(os.listdir(served)) == [
-        "2",
-        "3",
-        "5",
-        "rollout",
-    ]  # 5 is 3 for servers that take the highest
+    assert sorted(os.listdir(served)) == ["2", "3", "5", "rollout"]  # 5 is 3 for servers that take the highest
     assert read_state(served) == State(3, previous=(2,))
     assert not any(find_version_damage(served / name) for name in "235")
     assert rollback(served) == State(2)
