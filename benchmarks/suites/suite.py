@@ -1,4 +1,4 @@
-"""CPU seconds of `make test`; each run is a row of benchmarks/suite_history.csv, so that growth is seen at its commit."""
+"""CPU seconds of `make test`; each run is a row of benchmarks/suite_history.csv, which shows the growth by commit."""
 
 from benchmarks.benchmark import Benchmark, Candidate
 

@@ -17,18 +17,9 @@ from zoo.training.compiling import compile_model
 ELSEWHERE = {"landmarks", "grapheme_to_phoneme", "faces"}  # flowers and attention with other data; not trained
 
 
-# One of each kind of contract: an image, a text, rows, a sound, an image for an image, a sequence for a sequence, a state
-# that is carried on, a sample from noise, an encoder with its decoder.
-KINDS = {
-    "attention",
-    "autoencoder",
-    "bike_sharing",
-    "dcgan",
-    "fashion_mnist",
-    "keywords",
-    "pix2pix",
-    "sentiment",
-    "text_rnn",
+KINDS = {  # one of each kind of contract
+    *("fashion_mnist", "pix2pix", "sentiment", "keywords", "bike_sharing"),  # images, pairs, texts, sounds, rows
+    *("attention", "text_rnn", "autoencoder", "dcgan"),  # sequences, states, encoder and decoder, samples from noise
 }
 
 
