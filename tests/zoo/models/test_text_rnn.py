@@ -143,7 +143,7 @@ def test_every_token_is_evaluated_once_with_context():
     [
         ("text_rnn", {"temperature": 0.0}),
         ("text_rnn", {"temperature": 0.8, "top_p": 0.9}),
-        ("text_transformer", {"temperature": 0.8}),  # longer than its window
+        pytest.param("text_transformer", {"temperature": 0.8}, marks=pytest.mark.extended),  # longer than its window
     ],
 )
 def test_200_characters_are_equal_in_every_runtime(trained, name, options):
