@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from pipelines.text import delimited_words, words
 
@@ -25,8 +26,6 @@ def test_words_of_a_text(text):
 
 
 def test_a_graph_returns_the_same_ids():
-    import tensorflow as tf
-
     index = delimited_words.index(VOCABULARY)
     texts = [*TEXTS, "good " * 20]
     ids = delimited_words.encode_tensor(tf.constant(texts), VOCABULARY, 6).numpy()

@@ -2,6 +2,7 @@ import hashlib
 import os
 from dataclasses import replace
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -56,8 +57,6 @@ def test_each_iteration_of_train_is_an_epoch(fashion, decode, location):
 
 def test_train_in_fit(fashion, decode):
     """`fit` shuffles anew in each epoch, and sees every example once."""
-    import keras
-
     seen = []
 
     class Remember(keras.Model):

@@ -9,10 +9,12 @@ import sys
 
 import numpy as np
 import pytest
+from click.testing import CliRunner
 from PIL import Image
 
 from tests import commands
 from tests.zoo.conftest import DATA
+from zoo.train import main
 
 FASHION = str(DATA["fashion_mnist"])
 
@@ -50,10 +52,6 @@ def test_info_has_shapes_parameters_and_recipes():
 
 
 def test_options_of_a_model_are_not_accepted_for_another_in_the_same_process():
-    from click.testing import CliRunner
-
-    from zoo.train import main
-
     runner = CliRunner()
     before = [parameter.name for parameter in main.params]
     assert "--backbone" in runner.invoke(main, ["flowers", "--help"]).output

@@ -9,6 +9,7 @@ from PIL import Image
 
 from export import ExportFailed, verify_bundle
 from export.formats.tflite_metadata import read
+from export.proof.certificate import Finding
 from export.runners.environments import MEDIAPIPE
 from tests.commands import run as command
 from tests.export.device_runtimes import needs_devices
@@ -104,8 +105,6 @@ def test_a_compressed_file_beyond_the_budget_is_left_out(monkeypatch, tmp_path):
             )
             raise ExportFailed("no", Path(bundles[0]["path"]), type(certificate)(rows))
         return bundles
-
-    from export.proof.certificate import Finding
 
     device_finding = Finding("accuracy drops by 0.5")
     monkeypatch.setattr(export, "run", run)

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_sample_image
 
 import pipelines
 import zoo
@@ -36,8 +37,6 @@ def check(function, names):
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, trained):
     """The files that the examples name, in a folder."""
-    from sklearn.datasets import load_sample_image
-
     folder = tmp_path_factory.mktemp("examples")
     images = pipelines.load("fashion_mnist", data_dir=DATA["fashion_mnist"]).test.as_numpy_iterator()
     names = pipelines.load("fashion_mnist", data_dir=DATA["fashion_mnist"]).info.class_names

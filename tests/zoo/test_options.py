@@ -9,6 +9,7 @@ import sys
 import click
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests import commands
 from tests.zoo.test_cli import cli, error
@@ -19,6 +20,7 @@ from zoo.predict import main as predict
 from zoo.prediction.tables import write_csv
 from zoo.train import _show
 from zoo.train import main as train
+from zoo.training.autotune import faster
 from zoobase import Console, suggestion
 from zoobase.console import run as run_command
 from zoobase.errors import step
@@ -170,8 +172,6 @@ def test_an_unknown_option_is_answered_with_a_near_one_or_none(capsys):
 @pytest.fixture
 def folder(monkeypatch, tmp_path):
     """Make a folder with an image the current one; return a function that runs `predict` in it."""
-    from PIL import Image
-
     monkeypatch.chdir(tmp_path)
     (tmp_path / "great").mkdir()
     Image.new("L", (28, 28)).save(tmp_path / "great" / "a.png")
@@ -251,8 +251,6 @@ def test_a_card_is_printed_without_tensorflow_the_second_time(tmp_path):
 
 
 def test_bfloat16_is_taken_where_it_is_faster_in_every_measurement():
-    from zoo.training.autotune import faster
-
     assert faster([(1.2, 1.0), (2.0, 1.0)]) == "bfloat16"
     assert faster([(1.2, 1.0), (1.1, 1.0)]) == "float32"
     assert faster([(1.0, 1.0)]) == "float32"

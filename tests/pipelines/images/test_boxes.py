@@ -11,7 +11,7 @@ import pipelines
 from pipelines import stateless_random
 from pipelines.augment import box_policy
 from pipelines.datasets import garment_scenes
-from pipelines.images import box_annotations, boxes
+from pipelines.images import box_annotations, boxes, decoding, pixels
 from zoobase.errors import DataError
 
 RANDOM = np.random.default_rng(0)
@@ -259,8 +259,6 @@ def test_what_is_ambiguous_is_refused(tmp_path):
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize("size", [(30, 50), (7, 400), (224, 224), (3, 1)])
 def test_an_image_is_placed_as_in_the_graph(size, fit):
-    from pipelines.images import decoding, pixels
-
     for value, expected in zip(
         pixels.placement(size, 32, 24, fit), decoding.fitted_size(size, 32, 24, fit), strict=True
     ):

@@ -8,6 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 import pipelines
+from pipelines.datasets.edges_to_garments import edges
 from pipelines.sources import search, tfds
 from tests.photographs import photographs
 from tests.pipelines.conftest import FIXTURES
@@ -47,8 +48,6 @@ def test_pairs_of_garments_keep_the_splits_of_garments(name, shape, fashion, cac
 
 
 def test_edges_are_thin_lines_where_it_is_steep():
-    from pipelines.datasets.edges_to_garments import edges
-
     square = np.zeros((28, 28, 1), np.uint8)
     square[8:20, 8:20] = 255
     lines = edges(tf.constant(square)).numpy()[..., 0]

@@ -15,6 +15,7 @@ from tests.plugins import needs
 from zoo import compress, train
 from zoo.compression import search
 from zoo.compression.search import Candidate, choose
+from zoobase.console import Console
 from zoobase.errors import CheckFailed, UsageError
 
 
@@ -60,8 +61,6 @@ def test_the_smallest_file_within_the_budget_is_proven(result):
 
 
 def test_the_table_has_every_candidate(result, capsys):
-    from zoobase.console import Console
-
     compress.show(Console(), result[1])
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("float32", *QUANTIZATIONS, "chosen for size", "719 test examples"))

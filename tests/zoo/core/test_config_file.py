@@ -4,6 +4,7 @@ import dataclasses
 import json
 from pathlib import Path
 
+import click
 import pytest
 
 from zoo import train
@@ -95,8 +96,6 @@ def test_errors(text, sentence, tmp_path):
 
 
 def test_errors_of_the_command(tmp_path):
-    import click
-
     (tmp_path / "a.toml").write_text(TOML.replace("epochs", "epoch"))
     with pytest.raises(UsageError, match="did you mean epochs"):
         train.main(["--config", str(tmp_path / "a.toml")], standalone_mode=False)

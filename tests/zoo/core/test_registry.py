@@ -9,6 +9,7 @@ import sys
 import pytest
 
 import zoo
+from zoo import fashion_mnist
 from zoo.core import plan, registry
 from zoobase import plugins
 from zoobase.errors import UsageError, ZooError
@@ -34,8 +35,6 @@ def test_import_and_listing_need_no_tensorflow():
 
 
 def test_builders_are_attributes_of_the_package():
-    from zoo import fashion_mnist
-
     assert fashion_mnist is registry.get_builder("fashion_mnist")
     with pytest.raises(ImportError):
         exec("from zoo import fashion_mnits")

@@ -9,12 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pipelines
 import zoo
+from export.proof.evaluation import paired_drop
 from tests.photographs import photographs
+from tests.pipelines.images.test_boxes import coco
 from tests.zoo.conftest import DATA
 from zoo.core import plan
 from zoo.detection import metrics
 from zoo.detection.decoding import STRIDE, decode
+from zoo.detection.loss import DetectionLoss
 from zoo.prediction import predictor
 from zoo.tasks.image.detection import Detection
 from zoobase.errors import UsageError
@@ -115,8 +119,6 @@ OBJECTS = [(1, 2, 13, 12, 2), (16, 15, 30, 31, 0)]
 
 
 def test_the_loss_is_small_for_the_truth_only():
-    from zoo.detection.loss import DetectionLoss
-
     loss = DetectionLoss(32, 32, reduction=None)
     truth = rows(*OBJECTS)
     logits, distances = cells(OBJECTS)
@@ -185,8 +187,6 @@ def test_evaluation_has_baselines_and_boxes(run):
 
 @pytest.mark.parametrize("runtime", ["saved_model", "tflite"])
 def test_every_runtime_serves_boxes(run, photograph, runtime):
-    import pipelines
-
     model = predictor.load(run, runtime)
     pixels = pipelines.images.read(photograph, 24, 28, 3)[None]
     outputs = model.call("serving_default", {"image": pixels})
@@ -241,8 +241,6 @@ def test_predictions_are_boxes_and_an_image(run, photograph):
 
 
 def test_quantised_files_are_compared_by_what_is_kept_of_each_image():
-    from export.proof.evaluation import paired_drop
-
     truth, found = random_images()
     outputs = {"detections": found} | dict(zip(("hits", "uncounted"), metrics.match(found, truth), strict=True))
     worse = outputs | {"hits": outputs["hits"] & (found[..., :1] < 30)}
@@ -253,8 +251,6 @@ def test_quantised_files_are_compared_by_what_is_kept_of_each_image():
 
 
 def test_your_own_folder_is_read(tmp_path):
-    from tests.pipelines.images.test_boxes import coco
-
     settings = {"model.width": 4, "task.fit": "pad", "task.height": 32, "task.width": 32}
     planned = plan.make_plan("detector", data_dir=str(coco(tmp_path / "data", 24)), settings=settings)
     dataset = planned.load_data()

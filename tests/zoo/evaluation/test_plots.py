@@ -6,6 +6,7 @@ from matplotlib.figure import Figure
 
 from pipelines import tabular
 from zoo.evaluation import plots
+from zoo.tasks.generative.autoencoding import _in_plane
 
 EPOCH = {"epoch": 1, "accuracy": 0.3, "val_accuracy": 0.4, "loss": 2.0, "val_loss": 1.8, "learning_rate": 1e-3}
 
@@ -53,8 +54,6 @@ def test_a_caption_stands_below():
 
 @pytest.mark.parametrize(("size", "title"), [(2, ""), (5, ": first two principal components (PCA), ")])
 def test_a_projection_of_codes_is_named(size, title):
-    from zoo.tasks.generative.autoencoding import _in_plane
-
     points, name = _in_plane(np.random.default_rng(0).normal(size=(30, size)))
     assert points.shape == (30, 2)
     assert name.startswith(title)

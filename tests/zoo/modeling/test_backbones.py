@@ -2,22 +2,27 @@
 
 import hashlib
 import http.server
+import os
 import shutil
 import threading
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import zoo
 import zoobase.errors
+from tests.zoo.conftest import DATA
+from zoo import train
 from zoo.modeling import backbones
+from zoo.modeling.efficientnet_lite import features
+from zoobase.errors import CheckFailed, ZooError
 
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 96, 96, 3)).astype("float32")
 
 
 def test_a_network_of_keras_applications_takes_pixels(monkeypatch):
-    import keras
-
     model = backbones.get("mobilenet_v2").build((96, 96, 3), "last")
     assert model.output.shape == (None, 1280)
     assert backbones.get("mobilenet_v2").build((96, 96, 3), "middle").output.shape == (None, 96)
@@ -30,8 +35,6 @@ def test_a_network_of_keras_applications_takes_pixels(monkeypatch):
 
 
 def test_weights_that_cannot_be_downloaded_are_a_one_line_error(monkeypatch):
-    import keras
-
     def unreachable(*args, weights, **kwargs):
         if weights:
             raise Exception("URL fetch failure on https://storage.googleapis.com/...: None -- unreachable")
@@ -47,10 +50,6 @@ def test_weights_that_cannot_be_downloaded_are_a_one_line_error(monkeypatch):
 @pytest.fixture(scope="module")
 def saved_model(tmp_path_factory):
     """A reusable SavedModel in the form of TF Hub: callable, with trainable variables."""
-    import tensorflow as tf
-
-    from zoo.modeling.efficientnet_lite import features
-
     body = features("tiny", (96, 96, 3), 0.25, 0.3, "middle")
 
     class Reusable(tf.train.Checkpoint):
@@ -69,8 +68,6 @@ def saved_model(tmp_path_factory):
 
 
 def test_a_local_saved_model_is_a_backbone(saved_model):
-    import tensorflow as tf
-
     path, body = saved_model
     model = zoo.build("flowers", backbone=path, num_classes=3, image_shape=(96, 96, 3))
     embedding = model.get_layer("backbone")(IMAGES)
@@ -95,9 +92,6 @@ def test_the_weights_of_a_saved_model_are_saved_and_loaded(saved_model, tmp_path
 
 
 def test_a_saved_model_is_trained_exported_and_verified(saved_model, tmp_path, monkeypatch):
-    from tests.zoo.conftest import DATA
-    from zoo import train
-
     handle = "https://tfhub.dev/someone/tiny/1"  # cached as tensorflow_hub does
     cache = tmp_path / hashlib.sha1(handle.encode()).hexdigest()
     shutil.copytree(saved_model[0], cache)
@@ -118,8 +112,6 @@ def test_a_saved_model_is_trained_exported_and_verified(saved_model, tmp_path, m
 
 @pytest.mark.parametrize("safe_mode", [True, False])
 def test_nothing_is_downloaded_while_a_file_is_loaded(saved_model, tmp_path, monkeypatch, safe_mode):
-    import keras
-
     requests = []
 
     class Handler(http.server.BaseHTTPRequestHandler):
@@ -155,11 +147,6 @@ def test_a_folder_without_a_saved_model_is_a_one_line_error(tmp_path):
 
 
 def test_a_saved_model_that_acts_is_no_backbone(tmp_path):
-    import tensorflow as tf
-
-    from zoo.modeling import backbones
-    from zoobase.errors import CheckFailed
-
     mark = tmp_path / "mark"
 
     class Evil(tf.Module):
@@ -176,11 +163,6 @@ def test_a_saved_model_that_acts_is_no_backbone(tmp_path):
 
 
 def test_the_cache_of_downloaded_modules_is_our_own(tmp_path, monkeypatch):
-    import os
-
-    from zoo.modeling import backbones
-    from zoobase.errors import ZooError
-
     monkeypatch.delenv("TFHUB_CACHE_DIR", raising=False)
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
     assert backbones._hub_cache() == tmp_path / "tfhub"

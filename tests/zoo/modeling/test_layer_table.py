@@ -2,8 +2,10 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import zoo
 from zoo import info
@@ -40,9 +42,6 @@ def test_the_apis_have_the_same_table(api):
 
 @pytest.mark.parametrize("layer", ["down0", "down1", "down2"])
 def test_receptive_field_is_what_the_gradient_reaches(layer):
-    import keras
-    import tensorflow as tf
-
     (model,) = zoo.get_spec("pix2pix").task.served(zoo.build("pix2pix", image_shape=(64, 64, 1))).values()
     maps = keras.Model(model.input, model.get_layer(layer).output)
     image = tf.random.stateless_uniform((1, 64, 64, 1), seed=(0, 0)) * 255

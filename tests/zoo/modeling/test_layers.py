@@ -3,6 +3,7 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from zoo.modeling.instance_methods import fused
 
@@ -22,8 +23,6 @@ def pair(**arguments):
 
 
 def step(model, x):
-    import tensorflow as tf
-
     with tf.GradientTape() as tape:
         x = tf.constant(x)
         tape.watch(x)

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import pytest
 
+import export
 import zoo
 import zoobase.errors
 from pipelines.text import sequences
@@ -111,8 +112,6 @@ def test_translations_are_equal_in_every_runtime(trained):
     assert rows[0]["probability"] >= rows[1]["probability"]
     for other in (predict.run(run / "bundle", ["3 March 1987", ""], top_k=2).rows,):
         assert [r["output"] for r in other] == [r["output"] for r in rows]
-    import export
-
     info = json.loads((run / "config.json").read_text())["info"]
     tokenizer = sequences.Tokenizer(tuple(info["vocabulary"]), "characters")
     ids = tokenizer.encode("3 March 1987")

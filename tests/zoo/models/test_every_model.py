@@ -2,8 +2,10 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import zoo
 import zoobase.errors
@@ -37,8 +39,6 @@ MODELS = models()
 @pytest.fixture(scope="module", params=MODELS)
 def entry(request):
     """A test-sized model with its plan, data and one real batch."""
-    import keras
-
     name = request.param
     keras.utils.set_random_seed(0)
     plain = {"schedule": "constant", "warmup": 0, "learning_rate": 2e-3, "optimizer": "adam"}
@@ -74,9 +74,6 @@ def test_outputs_have_the_shapes_of_the_contract(entry):
 
 
 def test_every_trainable_variable_gets_a_finite_gradient(entry):
-    import keras
-    import tensorflow as tf
-
     model = fresh(entry, eager=True)
     seen = {}
     for optimizer in [o for o in vars(model).values() if isinstance(o, keras.optimizers.Optimizer)]:
@@ -125,8 +122,6 @@ def test_a_model_is_restored_from_its_config(entry):
 
 
 def test_served_models_have_no_random_and_no_lambda_layers(entry):
-    import keras
-
     planned, dataset, _ = entry
     for served in planned.task.served(planned.build(dataset.info)).values():
         for layer in served._flatten_layers():
@@ -159,6 +154,4 @@ def test_an_unknown_builder_argument_is_reported_with_the_closest_match(name):
 
 
 def _flat(outputs):
-    import keras
-
     return [np.asarray(x) for x in keras.tree.flatten(outputs)]

@@ -1,5 +1,6 @@
 """One architecture in three APIs: the same weights, the same outputs."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -51,8 +52,6 @@ def test_bytes_and_float_pixels_are_the_same_pixels():
 
 @pytest.mark.parametrize("api", APIS)
 def test_every_api_is_saved_and_loaded(api, tmp_path):
-    import keras
-
     model = zoo.build("fashion_mnist", api=api, filters=(8, 16), depths=(1, 1))
     expected = model.predict(IMAGES, verbose=0)
     for ending in ("keras", "h5"):

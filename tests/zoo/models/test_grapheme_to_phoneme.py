@@ -2,6 +2,7 @@
 
 import json
 
+import keras
 import numpy as np
 import pytest
 
@@ -33,8 +34,6 @@ def test_letters_and_phonemes_have_ids_of_their_own(data):
 
 
 def test_batches_have_no_column_of_padding_only_and_the_same_loss(data):
-    import keras
-
     feed = TASK.examples(data.train, data.info, None, {}, training=True)
     whole, cut = (next(iter(feed.batches(8, augmented=augmented))) for augmented in (False, True))
     assert cut[1].shape[1] < whole[1].shape[1]

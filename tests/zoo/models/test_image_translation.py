@@ -13,12 +13,13 @@ import pipelines
 import zoo
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
-from zoo import evaluate, predict
+from zoo import evaluate, export, predict
 from zoo.core import plan
 from zoo.core.run_folder import RunFolder
 from zoo.evaluation import feature_extractor, generative_metrics, outputs
 from zoo.evaluation.image_similarity import compare_images
 from zoo.modeling import blocks
+from zoo.models.cyclegan import ImagePool
 from zoo.prediction import predictor
 from zoobase.errors import UsageError
 
@@ -87,8 +88,6 @@ def test_each_optimizer_updates_its_own_networks(name):
 
 
 def test_the_pool_exchanges_images():
-    from zoo.models.cyclegan import ImagePool
-
     pool, count = ImagePool(20, (1, 1, 1)), 0
     exchanged = 0
     for _ in range(60):
@@ -251,8 +250,6 @@ def test_an_unknown_direction_is_a_one_line_error(trained):
 
 
 def test_a_second_export_does_not_overwrite_the_first(trained):
-    from zoo import export
-
     run = trained("cyclegan")
     before = sorted(p.name for p in run.glob("bundle*"))
     assert before == ["bundle-a2b", "bundle-b2a"]

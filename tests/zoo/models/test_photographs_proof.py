@@ -8,6 +8,8 @@ from PIL import Image, ImageEnhance
 
 import pipelines
 import zoo
+from export import export_model
+from export.proof.evaluation import Evaluation, Quantization
 from tests import photographs
 from tests.zoo.models.test_efficientnet_lite import CLASSES
 from zoo import train
@@ -55,9 +57,6 @@ def views(names, count, seed=0):
 
 
 def test_int8_loses_at_most_a_point_of_top_1(tmp_path):
-    from export import export_model
-    from export.proof.evaluation import Evaluation, Quantization
-
     classes = {Path(name).stem: set(ids) for name, ids in CLASSES.items()}
     others = [name for name in photographs.photographs() if name not in classes]
     images, calibration = (

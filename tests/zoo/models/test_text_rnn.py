@@ -3,6 +3,7 @@
 import json
 import math
 
+import keras
 import numpy as np
 import pytest
 
@@ -16,7 +17,7 @@ from zoo.core import plan
 from zoo.core.task import SplitEvaluation
 from zoo.evaluation import text_baselines
 from zoo.prediction import kept
-from zoo.tasks.text import decoding
+from zoo.tasks.text import decoding, recurrent
 from zoo.training.compiling import compile_model
 
 PLAY = (FIXTURES / "shakespeare.txt").read_text()
@@ -30,8 +31,6 @@ def ids():
 
 @pytest.mark.parametrize("cell", ["gru", "lstm", "rnn"])
 def test_64_steps_equal_one_forward_pass(cell, ids):
-    from zoo.tasks.text import recurrent
-
     tokens, size = ids
     model = zoo.build("text_rnn", vocabulary_size=size, cell=cell, units=16, num_layers=2, embedding_dim=8, dropout=0.5)
     states = [np.zeros((1, *shape), np.float32) for shape in recurrent.state_shapes(model).values()]
@@ -44,8 +43,6 @@ def test_64_steps_equal_one_forward_pass(cell, ids):
 
 @pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_stateful_training_continues_with_the_states_of_the_last_batch(cell, ids):
-    import keras
-
     settings = {"task.carry": True, "task.window": 20, "task.warm_up": 0, "recipe.batch_size": 4}
     settings |= {"recipe.learning_rate": 1e-30, "recipe.dropout": 0.0}  # constant weights
     planned = plan.make_plan(
@@ -74,8 +71,6 @@ def test_stateful_training_continues_with_the_states_of_the_last_batch(cell, ids
 
 @pytest.mark.parametrize("window", [128, 20])
 def test_64_steps_with_a_cache_equal_one_forward_pass(window, ids):
-    from zoo.tasks.text import recurrent
-
     tokens, size = ids
     model = zoo.build("text_transformer", vocabulary_size=size, width=16, heads=2, blocks=3, window=window)
     states = [np.zeros((1, *shape), np.float32) for shape in recurrent.state_shapes(model).values()]

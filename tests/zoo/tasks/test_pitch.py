@@ -1,5 +1,6 @@
 """Pitch: the conversion of CREPE, decoding, and predictions for recordings."""
 
+import h5py
 import numpy as np
 import pytest
 
@@ -29,8 +30,6 @@ def test_conversion_takes_every_value_once():
 
 
 def test_the_values_of_a_file_are_read_by_layer(tmp_path):
-    import h5py
-
     with h5py.File(tmp_path / "x.h5", "w") as file:
         file["conv1/conv1_3/kernel:0"] = np.ones((2, 3))
     values = crepe.read(tmp_path / "x.h5")

@@ -4,6 +4,7 @@ import csv
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import zoo
 from pipelines import tabular
@@ -53,8 +54,6 @@ def test_rentals_are_never_negative():
         "hour": np.array([f"{h % 24:02d}" for h in range(200)], object),
         "temperature": rng.normal(16, 9, 200).astype("float32"),
     }
-    import tensorflow as tf
-
     rentals = model({name: tf.constant(column) for name, column in rows.items()}).numpy()
     assert (rentals >= 0).all()
     assert np.isfinite(rentals).all()

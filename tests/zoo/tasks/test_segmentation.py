@@ -5,20 +5,24 @@ import json
 import numpy as np
 import pytest
 import sklearn.metrics
+import tensorflow as tf
 from PIL import Image
 
+import export
 import pipelines
 import zoo
 from tests.photographs import photographs
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
-from zoo import train
+from zoo import predict, train
 from zoo.core import plan
 from zoo.core.run_folder import RunFolder
 from zoo.core.task import SplitEvaluation
 from zoo.evaluation import image_baselines, segmentation
 from zoo.evaluation import outputs as inference
+from zoo.export import evaluation_of
 from zoo.modeling import backbones
+from zoo.modeling.losses import SegmentationLoss
 from zoo.prediction import predictor
 from zoobase.errors import MissingError, UsageError
 
@@ -66,8 +70,6 @@ def test_metrics_are_those_of_scikit_learn():
 
 @pytest.mark.parametrize("dice", [0.0, 1.0])
 def test_loss_ignores_pixels_and_falls_with_agreement(dice):
-    from zoo.modeling.losses import SegmentationLoss
-
     loss = SegmentationLoss(dice, reduction=None)
     labels = RANDOM.integers(0, 3, (4, 8, 8))
     logits = RANDOM.standard_normal((4, 8, 8, 3)).astype("float32")
@@ -133,8 +135,6 @@ def test_the_pixel_classifier_learns_a_colour():
     images = RANDOM.integers(0, 256, (20, 12, 12, 3)).astype("uint8")
     masks = (images[..., 0] > 127).astype("uint8")
     masks[:, :2] = 255
-    import tensorflow as tf
-
     classifier = image_baselines.fit_pixels(pipelines.feed(tf.data.Dataset.from_tensor_slices((images, masks))), 255)
     assert (classifier.predict(images) == (images[..., 0] > 127)).mean() > 0.95
     assert classifier.most_frequent == np.bincount(masks[:, 2:].ravel()).argmax()
@@ -143,9 +143,7 @@ def test_the_pixel_classifier_learns_a_colour():
 
 
 def test_the_drop_of_quantised_files_is_streamed_too(opened, tmp_path, monkeypatch):
-    import export
     from export.proof import evaluation
-    from zoo.export import evaluation_of
 
     planned, dataset, model, contract = opened
     test = evaluation_of(planned, dataset, contract.endpoints[0], "test")
@@ -213,8 +211,6 @@ def test_predictions_are_masks_and_overlays(run, photograph, tmp_path):
 
 
 def test_masks_that_cannot_be_written_are_one_line_errors(run, photograph, trained, tmp_path):
-    from zoo import predict
-
     (tmp_path / "more").mkdir()
     other = tmp_path / "more" / "cat.png"
     Image.open(photograph).save(other)
@@ -226,8 +222,6 @@ def test_masks_that_cannot_be_written_are_one_line_errors(run, photograph, train
 
 
 def test_your_own_folder_is_trained_on(tmp_path):
-    from zoo import train
-
     for kind in ("images", "masks"):
         (tmp_path / "data" / kind).mkdir(parents=True)
     for i in range(20):

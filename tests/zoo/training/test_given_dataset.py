@@ -9,6 +9,7 @@ import pytest
 
 import pipelines
 from zoo import evaluate, export, train
+from zoo.core.plan import make_plan
 from zoo.core.run_folder import RunFolder
 from zoo.core.settings import read_config
 from zoobase.console import Console
@@ -97,8 +98,6 @@ def test_texts_get_the_vocabulary_of_their_task(tmp_path):
 
 def test_a_registered_dataset_is_loaded_again_by_its_name():
     """Only arrays, and datasets of another name than the settings', are marked."""
-    from zoo.core.plan import make_plan
-
     plan = make_plan("mnist", settings={"data": "digits"})
     info = pipelines.load("digits").info
     assert plan.with_dataset(info) is plan

@@ -10,6 +10,7 @@ import zoo
 from zoo import train
 from zoo.core.plan import make_plan
 from zoo.core.run_folder import RunFolder
+from zoo.training import trainer
 from zoobase.errors import UsageError
 
 RANDOM = np.random.default_rng(0)
@@ -58,8 +59,6 @@ def test_it_is_exported_and_proven_as_one_model(run):
 
 def test_a_finished_member_is_not_trained_again(run, tmp_path, monkeypatch):
     folder, dataset, _ = run
-    from zoo.training import trainer
-
     real, out = trainer.train, str(tmp_path / "again")
 
     def killed(session):

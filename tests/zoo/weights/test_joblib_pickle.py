@@ -6,6 +6,7 @@ import joblib
 import numpy as np
 import pytest
 
+import zoo
 from zoo.weights import mtcnn
 from zoo.weights.readers import joblib_pickle
 from zoobase.errors import ZooError
@@ -75,8 +76,6 @@ def test_damage_is_one_sentence(read):
 
 
 def test_arrays_of_another_network_are_refused():
-    import zoo
-
     model = zoo.build("faces", image_shape=(64, 64, 3))
     arrays = {str(i): weight.numpy() + 1 for i, weight in enumerate(model.pnet.weights)}
     mtcnn.MTCNN.assign(model.pnet, arrays)

@@ -5,6 +5,7 @@ import json
 from pathlib import Path
 
 import h5py
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -117,8 +118,6 @@ def test_the_weights_of_a_run_are_shipped(trained, monkeypatch, tmp_path):
 
 
 def test_parts_for_training_are_omitted_and_matrices_are_float16(tmp_path):
-    import keras
-
     arguments = {key: value for key, value in zoo.get_spec("dcgan").tiny.items() if "." not in key}
     keras.utils.set_random_seed(0)
     model, restored = zoo.build("dcgan", **arguments), zoo.build("dcgan", **arguments)
