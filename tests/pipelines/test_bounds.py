@@ -9,7 +9,6 @@ from click.testing import CliRunner
 
 from pipelines import __main__ as cli
 from pipelines import tabular
-from pipelines.augment import preview
 from pipelines.images import class_folders, reading
 from pipelines.sources import mnist_family, storage
 from pipelines.text import corpus, labelled
@@ -51,11 +50,6 @@ def test_an_idx_file_does_not_inflate_beyond_its_header(tmp_path):
     path.write_bytes(gzip.compress(b"\0\0\x08\x02" + struct.pack(">II", 2**31, 2**31)))
     with pytest.raises(DataError, match="more than 1,073,741,824 bytes"):
         mnist_family.read_idx(path)
-
-
-def test_a_preview_of_absurd_size_is_refused():
-    with pytest.raises(DataError, match=r"the grid would have 20,400 million pixels.*fewer --rows"):
-        preview.grid([Path("image.png")] * 100, "none", 50, 2000)
 
 
 def test_the_seed_of_a_preview_is_bounded():

@@ -162,10 +162,6 @@ def test_predict_continues_after_a_file_that_is_not_an_image(trained, images):
     assert len(done.stdout.splitlines()) == 1 + 3 * 4
 
 
-def test_predict_reports_an_unsupported_task(trained):
-    assert "zoo.sample" in error("zoo.predict", trained("text_rnn"), "word", code=3)
-
-
 def test_export_again_keeps_the_first_bundle(trained, tmp_path):
     run = shutil.copytree(trained("fashion_mnist"), tmp_path / "run")  # the run is shared with other tests
     (bundle,) = json.loads(

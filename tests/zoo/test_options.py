@@ -1,7 +1,6 @@
 """The command line as people type it: names, options of models, texts named like folders, JSON without NaN."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -20,20 +19,9 @@ from zoo.predict import main as predict
 from zoo.prediction.tables import write_csv
 from zoo.train import _show
 from zoo.train import main as train
-from zoo.training.autotune import faster
 from zoobase import Console, suggestion
 from zoobase.console import run as run_command
 from zoobase.errors import step
-
-
-@pytest.fixture(autouse=True)
-def _log_as_before():
-    """Commands print the log of `pipelines`; the examples of docstrings, which run in this process too, must not."""
-    log = logging.getLogger("pipelines")
-    before = log.handlers, log.propagate, log.level
-    yield
-    log.handlers, log.propagate = before[:2]
-    log.setLevel(before[2])
 
 
 @pytest.mark.parametrize(
@@ -248,9 +236,3 @@ def test_a_card_is_printed_without_tensorflow_the_second_time(tmp_path):
     code = "import sys, zoo; print(zoo.info.run('mnist')['parameters']); assert 'tensorflow' not in sys.modules"
     second = commands.run("-c", code, fresh=True, env=os.environ | {"ZOO_CACHE": str(tmp_path)})
     assert second.stdout.strip() == str(json.loads(first)["parameters"]), second.stderr
-
-
-def test_bfloat16_is_taken_where_it_is_faster_in_every_measurement():
-    assert faster([(1.2, 1.0), (2.0, 1.0)]) == "bfloat16"
-    assert faster([(1.2, 1.0), (1.1, 1.0)]) == "float32"
-    assert faster([(1.0, 1.0)]) == "float32"

@@ -9,7 +9,7 @@ from PIL import Image
 
 import pipelines
 from pipelines.datasets.edges_to_garments import edges
-from pipelines.sources import search, tfds
+from pipelines.sources import tfds
 from tests.photographs import photographs
 from tests.pipelines.conftest import FIXTURES
 
@@ -204,11 +204,3 @@ def test_celeb_a_contains_images_only(tfds_folder, cache, crops, tmp_path):
     own = pipelines.load("celeb_a", tmp_path, cache)
     assert sum(own.info.counts.values()) == 12
     assert own.info.statistics == {"image_shape": [64, 64, 3]}
-
-
-@pytest.mark.parametrize("name", ["cycle_gan", "celeb_a"])
-def test_without_network_is_an_error(name, tmp_path, offline, monkeypatch):
-    monkeypatch.setattr(search.check_url, "__defaults__", (0.5,))
-    with pytest.raises(pipelines.DataError, match="--data-dir FOLDER with") as caught:
-        pipelines.load(name, cache_dir=tmp_path)
-    assert caught.value.exit_code == 3

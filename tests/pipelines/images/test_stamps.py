@@ -49,8 +49,3 @@ def test_each_photograph_is_tested_in_one_fold(package):
     tested = [row["file"] for part in parts for row in part.test.as_numpy_iterator()]
     assert sorted(tested) == sorted(files[0])
     assert len({part.info.split for part in parts}) == transfer.FOLDS
-
-
-def test_photographs_of_ones_own(package):
-    data = pipelines.load("stamps", data_dir=str(package / "animals"))
-    assert data.info.class_names == ("birds", "fish", "mammals")

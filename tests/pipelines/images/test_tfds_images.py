@@ -69,19 +69,3 @@ def test_percentages_divide_the_training_set(folder, cache):
     name, root, _ = folder
     data = pipelines.load(name, data_dir=root, cache_dir=cache, split="50/25/25")
     assert sum(data.info.counts.values()) == COUNTS[name]["train"]
-
-
-def test_your_own_images_replace_it(tmp_path, cache):
-    for i, image in enumerate(list(photographs().values())[:2]):
-        (tmp_path / f"class{i}").mkdir()
-        for j in range(4):
-            image.crop((9 * j, 0, 9 * j + 80, 80)).save(tmp_path / f"class{i}" / f"{j}.png")
-    data = pipelines.load("tf_flowers", data_dir=tmp_path, cache_dir=cache)
-    assert data.info.name == tmp_path.name
-    assert data.info.class_names == ("class0", "class1")
-
-
-def test_without_network_is_an_error(tmp_path, offline):
-    with pytest.raises(pipelines.DataError, match="--data-dir FOLDER with your own images") as caught:
-        pipelines.load("tf_flowers", cache_dir=tmp_path)
-    assert caught.value.exit_code == 3

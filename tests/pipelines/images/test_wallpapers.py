@@ -58,8 +58,3 @@ def test_without_the_packages_the_error_names_the_way_out(folders, tmp_path, mon
         monkeypatch.setattr(wallpapers, "PICTURES", broken)
         with pytest.raises(DataError, match=r"wallpapers is not available; .*no network.*Try: .*--data-dir FOLDER"):
             pipelines.load("wallpapers")
-
-
-def test_photographs_of_ones_own(folders):
-    data = pipelines.load("wallpapers", data_dir=folders[1])
-    assert (data.info.name, sum(data.info.counts.values())) == (folders[1].name, 4)

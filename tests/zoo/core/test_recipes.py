@@ -175,16 +175,12 @@ def test_user_arguments_override_those_of_the_recipe():
     assert plan.model_arguments == {"dropout": 0.1, "filters": (8, 16)}
     assert "model.dropout=0.1" in plan.command()
     assert "model.filters" not in plan.command()
-    with pytest.raises(UsageError, match="did you mean dropout"):
-        make_plan("fashion_mnist", settings={"recipe.model": '{"droput": 0.4}'})
 
 
 def test_dropout_is_a_field_of_the_recipe():
     assert make_plan("fashion_mnist", settings={"recipe.dropout": "0.4"}).model_arguments == {"dropout": 0.4}
     plan = make_plan("fashion_mnist", settings={"recipe.dropout": "0.4", "model.dropout": "0.1"})
     assert plan.model_arguments == {"dropout": 0.1}
-    with pytest.raises(UsageError, match="argument of autoencoder"):
-        make_plan("autoencoder", settings={"recipe.dropout": "0.4"})
 
 
 @pytest.fixture(scope="module")
@@ -207,11 +203,6 @@ def test_the_best_candidate_is_the_run(candidates_run):
     assert run.read("config.json")["arguments"]["filters"] == [8, 12]
     assert run.model().get_layer("block1_0_conv").filters == 12
     assert run.read("config.json")["requested"]["candidate"] == 0
-
-
-def test_an_unknown_argument_of_a_candidate_is_rejected():
-    with pytest.raises(UsageError, match="did you mean filters"):
-        make_plan("fashion_mnist", settings={"recipe.candidates": '[{"fliters": [8, 16]}]'})
 
 
 @pytest.fixture(scope="module")
@@ -361,24 +352,12 @@ def test_a_recipe_names_data_and_settings_of_the_task():
     assert (mine.data["name"], mine.task.level, mine.task.tokens) == ("dates", "characters", 8000)
     assert shlex.split(mine.command())[-4:] == ["--set", "task.level=characters", "--set", "data=dates"]
     assert make_plan("attention").data["name"] == "dates"
-    for settings, message in (
-        ({"recipe.data": "verse"}, "did you mean verses"),
-        ({"recipe.task": '{"levle": 1}'}, "level"),
-    ):
-        with pytest.raises(UsageError, match=message):
-            make_plan("attention", settings=settings)
 
 
 def test_the_data_and_the_settings_of_the_task_of_every_recipe_are_valid():
     for name in zoo.list_models():
         for recipe in zoo.get_spec(name).recipes:
             assert make_plan(name, recipe=recipe).data["name"] in pipelines.list_datasets()
-
-
-@pytest.mark.parametrize("name", ["learning_rate", "epochs"])
-def test_a_number_of_four_hundred_digits_is_one_sentence(name):
-    with pytest.raises(UsageError, match=rf"recipe\.{name}=9+.* is not"):
-        make_plan("mnist", settings={f"recipe.{name}": "9" * 400})
 
 
 def test_a_resumed_training_has_used_a_part_of_its_time_before_the_first_batch():

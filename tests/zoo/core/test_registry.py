@@ -12,7 +12,7 @@ import zoo
 from zoo import fashion_mnist
 from zoo.core import plan, registry
 from zoobase import plugins
-from zoobase.errors import UsageError, ZooError
+from zoobase.errors import ZooError
 
 
 def python(code, **environment):
@@ -38,16 +38,6 @@ def test_builders_are_attributes_of_the_package():
     assert fashion_mnist is registry.get_builder("fashion_mnist")
     with pytest.raises(ImportError):
         exec("from zoo import fashion_mnits")
-
-
-def test_an_unknown_name_is_reported_with_the_closest_match():
-    with pytest.raises(UsageError, match="did you mean fashion_mnist"):
-        zoo.build("fashon_mnist")
-
-
-def test_an_unknown_choice_is_rejected():
-    with pytest.raises(UsageError, match="did you mean functional"):
-        zoo.build("fashion_mnist", api="functionl")
 
 
 def test_specs_equal_the_metadata_of_the_source():

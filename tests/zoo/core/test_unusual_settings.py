@@ -67,6 +67,8 @@ def test_settings_that_cannot_be_right_leave_no_folder(words, sentence, tmp_path
         ("attention", "shakespeare", "source, target"),
         ("word2vec", "fashion_mnist", "text"),
         ("style_transfer", "shakespeare", "image"),
+        ("unet", "fashion_mnist", "mask"),
+        ("detector", "fashion_mnist", "boxes"),
     ],
 )
 def test_data_of_another_kind_is_refused(model, data, needed):

@@ -14,14 +14,12 @@ import zoo
 from export.proof.evaluation import paired_drop
 from tests.photographs import photographs
 from tests.pipelines.images.test_boxes import coco
-from tests.zoo.conftest import DATA
 from zoo.core import plan
 from zoo.detection import metrics
 from zoo.detection.decoding import STRIDE, decode
 from zoo.detection.loss import DetectionLoss
 from zoo.prediction import predictor
 from zoo.tasks.image.detection import Detection
-from zoobase.errors import UsageError
 
 NAMES = ("a", "b", "c")
 
@@ -261,12 +259,6 @@ def test_your_own_folder_is_read(tmp_path):
     assert planned.build(dataset.info).output.shape[1:] == (8, 8, 7)
 
 
-def test_data_without_boxes_is_rejected():
-    planned = plan.make_plan("detector", settings={"data": "fashion_mnist"}, data_dir=str(DATA["fashion_mnist"]))
-    with pytest.raises(UsageError, match="detector needs examples with boxes"):
-        planned.load_data()
-
-
 # === The model ===
 
 
@@ -278,10 +270,3 @@ def test_the_grid_covers_the_image(shape):
     grid = [-(-side // 16) * 4 for side in shape[:2]]
     assert outputs.shape == (2, *grid, 10)
     np.testing.assert_allclose(model(images.astype("float32")), outputs, atol=1e-5)
-
-
-def test_sizes_that_are_too_small_are_rejected():
-    with pytest.raises(UsageError, match="images of 7x30 are too small"):
-        zoo.build("detector", image_shape=(7, 30, 3))
-    with pytest.raises(UsageError, match="it must be positive"):
-        zoo.build("detector", width=0)

@@ -8,7 +8,7 @@ from PIL import Image
 import zoo
 from pipelines import DataError
 from zoo.modeling.features import feature_maps
-from zoobase.errors import UsageError, ZooError
+from zoobase.errors import UsageError
 
 TINY = {"backbone": "efficientnet_lite_tiny", "image_shape": (64, 64, 3)}
 CLASSIFIERS = {
@@ -134,21 +134,3 @@ def test_what_has_no_feature_maps_and_no_head_says_so():
     for name in ("table", "dcgan"):
         with pytest.raises(UsageError, match=r"has no head|is a subclassed model"):
             zoo.build(name, include_top=False)
-
-
-@pytest.mark.parametrize(
-    ("arguments", "sentence"),
-    [
-        ({"weights": "nosuch.h5"}, "nosuch.h5 do not exist"),
-        ({"weights": "folder/of/mine"}, "folder/of/mine do not exist"),
-        ({"weights": "defualt"}, "did you mean default"),
-        ({"weights": True}, "weights=True is not the name or path"),
-        ({"num_classes": -1}, "num_classes=-1 is not valid"),
-        ({"num_classes": 0}, "num_classes=0 is not valid"),
-        ({"filters": (-4,), "depths": (1,)}, "cannot be built with these arguments"),
-    ],
-)
-def test_wrong_arguments_are_sentences(arguments, sentence):
-    with pytest.raises(ZooError, match=sentence) as caught:
-        zoo.build("fashion_mnist", **arguments)
-    assert caught.value.exit_code in (2, 3)

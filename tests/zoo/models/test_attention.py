@@ -9,9 +9,7 @@ import pytest
 
 import export
 import zoo
-import zoobase.errors
 from pipelines.text import sequences
-from tests.zoo.conftest import data_dir
 from zoo import evaluate, predict
 from zoo.core import plan
 from zoo.evaluation import sequence_metrics
@@ -220,10 +218,3 @@ def test_the_epoch_of_sentences_is_chosen_by_cross_entropy(words):
     assert words.task.monitor == "val_loss"
     assert plan.make_plan("attention").task.monitor == "val_sequence_error_rate"
     assert Translation(target_level="words").monitor == "val_loss"
-
-
-def test_invalid_settings_are_reported():
-    with pytest.raises(zoobase.errors.UsageError, match=r"did you mean.*words"):
-        plan.make_plan("attention", settings={"task.level": "word"}, data_dir=data_dir("attention"))
-    with pytest.raises(zoobase.errors.UsageError, match=r"task\.beam"):
-        plan.make_plan("attention", settings={"task.beam": 0})

@@ -10,7 +10,6 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import export
 import zoo
-import zoobase.errors
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli, error
 from zoo import train
@@ -173,16 +172,3 @@ def test_a_classifier_writes_no_image(trained, tmp_path):
     words = ["zoo.predict", trained("fashion_mnist"), tmp_path / "a.png", "-o", tmp_path / "out.png"]
     assert "does not predict images" in error(*words, code=3)
     assert not (tmp_path / "out.png").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ({"latent_dim": 0}, "positive whole number"),
-        ({"filters": (8, 8, 8)}, "cannot be halved 3 times"),
-        ({"kind": "denoise"}, "dense or denoising"),
-    ],
-)
-def test_invalid_arguments_are_rejected(arguments, expected):
-    with pytest.raises(zoobase.errors.UsageError, match=expected):
-        zoo.build("autoencoder", **arguments)

@@ -119,17 +119,3 @@ def test_a_training_is_refused(tmp_path):
     with pytest.raises(UsageError, match="faces is not trained here"):
         train.run("faces", out=str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"smallest": 11}, r"smallest=11 is not valid"),
-        ({"smallest": 257}, r"smallest=257 is not valid"),
-        ({"candidates": 0}, r"candidates=0 is not valid"),
-        ({"image_shape": (64, 64, 1)}, "not in those of 1 channels"),
-    ],
-)
-def test_arguments_that_cannot_be_right(arguments, message):
-    with pytest.raises(UsageError, match=message):
-        zoo.build("faces", **arguments)

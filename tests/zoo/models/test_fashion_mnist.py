@@ -72,12 +72,6 @@ def test_a_mirrored_model_has_the_mean_of_both_images_and_takes_weights_of_a_net
     np.testing.assert_allclose(mirrored(IMAGES), mirrored(IMAGES[:, :, ::-1]), atol=1e-5)
 
 
-@pytest.mark.parametrize("mean", [{"ensemble": 2}, {"flip_tta": True}])
-def test_a_mean_is_functional(mean):
-    with pytest.raises(zoobase.errors.UsageError, match=r"api=subclassed has neither model\.ensemble"):
-        zoo.build("fashion_mnist", api="subclassed", **mean)
-
-
 def test_a_mean_of_members_and_mirror_images_is_one_proven_model(tmp_path):
     """Members are trained alone; each file has the mean of the logits of both, for the image and its mirror image."""
     tiny = {"filters": (8, 16), "depths": (1, 1)}

@@ -51,15 +51,6 @@ def test_outputs_have_the_size_of_the_inputs(shape):
         assert 0 <= np.min(output) < np.max(output) <= 255
 
 
-def test_too_small_images_are_rejected():
-    with pytest.raises(UsageError, match="12x28 are too small"):
-        zoo.build("pix2pix", image_shape=(12, 28, 1))
-    with pytest.raises(UsageError, match="8x8 are too small for 2 downsampling stages"):
-        zoo.build("cyclegan", image_shape=(8, 8, 1))
-    with pytest.raises(UsageError, match="pool=0"):
-        zoo.build("cyclegan", pool=0)
-
-
 @pytest.mark.parametrize(("side", "patch"), [(28, 16), (128, 34), (256, 70)])
 def test_receptive_field_of_a_score(side, patch):
     discriminator = blocks.patch_discriminator((side, side, 1), 1, lambda name: keras.layers.Activation("linear"))
@@ -127,8 +118,6 @@ def test_direction_swaps_input_and_target():
         batches[direction] = next(iter(planned.feed(planned.load_data(), "test").batches(5)))
     for i in (0, 1):
         np.testing.assert_array_equal(batches["a2b"][i], batches["b2a"][1 - i])
-    with pytest.raises(UsageError, match="must be a2b or b2a"):
-        plan.make_plan("pix2pix", settings={"task.direction": "b2b"})
 
 
 def test_both_images_of_a_pair_get_the_same_augmentation():

@@ -13,7 +13,6 @@ from tests.pipelines.text.test_words import TEXTS
 from tests.zoo.conftest import FIXTURES
 from zoo import predict
 from zoo.evaluation import text_baselines
-from zoobase.errors import UsageError
 
 SPEECHES = FIXTURES / "speeches.csv"
 
@@ -96,12 +95,6 @@ def test_log_count_ratios():
     logits = model(np.array([[3], [4], [1]], np.int32)).numpy()
     assert logits[0, 1] > 0 > logits[1, 1]
     assert logits[2, 1] == 0
-
-
-@pytest.mark.parametrize("arguments", [{"pairs": 0}, {"parts": 1}, {"pairs": -1}])
-def test_too_few_hash_buckets_are_rejected(arguments):
-    with pytest.raises(UsageError, match="pairs="):
-        zoo.build("sentiment", **arguments)
 
 
 @pytest.mark.parametrize("encoder", ["none", "bag", "gru", "lstm"])

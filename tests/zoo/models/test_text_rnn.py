@@ -249,10 +249,3 @@ def test_sampling_respects_top_p_and_excluded_tokens():
     sample_token = decoding.sampler(0, top_p=0.75)
     assert {sample_token(logits) for _ in range(200)} == {0, 1}
     assert {decoding.sampler(0, temperature=0.0, excluded=[0])(logits) for _ in range(3)} == {1}
-
-
-def test_invalid_settings_are_reported():
-    with pytest.raises(zoobase.errors.UsageError, match=r"did you mean.*words"):
-        plan.make_plan("text_rnn", settings={"task.level": "word"})
-    with pytest.raises(zoobase.errors.UsageError, match="warm_up"):
-        plan.make_plan("text_rnn", settings={"task.warm_up": 500})

@@ -1,7 +1,5 @@
 """A model that is the mean of several: trained from different seeds, one file in every format, resumed, refused."""
 
-import json
-
 import numpy as np
 import pytest
 
@@ -11,7 +9,6 @@ from zoo import train
 from zoo.core.plan import make_plan
 from zoo.core.run_folder import RunFolder
 from zoo.training import trainer
-from zoobase.errors import UsageError
 
 RANDOM = np.random.default_rng(0)
 SETTINGS = {"recipe.epochs": 2, "recipe.batch_size": 16, "model.units": (8,), "model.ensemble": 3}
@@ -46,17 +43,6 @@ def test_the_output_is_the_mean_of_the_outputs_of_the_members(run):
     np.testing.assert_allclose(whole, np.mean(members, axis=0), atol=1e-6)
 
 
-def test_it_is_exported_and_proven_as_one_model(run):
-    folder, _, summary = run
-    assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
-    parity = json.loads((folder / "bundle" / "parity.json").read_text())
-    assert {row["format"] for row in parity["artifacts"] if row["state"] == "pass"} >= {
-        "keras",
-        "saved_model",
-        "tflite",
-    }
-
-
 def test_a_finished_member_is_not_trained_again(run, tmp_path, monkeypatch):
     folder, dataset, _ = run
     real, out = trainer.train, str(tmp_path / "again")
@@ -76,17 +62,6 @@ def test_a_finished_member_is_not_trained_again(run, tmp_path, monkeypatch):
         RunFolder.open(out).model().get_weights(), RunFolder.open(folder).model().get_weights(), strict=True
     ):
         np.testing.assert_array_equal(one, other)
-
-
-@pytest.mark.parametrize("settings", [{"recipe.restarts": 2}, {"recipe.candidates": [{"dropout": 0.0}]}])
-def test_other_series_of_trainings_are_refused(settings):
-    with pytest.raises(UsageError, match="trains so many models from different seeds"):
-        make_plan("table", settings={"model.ensemble": 2, **settings})
-
-
-def test_a_model_without_members_refuses_them():
-    with pytest.raises(UsageError, match="ensemble"):
-        make_plan("mnist", settings={"model.ensemble": 2})
 
 
 def test_one_member_is_the_model_itself():

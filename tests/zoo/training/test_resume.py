@@ -144,12 +144,6 @@ def test_a_hundred_kills_at_random_moments(whole, tmp_path):
     assert ended > 1
 
 
-def test_a_finished_run_is_not_overwritten(whole):
-    process = start(whole)
-    assert "already holds a finished run" in process.communicate(timeout=200)[0]
-    assert process.returncode == 2
-
-
 def test_conflicting_settings_are_named(tmp_path):
     out = tmp_path / "killed"
     killed(out, epoch=1, delay=0.0)

@@ -6,7 +6,6 @@ import pytest
 import zoo
 from tests.zoo.conftest import data_dir
 from zoo import train
-from zoo.core.plan import make_plan
 from zoo.core.run_folder import RunFolder
 from zoo.training.whitening import whiten
 from zoobase.errors import UsageError
@@ -46,12 +45,6 @@ def test_further_filters_keep_their_values():
 def test_models_that_do_not_begin_with_a_convolution_are_refused():
     with pytest.raises(UsageError, match=r"recipe.whiten needs a model that begins with a convolution, and this mnist"):
         whiten(zoo.build("mnist"), np.zeros((2, 28, 28, 1)))
-
-
-@pytest.mark.parametrize("name", ["flowers", "sentiment", "dcgan"])
-def test_tasks_without_it_refuse_it(name):
-    with pytest.raises(UsageError, match=r"recipe.whiten has no effect with"):
-        make_plan(name, settings={"recipe.whiten": True})
 
 
 def test_a_training_starts_from_it(tmp_path):
