@@ -5,18 +5,9 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-SCIKIT_IMAGE = (
-    "astronaut",
-    "chelsea",
-    "coffee",
-    "rocket",
-    "brick",
-    "grass",
-    "gravel",
-    "hubble_deep_field",
-    "ihc",
-    "retina",
-)
+SCIKIT_IMAGE = [
+    *("astronaut", "chelsea", "coffee", "rocket", "brick", "grass", "gravel", "hubble_deep_field", "ihc", "retina"),
+]
 SCIKIT_LEARN = ("china", "flower")
 REGIONS = {"train": (0.0, 0.6), "valid": (0.6, 0.8), "test": (0.8, 1.0)}  # of the width: no pixel is on two sides
 

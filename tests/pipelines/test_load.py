@@ -83,9 +83,15 @@ def copy(folder):
     return folder
 
 
+def with_label_10(images):
+    path = images.with_name("train-labels-idx1-ubyte.gz")
+    path.write_bytes(gzip.compress(gzip.decompress(path.read_bytes())[:-1] + b"\n"))
+
+
 @pytest.mark.parametrize(
     ("damage", "message"),
     [
+        (with_label_10, "label 10"),
         (lambda path: path.write_bytes(b""), "damaged or not a gzip file"),
         (lambda path: path.write_bytes(path.read_bytes()[:-50]), "damaged or not a gzip file"),
         (lambda path: path.write_bytes(b"\x89PNG not gzip at all"), "damaged or not a gzip file"),
@@ -100,16 +106,6 @@ def test_damaged_files_are_named(tmp_path, damage, message):
     with pytest.raises(pipelines.DataError, match=message):
         pipelines.load("fashion_mnist", data_dir=folder, cache_dir=tmp_path / "cache")
     assert not list((tmp_path / "cache").glob("**/*.tfrecord*"))
-
-
-def test_label_outside_the_classes_is_refused(tmp_path):
-    folder = copy(tmp_path / "files")
-    path = folder / "train-labels-idx1-ubyte.gz"
-    raw = bytearray(gzip.decompress(path.read_bytes()))
-    raw[-1] = 10
-    path.write_bytes(gzip.compress(bytes(raw)))
-    with pytest.raises(pipelines.DataError, match="label 10"):
-        pipelines.load("fashion_mnist", data_dir=folder, cache_dir=tmp_path / "cache")
 
 
 def test_changed_files_are_not_read_from_the_old_cache(tmp_path, decode):

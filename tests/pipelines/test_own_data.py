@@ -16,14 +16,8 @@ from zoobase.errors import DataError
 
 PUBLISHED_ONLY = {"breast_cancer", "digits", "mnist_5k", "shards", "tones"}  # these read no files of a user
 FAMILY = {
-    "fashion_mnist",
-    "mnist",
-    "edges_to_garments",
-    "sneakers_to_boots",
-    "garment_boxes",
-    "garment_scenes",
-    "grey_to_colour",
-    "low_to_high",
+    *("fashion_mnist", "mnist", "edges_to_garments", "sneakers_to_boots", "garment_boxes", "garment_scenes"),
+    *("grey_to_colour", "low_to_high"),
 }
 
 

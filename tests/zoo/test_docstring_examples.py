@@ -14,16 +14,7 @@ from tests.zoo.conftest import DATA
 from zoo import compare, evaluate, export, info, predict, sample, stylize, train
 from zoo.core import registry
 
-RUNS = [
-    train.run,
-    evaluate.run,
-    compare.run,
-    export.run,
-    predict.run,
-    sample.run,
-    stylize.run,
-    info.run,
-]  # in this order
+RUNS = [verb.run for verb in (train, evaluate, compare, export, predict, sample, stylize, info)]  # in this order
 
 
 def check(function, names):

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 
-import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -104,25 +103,6 @@ def test_noise_depends_on_example_and_epoch():
     assert not np.array_equal(noise, later)
     assert image.shape == (500, 28, 28, 1)
     assert noise.numpy().std() == pytest.approx(1, abs=0.02)
-
-
-def test_each_optimizer_updates_its_own_networks():
-    model = plan.make_plan("dcgan", settings={"model.filters": 4}).build(_info())
-    still = keras.optimizers.SGD(0.0)
-    for moved, optimizers in (
-        (model.generator, (keras.optimizers.SGD(0.1), still)),
-        (model.discriminator, (keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.1))),
-    ):
-        model.compile(*optimizers, jit_compile=False)
-        before = [v.numpy() for v in model.trainable_variables]
-        model.train_on_batch(gan.draw_noise(4, 100, 0), RANDOM.integers(0, 256, (4, 28, 28, 1)))
-        after = [v.numpy() for v in model.trainable_variables]
-        changed = {v.path for v, a, b in zip(model.trainable_variables, before, after, strict=True) if (a != b).any()}
-        assert changed == {v.path for v in moved.trainable_variables}
-
-
-def _info():
-    return plan.make_plan("dcgan", data_dir=FASHION).load_data().info
 
 
 def test_the_distance_equals_scipy_and_the_formula():
