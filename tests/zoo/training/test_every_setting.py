@@ -39,7 +39,7 @@ OF_OPTIMIZERS = {  # used by `make_optimizer` and `fit`, whatever the task
 }
 OTHERS = {  # tested in tests/zoo/core/test_recipes.py
     *("epochs", "dropout", "patience", "split", "limit", "restarts", "candidates", "minutes", "model", "data", "task"),
-    "whiten",  # in tests/zoo/modeling/test_whitening.py
+    "whiten",  # in tests/zoo/training/test_calibration.py
     *("sparsity", "clusters", "teacher", "qat"),  # in tests/zoo/compression
 }
 STEPS = 4
