@@ -12,7 +12,8 @@ from sklearn.datasets import load_digits
 from export import verify_bundle
 from export.formats import QUANTIZATIONS
 from tests.plugins import needs
-from zoo import compress, train
+from tests.zoo.conftest import fit
+from zoo import compress
 from zoo.compression import search
 from zoo.compression.search import Candidate, choose
 from zoobase.console import Console
@@ -96,8 +97,7 @@ def test_a_test_beyond_the_budget_leaves_nothing(classifier, tmp_path, monkeypat
 
 def test_a_run_is_trained_on(tmp_path, monkeypatch):
     settings = {"data": "digits", "model.units": [32], "recipe.epochs": 2, "recipe.limit": 500}
-    options = {"settings": settings, "export": False, "evaluate": False, "precision": "float32"}
-    train.run("mnist", out=str(tmp_path / "run"), **options)
+    fit("mnist", tmp_path / "run", settings, evaluate=False)
     monkeypatch.setattr(search, "FORMS", ("float32", "dynamic"))
     trainings = {
         "80 % zeros": ({"sparsity": "0.8"}, ("dynamic",)),

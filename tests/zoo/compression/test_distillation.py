@@ -4,6 +4,7 @@ import keras
 import numpy as np
 import pytest
 
+from tests.zoo.conftest import fit
 from zoo import train
 from zoo.compression.distillation import distil, load_teacher
 from zoo.core.plan import make_plan
@@ -62,10 +63,8 @@ def test_the_student_learns_the_teacher_and_not_the_labels_alone(digits):
 def test_the_setting_reaches_the_training(tmp_path):
     losses = []
     for teacher in ("", "mnist"):
-        settings = SETTINGS | {"recipe.teacher": teacher}
-        options = {"export": False, "evaluate": False, "precision": "float32"}
         out = tmp_path / f"run{len(losses)}"
-        train.run("mnist", settings=settings, out=str(out), **options)
+        fit("mnist", out, SETTINGS | {"recipe.teacher": teacher}, evaluate=False)
         losses.append((out / "history.csv").read_text())
     assert losses[0] != losses[1]
 

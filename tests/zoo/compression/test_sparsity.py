@@ -10,7 +10,7 @@ from sklearn.cluster import KMeans
 
 import zoo
 from export import Quantization, export_model
-from zoo import train
+from tests.zoo.conftest import fit
 from zoo.compression import constraints
 from zoo.compression.clustering import cluster
 from zoo.compression.constraints import Compression, kernels_of
@@ -37,8 +37,7 @@ SETTINGS = {
 
 def run(out, **changes):
     settings = {**SETTINGS, **{f"recipe.{name}": value for name, value in changes.items()}}
-    options = {"export": False, "evaluate": False, "precision": "float32"}
-    return train.run("mnist", out=str(out), settings=settings, **options)
+    return fit("mnist", out, settings, evaluate=False)
 
 
 @pytest.fixture(scope="module")

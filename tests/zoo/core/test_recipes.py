@@ -13,7 +13,7 @@ import tensorflow as tf
 
 import pipelines
 import zoo
-from tests.zoo.conftest import DATA
+from tests.zoo.conftest import DATA, fit
 from zoo import compare, train
 from zoo.core import recipe as recipes
 from zoo.core.plan import Plan, make_plan
@@ -27,6 +27,8 @@ from zoo.training.optimizers import Muon, make_optimizer, regularize
 from zoo.training.trainer import adapt_momentum
 from zoobase.console import Console
 from zoobase.errors import UsageError
+
+TINY = {"filters": (8, 16), "depths": (1, 1)}
 
 
 def rates(steps=100, **fields):
@@ -58,7 +60,7 @@ def test_schedules_have_their_shapes():
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
 def test_weight_decay_spares_biases_and_normalisation(name):
-    model = zoo.build("fashion_mnist", filters=(8, 16), depths=(1, 1))
+    model = zoo.build("fashion_mnist", **TINY)
     recipe = Recipe(optimizer=name, learning_rate=0.1, weight_decay=0.5, schedule="constant")
     optimizer = make_optimizer(recipe, 10)
     optimizer.build(model.trainable_variables)
@@ -70,7 +72,7 @@ def test_weight_decay_spares_biases_and_normalisation(name):
 
 
 def test_muon_makes_orthogonal_updates_of_convolutions():
-    model = zoo.build("fashion_mnist", filters=(8, 16), depths=(1, 1))
+    model = zoo.build("fashion_mnist", **TINY)
     optimizer = make_optimizer(Recipe(optimizer="muon", learning_rate=0.1, schedule="constant"), 10)
     optimizer.build(model.trainable_variables)
     random = np.random.default_rng(0)
@@ -121,7 +123,7 @@ def test_fused_adam_equals_keras(kind):
 
 
 def test_l1_and_l2_are_in_the_loss_and_not_in_the_config():
-    model = zoo.build("fashion_mnist", filters=(8, 16), depths=(1, 1))
+    model = zoo.build("fashion_mnist", **TINY)
     assert not model.losses
     regularize(model, Recipe(l1=0.1, l2=0.01))
     kernels = [v.numpy() for v in model.trainable_variables if v.name == "kernel"]
@@ -188,9 +190,7 @@ def candidates_run(tmp_path_factory):
     """A run with two candidates, of which the first cannot learn because of its dropout rate."""
     out = tmp_path_factory.mktemp("candidates") / "run"
     candidates = [{"filters": [8, 16], "depths": [1, 1], "dropout": 0.999}, {"filters": [8, 12], "depths": [1, 1]}]
-    settings = {"recipe.candidates": json.dumps(candidates), "recipe.epochs": 2}
-    options = {"data_dir": str(DATA["fashion_mnist"]), "precision": "float32", "export": False}
-    train.run("fashion_mnist", settings=settings, out=str(out), **options)
+    fit("fashion_mnist", out, {"recipe.candidates": json.dumps(candidates), "recipe.epochs": 2})
     return out
 
 
@@ -209,9 +209,7 @@ def test_the_best_candidate_is_the_run(candidates_run):
 def restarts_run(tmp_path_factory):
     out = tmp_path_factory.mktemp("restarts") / "run"
     settings = {"recipe.restarts": 2, "recipe.epochs": 2, "recipe.patience": 1}
-    tiny = {"filters": (8, 16), "depths": (1, 1)}
-    options = {"data_dir": str(DATA["fashion_mnist"]), "precision": "float32", "export": False}
-    train.run("fashion_mnist", model_arguments=tiny, settings=settings, out=str(out), **options)
+    fit("fashion_mnist", out, settings, model_arguments=TINY)
     return out
 
 
@@ -234,10 +232,8 @@ def test_compare_shows_what_differs(restarts_run, trained, tmp_path):
 
 @pytest.mark.skipif("ONEDNN_MAX_CPU_ISA" in os.environ, reason="TensorFlow aborts where it excludes bfloat16")
 def test_bfloat16_trains_and_saves_float32(tmp_path):
-    out, tiny = tmp_path / "run", {"filters": (8, 16), "depths": (1, 1)}
-    arguments = {"model_arguments": tiny, "settings": {"recipe.epochs": 1}, "data_dir": str(DATA["fashion_mnist"])}
-    train.run("fashion_mnist", **arguments, precision="bfloat16", out=str(out), export=False)
-    model = RunFolder(out).model()
+    fit("fashion_mnist", tmp_path / "run", {"recipe.epochs": 1}, model_arguments=TINY, precision="bfloat16")
+    model = RunFolder(tmp_path / "run").model()
     assert {v.dtype for v in model.weights} == {"float32"}
     assert model.compute_dtype == "float32"
 
@@ -279,10 +275,9 @@ def test_precisions_are_measured_in_turn_once_for_a_machine(monkeypatch, tmp_pat
 def test_a_time_budget_lowers_the_epochs(tmp_path):
     from zoo.core import plan
 
-    tiny = {"filters": (8, 16), "depths": (1, 1)}
     settings = {"recipe.minutes": 0.001, "recipe.epochs": 500}
     planned = plan.make_plan(
-        "fashion_mnist", model_arguments=tiny, settings=settings, data_dir=str(DATA["fashion_mnist"])
+        "fashion_mnist", model_arguments=TINY, settings=settings, data_dir=str(DATA["fashion_mnist"])
     )
     fitted = autotune.fit_to_budget(planned, planned.load_data(), Console(quiet=True))
     assert fitted.recipe.epochs < 50
@@ -290,10 +285,9 @@ def test_a_time_budget_lowers_the_epochs(tmp_path):
 
 def test_a_time_budget_below_one_epoch_ends_the_epoch(tmp_path):
     """The training stops in its first epoch, validates, and the learning rate has fallen to zero."""
-    out, arguments = tmp_path / "run", {"data_dir": str(DATA["fashion_mnist"]), "export": False}
     settings = {"model.filters": (8, 16), "model.depths": (1, 1), "recipe.batch_size": 4, "recipe.minutes": 0.001}
-    train.run("fashion_mnist", settings=settings, precision="float32", out=str(out), **arguments)
-    (row,) = RunFolder(out).history()
+    fit("fashion_mnist", tmp_path / "run", settings)
+    (row,) = RunFolder(tmp_path / "run").history()
     assert np.isfinite(row["val_loss"])
     assert row["learning_rate"] == 0
 

@@ -15,7 +15,7 @@ import pytest
 
 import pipelines
 from tests import commands
-from tests.zoo.conftest import DATA
+from tests.zoo.conftest import DATA, fit
 from tests.zoo.distribution.two_workers import SETTINGS, assert_equal, finish, start, wait_for_state, words
 from zoo import train
 from zoo.distribution import ray_cluster
@@ -24,10 +24,7 @@ from zoobase.errors import MissingError, UsageError
 
 
 def test_two_workers_equal_one(undisturbed, tmp_path):
-    train.run(
-        "mnist_cnn", settings=SETTINGS, data_dir=str(DATA["mnist"]), precision="float32",
-        out=str(tmp_path / "run"), export=False,
-    )  # fmt: skip
+    fit("mnist_cnn", tmp_path / "run", SETTINGS)
     assert_equal(undisturbed, tmp_path / "run", atol=1e-5)
     evaluations = [json.loads((out / "evaluation.json").read_text()) for out in (tmp_path / "run", undisturbed)]
     assert evaluations[0]["metrics"] == pytest.approx(evaluations[1]["metrics"], abs=1e-5)

@@ -1,7 +1,5 @@
 """Intervals of metrics against theory, paired comparisons with baselines, and the coverage of prediction sets."""
 
-import dataclasses
-
 import numpy as np
 import pytest
 
@@ -101,7 +99,6 @@ def test_rows_of_the_comparison_without_outputs_stay():
 def test_one_example_has_no_interval():
     outputs, truth = classified(np.array([True]))
     assert "intervals" not in evaluated(TextClassification(), outputs, truth)
-    assert dataclasses.is_dataclass(SplitEvaluation)
 
 
 def probabilities(count, sharpness):

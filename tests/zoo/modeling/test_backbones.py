@@ -13,8 +13,7 @@ import tensorflow as tf
 
 import zoo
 import zoobase.errors
-from tests.zoo.conftest import DATA
-from zoo import train
+from tests.zoo.conftest import fit
 from zoo.modeling import backbones
 from zoo.modeling.efficientnet_lite import features
 from zoobase.errors import CheckFailed, ZooError
@@ -97,13 +96,8 @@ def test_a_saved_model_is_trained_exported_and_verified(saved_model, tmp_path, m
     shutil.copytree(saved_model[0], cache)
     monkeypatch.setenv("TFHUB_CACHE_DIR", str(tmp_path))
     settings = {"task.height": 96, "task.width": 96, "task.policy": "finetune", "task.tune_epochs": 1, "task.views": 1}
-    summary = train.run(
-        "flowers",
-        model_arguments={"backbone": handle},
-        settings=settings | {"recipe.epochs": 2, "task.baseline": False},
-        data_dir=str(DATA["image_folder"]),
-        out=str(tmp_path / "run"),
-    )
+    settings |= {"recipe.epochs": 2, "task.baseline": False}
+    summary = fit("flowers", tmp_path / "run", settings, model_arguments={"backbone": handle}, export=True)
     (bundle,) = summary["bundles"]
     assert bundle["verdict"] == "pass"
     passed = {row["artifact"] for row in bundle["artifacts"] if row["state"] == "pass"}

@@ -10,9 +10,8 @@ from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
 import export
 import zoo
-from tests.zoo.conftest import DATA
+from tests.zoo.conftest import DATA, fit
 from tests.zoo.test_cli import cli, error
-from zoo import train
 from zoo.core import plan
 from zoo.evaluation import image_baselines
 from zoo.evaluation.image_similarity import compare_images
@@ -38,14 +37,7 @@ def denoising(tmp_path_factory):
     out = tmp_path_factory.mktemp("denoising") / "run"
     settings = {"recipe.epochs": 12, "recipe.batch_size": 25, "recipe.learning_rate": 5e-3}
     model_arguments = {"kind": "denoising", "latent_dim": 24, "filters": (8, 16)}
-    train.run(
-        "autoencoder",
-        model_arguments=model_arguments,
-        settings=settings,
-        data_dir=FASHION,
-        precision="float32",
-        out=str(out),
-    )
+    fit("autoencoder", out, settings, model_arguments=model_arguments, export=True)
     return out
 
 

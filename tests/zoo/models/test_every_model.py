@@ -8,9 +8,8 @@ import pytest
 import tensorflow as tf
 
 import zoo
-import zoobase.errors
 from tests.zoo.conftest import data_dir
-from zoo.core import plan, registry
+from zoo.core import plan
 from zoo.core.capabilities import Generates, Initializes
 from zoo.core.run_folder import RunFolder
 from zoo.evaluation import outputs as inference
@@ -144,13 +143,6 @@ def test_a_test_sized_training_gives_a_verified_bundle(trained, name):
     assert all(np.isfinite(v) for v in evaluation["metrics"].values())
     assert (run / "figures" / "curves.png").stat().st_size > 1000
     assert len((run / "history.csv").read_text().splitlines()) == 3
-
-
-@pytest.mark.parametrize("name", MODELS)
-def test_an_unknown_builder_argument_is_reported_with_the_closest_match(name):
-    option = registry.get_entry(name).options[-1].name
-    with pytest.raises(zoobase.errors.UsageError, match=f"did you mean.*{option}"):
-        zoo.build(name, **{f"{option}x": 1})
 
 
 def _flat(outputs):

@@ -11,6 +11,7 @@ from zoobase.errors import UsageError, ZooError
 
 BUILD = [
     ("fashon_mnist", {}, "did you mean fashion_mnist"),
+    ("fashion_mnist", {"filterz": (8,)}, "did you mean filters"),
     ("fashion_mnist", {"api": "functionl"}, "did you mean functional"),
     ("fashion_mnist", {"api": "subclassed", "ensemble": 2}, "api=subclassed has neither model.ensemble"),
     ("fashion_mnist", {"api": "subclassed", "flip_tta": True}, "api=subclassed has neither model.ensemble"),

@@ -2,6 +2,7 @@
 
 import pytest
 
+from tests.zoo.conftest import fit
 from tests.zoo.own_data.test_small_data import mask_folder, rows, texts
 from zoo import predict, train, tune
 from zoobase.errors import UsageError
@@ -21,15 +22,8 @@ SMALL = {  # model -> its data, settings of a short training, and an input
 def test_from_the_files_to_a_prediction(model, quantize, tmp_path):
     make, settings = SMALL[model]
     data = make(tmp_path / "mine")
-    summary = train.run(
-        model,
-        data_dir=str(data),
-        settings=settings | {"recipe.epochs": 6},
-        precision="float32",
-        quick=True,
-        quantize=quantize,
-        out=str(tmp_path / "run"),
-    )
+    options = {"data_dir": str(data), "export": True, "quick": True, "quantize": quantize}
+    summary = fit(model, tmp_path / "run", settings | {"recipe.epochs": 6}, **options)
     (bundle,) = summary["bundles"]
     states = {row["artifact"]: (row["state"], row["reason"]) for row in bundle["artifacts"]}
     assert bundle["verdict"] == "pass", states

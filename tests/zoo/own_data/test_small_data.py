@@ -12,7 +12,7 @@ import zoo
 from export.bundle.layout import read_manifest
 from pipelines.dataset import OWN
 from tests.photographs import photographs
-from tests.zoo.conftest import data_dir
+from tests.zoo.conftest import data_dir, fit
 from zoo import export, train
 from zoo.core.plan import make_plan
 from zoobase.console import Console
@@ -68,8 +68,7 @@ def rows(path, count, target="price"):
 
 def ends_in_a_proof(model, out, **options):
     """Train, export and verify; return the verdicts."""
-    console = Console(quiet=True)
-    summary = train.run(model, out=str(out), console=console, precision="float32", quick=True, **options)
+    summary = fit(model, out, console=Console(quiet=True), export=True, quick=True, **options)
     return [bundle["verdict"] for bundle in summary["bundles"]]
 
 

@@ -12,9 +12,9 @@ import export
 import pipelines
 import zoo
 from tests.photographs import photographs
-from tests.zoo.conftest import DATA
+from tests.zoo.conftest import fit
 from tests.zoo.test_cli import cli
-from zoo import predict, train
+from zoo import predict
 from zoo.core.run_folder import RunFolder
 from zoo.core.task import SplitEvaluation
 from zoo.evaluation import image_baselines, segmentation
@@ -231,8 +231,7 @@ def test_your_own_folder_is_trained_on(tmp_path):
         Image.fromarray(ids).save(tmp_path / f"data/masks/{i}.png")
     settings = {"data": "mask_folder", "model.width": 4, "model.depth": 2, "recipe.epochs": 2}
     settings |= {"recipe.augment": "rotation=20,fill=constant"}
-    options = {"data_dir": str(tmp_path / "data"), "precision": "float32", "export": False}
-    train.run("unet", out=str(tmp_path / "run"), settings=settings, **options)
+    fit("unet", tmp_path / "run", settings, data_dir=str(tmp_path / "data"))
     evaluation = json.loads((tmp_path / "run" / "evaluation.json").read_text())
     assert np.sum(evaluation["confusion_matrix"]) == 3 * 34 * 45
     assert set(evaluation["per_class"]) == {"0", "1"}
@@ -286,6 +285,5 @@ def test_an_encoder_starts_from_its_trained_weights():
 def test_a_model_on_a_backbone_is_trained_and_proven(tmp_path):
     settings = {"model.encoder": backbones.TINY, "model.depth": 3, "model.width": 4, "recipe.epochs": 1}
     settings |= {"recipe.limit": 40, "task.height": 24, "task.width": 28}
-    options = {"data_dir": str(DATA["garment_scenes"]), "precision": "float32", "quick": True}
-    summary = train.run("unet", settings=settings, out=str(tmp_path / "run"), **options)
+    summary = fit("unet", tmp_path / "run", settings, quick=True, export=True)
     assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]

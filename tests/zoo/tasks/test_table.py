@@ -12,6 +12,7 @@ import pipelines
 import zoo
 from pipelines import DataError, tabular
 from tests import commands
+from tests.zoo.conftest import fit
 from tests.zoo.test_cli import cli
 from zoo import predict, train
 from zoo.core.plan import make_plan
@@ -93,21 +94,15 @@ def test_rows_in_the_order_of_time(file):
 
 def test_a_regression_learns_and_is_compared(file, tmp_path):
     settings = {"task.target_column": "price", "recipe.epochs": 25, "recipe.patience": 0, "model.units": (32,)}
-    options = {"data_dir": str(file), "precision": "float32"}
-    summary = train.run("table", settings=settings, out=str(tmp_path / "r"), export=False, **options)
+    summary = fit("table", tmp_path / "r", settings, data_dir=str(file))
     assert summary["metrics"]["r2"] > 0.8
     assert summary["compared"]["gradient boosting"]["r2"] > 0.8
 
 
 def test_classes_are_exported_and_predicted(file, tmp_path):
-    settings = {
-        "task.target_column": "city",
-        "recipe.epochs": 2,
-        "model.units": (8,),
-        "task.columns": {"id": "ignored"},
-    }
-    options = {"data_dir": str(file), "precision": "float32"}
-    summary = train.run("table", settings=settings, out=str(tmp_path / "c"), **options)
+    settings = {"task.target_column": "city", "task.columns": {"id": "ignored"}}
+    settings |= {"recipe.epochs": 2, "model.units": (8,)}
+    summary = fit("table", tmp_path / "c", settings, data_dir=str(file), export=True)
     assert summary["bundles"][0]["verdict"] == "pass"
     row = '{"kind": "flat", "sold_month": "07", "sold_weekday": "Mon", "owner": "nobody", "price": 90000}'
     ranked = [predict.run(source, [row], top_k=4).rows for source in (tmp_path / "c", tmp_path / "c" / "bundle")]

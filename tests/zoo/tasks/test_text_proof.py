@@ -3,7 +3,7 @@
 import csv
 import random
 
-from zoo import train
+from tests.zoo.conftest import fit
 
 WORDS = {"positive": "great lovely superb fine happy nice", "negative": "awful poor sad bad dull weak"}
 
@@ -17,8 +17,7 @@ def test_a_classifier_of_twelve_words_is_published(tmp_path):
         for i in range(400):
             label = list(WORDS)[i % 2]
             table.writerow([" ".join(rng.choices(WORDS[label].split(), k=4)), label])
-    summary = train.run(
-        "sentiment", data_dir=str(tmp_path / "texts.csv"), out=str(tmp_path / "run"), settings={"recipe.epochs": 1}
-    )
+    data = str(tmp_path / "texts.csv")
+    summary = fit("sentiment", tmp_path / "run", {"recipe.epochs": 1}, data_dir=data, export=True)
     assert summary["metrics"]["accuracy"] == 1.0
     assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]

@@ -7,8 +7,7 @@ import tensorflow as tf
 
 import pipelines
 import zoo
-from tests.zoo.conftest import data_dir
-from zoo import train
+from tests.zoo.conftest import fit
 from zoo.core.run_folder import RunFolder
 from zoo.training.calibration import calibrate
 from zoo.training.whitening import whiten
@@ -111,11 +110,9 @@ def test_a_training_starts_from_it(tmp_path):
     """With a learning rate of nearly zero, the filters are those of `whiten`, and as many as there are components."""
     settings = {"recipe.whiten": True, "recipe.epochs": 1, "recipe.learning_rate": 1e-12, "recipe.weight_decay": 0.0}
     settings |= {"model.filters": (18, 8), "model.depths": (1, 1), "recipe.limit": 64, "recipe.batch_size": 32}
-    folder = tmp_path / "run"
-    options = {"data_dir": data_dir("fashion_mnist"), "precision": "float32", "evaluate": False}
-    train.run("fashion_mnist", settings=settings, out=str(folder), **options)
+    fit("fashion_mnist", tmp_path / "run", settings, evaluate=False)
     model = zoo.build("fashion_mnist", filters=(18, 8), depths=(1, 1))
-    model.load_weights(RunFolder(folder).weights)
+    model.load_weights(RunFolder(tmp_path / "run").weights)
     kernel = model.get_layer("block0_0_conv").kernel.numpy().reshape(9, 18)
     np.testing.assert_allclose(kernel[:, :9], -kernel[:, 9:], atol=1e-5)
     assert np.abs(kernel).max() > 0.5

@@ -6,9 +6,8 @@ import keras
 import numpy as np
 import pytest
 
-from tests.zoo.conftest import DATA
+from tests.zoo.conftest import fit
 from tests.zoo.distribution.two_workers import SETTINGS, last_state
-from zoo import train
 from zoo.training import checkpoints
 
 OTHERS = {"model.dropout": 0.3, "recipe.optimizer": "adam", "recipe.ema": 0.9}
@@ -30,11 +29,8 @@ class Interruption(keras.callbacks.Callback):
 
 
 def run(out, minutes=0.0, callbacks=()):
-    train.run(
-        "mnist_cnn", settings=SETTINGS | OTHERS,
-        data_dir=str(DATA["mnist"]), precision="float32", checkpoint_minutes=minutes, callbacks=callbacks,
-        out=str(out), export=False, evaluate=False,
-    )  # fmt: skip
+    options = {"checkpoint_minutes": minutes, "callbacks": callbacks, "evaluate": False}
+    fit("mnist_cnn", out, SETTINGS | OTHERS, **options)
 
 
 def history(out):

@@ -5,6 +5,7 @@ import pytest
 
 import pipelines
 import zoo
+from tests.zoo.conftest import fit
 from zoo import train
 from zoo.core.plan import make_plan
 from zoo.core.run_folder import RunFolder
@@ -26,12 +27,12 @@ def data():
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ensemble") / "run"
     dataset = data()
-    summary = train.run("table", dataset=dataset, settings=SETTINGS, out=str(folder), precision="float32")
-    return folder, dataset, summary
+    fit("table", folder, SETTINGS, dataset=dataset)
+    return folder, dataset
 
 
 def test_the_output_is_the_mean_of_the_outputs_of_the_members(run):
-    folder, dataset, _ = run
+    folder, dataset = run
     rows = next(iter(RunFolder.open(folder).plan().feed(dataset, "test").batches(20)))[0]
     whole = RunFolder.open(folder).model()(rows).numpy()
     single = make_plan("table", settings=SETTINGS | {"model.ensemble": 1}).build(RunFolder.open(folder).info())
@@ -44,7 +45,7 @@ def test_the_output_is_the_mean_of_the_outputs_of_the_members(run):
 
 
 def test_a_finished_member_is_not_trained_again(run, tmp_path, monkeypatch):
-    folder, dataset, _ = run
+    folder, dataset = run
     real, out = trainer.train, str(tmp_path / "again")
 
     def killed(session):

@@ -14,7 +14,7 @@ import pipelines
 import zoo
 import zoobase.errors
 from tests import photographs
-from tests.zoo.conftest import DATA, data_dir
+from tests.zoo.conftest import DATA, data_dir, fit
 from zoo import predict, train
 from zoo.core import plan
 from zoo.core.recipe import Recipe
@@ -215,9 +215,7 @@ def test_the_config_lists_skipped_files(tmp_path):
     first = min(p for p in folder.rglob("*.*") if p.is_file())
     first.with_name("broken.jpg").write_bytes(first.read_bytes()[:60])
     settings = SMALL | {"recipe.epochs": 1, "task.views": 1, "task.baseline": False}
-    train.run(
-        "flowers", model_arguments=TINY, settings=settings, data_dir=str(folder), out=str(tmp_path / "r"), export=False
-    )
+    fit("flowers", tmp_path / "r", settings, model_arguments=TINY, data_dir=str(folder))
     skipped = json.loads((tmp_path / "r" / "config.json").read_text())["info"]["skipped"]
     assert [name.endswith("broken.jpg") for name in skipped] == [True]
 

@@ -15,7 +15,7 @@ import pytest
 
 import pipelines
 from tests import commands
-from tests.zoo.conftest import data_dir
+from tests.zoo.conftest import fit
 from zoo import evaluate, export, train
 from zoo.core.plan import make_plan
 from zoo.core.run_folder import RunFolder
@@ -47,17 +47,10 @@ class Squared(keras.losses.Loss):
         return keras.ops.mean(keras.ops.square(keras.ops.softmax(y_pred) - target), axis=-1)
 
 
-def fit(tmp_path, model="mnist", settings=DIGITS, **objects):
-    return train.run(
-        model, settings=settings, data_dir=data_dir(model) if model != "mnist" else None,
-        out=str(tmp_path / "run"), export=False, precision="float32", **objects
-    )  # fmt: skip
-
-
 def test_callbacks_and_metrics(tmp_path):
     Counter.epochs = 0
     top = keras.metrics.SparseTopKCategoricalAccuracy(2, name="top_2")
-    fit(tmp_path, callbacks=[Counter(), f"{__name__}:Counter"], metrics=[top])
+    fit("mnist", tmp_path / "run", DIGITS, callbacks=[Counter(), f"{__name__}:Counter"], metrics=[top])
     assert Counter.epochs == 4  # two callbacks, two epochs
     assert 0 < Counter.logs["val_top_2"] <= 1
     assert "val_accuracy" in Counter.logs
@@ -86,13 +79,13 @@ def test_mlflow_by_a_callback_of_the_current_folder(tmp_path):
 
 def test_optimizer_and_loss(tmp_path):
     optimizer = keras.optimizers.SGD(keras.optimizers.schedules.InverseTimeDecay(0.5, 10, 0.5), momentum=0.9)
-    fit(tmp_path, callbacks=[Counter()], optimizer=optimizer, loss=Squared())
+    fit("mnist", tmp_path / "run", DIGITS, callbacks=[Counter()], optimizer=optimizer, loss=Squared())
     assert Counter.logs["val_loss"] < 0.2  # at most 2 / 10 for any probabilities; cross-entropy begins at 2.3
     assert not optimizer.built  # a copy was trained
 
 
 def test_each_restart_has_its_own_optimizer(tmp_path):
-    fit(tmp_path, settings=DIGITS | {"recipe.restarts": 2}, optimizer="lion")
+    fit("mnist", tmp_path / "run", DIGITS | {"recipe.restarts": 2}, optimizer="lion")
     assert (tmp_path / "run" / "restarts" / "1" / "history.csv").is_file()
 
 
@@ -104,7 +97,7 @@ def test_optimizers_by_name(tmp_path):
         def on_train_begin(self, logs=None):
             found.append(self.model.optimizer)
 
-    fit(tmp_path, settings=settings, callbacks=[Keep()])
+    fit("mnist", tmp_path / "run", settings, callbacks=[Keep()])
     assert isinstance(found[0], keras.optimizers.Nadam)
     assert found[0].beta_1 == 0.8
 
@@ -122,7 +115,7 @@ def test_optimizers_by_name(tmp_path):
 )
 def test_refused_by_name(model, objects, sentence, tmp_path):
     with pytest.raises(UsageError, match=sentence):
-        fit(tmp_path, model, DIGITS if model == "mnist" else {"recipe.epochs": 1}, **objects)
+        fit(model, tmp_path / "run", DIGITS if model == "mnist" else {"recipe.epochs": 1}, **objects)
     assert not (tmp_path / "run").exists()
 
 
@@ -142,7 +135,7 @@ def texts():
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
     out = tmp_path_factory.mktemp("given") / "run"
-    train.run("admissions", dataset=points(), settings=SETTINGS, precision="float32", out=str(out), export=False)
+    fit("admissions", out, SETTINGS, dataset=points())
     return out
 
 
@@ -199,9 +192,8 @@ def test_settings_of_data_that_would_be_loaded_are_refused(tmp_path):
 
 
 def test_texts_get_the_vocabulary_of_their_task(tmp_path):
-    data = texts()
-    out = str(tmp_path / "run")
-    train.run("sentiment", dataset=data, settings=SETTINGS, precision="float32", out=out, export=False)
+    data, out = texts(), str(tmp_path / "run")
+    fit("sentiment", out, SETTINGS, dataset=data)
     assert data.info.vocabulary is None
     assert "good" in RunFolder(out).info().vocabulary
     assert evaluate.run(out, dataset=data, split="validation")["examples"] == 6
@@ -232,11 +224,10 @@ def test_a_registered_dataset_is_loaded_again_by_its_name():
 )  # fmt: skip
 def test_a_training_says_whether_it_ended_too_early(settings, sentence, tmp_path, capsys):
     out = tmp_path / "run"
-    options = {"settings": settings, "precision": "float32", "out": str(out), "export": False, "evaluate": False}
-    train.run("admissions", dataset=points(), console=Console(), **options)
+    fit("admissions", out, settings, dataset=points(), console=Console(), evaluate=False)
     printed = " ".join(capsys.readouterr().out.split())
     assert sentence.format(out=out) in printed
     assert ("still improved" in printed) is ("still improved" in sentence)
     if "--init" in sentence:
-        options |= {"out": str(tmp_path / "more"), "settings": {"recipe.epochs": 1}}
-        assert train.run("admissions", dataset=points(), init=str(out), **options)["epochs"] == 1
+        more = fit("admissions", tmp_path / "more", {"recipe.epochs": 1}, dataset=points(), init=str(out))
+        assert more["epochs"] == 1
