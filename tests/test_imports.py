@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import run
+
 ROOT = Path(__file__).parent.parent
 
 # What each package may import of the others.
@@ -228,6 +230,26 @@ def test_a_loose_file_is_a_command_or_a_public_entry(package):
     loose = {path.stem for path in (ROOT / package).glob("*.py")}
     layers = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
     assert loose | layers == set(LAYERS[package])
+
+
+@pytest.mark.parametrize("name", ["export.py", "pipelines/__init__.py"])
+def test_a_module_that_hides_ours_is_named(name, tmp_path):
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("")
+    script = tmp_path / "script.py"
+    script.write_text(f"import sys\nsys.path.append({str(ROOT)!r})\nimport zoo\n")
+    failed = run(str(script), fresh=True)
+    assert failed.returncode == 1
+    expected = f"ImportError: {file} hides the package {name.partition('.')[0].partition('/')[0]!r} of keras-proof-zoo"
+    assert expected in failed.stderr.splitlines()[-1]
+
+
+def test_other_modules_hide_nothing(tmp_path):
+    (tmp_path / "exports.py").write_text("")
+    script = tmp_path / "script.py"
+    script.write_text(f"import sys\nsys.path.append({str(ROOT)!r})\nimport zoo\nprint(zoo.__file__)\n")
+    assert run(str(script), fresh=True).stdout.strip().startswith(str(ROOT))
 
 
 if __name__ == "__main__":

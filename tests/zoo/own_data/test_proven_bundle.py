@@ -1,5 +1,8 @@
 """Masks, tables and texts of one's own: quantised where it applies, searched by `zoo.tune`, and ready to predict."""
 
+import csv
+import random
+
 import pytest
 
 from tests.zoo.conftest import fit
@@ -64,3 +67,21 @@ def test_too_little_to_quantise_is_said_before_the_training(model, make, quantiz
     with pytest.raises(UsageError, match=sentence):
         train.run(model, data_dir=data, settings=settings, quantize=(quantize,), out=str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
+
+
+OPINIONS = {"positive": "great lovely superb fine happy nice", "negative": "awful poor sad bad dull weak"}
+
+
+def test_a_classifier_of_twelve_words_is_published(tmp_path):
+    """Texts of other words have the same logits, which was taken for an output that does not vary."""
+    rng = random.Random(0)
+    with (tmp_path / "texts.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["text", "label"])
+        for i in range(400):
+            label = list(OPINIONS)[i % 2]
+            table.writerow([" ".join(rng.choices(OPINIONS[label].split(), k=4)), label])
+    data = str(tmp_path / "texts.csv")
+    summary = fit("sentiment", tmp_path / "run", {"recipe.epochs": 1}, data_dir=data, export=True)
+    assert summary["metrics"]["accuracy"] == 1.0
+    assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
