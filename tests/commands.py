@@ -15,6 +15,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import time
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -101,6 +102,20 @@ class Command:
         """Wait until it ends, and return what it has printed: standard output, standard error."""
         self.wait(timeout)
         return self.stdout, self.stderr
+
+    def finish(self, timeout=400):
+        """Wait until it ends, without an error, and return its standard output."""
+        self.wait(timeout)
+        assert self.returncode == 0, self.stdout
+        return self.stdout
+
+    def wait_for(self, condition, timeout=200):
+        """Wait, while it runs, until a condition holds."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert self.poll() is None, self.stdout
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def run(*words, timeout=600, **options):

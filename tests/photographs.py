@@ -42,3 +42,9 @@ def write(root: Path, count: int, classes: int = 12, seed: int = 0) -> Path:
                 else:
                     crop.save(folder / f"{i}.jpg", quality=int(random.integers(60, 96)))
     return root
+
+
+def save(path: Path, image, **options) -> None:
+    """Write an image, or an array, to a file of a folder that need not exist."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(path, **options)

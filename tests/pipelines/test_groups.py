@@ -13,6 +13,7 @@ import pipelines
 from pipelines import splits, tabular
 from pipelines.__main__ import verbs
 from pipelines.cli.duplicates import find
+from tests.photographs import save
 from tests.pipelines.conftest import FIXTURES
 from zoobase.errors import DataError
 
@@ -30,9 +31,10 @@ def patients(tmp_path):
     """Write four photographs of each of 30 patients, in two classes."""
     for patient in range(30):
         for i in range(4):
-            path = tmp_path / "photos" / ("nevus", "melanoma")[(patient + i) % 2] / f"p{patient:02}_{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            photograph(4 * patient + i).save(path)
+            save(
+                tmp_path / "photos" / ("nevus", "melanoma")[(patient + i) % 2] / f"p{patient:02}_{i}.png",
+                photograph(4 * patient + i),
+            )
     return tmp_path / "photos"
 
 
@@ -62,9 +64,7 @@ def test_the_images_of_a_patient_are_in_one_split(patients, tmp_path):
 def test_groups_of_folders_keep_the_classes_in_proportion(tmp_path):
     for patient in range(40):
         for i, name in enumerate(("ill", "well", "well")):
-            path = tmp_path / "photos" / name / f"patient{patient}" / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            photograph(3 * patient + i).save(path)
+            save(tmp_path / "photos" / name / f"patient{patient}" / f"{i}.png", photograph(3 * patient + i))
     dataset = pipelines.load("image_folder", tmp_path / "photos", tmp_path / "cache", "70/15/15 by folder")
     for part, files in files_of(dataset).items():
         share = np.mean([file.startswith("ill") for file in files])
@@ -77,9 +77,10 @@ def test_a_group_in_two_official_splits_is_left_out_of_training(tmp_path):
     for split, patients_of_split in (("train", range(12)), ("valid", range(12, 15)), ("test", range(11, 18))):
         for patient in patients_of_split:
             for name in ("a", "b"):
-                path = tmp_path / "photos" / split / name / f"p{patient}_{name}{split}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                photograph(hash((patient, name, split)) % 2**31).save(path)
+                save(
+                    tmp_path / "photos" / split / name / f"p{patient}_{name}{split}.png",
+                    photograph(hash((patient, name, split)) % 2**31),
+                )
     dataset = pipelines.load("image_folder", tmp_path / "photos", tmp_path / "cache", r"official by name p(\d+)_")
     files = files_of(dataset)
     assert not any("p11_" in file for file in files["train"])
@@ -91,13 +92,8 @@ def test_a_group_in_two_official_splits_is_left_out_of_training(tmp_path):
 def test_masks_are_divided_by_groups(tmp_path):
     for patient in range(12):
         for i in range(3):
-            for folder, image in (
-                ("images", photograph(3 * patient + i)),
-                ("masks", Image.fromarray(RANDOM.integers(0, 2, (48, 60)).astype("uint8"))),
-            ):
-                path = tmp_path / "scans" / folder / f"p{patient}_{i}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                image.save(path)
+            save(tmp_path / "scans" / "images" / f"p{patient}_{i}.png", photograph(3 * patient + i))
+            save(tmp_path / "scans" / "masks" / f"p{patient}_{i}.png", RANDOM.integers(0, 2, (48, 60)).astype("uint8"))
     dataset = pipelines.load("mask_folder", tmp_path / "scans", tmp_path / "cache", r"60/20/20 by name p\d+_")
     assert sum(dataset.info.counts.values()) == 36
     assert all(count % 3 == 0 for count in dataset.info.counts.values())
@@ -171,9 +167,7 @@ def encoded(image, form="PNG", **options):
 def test_a_compressed_smaller_copy_is_found(tmp_path):
     for i in range(40):
         for split in ("train", "valid", "test"):
-            path = tmp_path / "photos" / split / "ab"[i % 2] / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            photograph(hash((i, split)) % 2**31).save(path)
+            save(tmp_path / "photos" / split / "ab"[i % 2] / f"{i}.png", photograph(hash((i, split)) % 2**31))
     copy = Image.open(tmp_path / "photos" / "train" / "a" / "0.png").resize((48, 40))
     (tmp_path / "photos" / "test" / "b" / "copy.jpg").write_bytes(encoded(copy, "JPEG", quality=60))
     found = find(pipelines.load("image_folder", tmp_path / "photos", tmp_path / "cache"))

@@ -5,7 +5,6 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from export import ExportFailed, verify_bundle
 from export.formats.tflite_metadata import read
@@ -13,7 +12,7 @@ from export.proof.certificate import Finding
 from export.runners.environments import MEDIAPIPE
 from tests.commands import run as command
 from tests.export.device_runtimes import needs_devices
-from tests.photographs import write
+from tests.photographs import save, write
 from zoo import device, export
 from zoobase.errors import UsageError
 
@@ -50,15 +49,13 @@ def texts(folder, count=180):
 def masks(folder, count=120):
     """Write images of a bright square, and its mask."""
     rng = np.random.default_rng(0)
-    for name in ("images", "masks"):
-        (folder / name).mkdir(parents=True)
     for i in range(count):
         pixels, mask = rng.integers(0, 90, (32, 32, 3), dtype=np.uint8), np.zeros((32, 32), np.uint8)
         top, left = rng.integers(0, 16, 2)
         pixels[top : top + 16, left : left + 16] += 150
         mask[top : top + 16, left : left + 16] = 1
-        Image.fromarray(pixels).save(folder / "images" / f"{i}.png")
-        Image.fromarray(mask).save(folder / "masks" / f"{i}.png")
+        save(folder / "images" / f"{i}.png", pixels)
+        save(folder / "masks" / f"{i}.png", mask)
     (folder / "classes.txt").write_text("background\nsquare\n")
     return folder
 

@@ -5,13 +5,12 @@ import io
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import pipelines
 from benchmarks import transfer
 from pipelines.datasets import stamps, wallpapers
 from pipelines.sources import packages, search, tfds
-from tests.photographs import photographs
+from tests.photographs import photographs, save
 from zoobase.errors import DataError, SourceUnavailable
 
 COUNTS = {"oxford_flowers102": {"train": 12, "validation": 6, "test": 6}, "tf_flowers": {"train": 40}}
@@ -82,9 +81,7 @@ def package(tmp_path, monkeypatch):
     folder, random = tmp_path / "stamps", np.random.default_rng(0)
     for below in stamps.CLASSES.values():
         for name in ("a", "b", "c", "more/a", "more/b", "more/c", "drawn", "a_mirror", "cartoon/d"):
-            file = folder / below / f"{name}.png"
-            file.parent.mkdir(parents=True, exist_ok=True)
-            Image.fromarray(random.integers(0, 256, (20, 30, 4), np.uint8)).save(file)
+            save(folder / below / f"{name}.png", random.integers(0, 256, (20, 30, 4), np.uint8))
         (folder / below / "drawn.svg").touch()
     installed = packages.Debian("no-such-package", str(folder))
     monkeypatch.setattr(stamps, "PHOTOGRAPHS", dataclasses.replace(stamps.PHOTOGRAPHS, origin=installed))

@@ -16,7 +16,7 @@ import pytest
 import pipelines
 from tests import commands
 from tests.zoo.conftest import DATA, fit
-from tests.zoo.distribution.two_workers import SETTINGS, assert_equal, finish, start, wait_for_state, words
+from tests.zoo.distribution.two_workers import SETTINGS, assert_equal, start, wait_for_state, words
 from zoo import train
 from zoo.distribution import ray_cluster
 from zoo.training import checkpoints
@@ -46,7 +46,7 @@ def test_a_killed_worker_is_resumed_with_the_same_bits(worker, undisturbed, tmp_
     newest = checkpoints.states(out / "checkpoints")[0]
     newest.write_bytes(newest.read_bytes()[: newest.stat().st_size // 2])
 
-    printed = finish(start(*words(), "--workers", 2, "--out", out))
+    printed = start(*words(), "--workers", 2, "--out", out).finish()
     assert f"{newest} is damaged; using the previous state" in printed
     assert_equal(out, undisturbed)
 
@@ -92,15 +92,13 @@ def test_workers_read_shards_of_their_own_and_resume_within_an_epoch(tmp_path):
     data = pipelines.load("mnist", data_dir=str(DATA["mnist"]))
     pipelines.write_shards(data, tmp_path / "shards", shards=4)
     own = [*words(limit=0), "--set=data=shards", f"--data-dir={tmp_path / 'shards'}", "--workers=2"]
-    finish(start(*own, "--out", tmp_path / "undisturbed"))
+    start(*own, "--out", tmp_path / "undisturbed").finish()
     out = tmp_path / "run"
     process = start(*own, "--out", out, "--checkpoint-minutes", 1e-4)
-    deadline = time.monotonic() + 200
-    while not any("-00002-" in path.name for path in checkpoints.states(out / "checkpoints")):
-        assert time.monotonic() < deadline
+    process.wait_for(lambda: any("-00002-" in path.name for path in checkpoints.states(out / "checkpoints")))
     os.kill(child(process, 0), signal.SIGKILL)
     process.communicate(timeout=200)
-    printed = finish(start(*own, "--out", out))
+    printed = start(*own, "--out", out).finish()
     assert "steps of the next" in printed
     assert_equal(out, tmp_path / "undisturbed")
 
@@ -121,7 +119,7 @@ def test_a_killed_worker_is_started_again_and_ends_with_the_same_bits(undisturbe
     process = start(*words(), "--ray", "local", "--workers", 2, "--out", out)
     wait_for_state(out, 2, process)
     os.kill(random.choice(ray_workers(process)), signal.SIGKILL)
-    printed = finish(process)
+    printed = process.finish()
     assert "2 replicas" in printed
     assert "resuming after epoch" in printed
     assert "Traceback" not in printed
@@ -187,7 +185,7 @@ def test_some_commands_for_clusters_are_printed():
 def test_ten_kills_at_random_moments(tmp_path):
     """Any worker, in any phase: mostly while it trains, validates or writes, else while it starts."""
     epochs, seed = 12, int(time.time())
-    finish(start(*words(epochs=epochs), "--workers", 2, "--out", tmp_path / "undisturbed"))
+    start(*words(epochs=epochs), "--workers", 2, "--out", tmp_path / "undisturbed").finish()
     out, generator, epoch, kills = tmp_path / "run", random.Random(seed), 0, []
     process = start(*words(epochs=epochs), "--ray", "local", "--workers", 2, "--out", out)
     while len(kills) < 10:
@@ -198,7 +196,7 @@ def test_ten_kills_at_random_moments(tmp_path):
         if found := ray_workers(process):
             os.kill(generator.choice(found), signal.SIGKILL)
             kills.append(newest(out))
-    printed = finish(process, timeout=1200)
+    printed = process.finish(1200)
     print(f"seed {seed}, killed after epochs {kills}", printed)
     assert_equal(out, tmp_path / "undisturbed", epochs=epochs)
 
@@ -228,7 +226,7 @@ def test_one_worker_is_enough_if_the_other_is_lost_for_good(undisturbed, cluster
     process = start(*words(), "--ray", cluster.address, "--workers", 2, "--min-workers", 1, "--out", out)
     wait_for_state(out, 2, process)
     cluster.remove_node(cluster.second, allow_graceful=False)
-    printed = finish(process, timeout=900)
+    printed = process.finish(900)
     print(printed)
     assert "2 replicas" in printed
     assert_equal(out, undisturbed, atol=1e-5)

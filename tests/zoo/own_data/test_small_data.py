@@ -5,13 +5,12 @@ import json
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import pipelines
 import zoo
 from export.bundle.layout import read_manifest
 from pipelines.dataset import OWN
-from tests.photographs import photographs
+from tests.photographs import photographs, save
 from tests.zoo.conftest import data_dir, fit
 from zoo import export, train
 from zoo.core.plan import make_plan
@@ -37,19 +36,15 @@ def crops(count, seed=0):
 
 def image_folder(path, count, classes=2):
     for i, (image, picture) in enumerate(crops(count)):
-        folder = path / f"class{picture % classes}"
-        folder.mkdir(parents=True, exist_ok=True)
-        image.save(folder / f"{i}.jpg")
+        save(path / f"class{picture % classes}" / f"{i}.jpg", image)
     return path
 
 
 def mask_folder(path, count):
-    for name in ("images", "masks"):
-        (path / name).mkdir(parents=True)
     for i, (image, _) in enumerate(crops(count)):
-        image.save(path / "images" / f"{i}.png")
+        save(path / "images" / f"{i}.png", image)
         grey = np.asarray(image.convert("L"))
-        Image.fromarray((grey > np.median(grey)).astype(np.uint8)).save(path / "masks" / f"{i}.png")
+        save(path / "masks" / f"{i}.png", (grey > np.median(grey)).astype(np.uint8))
     return path
 
 
