@@ -99,11 +99,10 @@ def test_notebook(name, tmp_path):
     for cell in re.split(r"^# %%.*\n", script, flags=re.MULTILINE):
         if not cell.startswith("# "):
             assert cell.strip() in page, "run `make notebooks`"
-    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ZOO_CACHE": str(tmp_path / "cache"), "MPLBACKEND": "Agg"}
-    done = commands.run(NOTEBOOKS / f"{name}.py", cwd=tmp_path, fresh=name == "train_and_prove", env=environment)
-    assert done.returncode == 0, done.stderr[-3000:]
+    file, fresh = NOTEBOOKS / f"{name}.py", name == "train_and_prove"
+    printed = python(file, cwd=tmp_path, fresh=fresh, MPLBACKEND="Agg")
     for line in PRINTED[name]:
-        assert re.search(line, done.stdout), (line, done.stdout)
+        assert re.search(line, printed), (line, printed)
         assert all(re.search(part, page) for part in line.split(r"\n")), line
 
 

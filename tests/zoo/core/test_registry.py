@@ -65,16 +65,6 @@ def dropped_in(num_classes: int = 10, units: int = 32) -> keras.Model:
 '''
 
 
-def test_an_additional_model_file_is_listed(tmp_path):
-    """And trained: tests/test_examples.py."""
-    (tmp_path / "dropped_in.py").write_text(MODEL)
-    environment = {"ZOO_MODELS_PATH": str(tmp_path)}
-    assert "dropped_in" in python("import zoo; print(zoo.list_models())", **environment)
-    command = [sys.executable, "-m", "zoo.train", "dropped_in", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=os.environ | environment)
-    assert "--units" in done.stdout
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
     """Return a folder of ZOO_MODELS_PATH."""

@@ -97,13 +97,6 @@ def test_the_same_seed_gives_the_same_bits(whole, tmp_path):
     assert_same(tmp_path / "again", whole)
 
 
-def test_a_killed_run_is_resumed_with_the_same_result(whole, tmp_path):
-    out = tmp_path / "killed"
-    killed(out, epoch=2, delay=0.05)
-    assert "resuming after epoch" in finish(out)
-    assert_same(out, whole)
-
-
 def test_a_damaged_state_is_skipped(whole, tmp_path):
     out = tmp_path / "damaged"
     killed(out, epoch=3, delay=0.0)
