@@ -23,6 +23,11 @@ from zoo.training.compiling import compile_model
 PLAY = (FIXTURES / "shakespeare.txt").read_text()
 
 
+def prepared(settings, name="text_rnn"):
+    planned = plan.make_plan(name, settings=settings, data_dir=str(FIXTURES / "shakespeare.txt"))
+    return planned, planned.load_data()
+
+
 @pytest.fixture(scope="module")
 def ids():
     vocabulary = pipelines.text.vocabulary([PLAY])
@@ -53,13 +58,7 @@ def test_64_steps_equal_one_forward_pass(name, arguments, shapes, ids):
 def test_stateful_training_continues_with_the_states_of_the_last_batch(cell, ids):
     settings = {"task.carry": True, "task.window": 20, "task.warm_up": 0, "recipe.batch_size": 4}
     settings |= {"recipe.learning_rate": 1e-30, "recipe.dropout": 0.0}  # constant weights
-    planned = plan.make_plan(
-        "text_rnn",
-        model_arguments={"units": 16, "cell": cell},
-        settings=settings,
-        data_dir=str(FIXTURES / "shakespeare.txt"),
-    )
-    data = planned.load_data()
+    planned, data = prepared(settings | {"model.units": 16, "model.cell": cell})
     keras.utils.set_random_seed(0)
     model = planned.build(data.info)
     model.set_weights([8 * weight for weight in model.get_weights()])  # otherwise the effect of the states is too small
@@ -94,17 +93,15 @@ def test_later_tokens_and_those_before_the_window_change_nothing(ids):
 
 def test_a_cache_is_not_carried_from_batch_to_batch():
     settings = {"task.carry": True, **zoo.get_spec("text_transformer").tiny_settings()}
-    planned = plan.make_plan("text_transformer", settings=settings, data_dir=str(FIXTURES / "shakespeare.txt"))
-    info = planned.load_data().info
+    planned, data = prepared(settings, "text_transformer")
     with pytest.raises(zoobase.errors.UsageError, match=r"task\.carry is for recurrent networks: block0"):
-        compile_model(planned.build(info), planned, info, steps=10)
+        compile_model(planned.build(data.info), planned, data.info, steps=10)
 
 
 @pytest.mark.parametrize("carry", [False, True])
 def test_windows_start_at_another_offset_in_each_epoch(carry):
     settings = {"task.window": 32, "task.warm_up": 0, "task.carry": carry, "recipe.batch_size": 4}
-    planned = plan.make_plan("text_rnn", settings=settings, data_dir=str(FIXTURES / "shakespeare.txt"))
-    data = planned.load_data()
+    planned, data = prepared(settings)
     feed = planned.feed(data, "train", training=True)
     epochs = [[(x.numpy(), y.numpy()) for x, y in feed.epochs(4, seed=0, start=e, stop=e + 1)] for e in (0, 1, 2, 1)]
     rows = [{tuple(row) for x, _ in epoch for row in x} for epoch in epochs]
@@ -119,8 +116,7 @@ def test_windows_start_at_another_offset_in_each_epoch(carry):
 
 def test_every_token_is_evaluated_once_with_context():
     settings = {"task.window": 32, "task.warm_up": 12}
-    planned = plan.make_plan("text_rnn", settings=settings, data_dir=str(FIXTURES / "shakespeare.txt"))
-    data = planned.load_data()
+    planned, data = prepared(settings)
     text = next(iter(data.test))["text"].numpy().decode()
     pairs = [(x.numpy(), y.numpy()) for x, y in planned.feed(data, "test").batches(1)]
     evaluated = np.concatenate([y[y >= 0] for _, y in pairs])
