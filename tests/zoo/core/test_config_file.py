@@ -162,7 +162,7 @@ def test_settings_that_cannot_be_right_leave_no_folder(words, sentence, tmp_path
         ("word2vec", "fashion_mnist", "text"),
         ("style_transfer", "shakespeare", "image"),
         ("unet", "fashion_mnist", "mask"),
-        ("detector", "fashion_mnist", "boxes"),
+        ("detector", "fashion_mnist", "boxes, labels, ignored, size"),
     ],
 )
 def test_data_of_another_kind_is_refused(model, data, needed):
