@@ -64,12 +64,10 @@ class Command:
 
     @property
     def stdout(self):
-        """What it has printed."""
         return self._files[0].read_text()
 
     @property
     def stderr(self):
-        """What it has printed to standard error."""
         return self._files[1].read_text()
 
     def poll(self):
@@ -95,7 +93,6 @@ class Command:
         return self.poll()
 
     def kill(self):
-        """Kill it."""
         self._process.kill()
 
     def communicate(self, timeout=None):
@@ -150,7 +147,6 @@ def _read_at_import(env):
 
 
 def _run(words, cwd, env, files, leads_group):
-    """Run a command in the forked process."""
     gc.freeze()  # a collection would visit, and so copy, the objects of the imports
     if leads_group:
         os.setsid()

@@ -13,7 +13,6 @@ REGIONS = {"train": (0.0, 0.6), "valid": (0.6, 0.8), "test": (0.8, 1.0)}  # of t
 
 
 def photographs() -> dict[str, Image.Image]:
-    """Return every photograph by its name, as RGB."""
     import sklearn.datasets
     from skimage import data
 

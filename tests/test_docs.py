@@ -111,7 +111,6 @@ def test_links_and_images_resolve(path):
 
 @functools.cache
 def tracked(path):
-    """Whether a file is under version control, or will be."""
     done = subprocess.run(["git", "check-ignore", "-q", str(path)], cwd=ROOT, check=False)
     return done.returncode == 1
 
@@ -173,7 +172,6 @@ def test_the_page_of_code_shows_definitions():
 
 
 def test_katex_is_pinned(monkeypatch, tmp_path):
-    """Another package than the pinned one is refused."""
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
 
     def pack(command, **_):
@@ -204,7 +202,6 @@ def commands(text):
 
 
 def parse(command, words, name):
-    """Parse a command line without running it; a usage error is raised."""
     verbs = [word for word in words if not word.startswith("-")]
     if isinstance(command, click.Group) and verbs:
         with click.Context(command, info_name=name) as context:

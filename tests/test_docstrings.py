@@ -36,7 +36,6 @@ def public_functions():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return a folder with `bundle` and `served`."""
     from export import export_model, publish
     from export.runtime.backend import load_tensorflow
 

@@ -53,7 +53,6 @@ def test_own_model_is_listed_and_trained(tmp_path):
 
 
 def test_readme_example(tmp_path):
-    """The Python of the README, as it stands there."""
     code = (ROOT / "README.md").read_text().split("```python\n")[1].split("```")[0]
     assert len(code.strip().splitlines()) <= 7
     assert python("-c", code, cwd=tmp_path, fresh=True).endswith("pass\n")

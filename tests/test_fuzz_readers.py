@@ -380,7 +380,6 @@ def artifacts(name, contents):
 
 
 def diff_weights(path):
-    """Read the weights as `diff` does."""
     try:
         return diff._read(path)
     except ExportError:

@@ -21,7 +21,6 @@ RANDOM = np.random.default_rng(0)
 
 
 def photograph(seed):
-    """Return a smooth random image."""
     small = np.random.default_rng(seed).integers(0, 256, (5, 6, 3)).astype("uint8")
     return Image.fromarray(small).resize((60, 48), Image.Resampling.BICUBIC)
 

@@ -27,7 +27,6 @@ def written(dataset: str, file: str):
 
 
 def data_dir(model: str) -> str | None:
-    """Return the path of the small real data of a model; None if an installed package provides it."""
     path = DATA.get(zoo.get_spec(model).data)
     return path and str(path)
 

@@ -32,7 +32,6 @@ def cli(*words, code=0, fresh=False, **environment):
 
 
 def error(*words, code=2, **environment):
-    """Run a command that must fail; return its error line."""
     lines = [x for x in cli(*words, code=code, **environment).stderr.splitlines() if x.startswith("error: ")]
     assert len(lines) == 1
     return lines[0]

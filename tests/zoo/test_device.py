@@ -35,7 +35,6 @@ def environments(cache):
 
 
 def texts(folder, count=180):
-    """Write texts of two classes as .txt files."""
     rng = np.random.default_rng(0)
     common = ["film", "plot", "actors", "scene", "it's", "the", "a", "of"]
     for label, own in (("bad", ["dull", "awful", "boring"]), ("good", ["great", "moving", "fine"])):

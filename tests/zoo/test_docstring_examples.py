@@ -18,7 +18,6 @@ RUNS = [verb.run for verb in (train, evaluate, compare, export, predict, sample,
 
 
 def check(function, names):
-    """Run the example of a function."""
     (test,) = doctest.DocTestFinder(recurse=False).find(function, function.__name__, globs=names)
     assert test.examples, f"{function.__module__}.{function.__name__} has no example"
     results = doctest.DocTestRunner().run(test)
@@ -27,7 +26,6 @@ def check(function, names):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, trained):
-    """The files that the examples name, in a folder."""
     folder = tmp_path_factory.mktemp("examples")
     images = pipelines.load("fashion_mnist", data_dir=DATA["fashion_mnist"]).test.as_numpy_iterator()
     names = pipelines.load("fashion_mnist", data_dir=DATA["fashion_mnist"]).info.class_names

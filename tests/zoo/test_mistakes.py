@@ -29,7 +29,6 @@ def table(swapped=0):
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Train on a table with 12 wrong labels."""
     folder = tmp_path_factory.mktemp("mistakes") / "run"
     data = table(swapped=12)
     settings = {"recipe.epochs": 20, "recipe.batch_size": 16, "recipe.learning_rate": 0.02, "model.units": (8,)}

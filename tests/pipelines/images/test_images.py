@@ -203,7 +203,6 @@ SIZES = [(700, 500), (91, 333), (60, 40), (17, 9)]  # shrunk with and without an
 
 @pytest.fixture(scope="module")
 def picture():
-    """A smooth image with some noise, RGBA."""
     rows, columns = np.mgrid[0:500, 0:700]
     waves = [np.sin(rows / a + columns / b) for a, b in ((31, 17), (9, 50), (70, 23), (40, 40))]
     noise = np.random.default_rng(0).normal(0, 0.1, (500, 700, 4))

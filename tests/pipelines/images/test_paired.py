@@ -23,7 +23,6 @@ def pixels(encoded, channels=0):
 
 @pytest.fixture(scope="module")
 def crops():
-    """Twelve crops of real photographs, 40x24."""
     images = list(photographs().values())[:4]
     return [np.asarray(p.crop((9 * i, 7 * i, 9 * i + 40, 7 * i + 24))) for p in images for i in range(3)]
 

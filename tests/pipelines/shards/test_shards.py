@@ -18,7 +18,6 @@ SPLITS = ("train", "validation", "test")
 
 @pytest.fixture(scope="module")
 def folder(fashion, tmp_path_factory):
-    """Return the real garments in 7 shards."""
     path = tmp_path_factory.mktemp("shards") / "garments"
     pipelines.write_shards(fashion, path, shards=7)
     return path

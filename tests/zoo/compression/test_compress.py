@@ -155,7 +155,6 @@ def student_of(plan, dataset):
 
 
 def distance(model, teacher, x):
-    """Return the mean difference of the probabilities."""
     one, other = (keras.ops.softmax(m(x, training=False)) for m in (model, teacher))
     return float(keras.ops.mean(keras.ops.abs(one - other)))
 

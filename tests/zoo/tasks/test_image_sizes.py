@@ -20,7 +20,6 @@ TINY = {"model.filters": (4, 8), "model.depths": (1, 1), "recipe.epochs": 1, "re
 
 
 def write(folder, sizes, mode="RGB"):
-    """Write a folder of two classes, whose images have these sizes (width, height) in turn."""
     rng = np.random.default_rng(0)
     for name, level in (("dark", 60), ("light", 180)):
         for i in range(20):

@@ -80,7 +80,6 @@ def test_files_are_predicted_by_their_names(trained, tmp_path):
 
 
 def as_original(model):
-    """Return the weights of a model under the names of the original."""
     return {v.path.replace("_norm", "-BN"): np.asarray(v) for v in model.weights}
 
 

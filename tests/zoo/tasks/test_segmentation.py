@@ -35,7 +35,6 @@ def run(trained):
 
 @pytest.fixture(scope="module")
 def opened(run):
-    """Plan, dataset, model and contract of the trained run."""
     folder = RunFolder(run)
     planned, dataset, model = folder.plan(), folder.dataset(), folder.model()
     return planned, dataset, model, planned.task.contract(model, dataset.info)

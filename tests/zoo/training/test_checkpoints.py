@@ -109,7 +109,6 @@ FASHION = str(DATA["fashion_mnist"])
 
 @pytest.fixture
 def run(tmp_path):
-    """Return a run in which no epoch is finished."""
     plan = make_plan("fashion_mnist", settings={"recipe.epochs": 3}, data_dir=FASHION, seed=2)
     run = RunFolder.create("fashion_mnist", tmp_path / "run")
     run.save_config(plan, plan.load_data().info, {"requested": plan.to_json()})
@@ -188,8 +187,6 @@ OTHERS = {"model.dropout": 0.3, "recipe.optimizer": "adam", "recipe.ema": 0.9}
 
 
 class Interruption(keras.callbacks.Callback):
-    """Interrupts the training at a step of an epoch."""
-
     def __init__(self, epoch, step):
         super().__init__()
         self.wanted, self.epoch = (epoch, step), 0

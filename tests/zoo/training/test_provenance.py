@@ -27,7 +27,6 @@ from zoobase.files import sha256
 
 @pytest.fixture
 def bundle(trained, tmp_path):
-    """Return a copy of the bundle of a run, which may be changed."""
     return shutil.copytree(trained("mnist") / "bundle", tmp_path / "bundle")
 
 

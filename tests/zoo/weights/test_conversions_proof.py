@@ -39,7 +39,6 @@ ORIGINALS = Path(__file__).parent / "originals"
 
 
 def original(script, requirements, *arguments):
-    """Run the original program."""
     subprocess.run([peer_python(requirements), ORIGINALS / script, *map(str, arguments)], check=True)
 
 
