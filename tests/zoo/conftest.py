@@ -126,3 +126,10 @@ def trained(shared):
         return shared(name, lambda path: fit(name, path, settings, export=True))
 
     return get
+
+
+@pytest.fixture(scope="session")
+def photograph(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photographs") / "cat.jpg"
+    photographs.photographs()["chelsea"].resize((90, 61)).save(path)
+    return path

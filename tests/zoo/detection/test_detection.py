@@ -12,7 +12,6 @@ from PIL import Image
 import pipelines
 import zoo
 from export.proof.evaluation import paired_drop
-from tests.photographs import photographs
 from tests.pipelines.images.test_boxes import coco
 from zoo.core import plan
 from zoo.detection import metrics
@@ -165,13 +164,6 @@ def test_cells_beside_a_better_one_are_suppressed_without_a_jump():
 @pytest.fixture(scope="module")
 def run(trained):
     return trained("detector")
-
-
-@pytest.fixture(scope="module")
-def photograph(tmp_path_factory):
-    path = tmp_path_factory.mktemp("photographs") / "cat.jpg"
-    photographs()["chelsea"].resize((90, 61)).save(path)
-    return path
 
 
 def test_evaluation_has_baselines_and_boxes(run):

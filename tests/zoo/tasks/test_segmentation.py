@@ -168,13 +168,6 @@ def test_the_drop_of_quantised_files_is_streamed_too(opened, tmp_path, monkeypat
 # === Endpoints and predictions ===
 
 
-@pytest.fixture(scope="module")
-def photograph(tmp_path_factory):
-    path = tmp_path_factory.mktemp("photographs") / "cat.jpg"
-    photographs()["chelsea"].resize((90, 61)).save(path)
-    return path
-
-
 @pytest.mark.parametrize("runtime", ["keras", "saved_model", "c_api", "tflite"])
 def test_every_runtime_serves_masks(run, photograph, runtime):
     model = predictor.load(run, runtime)
