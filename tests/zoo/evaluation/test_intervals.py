@@ -104,10 +104,13 @@ def test_one_example_has_no_interval():
     assert "intervals" not in evaluated(TextClassification(), outputs, truth)
 
 
+DRAWN = np.random.default_rng(0)
+
+
 def probabilities(count, sharpness):
     """Return the probabilities of a model of three classes, right as often as it is sharp, and the truth."""
-    truth = RANDOM.integers(0, 3, count)
-    logits = RANDOM.normal(size=(count, 3)) + sharpness * np.eye(3)[truth]
+    truth = DRAWN.integers(0, 3, count)
+    logits = DRAWN.normal(size=(count, 3)) + sharpness * np.eye(3)[truth]
     shifted = np.exp(5 * logits)  # far too confident
     return shifted / shifted.sum(-1, keepdims=True), truth
 
@@ -130,7 +133,7 @@ def test_a_better_model_has_smaller_sets():
 
 
 def test_intervals_of_numbers():
-    result = conformal.of_numbers(RANDOM.normal(scale=2.0, size=2000), RANDOM.normal(scale=2.0, size=4000))
+    result = conformal.of_numbers(DRAWN.normal(scale=2.0, size=2000), DRAWN.normal(scale=2.0, size=4000))
     assert result["coverage"] == pytest.approx(0.9, abs=0.025)
     assert result["margin"] == pytest.approx(1.645 * 2, rel=0.1)
     assert "plus and minus 3" in conformal.describe(result)

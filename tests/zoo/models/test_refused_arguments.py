@@ -1,7 +1,5 @@
 """Arguments of builders, and settings of plans, that cannot be right: one sentence that says what is."""
 
-import re
-
 import pytest
 
 import zoo
@@ -45,7 +43,7 @@ BUILD = [
     ("unet", {"encoder": TINY, "image_shape": (64, 64, 1)}, "takes images of 3 channels, not 1"),
 ]
 PLAN = [
-    ("attention", {"task.level": "word"}, "words"),
+    ("attention", {"task.level": "word"}, "did you mean.*words"),
     ("attention", {"task.beam": 0}, "task.beam"),
     ("attention", {"recipe.data": "verse"}, "did you mean verses"),
     ("attention", {"recipe.task": '{"levle": 1}'}, "level"),
@@ -53,14 +51,18 @@ PLAN = [
     ("bike_sharing", {"task.loss": "poison"}, "did you mean poisson"),
     ("fashion_mnist", {"recipe.candidates": '[{"fliters": [8, 16]}]'}, "did you mean filters"),
     ("fashion_mnist", {"recipe.model": '{"droput": 0.4}'}, "did you mean dropout"),
-    ("fashion_mnist", {"recipe.schedule": "cosine", "recipe.decay": 0.1}, "recipe.decay has no effect with recipe."),
+    (
+        "fashion_mnist",
+        {"recipe.schedule": "cosine", "recipe.decay": 0.1},
+        "recipe.decay has no effect with .*schedule=cosine; omit it",
+    ),
     ("mnist", {"model.ensemble": 2}, "ensemble"),
-    ("mnist", {"recipe.epochs": "9" * 400}, "recipe.epochs=999"),
-    ("mnist", {"recipe.learning_rate": "9" * 400}, "recipe.learning_rate=999"),
+    ("mnist", {"recipe.epochs": "9" * 400}, "recipe.epochs=9+.* is not"),
+    ("mnist", {"recipe.learning_rate": "9" * 400}, "recipe.learning_rate=9+.* is not"),
     ("pix2pix", {"task.direction": "b2b"}, "must be a2b or b2a"),
     ("table", {"model.ensemble": 2, "recipe.restarts": 2}, "trains so many models from different seeds"),
     ("table", {"model.ensemble": 2, "recipe.candidates": [{"dropout": 0.0}]}, "trains so many models from different"),
-    ("text_rnn", {"task.level": "word"}, "words"),
+    ("text_rnn", {"task.level": "word"}, "did you mean.*words"),
     ("text_rnn", {"task.warm_up": 500}, "warm_up"),
     *(
         (name, {"recipe.whiten": True}, "recipe.whiten has no effect with")
@@ -71,7 +73,7 @@ PLAN = [
 
 @pytest.mark.parametrize(("name", "arguments", "sentence"), BUILD)
 def test_arguments_of_a_builder(name, arguments, sentence):
-    with pytest.raises(ZooError, match=re.escape(sentence)) as caught:
+    with pytest.raises(ZooError, match=sentence) as caught:
         zoo.build(name, **arguments)
     assert caught.value.exit_code in (2, 3)
     assert "\n" not in str(caught.value)
@@ -79,6 +81,6 @@ def test_arguments_of_a_builder(name, arguments, sentence):
 
 @pytest.mark.parametrize(("name", "settings", "sentence"), PLAN)
 def test_settings_of_a_plan(name, settings, sentence):
-    with pytest.raises(UsageError, match=re.escape(sentence)) as caught:
+    with pytest.raises(UsageError, match=sentence) as caught:
         make_plan(name, settings=settings)
     assert "\n" not in str(caught.value)
