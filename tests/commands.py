@@ -15,6 +15,7 @@ import runpy
 import subprocess
 import sys
 import tempfile
+import time
 from multiprocessing import forkserver
 from pathlib import Path
 
@@ -63,12 +64,10 @@ class Command:
 
     @property
     def stdout(self):
-        """What it has printed."""
         return self._files[0].read_text()
 
     @property
     def stderr(self):
-        """What it has printed to standard error."""
         return self._files[1].read_text()
 
     def poll(self):
@@ -94,13 +93,26 @@ class Command:
         return self.poll()
 
     def kill(self):
-        """Kill it."""
         self._process.kill()
 
     def communicate(self, timeout=None):
         """Wait until it ends, and return what it has printed: standard output, standard error."""
         self.wait(timeout)
         return self.stdout, self.stderr
+
+    def finish(self, timeout=400):
+        """Wait until it ends, without an error, and return its standard output."""
+        self.wait(timeout)
+        assert self.returncode == 0, self.stdout
+        return self.stdout
+
+    def wait_for(self, condition, timeout=200):
+        """Wait, while it runs, until a condition holds."""
+        deadline = time.monotonic() + timeout
+        while not condition():
+            assert self.poll() is None, self.stdout
+            assert time.monotonic() < deadline
+            time.sleep(0.01)
 
 
 def run(*words, timeout=600, **options):
@@ -135,7 +147,6 @@ def _read_at_import(env):
 
 
 def _run(words, cwd, env, files, leads_group):
-    """Run a command in the forked process."""
     gc.freeze()  # a collection would visit, and so copy, the objects of the imports
     if leads_group:
         os.setsid()

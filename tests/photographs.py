@@ -5,24 +5,14 @@ from pathlib import Path
 import numpy as np
 from PIL import Image
 
-SCIKIT_IMAGE = (
-    "astronaut",
-    "chelsea",
-    "coffee",
-    "rocket",
-    "brick",
-    "grass",
-    "gravel",
-    "hubble_deep_field",
-    "ihc",
-    "retina",
-)
+SCIKIT_IMAGE = [
+    *("astronaut", "chelsea", "coffee", "rocket", "brick", "grass", "gravel", "hubble_deep_field", "ihc", "retina")
+]
 SCIKIT_LEARN = ("china", "flower")
 REGIONS = {"train": (0.0, 0.6), "valid": (0.6, 0.8), "test": (0.8, 1.0)}  # of the width: no pixel is on two sides
 
 
 def photographs() -> dict[str, Image.Image]:
-    """Return every photograph by its name, as RGB."""
     import sklearn.datasets
     from skimage import data
 
@@ -51,3 +41,9 @@ def write(root: Path, count: int, classes: int = 12, seed: int = 0) -> Path:
                 else:
                     crop.save(folder / f"{i}.jpg", quality=int(random.integers(60, 96)))
     return root
+
+
+def save(path: Path, image, **options) -> None:
+    """Write an image, or an array, to a file of a folder that need not exist."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    (image if isinstance(image, Image.Image) else Image.fromarray(image)).save(path, **options)

@@ -1,5 +1,6 @@
-"""Commands are forked from a process that has imported TensorFlow, and are otherwise like new interpreters."""
+"""Commands are forked from a process that has imported TensorFlow; no garbage is collected while that is imported."""
 
+import gc
 import os
 import subprocess
 import time
@@ -8,6 +9,7 @@ import psutil
 import pytest
 
 from tests import commands
+from zoobase.importing import without_garbage_collection
 
 PROBE = """
 import os, sys
@@ -55,3 +57,43 @@ def test_an_error_is_a_traceback_and_a_group_is_its_own():
     done = commands.run("-c", "import os; print(os.getpid() == os.getpgid(0)); 1 / 0", start_new_session=True)
     assert (done.returncode, done.stdout) == (1, "True\n")
     assert "ZeroDivisionError" in done.stderr
+
+
+GARBAGE = """
+import gc, sys
+on = []
+class Finder:
+    def find_spec(self, name, path=None, target=None):
+        if name in ("tensorflow", "tensorflow.python.data"):
+            on.append(gc.isenabled())
+sys.meta_path.insert(0, Finder())
+IMPORT
+print(on, gc.isenabled())
+"""
+
+
+@pytest.mark.parametrize(
+    "code",
+    [
+        "from zoo.core import environment; environment.prepare()",
+        "from export.runtime.backend import load_tensorflow; load_tensorflow()",
+    ],
+)
+def test_tensorflow_is_imported_without_it(code):
+    assert commands.run("-c", GARBAGE.replace("IMPORT", code), fresh=True).stdout == "[False, False] True\n"
+
+
+def test_it_is_as_it_was_afterwards():
+    with without_garbage_collection():
+        assert not gc.isenabled()
+    assert gc.isenabled()
+    with pytest.raises(ZeroDivisionError), without_garbage_collection():
+        raise ZeroDivisionError
+    assert gc.isenabled()
+    gc.disable()
+    try:
+        with without_garbage_collection():
+            pass
+        assert not gc.isenabled()
+    finally:
+        gc.enable()

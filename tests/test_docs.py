@@ -1,4 +1,4 @@
-"""Links of the documentation resolve, commands parse, snippets run; the page of recipes says what was measured."""
+"""Links of the documentation resolve, commands parse, snippets run, tables are current; the README is short."""
 
 import configparser
 import copy
@@ -10,6 +10,7 @@ import os
 import re
 import shlex
 import subprocess
+import sys
 from pathlib import Path
 
 import click
@@ -18,7 +19,7 @@ import pytest
 import pipelines.catalogue
 import zoo
 import zoo.models
-from docs import architecture, pages, recipes, site
+from docs import architecture, pages, recipes, site, tables
 from docs.course import notebook
 from docs.course.lessons import LESSONS
 from docs.experiments import EXPERIMENTS, MODEL, PRECISION
@@ -110,7 +111,6 @@ def test_links_and_images_resolve(path):
 
 @functools.cache
 def tracked(path):
-    """Whether a file is under version control, or will be."""
     done = subprocess.run(["git", "check-ignore", "-q", str(path)], cwd=ROOT, check=False)
     return done.returncode == 1
 
@@ -172,7 +172,6 @@ def test_the_page_of_code_shows_definitions():
 
 
 def test_katex_is_pinned(monkeypatch, tmp_path):
-    """Another package than the pinned one is refused."""
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
 
     def pack(command, **_):
@@ -203,7 +202,6 @@ def commands(text):
 
 
 def parse(command, words, name):
-    """Parse a command line without running it; a usage error is raised."""
     verbs = [word for word in words if not word.startswith("-")]
     if isinstance(command, click.Group) and verbs:
         with click.Context(command, info_name=name) as context:
@@ -351,3 +349,57 @@ def test_the_documented_methods_of_a_task_exist():
     for name, arguments in documented:
         parameters = [name for name in inspect.signature(getattr(BaseTask, name)).parameters if name != "self"]
         assert arguments.split(", ") == parameters, name
+
+
+README = (ROOT / "README.md").read_text()
+
+
+def test_readme_is_at_most_8_kilobytes():
+    assert len(README.encode()) <= 8 * 1024
+
+
+@pytest.mark.parametrize(("path", "name", "text"), tables.blocks(), ids=lambda value: getattr(value, "name", None))
+def test_generated_tables_are_current(path, name, text):
+    assert tables.current(path, name) == text, "run `make tables`"
+
+
+def test_the_table_says_which_data_a_figure_was_measured_on():
+    rows = {row.split("|")[1].strip(" `"): row for row in README.splitlines() if row.startswith("| `")}
+    assert "mnist_5k" in rows["mnist"]
+    for name in zoo.list_models():
+        _, _, _, figure, data, _, _ = rows[name].split("|")
+        assert bool(figure.strip()) == bool(data.strip()) == bool(zoo.get_spec(name).card.expect), name
+
+
+def test_a_figure_of_another_dataset_is_named():
+    for name in zoo.list_models():
+        card = zoo.get_spec(name).card
+        if "--set data=" in card.command:
+            dataset = card.command.split("--set data=")[1].split()[0]
+            assert card.test_data.startswith(dataset), name
+
+
+def test_ci_runs_the_test_command_of_the_readme():
+    assert "    make test" in README
+    assert "make test" in (ROOT / ".ci" / "run").read_text().splitlines()
+
+
+def test_cards_with_a_figure_name_its_command():
+    for name in zoo.list_models():
+        card = zoo.get_spec(name).card
+        assert bool(card.expect) == bool(card.command) == bool(card.measured_on), name
+
+
+def test_weights_are_in_the_wheel():
+    """`pip install .` without --editable installs the weights that `zoo.build(weights="default")` loads."""
+    # in a process of its own, because setuptools must be imported before distutils
+    code = (
+        "from setuptools import Distribution as D; d = D(); d.parse_config_files(); print(json.dumps(d.package_data))"
+    )
+    command = [sys.executable, "-c", f"import json; {code}"]
+    printed = subprocess.run(command, cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    patterns = json.loads(printed)["zoo.weights"]
+    found = {path.name for pattern in patterns for path in (ROOT / "zoo" / "weights").glob(pattern)}
+    shipped = [w.source for name in zoo.list_models() for w in zoo.get_spec(name).weights.values() if w.fetch is None]
+    assert shipped
+    assert set(shipped) <= found

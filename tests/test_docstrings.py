@@ -14,35 +14,15 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PACKAGES = ("zoobase", "export", "pipelines")
 WITH_BUNDLE = (
-    "export.bundle.loader",
-    "export.serving.publisher",
-    "export.serving.rollout.verbs",
-    "export.serving.servecheck",
-    "export.serving.transfer.exchange",
-    "export.verifier",
-    "export.certifier",
+    *("export.bundle.loader", "export.serving.publisher", "export.serving.rollout.verbs", "export.verifier"),
+    *("export.serving.servecheck", "export.serving.transfer.exchange", "export.certifier"),
 )
 MODULES = (
-    "zoobase",
-    "zoobase.console",
-    "pipelines.pairs",
-    "pipelines.tabular",
-    "zoobase.errors",
-    "export.contract",
-    "export.contract.inference",
-    "export.parity.intervals",
-    "export.proof.evaluation",
-    *WITH_BUNDLE,
-    "pipelines.adapters.arrays",
-    "pipelines.adapters.huggingface",
-    "pipelines.adapters.tensorflow_datasets",
-    "pipelines.augment.policies",
-    "pipelines.catalogue",
-    "pipelines.feeding",
-    "pipelines.shards.manifest",
-    "pipelines.shards.writing",
-    "pipelines.text.characters",
-    "pipelines.text.words",
+    *(*WITH_BUNDLE, "zoobase", "zoobase.console", "zoobase.errors", "export.contract", "export.contract.inference"),
+    *("export.parity.intervals", "export.proof.evaluation", "pipelines.catalogue", "pipelines.feeding"),
+    *("pipelines.adapters.arrays", "pipelines.adapters.huggingface", "pipelines.adapters.tensorflow_datasets"),
+    *("pipelines.augment.policies", "pipelines.shards.manifest", "pipelines.shards.writing", "pipelines.tabular"),
+    *("pipelines.text.characters", "pipelines.text.words", "pipelines.pairs"),
 )
 
 
@@ -56,7 +36,6 @@ def public_functions():
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory):
-    """Return a folder with `bundle` and `served`."""
     from export import export_model, publish
     from export.runtime.backend import load_tensorflow
 

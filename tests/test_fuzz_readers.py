@@ -7,6 +7,7 @@ ordinary tests, 100,000 under `-m proof`.
 
 import contextlib
 import ctypes
+import functools
 import gc
 import hashlib
 import io
@@ -30,11 +31,11 @@ import pipelines
 from export.artifacts import describe
 from export.bundle import diff
 from export.cli.inputs import read_samples
-from pipelines.shards import reading
+from pipelines.shards import reading as shard_reading
 from pipelines.shards.writing import write_shards
-from tests.test_fuzz import changed
+from tests.test_fuzz import changed, read_or_refuse
 from zoo.weights.readers import torch_pickle
-from zoobase.errors import ExportError, KnownError
+from zoobase.errors import ExportError
 
 BUNDLE = Path(__file__).parent / "fixtures/bundle"
 LARGEST = 600_000_000  # bytes that reading a file of some kilobytes may take: twice what any file may inflate to
@@ -109,9 +110,7 @@ def mutated_message(draw, message):
     copy.CopyFrom(message)
     if draw(st.booleans()):
         return edited(copy.SerializeToString(), draw(EDITS))
-    for place, value in draw(
-        st.lists(st.tuples(st.integers(0, 2**20), st.sampled_from(NUMBERS)), min_size=1, max_size=4)
-    ):
+    for place, value in draw(CHANGES):
         fields = [(m, field) for m in messages(copy) for field, _ in m.ListFields()]
         if fields:
             change(*fields[place % len(fields)], value, draw)
@@ -147,14 +146,6 @@ def change(holder, field, value, draw):
             present[0] = new
         else:
             setattr(holder, field.name, new)
-
-
-def read_or_refuse(call):
-    """Call a function that reads a file: it may succeed, or raise one of our errors."""
-    try:
-        return call()
-    except KnownError as error:
-        assert "\n" not in str(error) and len(str(error)) < 1000  # noqa: PT017, PT018
 
 
 # === Valid files, of which some name the secret ===
@@ -313,18 +304,10 @@ class Watch:
         sys.addaudithook(self._record)  # cannot be removed: it does nothing while `active` is false
 
     def _record(self, event, arguments):
-        if self.active and event in (
-            "open",
-            "os.listdir",
-            "os.scandir",
-            "os.remove",
-            "os.rename",
-            "os.system",
-            "subprocess.Popen",
-            "socket.connect",
-            "shutil.rmtree",
-            "os.mkdir",
-        ):
+        if self.active and event in [
+            *("open", "os.listdir", "os.scandir", "os.remove", "os.rename", "os.system", "subprocess.Popen"),
+            *("socket.connect", "shutil.rmtree", "os.mkdir"),
+        ]:
             self.opened.append((event, arguments[0]))
 
     @contextlib.contextmanager
@@ -373,11 +356,22 @@ def watch(tmp_path_factory):
 # === Formats ===
 
 
+def reading(watch, path, *readers, of=None):
+    """Return a function that writes a content to a file, and reads that, or the folder `of` that holds it."""
+
+    def read(content):
+        path.write_bytes(content)
+        with watch.entered():
+            for reader in readers:
+                read_or_refuse(functools.partial(reader, of or path))
+
+    return read
+
+
 def artifacts(name, contents):
     """Return what makes a function of `draw` and one that reads what it returns as an artifact."""
 
     def make(watch):
-        path = watch.folder + "/" + name
         valid = contents(str(watch.secret))
         kind = mutated_zip if name.endswith(".keras") else mutated
 
@@ -385,20 +379,14 @@ def artifacts(name, contents):
             content = draw(st.sampled_from(range(len(valid))).map(valid.__getitem__))
             return mutated_message(draw, content) if hasattr(content, "ListFields") else kind(draw, content)
 
-        def read(content):
-            Path(path).write_bytes(content)
-            with watch.entered():
-                read_or_refuse(lambda: describe(Path(path)))
-                if name.endswith((".h5", ".keras")):
-                    read_or_refuse(lambda: diff_weights(Path(path)))
-
-        return mutate, read, [c.SerializeToString() if hasattr(c, "ListFields") else c for c in valid]
+        readers = (describe, diff_weights) if name.endswith((".h5", ".keras")) else (describe,)
+        written = [c.SerializeToString() if hasattr(c, "ListFields") else c for c in valid]
+        return mutate, reading(watch, Path(watch.folder, name), *readers), written
 
     return make
 
 
 def diff_weights(path):
-    """Read the weights as `diff` does."""
     try:
         return diff._read(path)
     except ExportError:
@@ -409,15 +397,8 @@ def diff_weights(path):
 
 def one_file(name, content, reader):
     def make(watch):
-        path = Path(watch.folder, name)
-
-        def read(changed_content):
-            path.write_bytes(changed_content)
-            with watch.entered():
-                read_or_refuse(lambda: reader(path))
-
         valid, mutate = content(), mutated_zip if name.endswith(".npz") else mutated
-        return lambda draw: mutate(draw, valid), read, [valid]
+        return lambda draw: mutate(draw, valid), reading(watch, Path(watch.folder, name), reader), [valid]
 
     return make
 
@@ -429,19 +410,12 @@ def saved_models(part):
         folder = Path(watch.folder, f"saved_model_{part}")
         saved_model(folder, str(watch.secret))
         path = folder / ("saved_model.pb" if part == "graph" else "variables/variables.index")
-        content = path.read_bytes()
+        content, read = path.read_bytes(), reading(watch, path, describe, of=folder)
+        if part != "graph":
+            return lambda draw: mutated(draw, content), read, [content]
         message = _message()()
-        if part == "graph":
-            message.ParseFromString(content)
-
-        def read(changed_content):
-            path.write_bytes(changed_content)
-            with watch.entered():
-                read_or_refuse(lambda: describe(folder))
-
-        if part == "graph":
-            return lambda draw: mutated_message(draw, message), read, [content]
-        return lambda draw: mutated(draw, content), read, [content]
+        message.ParseFromString(content)
+        return lambda draw: mutated_message(draw, message), read, [content]
 
     return make
 
@@ -468,7 +442,7 @@ def shards(part):
                     changed_content if isinstance(changed_content, str) else json.dumps(changed_content)
                 )
             with watch.entered():
-                data = read_or_refuse(lambda: reading.read(folder, cache))
+                data = read_or_refuse(lambda: shard_reading.read(folder, cache))
                 if data is not None:
                     read_or_refuse(lambda: read_examples(folder, data))
 
@@ -495,7 +469,7 @@ def read_examples(folder, data):
     import tensorflow as tf
 
     with (
-        reading.naming_damage(folder),
+        shard_reading.naming_damage(folder),
         contextlib.suppress(tf.errors.OpError),
     ):  # of a record that is not of its features
         for _ in data.train.as_numpy_iterator():

@@ -9,6 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.commands import run
+
 ROOT = Path(__file__).parent.parent
 
 # What each package may import of the others.
@@ -23,91 +25,23 @@ PACKAGES = {
 # the root of a package is a layer of its own, and there is no other loose file than these.
 LAYERS = {
     "zoobase": [
-        "ports",
-        "requirements",
-        "notebook",
-        "__init__",
-        "importing",
-        "console",
-        "plugins",
-        "hdf5",
-        "files",
-        "errors",
+        *("ports", "requirements", "notebook", "__init__", "importing", "console", "plugins", "hdf5", "files"),
+        *("errors",),
     ],
     "pipelines": [
-        "__main__",
-        "cli",
-        "__init__",
-        "catalogue",
-        "near_duplicates",
-        "datasets",
-        "adapters",
-        "augment",
-        "pairs",
-        "sound",
-        "images",
-        "text",
-        "data_service",
-        "worker_shards",
-        "feeding",
-        "tabular",
-        "shards",
-        "sources",
-        "splits",
-        "dataset",
-        "stateless_random",
+        *("__main__", "cli", "__init__", "catalogue", "near_duplicates", "datasets", "adapters", "augment", "pairs"),
+        *("sound", "images", "text", "data_service", "worker_shards", "feeding", "tabular", "shards", "sources"),
+        *("splits", "dataset", "stateless_random"),
     ],
     "export": [
-        "__main__",
-        "__init__",
-        "cli",
-        "serving",
-        "exporter",
-        "verifier",
-        "certifier",
-        "versions",
-        "attestation",
-        "bundle",
-        "proof",
-        "artifacts",
-        "parity",
-        "formats",
-        "runtime",
-        "contract",
-        "runners",
-        "protocol",
+        *("__main__", "__init__", "cli", "serving", "exporter", "verifier", "certifier", "versions", "attestation"),
+        *("bundle", "proof", "artifacts", "parity", "formats", "runtime", "contract", "runners", "protocol"),
     ],
     "zoo": [
-        "__main__",
-        "__init__",
-        "tune",
-        "search",
-        "learning_curve",
-        "mistakes",
-        "compress",
-        "device",
-        "train",
-        "ship",
-        "evaluate",
-        "predict",
-        "sample",
-        "stylize",
-        "export",
-        "compare",
-        "runs",
-        "info",
-        "prediction",
-        "models",
-        "tasks",
-        "training",
-        "compression",
-        "distribution",
-        "detection",
-        "evaluation",
-        "modeling",
-        "weights",
-        "cli",
-        "core",
+        *("__main__", "__init__", "tune", "search", "learning_curve", "mistakes", "compress", "device", "train"),
+        *("ship", "evaluate", "predict", "sample", "stylize", "export", "compare", "runs", "info", "prediction"),
+        *("models", "tasks", "training", "compression", "distribution", "detection", "evaluation", "modeling"),
+        *("weights", "cli", "core"),
     ],
 }
 
@@ -262,26 +196,14 @@ def test_the_imports_for_type_checkers_and_of_a_constant_count(tmp_path, monkeyp
     }
 
 
-def test_packages_import_one_way():
-    wrong = [
-        f"{module} imports {other}"
-        for module, others in GRAPH.items()
-        for other in sorted(others)
-        if (ours := module.partition(".")[0]) != (theirs := other.partition(".")[0]) and theirs not in PACKAGES[ours]
-    ]
-    assert wrong == []
-
-
-@pytest.mark.parametrize("package", PACKAGES)
-def test_rooms_import_downwards(package):
-    place = {layer: i for i, layer in enumerate(LAYERS[package])}
-    wrong = [
-        f"{module} imports {other}"
-        for module, others in GRAPH.items()
-        for other in sorted(others)
-        if module.partition(".")[0] == other.partition(".")[0] == package
-        and place[room_of(other)] < place[room_of(module)]
-    ]
+def test_packages_and_their_layers_import_one_way():
+    places = {name: {layer: i for i, layer in enumerate(layers)} for name, layers in LAYERS.items()}
+    wrong = []
+    for module, other in ((module, other) for module, others in GRAPH.items() for other in sorted(others)):
+        ours, theirs = module.partition(".")[0], other.partition(".")[0]
+        inside = ours == theirs and places[ours][room_of(other)] >= places[ours][room_of(module)]
+        if not inside and theirs not in PACKAGES[ours]:
+            wrong.append(f"{module} imports {other}")
     assert wrong == []
 
 
@@ -296,6 +218,26 @@ def test_a_loose_file_is_a_command_or_a_public_entry(package):
     loose = {path.stem for path in (ROOT / package).glob("*.py")}
     layers = {path.parent.name for path in (ROOT / package).glob("*/__init__.py")}
     assert loose | layers == set(LAYERS[package])
+
+
+@pytest.mark.parametrize("name", ["export.py", "pipelines/__init__.py"])
+def test_a_module_that_hides_ours_is_named(name, tmp_path):
+    file = tmp_path / name
+    file.parent.mkdir(exist_ok=True)
+    file.write_text("")
+    script = tmp_path / "script.py"
+    script.write_text(f"import sys\nsys.path.append({str(ROOT)!r})\nimport zoo\n")
+    failed = run(str(script), fresh=True)
+    assert failed.returncode == 1
+    expected = f"ImportError: {file} hides the package {name.partition('.')[0].partition('/')[0]!r} of keras-proof-zoo"
+    assert expected in failed.stderr.splitlines()[-1]
+
+
+def test_other_modules_hide_nothing(tmp_path):
+    (tmp_path / "exports.py").write_text("")
+    script = tmp_path / "script.py"
+    script.write_text(f"import sys\nsys.path.append({str(ROOT)!r})\nimport zoo\nprint(zoo.__file__)\n")
+    assert run(str(script), fresh=True).stdout.strip().startswith(str(ROOT))
 
 
 if __name__ == "__main__":

@@ -42,7 +42,6 @@ def program(path):
 
 
 def check(revealed, names):
-    """Check what a checker revealed, in order."""
     assert len(revealed) == len(names)
     unknown = [
         name for name, text in zip(names, revealed, strict=True) if text in ("Any", "Unknown", "builtins.object")
@@ -82,7 +81,6 @@ def test_pyright(tmp_path):
 
 @pytest.mark.parametrize("package", PUBLIC, ids=lambda package: package.__name__)
 def test_completion_in_an_editor(package):
-    """Jedi reads the source as editors do, and does not run it."""
     name = package.__name__
     script = jedi.Script(f"import {name}\n{name}.", path=ROOT / "program.py", project=jedi.Project(ROOT))
     assert set(PUBLIC[package]) <= {completion.name for completion in script.complete(2, len(name) + 1)}

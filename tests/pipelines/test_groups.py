@@ -1,4 +1,4 @@
-"""Splits of whole groups, in the order of time, and near duplicates between splits."""
+"""Splits of whole groups, in the order of time, of limited size, and near duplicates between splits."""
 
 import csv
 import io
@@ -6,19 +6,21 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import pipelines
-from pipelines import splits
+from pipelines import splits, tabular
 from pipelines.__main__ import verbs
 from pipelines.cli.duplicates import find
+from tests.photographs import save
+from tests.pipelines.conftest import FIXTURES
 from zoobase.errors import DataError
 
 RANDOM = np.random.default_rng(0)
 
 
 def photograph(seed):
-    """Return a smooth random image."""
     small = np.random.default_rng(seed).integers(0, 256, (5, 6, 3)).astype("uint8")
     return Image.fromarray(small).resize((60, 48), Image.Resampling.BICUBIC)
 
@@ -28,9 +30,10 @@ def patients(tmp_path):
     """Write four photographs of each of 30 patients, in two classes."""
     for patient in range(30):
         for i in range(4):
-            path = tmp_path / "photos" / ("nevus", "melanoma")[(patient + i) % 2] / f"p{patient:02}_{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            photograph(4 * patient + i).save(path)
+            save(
+                tmp_path / "photos" / ("nevus", "melanoma")[(patient + i) % 2] / f"p{patient:02}_{i}.png",
+                photograph(4 * patient + i),
+            )
     return tmp_path / "photos"
 
 
@@ -60,9 +63,7 @@ def test_the_images_of_a_patient_are_in_one_split(patients, tmp_path):
 def test_groups_of_folders_keep_the_classes_in_proportion(tmp_path):
     for patient in range(40):
         for i, name in enumerate(("ill", "well", "well")):
-            path = tmp_path / "photos" / name / f"patient{patient}" / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            photograph(3 * patient + i).save(path)
+            save(tmp_path / "photos" / name / f"patient{patient}" / f"{i}.png", photograph(3 * patient + i))
     dataset = pipelines.load("image_folder", tmp_path / "photos", tmp_path / "cache", "70/15/15 by folder")
     for part, files in files_of(dataset).items():
         share = np.mean([file.startswith("ill") for file in files])
@@ -75,9 +76,10 @@ def test_a_group_in_two_official_splits_is_left_out_of_training(tmp_path):
     for split, patients_of_split in (("train", range(12)), ("valid", range(12, 15)), ("test", range(11, 18))):
         for patient in patients_of_split:
             for name in ("a", "b"):
-                path = tmp_path / "photos" / split / name / f"p{patient}_{name}{split}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                photograph(hash((patient, name, split)) % 2**31).save(path)
+                save(
+                    tmp_path / "photos" / split / name / f"p{patient}_{name}{split}.png",
+                    photograph(hash((patient, name, split)) % 2**31),
+                )
     dataset = pipelines.load("image_folder", tmp_path / "photos", tmp_path / "cache", r"official by name p(\d+)_")
     files = files_of(dataset)
     assert not any("p11_" in file for file in files["train"])
@@ -89,13 +91,8 @@ def test_a_group_in_two_official_splits_is_left_out_of_training(tmp_path):
 def test_masks_are_divided_by_groups(tmp_path):
     for patient in range(12):
         for i in range(3):
-            for folder, image in (
-                ("images", photograph(3 * patient + i)),
-                ("masks", Image.fromarray(RANDOM.integers(0, 2, (48, 60)).astype("uint8"))),
-            ):
-                path = tmp_path / "scans" / folder / f"p{patient}_{i}.png"
-                path.parent.mkdir(parents=True, exist_ok=True)
-                image.save(path)
+            save(tmp_path / "scans" / "images" / f"p{patient}_{i}.png", photograph(3 * patient + i))
+            save(tmp_path / "scans" / "masks" / f"p{patient}_{i}.png", RANDOM.integers(0, 2, (48, 60)).astype("uint8"))
     dataset = pipelines.load("mask_folder", tmp_path / "scans", tmp_path / "cache", r"60/20/20 by name p\d+_")
     assert sum(dataset.info.counts.values()) == 36
     assert all(count % 3 == 0 for count in dataset.info.counts.values())
@@ -169,9 +166,7 @@ def encoded(image, form="PNG", **options):
 def test_a_compressed_smaller_copy_is_found(tmp_path):
     for i in range(40):
         for split in ("train", "valid", "test"):
-            path = tmp_path / "photos" / split / "ab"[i % 2] / f"{i}.png"
-            path.parent.mkdir(parents=True, exist_ok=True)
-            photograph(hash((i, split)) % 2**31).save(path)
+            save(tmp_path / "photos" / split / "ab"[i % 2] / f"{i}.png", photograph(hash((i, split)) % 2**31))
     copy = Image.open(tmp_path / "photos" / "train" / "a" / "0.png").resize((48, 40))
     (tmp_path / "photos" / "test" / "b" / "copy.jpg").write_bytes(encoded(copy, "JPEG", quality=60))
     found = find(pipelines.load("image_folder", tmp_path / "photos", tmp_path / "cache"))
@@ -196,3 +191,39 @@ def test_a_text_with_another_ending_is_found(tmp_path, capfd):
 def test_rows_of_a_table_are_neither_images_nor_texts():
     with pytest.raises(DataError, match="neither images nor texts"):
         find(pipelines.load("breast_cancer"))
+
+
+def labels(split):
+    return [int(example["label"]) for example in split.as_numpy_iterator()]
+
+
+def test_a_limit_keeps_every_class_and_the_order(capfd):
+    whole = pipelines.load("digits")
+    data = splits.limited(whole, 50)
+    assert data.info.counts == {"train": 50, "validation": 50, "test": 50}
+    assert [int(data[split].cardinality()) for split in data.info.counts] == [50, 50, 50]
+    assert np.bincount(labels(data.train)).tolist() == [5] * 10  # the classes of digits have about the same size
+    images = [example["image"] for example in whole.train.as_numpy_iterator()]
+    places = [next(i for i, x in enumerate(images) if np.array_equal(x, e["image"])) for e in data.train]
+    assert places == sorted(places)
+    assert labels(splits.limited(whole, 50).train) == labels(data.train)
+    assert splits.limited(whole, 10_000).info.counts == whole.info.counts
+    assert splits.limited(whole, 0) is whole
+    assert "could not parse" not in capfd.readouterr().err  # AutoGraph warns about two lambdas of one line
+    with pytest.raises(pipelines.DataError, match="5 examples a split are too few for 10 classes"):
+        splits.limited(whole, 5)
+
+
+def test_a_rare_class_keeps_one_example_and_a_frequent_one_its_share():
+    chosen = splits.stratified(np.repeat([3, 7, 9], [900, 99, 1]), 20)
+    assert len(set(chosen)) == 20
+    assert np.bincount(np.repeat([3, 7, 9], [900, 99, 1])[chosen])[[3, 7, 9]].tolist() == [17, 2, 1]
+
+
+def test_rows_without_labels_stay_in_the_order_of_time():
+    data = splits.limited(pipelines.load("bike_sharing", data_dir=FIXTURES / "bike_sharing.csv"), 30)
+    days = tabular.collect(data.test)["days"]
+    assert len(days) == 30
+    assert (np.diff(days) >= 0).all()
+    assert days[-1] - days[0] > 10  # of the whole split
+    assert isinstance(data.test, tf.data.Dataset)

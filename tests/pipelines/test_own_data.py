@@ -7,23 +7,17 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import pipelines
 from pipelines.catalogue import own_name
 from pipelines.dataset import OWN
+from tests.photographs import save
 from zoobase.errors import DataError
 
 PUBLISHED_ONLY = {"breast_cancer", "digits", "mnist_5k", "shards", "tones"}  # these read no files of a user
 FAMILY = {
-    "fashion_mnist",
-    "mnist",
-    "edges_to_garments",
-    "sneakers_to_boots",
-    "garment_boxes",
-    "garment_scenes",
-    "grey_to_colour",
-    "low_to_high",
+    *("fashion_mnist", "mnist", "edges_to_garments", "sneakers_to_boots", "garment_boxes", "garment_scenes"),
+    *("grey_to_colour", "low_to_high"),
 }
 
 
@@ -33,8 +27,7 @@ def forms(tmp_path_factory):
     root, rng = tmp_path_factory.mktemp("own"), np.random.default_rng(0)
 
     def image(path, size=(40, 32)):
-        path.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(rng.integers(0, 255, (*size, 3), np.uint8)).save(path)
+        save(path, rng.integers(0, 255, (*size, 3), np.uint8))
 
     def table(name, columns, rows):
         with (root / name).open("w", newline="") as file:
@@ -45,10 +38,7 @@ def forms(tmp_path_factory):
         for side in ("trainA", "trainB", "testA", "testB"):
             image(root / "mine_domains" / side / f"{i}.png")
         image(root / "mine_masks" / "images" / f"{i}.png")
-        (root / "mine_masks" / "masks").mkdir(exist_ok=True)
-        Image.fromarray((np.arange(40 * 32).reshape(40, 32) % 2).astype(np.uint8)).save(
-            root / "mine_masks" / "masks" / f"{i}.png"
-        )
+        save(root / "mine_masks" / "masks" / f"{i}.png", (np.arange(40 * 32).reshape(40, 32) % 2).astype(np.uint8))
     boxes = [{"id": i, "image_id": i, "category_id": 1, "bbox": [1, 2, 3, 4]} for i in range(12)]
     listed = [{"id": i, "file_name": f"{i}.png", "height": 40, "width": 32} for i in range(12)]
     for entry in listed:

@@ -27,7 +27,6 @@ def written(dataset: str, file: str):
 
 
 def data_dir(model: str) -> str | None:
-    """Return the path of the small real data of a model; None if an installed package provides it."""
     path = DATA.get(zoo.get_spec(model).data)
     return path and str(path)
 
@@ -111,15 +110,26 @@ def _write_table(path: Path):
     path.write_text("".join(f"{row[1]},{row[7]},{row[-1]}\n" for row in rows))
 
 
+def fit(model: str, out, settings=None, **options):
+    """Train a model on its small real data, in float32 and without an export; return the summary."""
+    own = "dataset" in options or "data" in (settings or {})
+    options = {"data_dir": None if own else data_dir(model), "precision": "float32", "export": False} | options
+    return zoo.train.run(model, settings=settings, out=str(out), **options)
+
+
 @pytest.fixture(scope="session")
 def trained(shared):
     """Return a function: model name -> the folder of a finished test-sized run, with its bundle; it is not changed."""
 
     def get(name: str) -> Path:
-        from zoo import train
-
         settings = zoo.get_spec(name).tiny_settings() | {"recipe.epochs": 2, "recipe.batch_size": 50}
-        options = {"settings": settings, "data_dir": data_dir(name), "precision": "float32"}
-        return shared(name, lambda path: train.run(name, out=str(path), **options))
+        return shared(name, lambda path: fit(name, path, settings, export=True))
 
     return get
+
+
+@pytest.fixture(scope="session")
+def photograph(tmp_path_factory):
+    path = tmp_path_factory.mktemp("photographs") / "cat.jpg"
+    photographs.photographs()["chelsea"].resize((90, 61)).save(path)
+    return path

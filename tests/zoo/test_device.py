@@ -5,14 +5,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from PIL import Image
 
 from export import ExportFailed, verify_bundle
 from export.formats.tflite_metadata import read
+from export.proof.certificate import Finding
 from export.runners.environments import MEDIAPIPE
 from tests.commands import run as command
 from tests.export.device_runtimes import needs_devices
-from tests.photographs import write
+from tests.photographs import save, write
 from zoo import device, export
 from zoobase.errors import UsageError
 
@@ -35,7 +35,6 @@ def environments(cache):
 
 
 def texts(folder, count=180):
-    """Write texts of two classes as .txt files."""
     rng = np.random.default_rng(0)
     common = ["film", "plot", "actors", "scene", "it's", "the", "a", "of"]
     for label, own in (("bad", ["dull", "awful", "boring"]), ("good", ["great", "moving", "fine"])):
@@ -49,15 +48,13 @@ def texts(folder, count=180):
 def masks(folder, count=120):
     """Write images of a bright square, and its mask."""
     rng = np.random.default_rng(0)
-    for name in ("images", "masks"):
-        (folder / name).mkdir(parents=True)
     for i in range(count):
         pixels, mask = rng.integers(0, 90, (32, 32, 3), dtype=np.uint8), np.zeros((32, 32), np.uint8)
         top, left = rng.integers(0, 16, 2)
         pixels[top : top + 16, left : left + 16] += 150
         mask[top : top + 16, left : left + 16] = 1
-        Image.fromarray(pixels).save(folder / "images" / f"{i}.png")
-        Image.fromarray(mask).save(folder / "masks" / f"{i}.png")
+        save(folder / "images" / f"{i}.png", pixels)
+        save(folder / "masks" / f"{i}.png", mask)
     (folder / "classes.txt").write_text("background\nsquare\n")
     return folder
 
@@ -102,8 +99,6 @@ def test_a_compressed_file_beyond_the_budget_is_left_out(monkeypatch, tmp_path):
             )
             raise ExportFailed("no", Path(bundles[0]["path"]), type(certificate)(rows))
         return bundles
-
-    from export.proof.certificate import Finding
 
     device_finding = Finding("accuracy drops by 0.5")
     monkeypatch.setattr(export, "run", run)

@@ -6,6 +6,7 @@ import shutil
 import numpy as np
 import pytest
 from PIL import Image
+from sklearn.datasets import load_sample_image
 
 import pipelines
 import zoo
@@ -13,20 +14,10 @@ from tests.zoo.conftest import DATA
 from zoo import compare, evaluate, export, info, predict, sample, stylize, train
 from zoo.core import registry
 
-RUNS = [
-    train.run,
-    evaluate.run,
-    compare.run,
-    export.run,
-    predict.run,
-    sample.run,
-    stylize.run,
-    info.run,
-]  # in this order
+RUNS = [verb.run for verb in (train, evaluate, compare, export, predict, sample, stylize, info)]  # in this order
 
 
 def check(function, names):
-    """Run the example of a function."""
     (test,) = doctest.DocTestFinder(recurse=False).find(function, function.__name__, globs=names)
     assert test.examples, f"{function.__module__}.{function.__name__} has no example"
     results = doctest.DocTestRunner().run(test)
@@ -35,9 +26,6 @@ def check(function, names):
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory, trained):
-    """The files that the examples name, in a folder."""
-    from sklearn.datasets import load_sample_image
-
     folder = tmp_path_factory.mktemp("examples")
     images = pipelines.load("fashion_mnist", data_dir=DATA["fashion_mnist"]).test.as_numpy_iterator()
     names = pipelines.load("fashion_mnist", data_dir=DATA["fashion_mnist"]).info.class_names

@@ -18,6 +18,8 @@ from zoo.cli.options import SettingOption
 from zoo.core.recipe import Recipe
 from zoo.core.settings import TABLES, TrainSettings
 from zoo.core.task import Prediction
+from zoo.distribution import ray_training
+from zoo.prediction import batch, kept
 from zoo.train import main as train
 from zoobase import console as shell
 from zoobase.errors import UsageError
@@ -243,8 +245,6 @@ REFUSED = [
 @pytest.fixture
 def recorded(monkeypatch, tmp_path):
     """What does the work of each verb says with which arguments it is called."""
-    from zoo.distribution import ray_training
-    from zoo.prediction import batch, kept
 
     @contextlib.contextmanager
     def opened(source, runtime, console, served=None):

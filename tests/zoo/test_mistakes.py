@@ -7,7 +7,8 @@ import numpy as np
 import pytest
 
 import pipelines
-from zoo import learning_curve, mistakes, train
+from tests.zoo.conftest import fit
+from zoo import learning_curve, mistakes
 from zoo.evaluation.mistakes import confident_learning, slices
 from zoobase.errors import UsageError
 
@@ -22,23 +23,16 @@ def table(swapped=0):
     y = (distance > 0).astype("int64")
     y[:swapped] = 1 - y[:swapped]
     part = slice(240, 320), slice(320, 400)
-    return pipelines.from_arrays(
-        x[:240],
-        y[:240],
-        validation=(x[part[0]], y[part[0]]),
-        test=(x[part[1]], y[part[1]]),
-        name="line",
-        class_names=("below", "above"),
-    )
+    given = {"validation": (x[part[0]], y[part[0]]), "test": (x[part[1]], y[part[1]])}
+    return pipelines.from_arrays(x[:240], y[:240], **given, name="line", class_names=("below", "above"))
 
 
 @pytest.fixture(scope="module")
 def run(tmp_path_factory):
-    """Train on a table with 12 wrong labels."""
     folder = tmp_path_factory.mktemp("mistakes") / "run"
     data = table(swapped=12)
     settings = {"recipe.epochs": 20, "recipe.batch_size": 16, "recipe.learning_rate": 0.02, "model.units": (8,)}
-    train.run("table", dataset=data, settings=settings, out=str(folder), export=False, precision="float32")
+    fit("table", folder, settings, dataset=data)
     return folder, data
 
 
@@ -77,8 +71,7 @@ def test_a_number_has_its_largest_difference(tmp_path):
     y = (x @ [1.0, 2.0]).astype("float32")
     y[100] += 50  # of the test split
     data = pipelines.from_arrays(x[:80], y[:80], validation=(x[80:100], y[80:100]), test=(x[100:], y[100:]), name="sum")
-    settings = {"recipe.epochs": 1, "model.units": (4,)}
-    train.run("table", dataset=data, settings=settings, out=str(tmp_path / "r"), export=False, precision="float32")
+    fit("table", tmp_path / "r", {"recipe.epochs": 1, "model.units": (4,)}, dataset=data)
     report = mistakes.run(tmp_path / "r", split="test", dataset=data)
     assert report["worst"][0]["example"] == "0"
     assert report["worst"][0]["error"] > 40

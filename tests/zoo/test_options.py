@@ -1,7 +1,6 @@
 """The command line as people type it: names, options of models, texts named like folders, JSON without NaN."""
 
 import json
-import logging
 import os
 import subprocess
 import sys
@@ -9,6 +8,7 @@ import sys
 import click
 import numpy as np
 import pytest
+from PIL import Image
 
 from tests import commands
 from tests.zoo.test_cli import cli, error
@@ -22,16 +22,6 @@ from zoo.train import main as train
 from zoobase import Console, suggestion
 from zoobase.console import run as run_command
 from zoobase.errors import step
-
-
-@pytest.fixture(autouse=True)
-def _log_as_before():
-    """Commands print the log of `pipelines`; the examples of docstrings, which run in this process too, must not."""
-    log = logging.getLogger("pipelines")
-    before = log.handlers, log.propagate, log.level
-    yield
-    log.handlers, log.propagate = before[:2]
-    log.setLevel(before[2])
 
 
 @pytest.mark.parametrize(
@@ -166,8 +156,6 @@ def test_an_unknown_option_is_answered_with_a_near_one_or_none(capsys):
 @pytest.fixture
 def folder(monkeypatch, tmp_path):
     """Make a folder with an image the current one; return a function that runs `predict` in it."""
-    from PIL import Image
-
     monkeypatch.chdir(tmp_path)
     (tmp_path / "great").mkdir()
     Image.new("L", (28, 28)).save(tmp_path / "great" / "a.png")
@@ -244,11 +232,3 @@ def test_a_card_is_printed_without_tensorflow_the_second_time(tmp_path):
     code = "import sys, zoo; print(zoo.info.run('mnist')['parameters']); assert 'tensorflow' not in sys.modules"
     second = commands.run("-c", code, fresh=True, env=os.environ | {"ZOO_CACHE": str(tmp_path)})
     assert second.stdout.strip() == str(json.loads(first)["parameters"]), second.stderr
-
-
-def test_bfloat16_is_taken_where_it_is_faster_in_every_measurement():
-    from zoo.training.autotune import faster
-
-    assert faster([(1.2, 1.0), (2.0, 1.0)]) == "bfloat16"
-    assert faster([(1.2, 1.0), (1.1, 1.0)]) == "float32"
-    assert faster([(1.0, 1.0)]) == "float32"

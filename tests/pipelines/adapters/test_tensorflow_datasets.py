@@ -8,6 +8,7 @@ import tensorflow_datasets
 from PIL import Image
 
 import pipelines
+from pipelines.adapters import tensorflow_datasets as adapter
 from pipelines.sources import search, tfds
 
 FEATURES = tensorflow_datasets.features
@@ -78,8 +79,6 @@ def test_texts_keep_the_split_that_is_there(folder):
 
 
 def test_the_download_is_prepared_once(tmp_path, monkeypatch):
-    from pipelines.adapters import tensorflow_datasets as adapter
-
     monkeypatch.setattr(tfds, "builder_class", lambda _: derived("tiny_texts"))  # the real ones need a network
     monkeypatch.setattr(tfds, "raw_files", lambda _: {})
     monkeypatch.setattr(search, "check_url", lambda url: None)

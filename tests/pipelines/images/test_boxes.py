@@ -11,7 +11,7 @@ import pipelines
 from pipelines import stateless_random
 from pipelines.augment import box_policy
 from pipelines.datasets import garment_scenes
-from pipelines.images import box_annotations, boxes
+from pipelines.images import box_annotations, boxes, decoding, pixels
 from zoobase.errors import DataError
 
 RANDOM = np.random.default_rng(0)
@@ -27,7 +27,6 @@ def scene(box, height=SIDE, width=SIDE):
 
 
 def white(image):
-    """Return the box of what is white."""
     rows, columns = np.nonzero(image[..., 0] > 127)
     return [columns.min(), rows.min(), columns.max() + 1, rows.max() + 1] if len(rows) else None
 
@@ -107,7 +106,6 @@ CATEGORIES = [{"id": 7, "name": "cat"}, {"id": 3, "name": "dog"}, {"id": 9, "nam
 
 
 def coco(root, count=12, change=lambda content: None, name="annotations.json", images="images"):
-    """Write images with annotations of COCO."""
     (root / images).mkdir(parents=True, exist_ok=True)
     content = {"categories": CATEGORIES, "images": [], "annotations": []}
     for i in range(count):
@@ -165,7 +163,6 @@ VOC = """<annotation><filename>{name}</filename><size><width>50</width><height>3
 
 
 def voc(root, change=lambda name, text: text, count=20):
-    """Write images with annotations of Pascal VOC."""
     for folder in ("JPEGImages", "Annotations", "ImageSets/Main"):
         (root / folder).mkdir(parents=True)
     for i in range(count):
@@ -259,8 +256,6 @@ def test_what_is_ambiguous_is_refused(tmp_path):
 @pytest.mark.parametrize("fit", ["stretch", "crop", "pad"])
 @pytest.mark.parametrize("size", [(30, 50), (7, 400), (224, 224), (3, 1)])
 def test_an_image_is_placed_as_in_the_graph(size, fit):
-    from pipelines.images import decoding, pixels
-
     for value, expected in zip(
         pixels.placement(size, 32, 24, fit), decoding.fitted_size(size, 32, 24, fit), strict=True
     ):

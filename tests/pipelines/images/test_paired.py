@@ -8,8 +8,9 @@ import tensorflow as tf
 from PIL import Image
 
 import pipelines
-from pipelines.sources import search, tfds
-from tests.photographs import photographs
+from pipelines.datasets.edges_to_garments import edges
+from pipelines.sources import tfds
+from tests.photographs import photographs, save
 from tests.pipelines.conftest import FIXTURES
 
 GARMENTS = FIXTURES / "fashion_mnist"
@@ -22,14 +23,8 @@ def pixels(encoded, channels=0):
 
 @pytest.fixture(scope="module")
 def crops():
-    """Twelve crops of real photographs, 40x24."""
     images = list(photographs().values())[:4]
     return [np.asarray(p.crop((9 * i, 7 * i, 9 * i + 40, 7 * i + 24))) for p in images for i in range(3)]
-
-
-def write(path, image):
-    path.parent.mkdir(parents=True, exist_ok=True)
-    Image.fromarray(image).save(path)
 
 
 @pytest.mark.parametrize(("name", "shape"), [("edges_to_garments", (28, 28, 1)), ("low_to_high", (7, 7, 1))])
@@ -47,8 +42,6 @@ def test_pairs_of_garments_keep_the_splits_of_garments(name, shape, fashion, cac
 
 
 def test_edges_are_thin_lines_where_it_is_steep():
-    from pipelines.datasets.edges_to_garments import edges
-
     square = np.zeros((28, 28, 1), np.uint8)
     square[8:20, 8:20] = 255
     lines = edges(tf.constant(square)).numpy()[..., 0]
@@ -88,7 +81,7 @@ def test_sneakers_and_boots_are_from_their_classes(fashion, cache):
 
 def test_halves_of_an_image_are_a_pair(crops, tmp_path, cache):
     for i, crop in enumerate(crops):
-        write(tmp_path / ("train" if i < 8 else "val") / f"{i}.png", crop)
+        save(tmp_path / ("train" if i < 8 else "val") / f"{i}.png", crop)
     data = pipelines.load("paired", tmp_path, cache)
     assert data.info.counts == {"train": 7, "validation": 4, "test": 1}
     pairs = {np.concatenate([pixels(e["a"]), pixels(e["b"])], 1).tobytes() for s in SPLITS for e in data[s]}
@@ -101,9 +94,9 @@ def test_halves_of_an_image_are_a_pair(crops, tmp_path, cache):
 def test_pairs_are_matched_by_file_name(layout, crops, tmp_path, cache):
     for i, crop in enumerate(crops):
         paths = layout.format(split="train" if i < 8 else "test", name=f"{i}.png").split("|")
-        write(tmp_path / paths[0], crop)
+        save(tmp_path / paths[0], crop)
         if i != 3:
-            write(tmp_path / paths[1], 255 - crop)
+            save(tmp_path / paths[1], 255 - crop)
     data = pipelines.load("paired", tmp_path, cache)
     assert sum(data.info.counts.values()) == 11
     assert list(data.info.skipped.values()) == ["the other domain has no file of this name"]
@@ -117,9 +110,9 @@ def test_pairs_are_matched_by_file_name(layout, crops, tmp_path, cache):
 def test_unpaired_sets_of_different_size(folders, crops, tmp_path, cache):
     for i, crop in enumerate(crops):
         a, b = (folders[2:] if i > 8 and len(folders) > 2 else folders)[:2]
-        write(tmp_path / a / f"a{i}.png", crop)
+        save(tmp_path / a / f"a{i}.png", crop)
         if i % 3 != 2:
-            write(tmp_path / b / f"b{i}.png", 255 - crop)
+            save(tmp_path / b / f"b{i}.png", 255 - crop)
     (tmp_path / folders[0] / "broken.png").write_bytes(b"\x89PNG broken")
     data = pipelines.load("unpaired", tmp_path, cache)
     assert list(data.info.skipped) == [f"{folders[0]}/broken.png"]
@@ -140,7 +133,7 @@ def test_folders_without_two_domains_are_errors(name, crops, tmp_path, cache):
     with pytest.raises(pipelines.DataError, match="--data-dir needs a folder with"):
         pipelines.load(name, tmp_path, cache)
     for i, crop in enumerate(crops[:4]):
-        write(tmp_path / f"test{'AB'[i % 2]}" / f"{i // 2}.png", crop)
+        save(tmp_path / f"test{'AB'[i % 2]}" / f"{i // 2}.png", crop)
     with pytest.raises(pipelines.DataError, match="has images for test, but none for training"):
         pipelines.load(name, tmp_path, cache)
 
@@ -201,15 +194,7 @@ def test_celeb_a_contains_images_only(tfds_folder, cache, crops, tmp_path):
     assert data.info.statistics == {"image_shape": [64, 64, 3]}
     assert set(next(iter(data.train))) == {"image"}
     for i, crop in enumerate(crops):
-        write(tmp_path / f"{i}.png", crop)
+        save(tmp_path / f"{i}.png", crop)
     own = pipelines.load("celeb_a", tmp_path, cache)
     assert sum(own.info.counts.values()) == 12
     assert own.info.statistics == {"image_shape": [64, 64, 3]}
-
-
-@pytest.mark.parametrize("name", ["cycle_gan", "celeb_a"])
-def test_without_network_is_an_error(name, tmp_path, offline, monkeypatch):
-    monkeypatch.setattr(search.check_url, "__defaults__", (0.5,))
-    with pytest.raises(pipelines.DataError, match="--data-dir FOLDER with") as caught:
-        pipelines.load(name, cache_dir=tmp_path)
-    assert caught.value.exit_code == 3

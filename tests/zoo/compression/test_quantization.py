@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers
+from sklearn.datasets import load_digits
 
 import zoo
 from export import Evaluation, ExportFailed, Quantization, Simulation, export_model, infer_contract
@@ -58,8 +59,6 @@ class Trained:
 @pytest.fixture(scope="module")
 def trained():
     """Return a network that was trained on scikit-learn's digits, with the ranges after each epoch."""
-    from sklearn.datasets import load_digits
-
     x, y = load_digits(return_X_y=True)
     x = x.reshape(-1, 8, 8, 1).astype("float32")
     keras.utils.set_random_seed(0)

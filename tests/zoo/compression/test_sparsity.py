@@ -6,10 +6,12 @@ import re
 import keras
 import numpy as np
 import pytest
+from sklearn.cluster import KMeans
 
 import zoo
 from export import Quantization, export_model
-from zoo import train
+from tests.zoo.conftest import fit
+from zoo.compression import constraints
 from zoo.compression.clustering import cluster
 from zoo.compression.constraints import Compression, kernels_of
 from zoo.compression.sparsity import choose, parse, polynomial
@@ -35,8 +37,7 @@ SETTINGS = {
 
 def run(out, **changes):
     settings = {**SETTINGS, **{f"recipe.{name}": value for name, value in changes.items()}}
-    options = {"export": False, "evaluate": False, "precision": "float32"}
-    return train.run("mnist", out=str(out), settings=settings, **options)
+    return fit("mnist", out, settings, evaluate=False)
 
 
 @pytest.fixture(scope="module")
@@ -124,8 +125,6 @@ def test_the_schedule_rises_to_its_end():
 
 
 def test_clusters_are_those_of_k_means():
-    from sklearn.cluster import KMeans
-
     four = np.concatenate([RNG.normal(center, 0.1, 50) for center in (-2, 0, 1, 3)])
     for values, clusters in ((four, 4), (RNG.normal(size=2000), 16)):
         labels = cluster(values, clusters)
@@ -164,8 +163,6 @@ def test_phases_are_refused(setting, tmp_path):
 @pytest.mark.extended
 def test_without_the_constraint_zeros_do_not_stay(monkeypatch, tmp_path):
     """The test of the share of zeros can fail."""
-    from zoo.compression import constraints
-
     monkeypatch.setattr(constraints.Compressed, "__call__", lambda self, w: keras.ops.convert_to_tensor(w))
     run(tmp_path / "run", clusters=0, ema=0.0)
     (kernel,) = kernels_of(RunFolder(tmp_path / "run").model())

@@ -4,25 +4,34 @@ import json
 import os
 import shlex
 import shutil
+import types
 
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import pipelines
 import zoo
-from tests.zoo.conftest import DATA
-from zoo import train
+from tests.zoo.conftest import DATA, fit
+from zoo import compare, train
 from zoo.core import recipe as recipes
 from zoo.core.plan import Plan, make_plan
 from zoo.core.recipe import Recipe
+from zoo.core.run_folder import RunFolder
+from zoo.modeling.losses import SparseCategoricalCrossentropy
+from zoo.modeling.metrics import CrossEntropy
+from zoo.training import autotune, optimizers
+from zoo.training.callbacks import TimeBudget
+from zoo.training.optimizers import Muon, make_optimizer, regularize
+from zoo.training.trainer import adapt_momentum
 from zoobase.console import Console
 from zoobase.errors import UsageError
 
+TINY = {"filters": (8, 16), "depths": (1, 1)}
+
 
 def rates(steps=100, **fields):
-    from zoo.training.optimizers import make_optimizer
-
     optimizer = make_optimizer(Recipe(epochs=10, learning_rate=1.0, **fields), steps)
     return np.array([float(optimizer._learning_rate(i)) for i in range(steps)])
 
@@ -51,9 +60,7 @@ def test_schedules_have_their_shapes():
 
 @pytest.mark.parametrize("name", ["adamw", "muon"])
 def test_weight_decay_spares_biases_and_normalisation(name):
-    from zoo.training.optimizers import make_optimizer
-
-    model = zoo.build("fashion_mnist", filters=(8, 16), depths=(1, 1))
+    model = zoo.build("fashion_mnist", **TINY)
     recipe = Recipe(optimizer=name, learning_rate=0.1, weight_decay=0.5, schedule="constant")
     optimizer = make_optimizer(recipe, 10)
     optimizer.build(model.trainable_variables)
@@ -65,9 +72,7 @@ def test_weight_decay_spares_biases_and_normalisation(name):
 
 
 def test_muon_makes_orthogonal_updates_of_convolutions():
-    from zoo.training.optimizers import make_optimizer
-
-    model = zoo.build("fashion_mnist", filters=(8, 16), depths=(1, 1))
+    model = zoo.build("fashion_mnist", **TINY)
     optimizer = make_optimizer(Recipe(optimizer="muon", learning_rate=0.1, schedule="constant"), 10)
     optimizer.build(model.trainable_variables)
     random = np.random.default_rng(0)
@@ -84,8 +89,6 @@ def test_muon_makes_orthogonal_updates_of_convolutions():
 
 @pytest.mark.parametrize("shape", [(3, 3, 8, 16), (24, 24), (16, 40)])
 def test_muon_equals_keras(shape):
-    from zoo.training.optimizers import Muon
-
     random, ours, theirs = np.random.default_rng(0), Muon(0.1), keras.optimizers.Muon(0.1)
     gradient = random.normal(size=shape).astype("float32")
     gradient[..., 0] *= 1e-4  # directions of little weight are update, too
@@ -98,10 +101,6 @@ def test_muon_equals_keras(shape):
 
 @pytest.mark.parametrize("kind", ["Adam", "AdamW"])
 def test_fused_adam_equals_keras(kind):
-    import tensorflow as tf
-
-    from zoo.training import optimizers
-
     random, common = np.random.default_rng(0), {"global_clipnorm": 1.0, "use_ema": True, "weight_decay": 0.1}
     start = [random.normal(size=shape).astype("float32") for shape in ((7, 5), (3,))]
     steps = [[random.normal(size=a.shape).astype("float32") for a in start] for _ in range(5)]
@@ -124,9 +123,7 @@ def test_fused_adam_equals_keras(kind):
 
 
 def test_l1_and_l2_are_in_the_loss_and_not_in_the_config():
-    from zoo.training.optimizers import regularize
-
-    model = zoo.build("fashion_mnist", filters=(8, 16), depths=(1, 1))
+    model = zoo.build("fashion_mnist", **TINY)
     assert not model.losses
     regularize(model, Recipe(l1=0.1, l2=0.01))
     kernels = [v.numpy() for v in model.trainable_variables if v.name == "kernel"]
@@ -137,8 +134,6 @@ def test_l1_and_l2_are_in_the_loss_and_not_in_the_config():
 
 def test_the_best_epoch_is_chosen_without_smoothing_and_penalties():
     """The metric is the cross-entropy of logits; `val_loss` has both."""
-    from zoo.modeling.metrics import CrossEntropy
-
     logits, labels = np.random.default_rng(0).normal(size=(8, 3)).astype("float32"), np.arange(8) % 3
     expected = -np.log(np.exp(logits) / np.exp(logits).sum(-1, keepdims=True))[np.arange(8), labels].mean()
     for truth in (labels, np.eye(3, dtype="float32")[labels]):
@@ -149,8 +144,6 @@ def test_the_best_epoch_is_chosen_without_smoothing_and_penalties():
 
 
 def test_label_smoothing_equals_the_definition():
-    from zoo.modeling.losses import SparseCategoricalCrossentropy
-
     logits, labels = np.random.default_rng(0).normal(size=(5, 4)).astype("float32"), np.array([0, 1, 2, 3, 0])
     log_p = logits - np.log(np.exp(logits).sum(-1, keepdims=True))
     target = 0.9 * np.eye(4)[labels] + 0.1 / 4
@@ -179,25 +172,17 @@ def test_invalid_values_are_rejected(values, expected):
 
 
 def test_user_arguments_override_those_of_the_recipe():
-    from zoo.core.plan import make_plan
-
     settings = {"recipe.model": '{"dropout": 0.4, "filters": [8, 16]}', "model.dropout": "0.1"}
     plan = make_plan("fashion_mnist", settings=settings)
     assert plan.model_arguments == {"dropout": 0.1, "filters": (8, 16)}
     assert "model.dropout=0.1" in plan.command()
     assert "model.filters" not in plan.command()
-    with pytest.raises(UsageError, match="did you mean dropout"):
-        make_plan("fashion_mnist", settings={"recipe.model": '{"droput": 0.4}'})
 
 
 def test_dropout_is_a_field_of_the_recipe():
-    from zoo.core.plan import make_plan
-
     assert make_plan("fashion_mnist", settings={"recipe.dropout": "0.4"}).model_arguments == {"dropout": 0.4}
     plan = make_plan("fashion_mnist", settings={"recipe.dropout": "0.4", "model.dropout": "0.1"})
     assert plan.model_arguments == {"dropout": 0.1}
-    with pytest.raises(UsageError, match="argument of autoencoder"):
-        make_plan("autoencoder", settings={"recipe.dropout": "0.4"})
 
 
 @pytest.fixture(scope="module")
@@ -205,16 +190,12 @@ def candidates_run(tmp_path_factory):
     """A run with two candidates, of which the first cannot learn because of its dropout rate."""
     out = tmp_path_factory.mktemp("candidates") / "run"
     candidates = [{"filters": [8, 16], "depths": [1, 1], "dropout": 0.999}, {"filters": [8, 12], "depths": [1, 1]}]
-    settings = {"recipe.candidates": json.dumps(candidates), "recipe.epochs": 2}
-    options = {"data_dir": str(DATA["fashion_mnist"]), "precision": "float32", "export": False}
-    train.run("fashion_mnist", settings=settings, out=str(out), **options)
+    fit("fashion_mnist", out, {"recipe.candidates": json.dumps(candidates), "recipe.epochs": 2})
     return out
 
 
 @pytest.mark.extended
 def test_the_best_candidate_is_the_run(candidates_run):
-    from zoo.core.run_folder import RunFolder
-
     run = RunFolder(candidates_run)
     best = [
         min(r["val_cross_entropy"] for r in RunFolder(candidates_run / "restarts" / str(i)).history()) for i in (0, 1)
@@ -225,27 +206,16 @@ def test_the_best_candidate_is_the_run(candidates_run):
     assert run.read("config.json")["requested"]["candidate"] == 0
 
 
-def test_an_unknown_argument_of_a_candidate_is_rejected():
-    from zoo.core.plan import make_plan
-
-    with pytest.raises(UsageError, match="did you mean filters"):
-        make_plan("fashion_mnist", settings={"recipe.candidates": '[{"fliters": [8, 16]}]'})
-
-
 @pytest.fixture(scope="module")
 def restarts_run(tmp_path_factory):
     out = tmp_path_factory.mktemp("restarts") / "run"
     settings = {"recipe.restarts": 2, "recipe.epochs": 2, "recipe.patience": 1}
-    tiny = {"filters": (8, 16), "depths": (1, 1)}
-    options = {"data_dir": str(DATA["fashion_mnist"]), "precision": "float32", "export": False}
-    train.run("fashion_mnist", model_arguments=tiny, settings=settings, out=str(out), **options)
+    fit("fashion_mnist", out, settings, model_arguments=TINY)
     return out
 
 
 @pytest.mark.extended
 def test_restarts_keep_the_best_by_validation(restarts_run):
-    from zoo.core.run_folder import RunFolder
-
     best = [
         min(r["val_cross_entropy"] for r in RunFolder(restarts_run / "restarts" / str(i)).history()) for i in (0, 1)
     ]
@@ -256,8 +226,6 @@ def test_restarts_keep_the_best_by_validation(restarts_run):
 
 @pytest.mark.extended
 def test_compare_shows_what_differs(restarts_run, trained, tmp_path):
-    from zoo import compare
-
     comparison = compare.run([restarts_run, trained("fashion_mnist")], out=tmp_path / "c.png")
     assert comparison["settings"]["recipe.restarts"] == [2, 1]
     assert "recipe.momentum" not in comparison["settings"]
@@ -268,12 +236,8 @@ def test_compare_shows_what_differs(restarts_run, trained, tmp_path):
 @pytest.mark.extended
 @pytest.mark.skipif("ONEDNN_MAX_CPU_ISA" in os.environ, reason="TensorFlow aborts where it excludes bfloat16")
 def test_bfloat16_trains_and_saves_float32(tmp_path):
-    from zoo.core.run_folder import RunFolder
-
-    out, tiny = tmp_path / "run", {"filters": (8, 16), "depths": (1, 1)}
-    arguments = {"model_arguments": tiny, "settings": {"recipe.epochs": 1}, "data_dir": str(DATA["fashion_mnist"])}
-    train.run("fashion_mnist", **arguments, precision="bfloat16", out=str(out), export=False)
-    model = RunFolder(out).model()
+    fit("fashion_mnist", tmp_path / "run", {"recipe.epochs": 1}, model_arguments=TINY, precision="bfloat16")
+    model = RunFolder(tmp_path / "run").model()
     assert {v.dtype for v in model.weights} == {"float32"}
     assert model.compute_dtype == "float32"
 
@@ -286,16 +250,12 @@ def test_recipes_for_photographs_and_texts_of_ones_own_stop_by_themselves():
 
 def test_bfloat16_is_not_tried_where_the_environment_excludes_it(monkeypatch):
     """TensorFlow would abort."""
-    from zoo.training import autotune
-
     monkeypatch.setenv("ONEDNN_MAX_CPU_ISA", "AVX2")
     assert not autotune.has_bfloat16()
 
 
 def test_precisions_are_measured_in_turn_once_for_a_machine(monkeypatch, tmp_path, capsys):
     """The seconds are given, because a processor without bfloat16 measures nothing."""
-    from zoo.training import autotune
-
     seconds, measured = {"float32": [2.0, 1.1], "bfloat16": [1.0, 1.0]}, []
 
     def epoch_seconds(plan, dataset):
@@ -318,13 +278,10 @@ def test_precisions_are_measured_in_turn_once_for_a_machine(monkeypatch, tmp_pat
 
 def test_a_time_budget_lowers_the_epochs(tmp_path):
     from zoo.core import plan
-    from zoo.training import autotune
-    from zoobase.console import Console
 
-    tiny = {"filters": (8, 16), "depths": (1, 1)}
     settings = {"recipe.minutes": 0.001, "recipe.epochs": 500}
     planned = plan.make_plan(
-        "fashion_mnist", model_arguments=tiny, settings=settings, data_dir=str(DATA["fashion_mnist"])
+        "fashion_mnist", model_arguments=TINY, settings=settings, data_dir=str(DATA["fashion_mnist"])
     )
     fitted = autotune.fit_to_budget(planned, planned.load_data(), Console(quiet=True))
     assert fitted.recipe.epochs < 50
@@ -333,20 +290,15 @@ def test_a_time_budget_lowers_the_epochs(tmp_path):
 @pytest.mark.extended
 def test_a_time_budget_below_one_epoch_ends_the_epoch(tmp_path):
     """The training stops in its first epoch, validates, and the learning rate has fallen to zero."""
-    from zoo.core.run_folder import RunFolder
-
-    out, arguments = tmp_path / "run", {"data_dir": str(DATA["fashion_mnist"]), "export": False}
     settings = {"model.filters": (8, 16), "model.depths": (1, 1), "recipe.batch_size": 4, "recipe.minutes": 0.001}
-    train.run("fashion_mnist", settings=settings, precision="float32", out=str(out), **arguments)
-    (row,) = RunFolder(out).history()
+    fit("fashion_mnist", tmp_path / "run", settings)
+    (row,) = RunFolder(tmp_path / "run").history()
     assert np.isfinite(row["val_loss"])
     assert row["learning_rate"] == 0
 
 
 def test_moving_statistics_follow_within_one_epoch():
     """With Keras' momentum of 0.99 they would be 0.37 of the way after 100 steps."""
-    from zoo.training.trainer import adapt_momentum
-
     model = keras.Sequential([keras.Input((4,)), keras.layers.BatchNormalization(), keras.layers.Dense(1)])
     adapt_momentum(model, steps=100)
     model.compile("sgd", "mse")
@@ -369,8 +321,6 @@ def test_moving_statistics_follow_within_one_epoch():
     ],
 )
 def test_a_plan_with_lists_equals_the_one_restored_from_json(model, recipe, settings):
-    from zoo.core.plan import Plan, make_plan
-
     plan = make_plan(model, recipe=recipe, settings=settings)
     restored = Plan.from_json(json.loads(json.dumps(plan.to_json())))
     assert restored == plan
@@ -380,8 +330,6 @@ def test_a_plan_with_lists_equals_the_one_restored_from_json(model, recipe, sett
 @pytest.mark.extended
 def test_a_run_with_candidates_is_resumed(candidates_run, tmp_path):
     """A run interrupted after the first candidate trains the second on resume and selects the same one."""
-    from zoo.core.run_folder import RunFolder
-
     run = tmp_path / "run"
     shutil.copytree(candidates_run, run)
     weights = (run / "checkpoints" / "best.weights.h5").read_bytes()
@@ -404,12 +352,6 @@ def test_a_recipe_names_data_and_settings_of_the_task():
     assert (mine.data["name"], mine.task.level, mine.task.tokens) == ("dates", "characters", 8000)
     assert shlex.split(mine.command())[-4:] == ["--set", "task.level=characters", "--set", "data=dates"]
     assert make_plan("attention").data["name"] == "dates"
-    for settings, message in (
-        ({"recipe.data": "verse"}, "did you mean verses"),
-        ({"recipe.task": '{"levle": 1}'}, "level"),
-    ):
-        with pytest.raises(UsageError, match=message):
-            make_plan("attention", settings=settings)
 
 
 def test_the_data_and_the_settings_of_the_task_of_every_recipe_are_valid():
@@ -418,18 +360,7 @@ def test_the_data_and_the_settings_of_the_task_of_every_recipe_are_valid():
             assert make_plan(name, recipe=recipe).data["name"] in pipelines.list_datasets()
 
 
-@pytest.mark.parametrize("name", ["learning_rate", "epochs"])
-def test_a_number_of_four_hundred_digits_is_one_sentence(name):
-    with pytest.raises(UsageError, match=rf"recipe\.{name}=9+.* is not"):
-        make_plan("mnist", settings={f"recipe.{name}": "9" * 400})
-
-
 def test_a_resumed_training_has_used_a_part_of_its_time_before_the_first_batch():
-    import types
-
-    from zoo.training.callbacks import TimeBudget
-    from zoo.training.optimizers import make_optimizer
-
     model = keras.Sequential([keras.Input((1,)), keras.layers.Dense(1)])
     model.compile(make_optimizer(Recipe(minutes=1.0, schedule="cosine"), 100), "mse")
     budget = TimeBudget(1.0, types.SimpleNamespace(rows=[{"seconds": 20.0}], seconds=10.0))

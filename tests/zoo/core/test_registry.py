@@ -9,9 +9,10 @@ import sys
 import pytest
 
 import zoo
+from zoo import fashion_mnist
 from zoo.core import plan, registry
 from zoobase import plugins
-from zoobase.errors import UsageError, ZooError
+from zoobase.errors import ZooError
 
 
 def python(code, **environment):
@@ -34,21 +35,9 @@ def test_import_and_listing_need_no_tensorflow():
 
 
 def test_builders_are_attributes_of_the_package():
-    from zoo import fashion_mnist
-
     assert fashion_mnist is registry.get_builder("fashion_mnist")
     with pytest.raises(ImportError):
         exec("from zoo import fashion_mnits")
-
-
-def test_an_unknown_name_is_reported_with_the_closest_match():
-    with pytest.raises(UsageError, match="did you mean fashion_mnist"):
-        zoo.build("fashon_mnist")
-
-
-def test_an_unknown_choice_is_rejected():
-    with pytest.raises(UsageError, match="did you mean functional"):
-        zoo.build("fashion_mnist", api="functionl")
 
 
 def test_specs_equal_the_metadata_of_the_source():
@@ -76,19 +65,8 @@ def dropped_in(num_classes: int = 10, units: int = 32) -> keras.Model:
 '''
 
 
-def test_an_additional_model_file_is_listed(tmp_path):
-    """And trained: tests/test_examples.py."""
-    (tmp_path / "dropped_in.py").write_text(MODEL)
-    environment = {"ZOO_MODELS_PATH": str(tmp_path)}
-    assert "dropped_in" in python("import zoo; print(zoo.list_models())", **environment)
-    command = [sys.executable, "-m", "zoo.train", "dropped_in", "--help"]
-    done = subprocess.run(command, capture_output=True, text=True, timeout=300, env=os.environ | environment)
-    assert "--units" in done.stdout
-
-
 @pytest.fixture
 def folder(tmp_path, monkeypatch):
-    """Return a folder of ZOO_MODELS_PATH."""
     import zoo.models
 
     plugins.warn.cache_clear()

@@ -9,15 +9,16 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import pipelines
 import zoo
-from tests.photographs import photographs
-from tests.zoo.conftest import DATA
+from export.proof.evaluation import paired_drop
+from tests.pipelines.images.test_boxes import coco
 from zoo.core import plan
 from zoo.detection import metrics
 from zoo.detection.decoding import STRIDE, decode
+from zoo.detection.loss import DetectionLoss
 from zoo.prediction import predictor
 from zoo.tasks.image.detection import Detection
-from zoobase.errors import UsageError
 
 NAMES = ("a", "b", "c")
 
@@ -115,8 +116,6 @@ OBJECTS = [(1, 2, 13, 12, 2), (16, 15, 30, 31, 0)]
 
 
 def test_the_loss_is_small_for_the_truth_only():
-    from zoo.detection.loss import DetectionLoss
-
     loss = DetectionLoss(32, 32, reduction=None)
     truth = rows(*OBJECTS)
     logits, distances = cells(OBJECTS)
@@ -167,13 +166,6 @@ def run(trained):
     return trained("detector")
 
 
-@pytest.fixture(scope="module")
-def photograph(tmp_path_factory):
-    path = tmp_path_factory.mktemp("photographs") / "cat.jpg"
-    photographs()["chelsea"].resize((90, 61)).save(path)
-    return path
-
-
 @pytest.mark.extended
 def test_evaluation_has_baselines_and_boxes(run):
     evaluation = json.loads((run / "evaluation.json").read_text())
@@ -187,8 +179,6 @@ def test_evaluation_has_baselines_and_boxes(run):
 @pytest.mark.extended
 @pytest.mark.parametrize("runtime", ["saved_model", "tflite"])
 def test_every_runtime_serves_boxes(run, photograph, runtime):
-    import pipelines
-
     model = predictor.load(run, runtime)
     pixels = pipelines.images.read(photograph, 24, 28, 3)[None]
     outputs = model.call("serving_default", {"image": pixels})
@@ -245,8 +235,6 @@ def test_predictions_are_boxes_and_an_image(run, photograph):
 
 
 def test_quantised_files_are_compared_by_what_is_kept_of_each_image():
-    from export.proof.evaluation import paired_drop
-
     truth, found = random_images()
     outputs = {"detections": found} | dict(zip(("hits", "uncounted"), metrics.match(found, truth), strict=True))
     worse = outputs | {"hits": outputs["hits"] & (found[..., :1] < 30)}
@@ -257,8 +245,6 @@ def test_quantised_files_are_compared_by_what_is_kept_of_each_image():
 
 
 def test_your_own_folder_is_read(tmp_path):
-    from tests.pipelines.images.test_boxes import coco
-
     settings = {"model.width": 4, "task.fit": "pad", "task.height": 32, "task.width": 32}
     planned = plan.make_plan("detector", data_dir=str(coco(tmp_path / "data", 24)), settings=settings)
     dataset = planned.load_data()
@@ -267,12 +253,6 @@ def test_your_own_folder_is_read(tmp_path):
     assert objects.shape == (16, 2, 6)
     assert {-1.0, 0.0, 1.0} == set(np.unique(objects[..., 4]))  # padding, dogs and cats
     assert planned.build(dataset.info).output.shape[1:] == (8, 8, 7)
-
-
-def test_data_without_boxes_is_rejected():
-    planned = plan.make_plan("detector", settings={"data": "fashion_mnist"}, data_dir=str(DATA["fashion_mnist"]))
-    with pytest.raises(UsageError, match="detector needs examples with boxes"):
-        planned.load_data()
 
 
 # === The model ===
@@ -286,10 +266,3 @@ def test_the_grid_covers_the_image(shape):
     grid = [-(-side // 16) * 4 for side in shape[:2]]
     assert outputs.shape == (2, *grid, 10)
     np.testing.assert_allclose(model(images.astype("float32")), outputs, atol=1e-5)
-
-
-def test_sizes_that_are_too_small_are_rejected():
-    with pytest.raises(UsageError, match="images of 7x30 are too small"):
-        zoo.build("detector", image_shape=(7, 30, 3))
-    with pytest.raises(UsageError, match="it must be positive"):
-        zoo.build("detector", width=0)

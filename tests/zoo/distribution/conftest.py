@@ -18,7 +18,7 @@ def _run(out):
     cluster = {"worker": launcher.free_addresses(2)}
     configs = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(2)]
     processes = [two_workers.start(*two_workers.words(), "--out", out, TF_CONFIG=config) for config in configs]
-    chief, other = map(two_workers.finish, processes)
+    chief, other = (process.finish() for process in processes)
     assert "2 replicas" in chief
     assert other == ""  # only the first worker prints
     assert sorted(path.name for path in (out / "logs").iterdir()) == ["train", "validation", "worker-0", "worker-1"]

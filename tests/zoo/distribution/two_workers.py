@@ -2,7 +2,6 @@
 
 import json
 import os
-import time
 
 import h5py
 import numpy as np
@@ -38,18 +37,9 @@ def start(*arguments, **environment):
     return commands.Command("-m", "zoo.train", *arguments, env=os.environ | environment, merged=True)
 
 
-def finish(process, timeout=400):
-    printed = process.communicate(timeout=timeout)[0]
-    assert process.returncode == 0, printed
-    return printed
-
-
 def wait_for_state(out, epoch, process):
-    deadline = time.monotonic() + 600
-    while not any(int(path.stem[-5:]) >= epoch for path in checkpoints.states(out / "checkpoints")):
-        assert process.poll() is None, process.stdout
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
+    states = out / "checkpoints"
+    process.wait_for(lambda: any(int(path.stem[-5:]) >= epoch for path in checkpoints.states(states)), 600)
 
 
 def last_state(out, epochs=EPOCHS):
@@ -68,7 +58,6 @@ def best_weights(out):
 
 
 def assert_equal(out, other, atol=0.0, epochs=EPOCHS):
-    """Compare the last state and the best weights of two runs."""
     for read in (lambda path: last_state(path, epochs), best_weights):
         found, expected = read(out), read(other)
         assert found.keys() == expected.keys()

@@ -1,14 +1,16 @@
-"""Intervals of metrics against theory, and paired comparisons with baselines."""
-
-import dataclasses
+"""Intervals of metrics against theory, comparisons with baselines, coverage of prediction sets, and figures."""
 
 import numpy as np
 import pytest
+from matplotlib.figure import Figure
 
 from export.parity.intervals import jackknife_margin
+from pipelines import tabular
 from pipelines.dataset import Info
 from zoo.core.task import SplitEvaluation
+from zoo.evaluation import conformal, plots
 from zoo.evaluation.intervals import with_intervals
+from zoo.tasks.generative.autoencoding import _in_plane
 from zoo.tasks.tabular.regression import Regression
 from zoo.tasks.text.classification import TextClassification
 
@@ -100,4 +102,97 @@ def test_rows_of_the_comparison_without_outputs_stay():
 def test_one_example_has_no_interval():
     outputs, truth = classified(np.array([True]))
     assert "intervals" not in evaluated(TextClassification(), outputs, truth)
-    assert dataclasses.is_dataclass(SplitEvaluation)
+
+
+DRAWN = np.random.default_rng(0)
+
+
+def probabilities(count, sharpness):
+    """Return the probabilities of a model of three classes, right as often as it is sharp, and the truth."""
+    truth = DRAWN.integers(0, 3, count)
+    logits = DRAWN.normal(size=(count, 3)) + sharpness * np.eye(3)[truth]
+    shifted = np.exp(5 * logits)  # far too confident
+    return shifted / shifted.sum(-1, keepdims=True), truth
+
+
+@pytest.mark.parametrize("sharpness", [0.0, 1.0, 3.0])
+def test_sets_cover_nine_of_ten_however_good_the_model_is(sharpness):
+    result = conformal.of_classes(*probabilities(2000, sharpness), *probabilities(4000, sharpness))
+    assert result["coverage"] == pytest.approx(0.9, abs=0.025)
+    low, high = result["interval"]
+    assert low < result["coverage"] < high
+    assert 0.9 <= result["set_size"] <= 3
+
+
+def test_a_better_model_has_smaller_sets():
+    sizes = [
+        conformal.of_classes(*probabilities(2000, s), *probabilities(2000, s))["set_size"] for s in (0.0, 1.0, 3.0)
+    ]
+    assert sizes == sorted(sizes, reverse=True)
+    assert sizes[0] > 2 * sizes[2]
+
+
+def test_intervals_of_numbers():
+    result = conformal.of_numbers(DRAWN.normal(scale=2.0, size=2000), DRAWN.normal(scale=2.0, size=4000))
+    assert result["coverage"] == pytest.approx(0.9, abs=0.025)
+    assert result["margin"] == pytest.approx(1.645 * 2, rel=0.1)
+    assert "plus and minus 3" in conformal.describe(result)
+
+
+def test_too_few_examples_promise_nothing():
+    assert conformal.threshold(np.arange(5.0)) == np.inf
+    result = conformal.of_classes(*probabilities(5, 1.0), *probabilities(100, 1.0))
+    assert (result["coverage"], result["set_size"], result["smallest_probability"]) == (1.0, 3.0, 0.0)
+    assert conformal.of_numbers(np.arange(5.0), np.zeros(9)) is None
+
+
+EPOCH = {"epoch": 1, "accuracy": 0.3, "val_accuracy": 0.4, "loss": 2.0, "val_loss": 1.8, "learning_rate": 1e-3}
+
+
+def test_one_epoch_is_drawn_as_bars_from_zero():
+    accuracy, loss, rate = plots.curves([EPOCH], "a model on data").axes
+    assert [bar.get_height() for bar in accuracy.patches] == [0.3, 0.4]
+    assert [label.get_text() for label in loss.get_xticklabels()] == ["training", "validation"]
+    assert accuracy.get_ylim()[0] == 0
+    assert [bar.get_height() for bar in rate.patches] == [1e-3]
+
+
+def test_curves_show_the_learning_rate_and_name_model_and_data():
+    figure = plots.curves([EPOCH, EPOCH | {"epoch": 2, "learning_rate": 5e-4}], "a model on data")
+    assert figure.get_suptitle() == "a model on data"
+    assert [axes.get_title() for axes in figure.axes] == ["accuracy", "loss", "learning rate"]
+    (line,) = figure.axes[2].lines
+    assert list(line.get_ydata()) == [1e-3, 5e-4]
+    assert len(plots.curves([{k: v for k, v in EPOCH.items() if k != "learning_rate"}], "").axes) == 2
+
+
+@pytest.mark.parametrize(("classes", "curves"), [(2, 1), (3, 3)])
+def test_two_classes_have_one_roc_curve(classes, curves):
+    truth = np.arange(30) % classes
+    probabilities = np.random.default_rng(0).dirichlet(np.ones(classes), 30)
+    (axes,) = plots.roc(truth, probabilities, [f"class {i}" for i in range(classes)], positive=1).axes
+    assert len(axes.get_legend().get_texts()) == curves
+    assert axes.get_legend().get_texts()[0].get_text().startswith("class 1 (positive)")
+
+
+def test_times_are_shown_as_dates():
+    table = {"date": np.array(["2012-12-10", "2012-12-11"], object), "hour": np.array(["05", "23"], object)}
+    times = tabular.times(table)
+    assert times.tolist() == np.array(["2012-12-10T05", "2012-12-11T23"], "datetime64[h]").tolist()
+    assert tabular.times({"days": np.zeros(2)}) is None
+    line, _ = plots.over_time(np.ones(2), np.ones(2), "count", times).axes
+    assert type(line.xaxis.get_major_formatter()).__name__ == "ConciseDateFormatter"
+    line, _ = plots.over_time(np.ones(2), np.ones(2), "count").axes
+    assert line.get_xlabel() == "row of the test split"
+
+
+def test_a_caption_stands_below():
+    assert plots.caption(Figure(), "a model on data, 3 examples").get_supxlabel() == "a model on data, 3 examples"
+
+
+@pytest.mark.parametrize(("size", "title"), [(2, ""), (5, ": first two principal components (PCA), ")])
+def test_a_projection_of_codes_is_named(size, title):
+    points, name = _in_plane(np.random.default_rng(0).normal(size=(30, size)))
+    assert points.shape == (30, 2)
+    assert name.startswith(title)
+    assert bool(name) is (size > 2)

@@ -5,9 +5,11 @@ import dataclasses
 import numpy as np
 import pytest
 
+import export
 import pipelines
 import zoo
 from pipelines import tabular
+from zoo import evaluate
 from zoo.core.plan import make_plan
 from zoo.training.compiling import compile_model
 
@@ -94,8 +96,6 @@ def test_invalid_tables_are_reported(tmp_path, content, message):
 
 
 def test_ranks_are_strings_and_ids_in_tflite(table, tmp_path):
-    import export
-
     plan = make_plan("admissions", data_dir=str(table))
     dataset = plan.load_data()
     model = plan.build(dataset.info)
@@ -110,8 +110,6 @@ def test_ranks_are_strings_and_ids_in_tflite(table, tmp_path):
 
 
 def test_evaluation_has_baselines(cancer):
-    from zoo import evaluate
-
     plan = make_plan("admissions")
     evaluation = evaluate.evaluate_split(
         plan, zoo.build("admissions", columns=cancer.info.statistics["columns"]), cancer, "test"

@@ -4,11 +4,13 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
+from skimage.metrics import peak_signal_noise_ratio, structural_similarity
 
+import export
 import zoo
-import zoobase.errors
-from tests.zoo.conftest import DATA
+from tests.zoo.conftest import DATA, fit
 from tests.zoo.test_cli import cli, error
 from zoo.core import plan
 from zoo.evaluation import image_baselines
@@ -32,19 +34,10 @@ def planned(kind, **settings):
 @pytest.fixture(scope="module")
 def denoising(tmp_path_factory):
     """A finished run of a denoising autoencoder that has learned a little, with its bundle."""
-    from zoo import train
-
     out = tmp_path_factory.mktemp("denoising") / "run"
     settings = {"recipe.epochs": 12, "recipe.batch_size": 25, "recipe.learning_rate": 5e-3}
     model_arguments = {"kind": "denoising", "latent_dim": 24, "filters": (8, 16)}
-    train.run(
-        "autoencoder",
-        model_arguments=model_arguments,
-        settings=settings,
-        data_dir=FASHION,
-        precision="float32",
-        out=str(out),
-    )
+    fit("autoencoder", out, settings, model_arguments=model_arguments, export=True)
     return out
 
 
@@ -96,8 +89,6 @@ def test_sigma_is_a_setting_of_the_task():
 
 
 def test_similarity_equals_the_definitions():
-    from skimage.metrics import peak_signal_noise_ratio, structural_similarity
-
     noisy = np.clip(IMAGES + np.random.default_rng(2).normal(0, 20, IMAGES.shape), 0, 255)
     metrics = compare_images(IMAGES, noisy, batch=4)
     assert metrics["mse"] == pytest.approx(np.mean(((IMAGES - noisy) / 255) ** 2), rel=1e-5)
@@ -114,8 +105,6 @@ def test_similarity_equals_the_definitions():
 def test_pca_errors_fall_with_the_size_and_the_probe_uses_the_codes():
     _, data = planned("conv")
     images, labels = zip(*((e["image"], e["label"]) for e in data.train.as_numpy_iterator()), strict=True)
-    import tensorflow as tf
-
     images = np.stack([tf.io.decode_png(i).numpy() for i in images])
     errors = [
         compare_images(images, image_baselines.reconstruct(image_baselines.fit_pca(images, size), images))["mse"]
@@ -145,8 +134,6 @@ def test_a_run_has_the_comparison_and_the_figures(denoising):
 
 @pytest.mark.extended
 def test_the_bundle_of_a_plain_one_has_the_three_endpoints(denoising):
-    import export
-
     parity = json.loads((denoising / "bundle" / "parity.json").read_text())
     assert parity["verdict"] == "pass"
     for runtime in ("saved_model", "tflite"):
@@ -181,16 +168,3 @@ def test_a_classifier_writes_no_image(trained, tmp_path):
     words = ["zoo.predict", trained("fashion_mnist"), tmp_path / "a.png", "-o", tmp_path / "out.png"]
     assert "does not predict images" in error(*words, code=3)
     assert not (tmp_path / "out.png").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "expected"),
-    [
-        ({"latent_dim": 0}, "positive whole number"),
-        ({"filters": (8, 8, 8)}, "cannot be halved 3 times"),
-        ({"kind": "denoise"}, "dense or denoising"),
-    ],
-)
-def test_invalid_arguments_are_rejected(arguments, expected):
-    with pytest.raises(zoobase.errors.UsageError, match=expected):
-        zoo.build("autoencoder", **arguments)

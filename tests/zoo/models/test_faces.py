@@ -1,5 +1,6 @@
 """The cascade of faces: its operations, its artifacts, and what it refuses."""
 
+import keras
 import numpy as np
 import pytest
 import tensorflow as tf
@@ -16,8 +17,6 @@ SIDE = 64
 @pytest.fixture(scope="module")
 def model():
     """A model whose networks, with random weights, take much for faces."""
-    import keras
-
     keras.utils.set_random_seed(0)
     model = zoo.build("faces", image_shape=(SIDE, SIDE, 3), candidates=2)
     for network, most in ((model.pnet, 2.0), (model.rnet, 3.0), (model.onet, 3.0)):
@@ -85,7 +84,6 @@ def test_faces_are_the_first_rows(model, images):
 
 def test_the_tflite_file_finds_the_same_faces(model, images, tmp_path):
     """Of builtin operators, in LiteRT. Two candidates a level have no scores so near that rounding exchanges them."""
-    import keras
     from ai_edge_litert.interpreter import Interpreter
 
     archive = keras.export.ExportArchive()
@@ -121,17 +119,3 @@ def test_a_training_is_refused(tmp_path):
     with pytest.raises(UsageError, match="faces is not trained here"):
         train.run("faces", out=str(tmp_path / "run"))
     assert not (tmp_path / "run").exists()
-
-
-@pytest.mark.parametrize(
-    ("arguments", "message"),
-    [
-        ({"smallest": 11}, r"smallest=11 is not valid"),
-        ({"smallest": 257}, r"smallest=257 is not valid"),
-        ({"candidates": 0}, r"candidates=0 is not valid"),
-        ({"image_shape": (64, 64, 1)}, "not in those of 1 channels"),
-    ],
-)
-def test_arguments_that_cannot_be_right(arguments, message):
-    with pytest.raises(UsageError, match=message):
-        zoo.build("faces", **arguments)

@@ -1,5 +1,6 @@
 """One architecture in three APIs: the same weights, the same outputs."""
 
+import keras
 import numpy as np
 import pytest
 
@@ -51,8 +52,6 @@ def test_bytes_and_float_pixels_are_the_same_pixels():
 
 @pytest.mark.parametrize("api", APIS)
 def test_every_api_is_saved_and_loaded(api, tmp_path):
-    import keras
-
     model = zoo.build("fashion_mnist", api=api, filters=(8, 16), depths=(1, 1))
     expected = model.predict(IMAGES, verbose=0)
     for ending in ("keras", "h5"):
@@ -71,12 +70,6 @@ def test_a_mirrored_model_has_the_mean_of_both_images_and_takes_weights_of_a_net
     want = (alone.predict(IMAGES, verbose=0) + alone.predict(IMAGES[:, :, ::-1], verbose=0)) / 2
     np.testing.assert_allclose(mirrored.predict(IMAGES, verbose=0), want, atol=1e-5)
     np.testing.assert_allclose(mirrored(IMAGES), mirrored(IMAGES[:, :, ::-1]), atol=1e-5)
-
-
-@pytest.mark.parametrize("mean", [{"ensemble": 2}, {"flip_tta": True}])
-def test_a_mean_is_functional(mean):
-    with pytest.raises(zoobase.errors.UsageError, match=r"api=subclassed has neither model\.ensemble"):
-        zoo.build("fashion_mnist", api="subclassed", **mean)
 
 
 def test_a_mean_of_members_and_mirror_images_is_one_proven_model(tmp_path):

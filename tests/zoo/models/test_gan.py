@@ -7,17 +7,24 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from PIL import Image
+from scipy.linalg import sqrtm
 
+import pipelines
 import zoo
+from pipelines.dataset import Info
 from tests.zoo.conftest import DATA, data_dir
 from tests.zoo.test_cli import cli
+from zoo import sample
 from zoo.core import plan
 from zoo.core.run_folder import RunFolder
 from zoo.evaluation import feature_extractor, generative_metrics, image_baselines
+from zoo.modeling import backbones
 from zoo.prediction import predictor
 from zoo.tasks.generative import gan
-from zoo.training import checkpoints
-from zoobase.errors import ZooError
+from zoo.training import checkpoints, trainer
+from zoo.training.session import Session
+from zoo.weights.efficientnet_lite import LITE0
+from zoobase.errors import DataError, ZooError
 
 FASHION = str(DATA["fashion_mnist"])
 RANDOM = np.random.default_rng(0)
@@ -25,17 +32,12 @@ RANDOM = np.random.default_rng(0)
 
 @pytest.fixture(scope="module")
 def extractor():
-    import pipelines
-
     info = dataclasses.replace(pipelines.load("fashion_mnist", FASHION).info, name="fashion_mnist")  # a part of it
     return feature_extractor.feature_extractor_for(info, (28, 28, 1))
 
 
 @pytest.fixture(scope="module")
 def real():
-    """The 600 training garments of the fixture."""
-    import pipelines
-
     data = pipelines.load("fashion_mnist", FASHION)
     return np.stack([tf.io.decode_png(e["image"]).numpy() for e in data.train])
 
@@ -62,9 +64,6 @@ class Killed(Exception):
 @pytest.mark.extended
 @pytest.mark.parametrize("name", ["dcgan", "cyclegan"])  # with one generator, and with two and a pool of images
 def test_an_interrupted_run_is_resumed_with_the_same_result(name, tmp_path, monkeypatch):
-    from zoo.training import trainer
-    from zoo.training.session import Session
-
     settings = zoo.get_spec(name).tiny_settings() | {"recipe.epochs": 3, "recipe.batch_size": 50}
     planned = plan.make_plan(name, settings=settings, data_dir=data_dir(name), precision="float32")
     dataset, write = planned.load_data(), checkpoints.save
@@ -106,30 +105,7 @@ def test_noise_depends_on_example_and_epoch():
     assert noise.numpy().std() == pytest.approx(1, abs=0.02)
 
 
-def test_each_optimizer_updates_its_own_networks():
-    import keras
-
-    model = plan.make_plan("dcgan", settings={"model.filters": 4}).build(_info())
-    still = keras.optimizers.SGD(0.0)
-    for moved, optimizers in (
-        (model.generator, (keras.optimizers.SGD(0.1), still)),
-        (model.discriminator, (keras.optimizers.SGD(0.0), keras.optimizers.SGD(0.1))),
-    ):
-        model.compile(*optimizers, jit_compile=False)
-        before = [v.numpy() for v in model.trainable_variables]
-        model.train_on_batch(gan.draw_noise(4, 100, 0), RANDOM.integers(0, 256, (4, 28, 28, 1)))
-        after = [v.numpy() for v in model.trainable_variables]
-        changed = {v.path for v, a, b in zip(model.trainable_variables, before, after, strict=True) if (a != b).any()}
-        assert changed == {v.path for v in moved.trainable_variables}
-
-
-def _info():
-    return plan.make_plan("dcgan", data_dir=FASHION).load_data().info
-
-
 def test_the_distance_equals_scipy_and_the_formula():
-    from scipy.linalg import sqrtm
-
     one, other = RANDOM.normal(size=(500, 6)), RANDOM.normal(0.3, 2, (400, 6)) @ RANDOM.normal(size=(6, 6))
     a, b = np.cov(one.T), np.cov(other.T)
     expected = np.sum((one.mean(0) - other.mean(0)) ** 2) + np.trace(a + b - 2 * sqrtm(a @ b).real)
@@ -207,11 +183,6 @@ def test_mode_collapse_is_detected(extractor, real):
 @pytest.mark.extended
 def test_the_feature_extractor_is_that_of_the_data(extractor, monkeypatch):
     """Digits are not judged as garments, and colour images by more than their averaged pixels."""
-    from pipelines.dataset import Info
-    from zoo.modeling import backbones
-    from zoo.weights.efficientnet_lite import LITE0
-    from zoobase.errors import DataError
-
     digits = Info("mnist", "", "", "", {}, {})
     assert extractor.name == "features of the zoo's fashion_mnist"
     try:
@@ -262,8 +233,6 @@ def test_only_the_generator_is_exported_and_samples_are_the_same_everywhere(trai
 
 
 def test_latent_interpolation_is_spherical(trained):
-    from zoo import sample
-
     noise = gan.interpolate_noise(3, 50, seed=4)
     lengths = np.linalg.norm(noise, axis=1).reshape(3, gan.STEPS)
     assert (lengths > 0.9 * np.minimum(lengths[:, :1], lengths[:, -1:])).all()

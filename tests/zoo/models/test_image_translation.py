@@ -13,12 +13,13 @@ import pipelines
 import zoo
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
-from zoo import evaluate, predict
+from zoo import evaluate, export, predict
 from zoo.core import plan
 from zoo.core.run_folder import RunFolder
 from zoo.evaluation import feature_extractor, generative_metrics, outputs
 from zoo.evaluation.image_similarity import compare_images
 from zoo.modeling import blocks
+from zoo.models.cyclegan import ImagePool
 from zoo.prediction import predictor
 from zoobase.errors import UsageError
 
@@ -50,15 +51,6 @@ def test_outputs_have_the_size_of_the_inputs(shape):
         assert 0 <= np.min(output) < np.max(output) <= 255
 
 
-def test_too_small_images_are_rejected():
-    with pytest.raises(UsageError, match="12x28 are too small"):
-        zoo.build("pix2pix", image_shape=(12, 28, 1))
-    with pytest.raises(UsageError, match="8x8 are too small for 2 downsampling stages"):
-        zoo.build("cyclegan", image_shape=(8, 8, 1))
-    with pytest.raises(UsageError, match="pool=0"):
-        zoo.build("cyclegan", pool=0)
-
-
 @pytest.mark.parametrize(("side", "patch"), [(28, 16), (128, 34), (256, 70)])
 def test_receptive_field_of_a_score(side, patch):
     discriminator = blocks.patch_discriminator((side, side, 1), 1, lambda name: keras.layers.Activation("linear"))
@@ -71,13 +63,16 @@ def test_receptive_field_of_a_score(side, patch):
     assert seen[-1] - seen[0] + 1 == patch
 
 
-@pytest.mark.parametrize("name", ["pix2pix", "cyclegan"])
+@pytest.mark.parametrize("name", ["dcgan", "pix2pix", "cyclegan"])
 def test_each_optimizer_updates_its_own_networks(name):
     planned = plan.make_plan(name, settings=zoo.get_spec(name).tiny_settings(), data_dir=FASHION)
     data = planned.load_data()
     x, y = next(iter(planned.feed(data, "train", training=True).batches(4)))
     model = planned.build(data.info)
-    for rates, moved in (((0.1, 0.0), model.generators()), ((0.0, 0.1), model.discriminators())):
+    generators, discriminators = (
+        ([model.generator], [model.discriminator]) if name == "dcgan" else (model.generators(), model.discriminators())
+    )
+    for rates, moved in (((0.1, 0.0), generators), ((0.0, 0.1), discriminators)):
         model.compile(*(keras.optimizers.SGD(rate) for rate in rates), jit_compile=False)
         before = [v.numpy() for v in model.trainable_variables]
         model.train_on_batch(x, y)
@@ -87,8 +82,6 @@ def test_each_optimizer_updates_its_own_networks(name):
 
 
 def test_the_pool_exchanges_images():
-    from zoo.models.cyclegan import ImagePool
-
     pool, count = ImagePool(20, (1, 1, 1)), 0
     exchanged = 0
     for _ in range(60):
@@ -128,8 +121,6 @@ def test_direction_swaps_input_and_target():
         batches[direction] = next(iter(planned.feed(planned.load_data(), "test").batches(5)))
     for i in (0, 1):
         np.testing.assert_array_equal(batches["a2b"][i], batches["b2a"][1 - i])
-    with pytest.raises(UsageError, match="must be a2b or b2a"):
-        plan.make_plan("pix2pix", settings={"task.direction": "b2b"})
 
 
 def test_both_images_of_a_pair_get_the_same_augmentation():
@@ -256,8 +247,6 @@ def test_an_unknown_direction_is_a_one_line_error(trained):
 
 @pytest.mark.extended
 def test_a_second_export_does_not_overwrite_the_first(trained):
-    from zoo import export
-
     run = trained("cyclegan")
     before = sorted(p.name for p in run.glob("bundle*"))
     assert before == ["bundle-a2b", "bundle-b2a"]

@@ -1,5 +1,6 @@
-"""Full-size tests on real photographs; `make proof` runs them."""
+"""Full-size tests on real photographs, and of selective quantisation; `make proof` runs them."""
 
+import itertools
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,8 @@ from PIL import Image, ImageEnhance
 
 import pipelines
 import zoo
+from export import export_model
+from export.proof.evaluation import Evaluation, Quantization
 from tests import photographs
 from tests.zoo.models.test_efficientnet_lite import CLASSES
 from zoo import train
@@ -20,7 +23,6 @@ def crops(folder):
 
 
 def garments(folder, limit=60):
-    """Write Fashion-MNIST as PNG files, one folder per class."""
     data = pipelines.load("fashion_mnist")
     count = dict.fromkeys(data.info.class_names, 0)
     for example in data.train.as_numpy_iterator():
@@ -55,9 +57,6 @@ def views(names, count, seed=0):
 
 
 def test_int8_loses_at_most_a_point_of_top_1(tmp_path):
-    from export import export_model
-    from export.proof.evaluation import Evaluation, Quantization
-
     classes = {Path(name).stem: set(ids) for name, ids in CLASSES.items()}
     others = [name for name in photographs.photographs() if name not in classes]
     images, calibration = (
@@ -87,3 +86,33 @@ def test_the_whole_chain_with_the_real_backbone(tmp_path):
     assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
     model = zoo.build("flowers", weights=str(tmp_path / "run"))
     assert model.output.shape == (None, 4)
+
+
+@pytest.mark.needs("quantizer")
+def test_float_operators_raise_the_ratio_of_int8(tmp_path):
+    from export import Evaluation, Quantization, export_model
+
+    data = pipelines.load("fashion_mnist")
+    train, test = (list(itertools.islice(pipelines.decoded(part), 2000)) for part in (data.train, data.test))
+    images = np.stack([np.asarray(image) for image, _ in test]).astype("float32").reshape(-1, 28, 28, 1)
+    calibration = np.stack([np.asarray(image) for image, _ in train[:200]]).astype("float32").reshape(-1, 28, 28, 1)
+    labels = np.array([int(label) for _, label in test])
+    ratios, sizes = [], []
+    for keep in (0, 1, 4):
+        bundle = export_model(
+            zoo.build("fashion_mnist", weights="default"),
+            tmp_path / f"keep-{keep}",
+            formats=(),
+            quantization=Quantization(
+                ("int8",), {"image": calibration}, Evaluation({"image": images}, labels), keep_float=keep
+            ),
+        )
+        (row,) = (row for row in bundle.certificate.rows if row.artifact == "tflite/int8.tflite")
+        figures = row.endpoints["serving_default"]
+        (quantised,) = figures["quantised"].values()
+        ratios.append(quantised["sqnr_db"])
+        sizes.append((bundle.path / row.artifact).stat().st_size)
+        print(keep, sizes[-1], quantised, figures["evaluation"], row.note)
+    assert ratios[1] > ratios[0]
+    assert ratios[2] > ratios[0] + 3
+    assert sizes[2] < 1.2 * sizes[0]

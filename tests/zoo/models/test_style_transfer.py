@@ -11,6 +11,7 @@ from PIL import Image
 
 import pipelines
 import zoo
+from export import export_model
 from tests.photographs import photographs
 from tests.zoo.conftest import data_dir
 from tests.zoo.test_cli import cli, error
@@ -137,8 +138,6 @@ def test_an_invalid_crop_size_is_rejected():
 @pytest.mark.extended
 def test_images_of_one_colour_do_not_fail_the_certificate(tmp_path):
     """Instance normalisation divides rounding by rounding there: the rows are named and not compared."""
-    from export import export_model
-
     task, model = zoo.get_spec("style_transfer").task, zoo.build("style_transfer", filters=(4, 8, 8), depth=1)
     served = task.served(model)[""]
     bundle = export_model(

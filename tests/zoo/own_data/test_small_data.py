@@ -1,18 +1,22 @@
-"""Small data of every kind ends in a proven bundle, or in a sentence before the training starts."""
+"""Data of one's own, also little: proven, quantised, searched and predicted with, or a sentence before the training."""
 
 import csv
+import json
+import random
 
 import numpy as np
 import pytest
-from PIL import Image
 
 import pipelines
 import zoo
-from tests.photographs import photographs
-from zoo import train
+from export.bundle.layout import read_manifest
+from pipelines.dataset import OWN
+from tests.photographs import photographs, save
+from tests.zoo.conftest import data_dir, fit
+from zoo import export, predict, train, tune
 from zoo.core.plan import make_plan
 from zoobase.console import Console
-from zoobase.errors import KnownError
+from zoobase.errors import KnownError, UsageError
 
 TINY_BACKBONE = {"model.backbone": "efficientnet_lite_tiny", "task.height": 64, "task.width": 64}
 
@@ -24,7 +28,6 @@ def write(path, columns, rows):
 
 
 def crops(count, seed=0):
-    """Return crops of real photographs."""
     rng, pictures = np.random.default_rng(seed), list(photographs().values())[:6]
     for i in range(count):
         x, y = rng.integers(0, 200, 2)
@@ -33,19 +36,15 @@ def crops(count, seed=0):
 
 def image_folder(path, count, classes=2):
     for i, (image, picture) in enumerate(crops(count)):
-        folder = path / f"class{picture % classes}"
-        folder.mkdir(parents=True, exist_ok=True)
-        image.save(folder / f"{i}.jpg")
+        save(path / f"class{picture % classes}" / f"{i}.jpg", image)
     return path
 
 
 def mask_folder(path, count):
-    for name in ("images", "masks"):
-        (path / name).mkdir(parents=True)
     for i, (image, _) in enumerate(crops(count)):
-        image.save(path / "images" / f"{i}.png")
+        save(path / "images" / f"{i}.png", image)
         grey = np.asarray(image.convert("L"))
-        Image.fromarray((grey > np.median(grey)).astype(np.uint8)).save(path / "masks" / f"{i}.png")
+        save(path / "masks" / f"{i}.png", (grey > np.median(grey)).astype(np.uint8))
     return path
 
 
@@ -63,44 +62,27 @@ def rows(path, count, target="price"):
 
 
 def ends_in_a_proof(model, out, **options):
-    """Train, export and verify; return the verdicts."""
-    console = Console(quiet=True)
-    summary = train.run(model, out=str(out), console=console, precision="float32", quick=True, **options)
+    summary = fit(model, out, console=Console(quiet=True), export=True, quick=True, **options)
     return [bundle["verdict"] for bundle in summary["bundles"]]
 
 
-@pytest.mark.extended
-def test_forty_photographs_of_two_classes(tmp_path):
-    settings = TINY_BACKBONE | {"recipe.epochs": 2, "recipe.batch_size": 8}
-    data = image_folder(tmp_path / "photos", 40)
-    assert ends_in_a_proof("flowers", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
+MASKS = {"data": "mask_folder", "recipe.batch_size": 4, "model.width": 4, "model.depth": 2}
+READ_ONCE = [(f"unique{i}a unique{i}b", "uv"[i % 2]) for i in range(60)]
+RARE = [(i, f"{i % 7}", "rare" if i in (0, 1) else "ab"[i % 2]) for i in range(100)]  # a class that validation lacks
+SMALL = {  # model -> its data and settings
+    "flowers": (lambda p: image_folder(p, 40), TINY_BACKBONE | {"recipe.batch_size": 8}),
+    "sentiment": (lambda p: write(p, ("text", "label"), READ_ONCE), {"model.pairs": 1000, "model.parts": 1000}),
+    "table": (lambda p: write(p, ("size", "number", "kind"), RARE), {"model.units": (8,)}),
+    "unet": (lambda p: mask_folder(p, 20), MASKS),
+}
 
 
-@pytest.mark.extended
-def test_two_hundred_texts_of_a_dozen_words(tmp_path):
-    data = texts(tmp_path / "notes.csv", 200)
-    settings = {"recipe.epochs": 2, "model.pairs": 1000, "model.parts": 1000}
-    assert ends_in_a_proof("sentiment", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
-
-
-@pytest.mark.extended
-def test_texts_of_which_each_word_is_read_once(tmp_path):
-    data = write(tmp_path / "a.csv", ("text", "label"), [(f"unique{i}a unique{i}b", "uv"[i % 2]) for i in range(60)])
-    settings = {"recipe.epochs": 1, "model.pairs": 1000, "model.parts": 1000}
-    assert ends_in_a_proof("sentiment", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
-
-
-def test_a_hundred_rows(tmp_path):
-    data = rows(tmp_path / "homes.csv", 100)
-    settings = {"recipe.epochs": 2, "model.units": (8,)}
-    assert ends_in_a_proof("table", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
-
-
-@pytest.mark.extended
-def test_twenty_masks(tmp_path):
-    settings = {"data": "mask_folder", "recipe.epochs": 1, "recipe.batch_size": 4, "model.width": 4, "model.depth": 2}
-    data = mask_folder(tmp_path / "scans", 20)
-    assert ends_in_a_proof("unet", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
+@pytest.mark.parametrize("model", [m if m == "table" else pytest.param(m, marks=pytest.mark.extended) for m in SMALL])
+def test_small_data_ends_in_a_proof(model, tmp_path):
+    make, settings = SMALL[model]
+    data = make(tmp_path / f"mine{'.csv' * (model in ('sentiment', 'table'))}")
+    settings = settings | {"recipe.epochs": 1}
+    assert ends_in_a_proof(model, tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
 
 
 @pytest.mark.extended
@@ -115,14 +97,6 @@ def test_a_class_that_a_split_does_not_have(missing, tmp_path):
     data = pipelines.from_arrays(images, labels, name="three", **given)
     settings = zoo.get_spec("fashion_mnist").tiny_settings() | {"recipe.epochs": 1}
     assert ends_in_a_proof("fashion_mnist", tmp_path / "run", dataset=data, settings=settings) == ["pass"]
-
-
-@pytest.mark.extended
-def test_a_class_of_a_table_that_validation_does_not_have(tmp_path):
-    values = [(i, f"{i % 7}", "rare" if i in (0, 1) else "ab"[i % 2]) for i in range(100)]
-    data = write(tmp_path / "kinds.csv", ("size", "number", "kind"), values)
-    settings = {"recipe.epochs": 1, "model.units": (8,)}
-    assert ends_in_a_proof("table", tmp_path / "run", data_dir=str(data), settings=settings) == ["pass"]
 
 
 @pytest.mark.parametrize(
@@ -151,3 +125,122 @@ def test_the_length_of_texts_is_that_of_the_data(tmp_path):
     cut = short.task.describe_case(short.load_data().info, {})
     assert "The first 100 words of a text are read: 7" in cut
     assert "of the training texts are longer" in cut
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_no_claims_of_other_data(name):
+    spec = zoo.get_spec(name)
+    path = data_dir(name)
+    if path is None:
+        return  # the models whose own data is tested by the command line below
+    plan = make_plan(name, settings=spec.tiny_settings(), data_dir=path)
+    info = plan.load_data().info
+    card = export._card(export._Source(plan, None, info, None, {"accuracy": 0.5}, plan.command()), "")
+    text = json.dumps({key: value for key, value in card.items() if key not in ("command", "title")})
+    assert info.is_own, name
+    assert card["licence"] is None
+    assert "http" not in card["data"]
+    assert card["data"] == f"{info.name}: {OWN}"
+    assert info.name not in pipelines.list_datasets()
+    for claim in filter(None, (spec.card.data_notes, spec.card.describes_data and spec.card.paper)):
+        assert claim not in text
+
+
+@pytest.mark.extended
+def test_from_a_csv_of_texts_to_the_header_of_the_hub(tmp_path, capsys):
+    rows = [f'"{w} {i} parcel",{label}' for i in range(60) for w, label in (("late", "bad"), ("prompt", "good"))]
+    (tmp_path / "complaints.csv").write_text("\n".join(["text,label", *rows]))
+    settings = zoo.get_spec("sentiment").tiny_settings() | {"recipe.epochs": 1}
+    out = tmp_path / "run"
+    train.run(
+        "sentiment", data_dir=str(tmp_path / "complaints.csv"), settings=settings, out=str(out), console=Console()
+    )
+    readme = (out / "bundle" / "README.md").read_text()
+    printed = capsys.readouterr().out
+    head = readme.split("---")[1]
+    assert '"name": "complaints"' in head, head
+    for text in (readme, printed, (out / "evaluation.json").read_text(), json.dumps(read_manifest(out / "bundle"))):
+        assert "rotten" not in text.lower()
+        assert "cornell" not in text
+    assert "training sentiment on complaints" in printed
+    assert "movie_reviews" not in readme + printed
+    assert "license" not in head
+
+
+BUCKETS = {"model.pairs": 500, "model.parts": 500}
+SHORT = {  # model -> its data, settings of a short training, and an input
+    "unet": (
+        lambda p: mask_folder(p, 150),
+        {"data": "mask_folder", "model.width": 8, "model.depth": 2, "recipe.batch_size": 8},
+    ),
+    "table": (lambda p: rows(p.with_suffix(".csv"), 120), {"model.units": (8,)}),
+    "sentiment": (lambda p: texts(p.with_suffix(".csv"), 600), BUCKETS),
+}
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(("model", "quantize"), [("unet", ("int8",)), ("table", ("dynamic",)), ("sentiment", ())])
+def test_from_the_files_to_a_prediction(model, quantize, tmp_path):
+    make, settings = SHORT[model]
+    data = make(tmp_path / "mine")
+    options = {"data_dir": str(data), "export": True, "quick": True, "quantize": quantize}
+    summary = fit(model, tmp_path / "run", settings | {"recipe.epochs": 6}, **options)
+    (bundle,) = summary["bundles"]
+    states = {row["artifact"]: (row["state"], row["reason"]) for row in bundle["artifacts"]}
+    assert bundle["verdict"] == "pass", states
+    assert {f"tflite/{name}.tflite" for name in ("float32", *quantize)} <= states.keys()
+    assert not any(name.endswith((".keras", ".h5")) for name in states)  # --quick
+    assert summary["data"] == "mine"
+    example = {"unet": tmp_path / "mine" / "images" / "0.png", "table": data, "sentiment": "worda wordb"}[model]
+    result = predict.run(tmp_path / "run" / "bundle", [str(example)])
+    assert result.rows
+    assert not result.problems
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("model", SHORT)
+def test_tune(model, tmp_path):
+    make, settings = SHORT[model]
+    space = tmp_path / "space.toml"
+    space.write_text("recipe.learning_rate = {low = 1e-4, high = 1e-2, log = true}\n")
+    options = {"data_dir": str(make(tmp_path / "mine")), "settings": settings | {"recipe.epochs": 1}}
+    result = tune.run(model, space=str(space), options=options, trials=2, out=str(tmp_path / "search"))
+    assert result["trials"] == 2
+    assert f"--data-dir {tmp_path}/mine" in result["command"]
+
+
+@pytest.mark.parametrize(
+    ("model", "make", "quantize", "sentence"),
+    [
+        ("unet", lambda p: mask_folder(p, 24), "int8", "at least 100 training examples, and mine has"),
+        (
+            "sentiment",
+            lambda p: texts(p.with_suffix(".csv"), 1000),
+            "float16",
+            "allows a drop of 0.01, and the 209 test examples of mine cannot show less than 0.014",
+        ),
+    ],
+)
+def test_too_little_to_quantise_is_said_before_the_training(model, make, quantize, sentence, tmp_path):
+    data, settings = str(make(tmp_path / "mine")), SHORT[model][1]
+    with pytest.raises(UsageError, match=sentence):
+        train.run(model, data_dir=data, settings=settings, quantize=(quantize,), out=str(tmp_path / "run"))
+    assert not (tmp_path / "run").exists()
+
+
+OPINIONS = {"positive": "great lovely superb fine happy nice", "negative": "awful poor sad bad dull weak"}
+
+
+def test_a_classifier_of_twelve_words_is_published(tmp_path):
+    """Texts of other words have the same logits, which was taken for an output that does not vary."""
+    rng = random.Random(0)
+    with (tmp_path / "texts.csv").open("w", newline="") as file:
+        table = csv.writer(file)
+        table.writerow(["text", "label"])
+        for i in range(400):
+            label = list(OPINIONS)[i % 2]
+            table.writerow([" ".join(rng.choices(OPINIONS[label].split(), k=4)), label])
+    data = str(tmp_path / "texts.csv")
+    summary = fit("sentiment", tmp_path / "run", {"recipe.epochs": 1}, data_dir=data, export=True)
+    assert summary["metrics"]["accuracy"] == 1.0
+    assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]

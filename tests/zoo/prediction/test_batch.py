@@ -38,11 +38,7 @@ def command(*words):
 
 
 def wait_for_parts(out, count, process):
-    deadline = time.monotonic() + 200
-    while len(list(out.with_name(f"{out.name}.parts").glob("part-*"))) < count:
-        assert process.poll() is None, process.stdout
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
+    process.wait_for(lambda: len(list(out.with_name(f"{out.name}.parts").glob("part-*"))) >= count)
 
 
 def name_of(process):

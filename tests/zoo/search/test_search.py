@@ -5,7 +5,6 @@ import re
 import shlex
 import signal
 import sys
-import time
 from pathlib import Path
 
 import click
@@ -63,14 +62,6 @@ def trials_of(folder):
     return study, study.get_trials(deepcopy=False)
 
 
-def wait(condition, process):
-    deadline = time.monotonic() + 200
-    while not condition():
-        assert process.poll() is None, process.stdout
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 def start(folder, *words):
     return commands.Command(*("-m", "zoo.tune", "mnist", "--out", folder), *words, merged=True, start_new_session=True)
 
@@ -86,7 +77,7 @@ def searched(tmp_path_factory):
     words = ("--space", str(folder.parent / "space.toml"), "--trials", "4")
     for number, stop in enumerate((signal.SIGTERM, signal.SIGKILL), start=1):
         process = start(folder, *words)
-        wait(lambda n=number: list(folder.glob(f"trials/0000/checkpoints/state-*{2 * n}.npz")), process)
+        process.wait_for(lambda n=number: list(folder.glob(f"trials/0000/checkpoints/state-*{2 * n}.npz")))
         os.kill(process.pid, stop)
         process.communicate()
         assert process.returncode in (EXIT_TERMINATED, -signal.SIGKILL)

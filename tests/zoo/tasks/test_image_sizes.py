@@ -10,6 +10,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from tests.photographs import save
 from zoo import train
 from zoo.core import registry
 from zoo.core.plan import make_plan
@@ -19,14 +20,12 @@ TINY = {"model.filters": (4, 8), "model.depths": (1, 1), "recipe.epochs": 1, "re
 
 
 def write(folder, sizes, mode="RGB"):
-    """Write a folder of two classes, whose images have these sizes (width, height) in turn."""
     rng = np.random.default_rng(0)
     for name, level in (("dark", 60), ("light", 180)):
-        (folder / name).mkdir(parents=True)
         for i in range(20):
             width, height = sizes[i % len(sizes)]
             pixels = rng.integers(level - 50, level + 50, (height, width, 3)).astype(np.uint8)
-            Image.fromarray(pixels).convert(mode).save(folder / name / f"{i}.png")
+            save(folder / name / f"{i}.png", Image.fromarray(pixels).convert(mode))
     return str(folder)
 
 

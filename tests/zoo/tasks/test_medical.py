@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from sklearn.metrics import roc_auc_score
 
 import pipelines
 import zoobase.errors
@@ -90,8 +91,6 @@ def test_figures_are_drawn(predictions):
 
 
 def test_two_areas_and_their_mean_as_in_the_isic_challenge(predictions):
-    from sklearn.metrics import roc_auc_score
-
     outputs, truth = predictions
     probability = medical.softmax(outputs["logits"])
     metrics = MedicalClassification().metrics(outputs, truth, info())

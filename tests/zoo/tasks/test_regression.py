@@ -3,17 +3,15 @@
 import csv
 
 import numpy as np
-import pytest
+import tensorflow as tf
 
 import zoo
 from pipelines import tabular
 from pipelines.datasets import bike_sharing
 from tests.zoo.conftest import FIXTURES
 from zoo import predict
-from zoo.core import plan
 from zoo.tasks.tabular.boosting import CATEGORIES, fit_boosting
 from zoobase.console import Console
-from zoobase.errors import UsageError
 
 
 def skewed(seed):
@@ -53,16 +51,9 @@ def test_rentals_are_never_negative():
         "hour": np.array([f"{h % 24:02d}" for h in range(200)], object),
         "temperature": rng.normal(16, 9, 200).astype("float32"),
     }
-    import tensorflow as tf
-
     rentals = model({name: tf.constant(column) for name, column in rows.items()}).numpy()
     assert (rentals >= 0).all()
     assert np.isfinite(rentals).all()
-
-
-def test_an_unknown_loss_is_named():
-    with pytest.raises(UsageError, match="did you mean poisson"):
-        plan.make_plan("bike_sharing", settings={"task.loss": "poison"})
 
 
 def test_rows_of_the_raw_file_of_uci(trained, tmp_path):

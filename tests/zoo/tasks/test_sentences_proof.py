@@ -3,6 +3,9 @@
 import numpy as np
 import pytest
 import tensorflow as tf
+from sklearn.feature_extraction.text import TfidfVectorizer
+from sklearn.linear_model import LogisticRegression
+from sklearn.svm import LinearSVC
 
 import pipelines
 from pipelines.text import wordpiece
@@ -32,10 +35,6 @@ def test_all_layers_trained_for_an_epoch_beat_the_linear_model_on_film_reviews(t
 @pytest.mark.parametrize(("name", "count"), [("movie_reviews", 20), ("newsgroups", 5), ("newsgroups", 20)])
 def test_with_few_examples_a_class_vectors_beat_bags_of_words(name, count):
     """A logistic regression on the vectors against a linear SVM on TF-IDF, on 1,000 test texts; five draws."""
-    from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.svm import LinearSVC
-
     _, model, info = weights.open_default("minilm")
     random, data = np.random.default_rng(0), pipelines.load(name)
 

@@ -12,6 +12,7 @@ import pipelines
 import zoo
 from pipelines import DataError, tabular
 from tests import commands
+from tests.zoo.conftest import fit
 from tests.zoo.test_cli import cli
 from zoo import predict, train
 from zoo.core.plan import make_plan
@@ -94,22 +95,16 @@ def test_rows_in_the_order_of_time(file):
 @pytest.mark.extended
 def test_a_regression_learns_and_is_compared(file, tmp_path):
     settings = {"task.target_column": "price", "recipe.epochs": 25, "recipe.patience": 0, "model.units": (32,)}
-    options = {"data_dir": str(file), "precision": "float32"}
-    summary = train.run("table", settings=settings, out=str(tmp_path / "r"), export=False, **options)
+    summary = fit("table", tmp_path / "r", settings, data_dir=str(file))
     assert summary["metrics"]["r2"] > 0.8
     assert summary["compared"]["gradient boosting"]["r2"] > 0.8
 
 
 @pytest.mark.extended
 def test_classes_are_exported_and_predicted(file, tmp_path):
-    settings = {
-        "task.target_column": "city",
-        "recipe.epochs": 2,
-        "model.units": (8,),
-        "task.columns": {"id": "ignored"},
-    }
-    options = {"data_dir": str(file), "precision": "float32"}
-    summary = train.run("table", settings=settings, out=str(tmp_path / "c"), **options)
+    settings = {"task.target_column": "city", "task.columns": {"id": "ignored"}}
+    settings |= {"recipe.epochs": 2, "model.units": (8,)}
+    summary = fit("table", tmp_path / "c", settings, data_dir=str(file), export=True)
     assert summary["bundles"][0]["verdict"] == "pass"
     row = '{"kind": "flat", "sold_month": "07", "sold_weekday": "Mon", "owner": "nobody", "price": 90000}'
     ranked = [predict.run(source, [row], top_k=4).rows for source in (tmp_path / "c", tmp_path / "c" / "bundle")]
@@ -265,15 +260,8 @@ def test_the_saved_model_takes_raw_strings_and_numbers(homes):
         **{"size_m2": "NaN", "city": "", "sold": "", "owner": "", "rooms": "NaN", "kind": ""}
     }
     dates = [
-        "2024-05-15",
-        "1969-12-31",
-        "2000-02-29",
-        "1900-02-29",
-        "2023-13-01",
-        "",
-        "soon",
-        " 2024-02-29T10:00 ",
-        "0001-01-01",
+        *("2024-05-15", "1969-12-31", "2000-02-29", "1900-02-29", "2023-13-01", "", "soon", " 2024-02-29T10:00 "),
+        *("0001-01-01",),
     ]
     cells = {
         "size (m2)": ["80", "", "12.5", "NaN", "1e2", "33", "null", "7", "9"],

@@ -7,6 +7,8 @@ import numpy as np
 import pytest
 
 import export
+import pipelines
+from pipelines.text import words_and_characters
 from tests.pipelines.text.test_words import TEXTS
 from zoo.tasks.text import tokenizer_snippets
 
@@ -43,9 +45,6 @@ def test_the_snippet_of_the_card_equals_the_text_endpoint(trained, name, monkeyp
 
 
 def test_the_snippet_of_words_and_characters(tmp_path, monkeypatch):
-    import pipelines
-    from pipelines.text import words_and_characters
-
     vocabulary = words_and_characters.vocabulary(["the cat and the dog\n", "the end n\u00e4h n\u00e4h"], 24)
     info = pipelines.Info("x", "", "", "", {}, {}, vocabulary=vocabulary)
     (tmp_path / "vocabulary.json").write_bytes(tokenizer_snippets.assets(info)["vocabulary.json"])

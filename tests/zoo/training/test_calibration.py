@@ -1,4 +1,4 @@
-"""Temperature and class weights are found on data of which both are known."""
+"""Temperature and class weights, and filters of principal components, are found on data of which both are known."""
 
 import keras
 import numpy as np
@@ -6,7 +6,12 @@ import pytest
 import tensorflow as tf
 
 import pipelines
+import zoo
+from tests.zoo.conftest import fit
+from zoo.core.run_folder import RunFolder
 from zoo.training.calibration import calibrate
+from zoo.training.whitening import whiten
+from zoobase.errors import UsageError
 
 RANDOM = np.random.default_rng(0)
 SHARES = np.array([0.9, 0.08, 0.02])
@@ -63,3 +68,51 @@ def test_a_class_without_training_examples_keeps_its_logit():
     model = classifier(1.0, np.ones(3))
     calibrate(model, feed(x, labels), np.array([1.0, 1.0, 0.0]))
     assert np.isfinite(model.get_layer("logits").bias.numpy()).all()
+
+
+def outputs(model, inputs):
+    """Return the outputs of the first convolution without the border, where it sees zeros: (values, filters)."""
+    layer = model.get_layer("block0_0_conv")
+    values = np.asarray(layer(np.float32(inputs) / 255))[:, 1:-1, 1:-1]
+    return values.reshape(-1, values.shape[-1]).astype(np.float64)
+
+
+@pytest.mark.parametrize("api", ["functional", "sequential", "subclassed"])
+def test_filters_are_uncorrelated_and_come_with_their_negatives(api):
+    dots = np.random.default_rng(0).integers(0, 2, (50, 31, 31, 1)) * 255
+    inputs = (dots[:, 1:, 1:] + dots[:, 1:, :-1] + dots[:, :-1, 1:]) / 3  # neighbours are alike
+    model = zoo.build("fashion_mnist", api=api, filters=(18, 8), depths=(1, 1), image_shape=(30, 30, 1))
+    before = outputs(model, inputs)
+    whiten(model, inputs)
+    after = outputs(model, inputs)
+    np.testing.assert_allclose(after[:, :9], -after[:, 9:], rtol=1e-4, atol=1e-4)
+    second_moments = after[:, :9].T @ after[:, :9] / len(after)
+    scale = np.sqrt(np.outer(np.diag(second_moments), np.diag(second_moments)))
+    assert np.abs(second_moments / scale - np.eye(9)).max() < 0.2
+    assert np.linalg.cond(second_moments) < np.linalg.cond(before[:, :9].T @ before[:, :9]) / 10
+
+
+def test_further_filters_keep_their_values():
+    model = zoo.build("fashion_mnist", filters=(20, 8), depths=(1, 1))
+    before = model.get_layer("block0_0_conv").kernel.numpy()
+    whiten(model, np.random.default_rng(0).integers(0, 256, (10, 28, 28, 1)))
+    after = model.get_layer("block0_0_conv").kernel.numpy()
+    np.testing.assert_array_equal(after[..., 18:], before[..., 18:])
+    assert np.all(np.any(after[..., :18] != before[..., :18], axis=(0, 1, 2)))
+
+
+def test_models_that_do_not_begin_with_a_convolution_are_refused():
+    with pytest.raises(UsageError, match=r"recipe.whiten needs a model that begins with a convolution, and this mnist"):
+        whiten(zoo.build("mnist"), np.zeros((2, 28, 28, 1)))
+
+
+def test_a_training_starts_from_it(tmp_path):
+    """With a learning rate of nearly zero, the filters are those of `whiten`, and as many as there are components."""
+    settings = {"recipe.whiten": True, "recipe.epochs": 1, "recipe.learning_rate": 1e-12, "recipe.weight_decay": 0.0}
+    settings |= {"model.filters": (18, 8), "model.depths": (1, 1), "recipe.limit": 64, "recipe.batch_size": 32}
+    fit("fashion_mnist", tmp_path / "run", settings, evaluate=False)
+    model = zoo.build("fashion_mnist", filters=(18, 8), depths=(1, 1))
+    model.load_weights(RunFolder(tmp_path / "run").weights)
+    kernel = model.get_layer("block0_0_conv").kernel.numpy().reshape(9, 18)
+    np.testing.assert_allclose(kernel[:, :9], -kernel[:, 9:], atol=1e-5)
+    assert np.abs(kernel).max() > 0.5

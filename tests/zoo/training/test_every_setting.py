@@ -39,7 +39,7 @@ OF_OPTIMIZERS = {  # used by `make_optimizer` and `fit`, whatever the task
 }
 OTHERS = {  # tested in tests/zoo/core/test_recipes.py
     *("epochs", "dropout", "patience", "split", "limit", "restarts", "candidates", "minutes", "model", "data", "task"),
-    "whiten",  # in tests/zoo/modeling/test_whitening.py
+    "whiten",  # in tests/zoo/training/test_calibration.py
     *("sparsity", "clusters", "teacher", "qat"),  # in tests/zoo/compression
 }
 STEPS = 4
@@ -104,9 +104,7 @@ def test_a_setting_of_the_optimizer_changes_the_training_or_is_refused(field, pl
     assert_changes("admissions", field, OF_OPTIMIZERS[field], plain("admissions"))
 
 
-def test_decay_is_refused_for_a_schedule_without_it():
-    with pytest.raises(UsageError, match=r"recipe.decay has no effect with recipe.schedule=cosine; omit it"):
-        make_plan("fashion_mnist", settings={"recipe.schedule": "cosine", "recipe.decay": 0.1})
+def test_decay_of_a_schedule_that_has_it():
     assert make_plan("fashion_mnist", settings={"recipe.schedule": "step", "recipe.decay": 0.1}).recipe.decay == 0.1
 
 

@@ -1,16 +1,15 @@
 """A model that is the mean of several: trained from different seeds, one file in every format, resumed, refused."""
 
-import json
-
 import numpy as np
 import pytest
 
 import pipelines
 import zoo
+from tests.zoo.conftest import fit
 from zoo import train
 from zoo.core.plan import make_plan
 from zoo.core.run_folder import RunFolder
-from zoobase.errors import UsageError
+from zoo.training import trainer
 
 RANDOM = np.random.default_rng(0)
 SETTINGS = {"recipe.epochs": 2, "recipe.batch_size": 16, "model.units": (8,), "model.ensemble": 3}
@@ -28,13 +27,13 @@ def data():
 def run(tmp_path_factory):
     folder = tmp_path_factory.mktemp("ensemble") / "run"
     dataset = data()
-    summary = train.run("table", dataset=dataset, settings=SETTINGS, out=str(folder), precision="float32")
-    return folder, dataset, summary
+    fit("table", folder, SETTINGS, dataset=dataset)
+    return folder, dataset
 
 
 @pytest.mark.extended
 def test_the_output_is_the_mean_of_the_outputs_of_the_members(run):
-    folder, dataset, _ = run
+    folder, dataset = run
     rows = next(iter(RunFolder.open(folder).plan().feed(dataset, "test").batches(20)))[0]
     whole = RunFolder.open(folder).model()(rows).numpy()
     single = make_plan("table", settings=SETTINGS | {"model.ensemble": 1}).build(RunFolder.open(folder).info())
@@ -47,22 +46,8 @@ def test_the_output_is_the_mean_of_the_outputs_of_the_members(run):
 
 
 @pytest.mark.extended
-def test_it_is_exported_and_proven_as_one_model(run):
-    folder, _, summary = run
-    assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
-    parity = json.loads((folder / "bundle" / "parity.json").read_text())
-    assert {row["format"] for row in parity["artifacts"] if row["state"] == "pass"} >= {
-        "keras",
-        "saved_model",
-        "tflite",
-    }
-
-
-@pytest.mark.extended
 def test_a_finished_member_is_not_trained_again(run, tmp_path, monkeypatch):
-    folder, dataset, _ = run
-    from zoo.training import trainer
-
+    folder, dataset = run
     real, out = trainer.train, str(tmp_path / "again")
 
     def killed(session):
@@ -80,17 +65,6 @@ def test_a_finished_member_is_not_trained_again(run, tmp_path, monkeypatch):
         RunFolder.open(out).model().get_weights(), RunFolder.open(folder).model().get_weights(), strict=True
     ):
         np.testing.assert_array_equal(one, other)
-
-
-@pytest.mark.parametrize("settings", [{"recipe.restarts": 2}, {"recipe.candidates": [{"dropout": 0.0}]}])
-def test_other_series_of_trainings_are_refused(settings):
-    with pytest.raises(UsageError, match="trains so many models from different seeds"):
-        make_plan("table", settings={"model.ensemble": 2, **settings})
-
-
-def test_a_model_without_members_refuses_them():
-    with pytest.raises(UsageError, match="ensemble"):
-        make_plan("mnist", settings={"model.ensemble": 2})
 
 
 def test_one_member_is_the_model_itself():

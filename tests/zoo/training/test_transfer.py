@@ -1,24 +1,29 @@
 """Transfer learning: the four cases, cached features, phases, class weights, contract, equal preprocessing."""
 
 import json
+import shutil
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import pipelines
 import zoo
 import zoobase.errors
 from tests import photographs
-from tests.zoo.conftest import DATA, data_dir
-from zoo import train
+from tests.zoo.conftest import DATA, data_dir, fit
+from zoo import predict, train
 from zoo.core import plan
 from zoo.core.recipe import Recipe
 from zoo.evaluation import image_baselines
 from zoo.modeling import backbones
+from zoo.prediction import predictor
+from zoo.tasks.classifier import softmax
 from zoo.tasks.image.transfer_learning import TransferLearning
-from zoo.training import transfer
+from zoo.training import trainer, transfer
 from zoobase.console import Console
 
 TINY = {"backbone": "efficientnet_lite_tiny"}
@@ -82,9 +87,6 @@ def dataset(planned):
 
 
 def test_frozen_features_are_the_outputs_for_the_views(planned, dataset):
-    import keras
-    import tensorflow as tf
-
     model = planned.build(dataset.info)
     body = keras.Model(model.input, model.get_layer("embedding").output)
     feed = planned.feed(dataset, "train", training=True).take(6)
@@ -156,8 +158,6 @@ def test_both_phases_train_and_an_interrupted_one_is_resumed(planned, tmp_path):
     rows = (tmp_path / "whole" / "history.csv").read_text().splitlines()
     assert [row.split(",")[0] for row in rows] == ["epoch", "1", "2", "3", "4", "5"]
 
-    from zoo.training import trainer
-
     real = trainer.fit
 
     def killed(model, session, training, validation):
@@ -193,12 +193,6 @@ def image_variants(folder):
 
 @pytest.mark.extended
 def test_feed_bytes_and_predict_give_the_same_logits(trained, tmp_path):
-    import tensorflow as tf
-
-    from zoo import predict
-    from zoo.prediction import predictor
-    from zoo.tasks.classifier import softmax
-
     run, files = trained("flowers"), image_variants(tmp_path)
     raw = [path.read_bytes() for path in files]
     examples = tf.data.Dataset.from_tensor_slices({"image": raw, "label": tf.zeros(len(raw), tf.int64)})
@@ -221,23 +215,17 @@ def test_feed_bytes_and_predict_give_the_same_logits(trained, tmp_path):
 
 @pytest.mark.extended
 def test_the_config_lists_skipped_files(tmp_path):
-    import shutil
-
     folder = shutil.copytree(DATA["image_folder"], tmp_path / "photos")
     first = min(p for p in folder.rglob("*.*") if p.is_file())
     first.with_name("broken.jpg").write_bytes(first.read_bytes()[:60])
     settings = SMALL | {"recipe.epochs": 1, "task.views": 1, "task.baseline": False}
-    train.run(
-        "flowers", model_arguments=TINY, settings=settings, data_dir=str(folder), out=str(tmp_path / "r"), export=False
-    )
+    fit("flowers", tmp_path / "r", settings, model_arguments=TINY, data_dir=str(folder))
     skipped = json.loads((tmp_path / "r" / "config.json").read_text())["info"]["skipped"]
     assert [name.endswith("broken.jpg") for name in skipped] == [True]
 
 
 @pytest.mark.extended
 def test_category_names_are_used_and_invalid_ones_reported(trained, tmp_path):
-    from zoo import predict
-
     run, image = trained("flowers"), str(min(DATA["image_folder"].rglob("*.jpg")))
     (tmp_path / "names.json").write_text(json.dumps({"astronaut": "Eileen Collins", "orchid": "an orchid"}))
     rows, *_ = predict.run(run, [image], top_k=6, category_names=tmp_path / "names.json")

@@ -15,21 +15,30 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+import skimage
 import tensorflow as tf
 from PIL import Image, ImageOps
+from skimage import data
+from skimage.feature import Cascade
 
 import pipelines
 import zoo
 from benchmarks.benchmark import TORCH, peer_python
+from pipelines.datasets import file_folder, tones
 from tests import photographs
 from tests.zoo.models.test_efficientnet_lite import CLASSES
+from zoo import weights
+from zoo.tasks import file_types
+from zoo.tasks.pitch import cents_of
+from zoo.weights.crepe import WEIGHTS
+from zoo.weights.magika import MAGIKA
+from zoo.weights.minilm import MINILM
 
 pytestmark = pytest.mark.proof
 ORIGINALS = Path(__file__).parent / "originals"
 
 
 def original(script, requirements, *arguments):
-    """Run the original program."""
     subprocess.run([peer_python(requirements), ORIGINALS / script, *map(str, arguments)], check=True)
 
 
@@ -64,8 +73,6 @@ def test_efficientnet_lite_equals_pytorch_on_100_photographs(variant, tmp_path):
 @pytest.mark.parametrize("variant", [1, 2])
 def test_photographs_are_classified_correctly(variant):
     """Of the rocket in the first five only: the first class of both is a drilling platform."""
-    from skimage import data
-
     name = f"efficientnet_lite{variant}"
     model, read = zoo.build(name, weights="imagenet"), zoo.preprocess(name)
     for photograph, classes in CLASSES.items():
@@ -76,9 +83,6 @@ def test_photographs_are_classified_correctly(variant):
 
 def test_minilm_equals_sentence_transformers_on_1000_sentences(tmp_path):
     """Its tokenizer, too: the texts go through the endpoint `text`."""
-    from zoo import weights
-    from zoo.weights.minilm import MINILM
-
     texts = [e["text"].decode("utf-8", "replace") for e in pipelines.load("movie_reviews").test.as_numpy_iterator()]
     texts = [
         *texts[:950],
@@ -112,11 +116,6 @@ def test_minilm_equals_sentence_transformers_on_1000_sentences(tmp_path):
 @pytest.mark.parametrize(("precision", "count", "tolerance"), [("double", 200, 1e-4), ("float", 0, 0.05)])
 def test_magika_equals_its_onnx_file_on_the_files_of_usr_share(precision, count, tolerance, tmp_path):
     """On all files the type is that of onnxruntime, whose normalisation of constant padding has few valid digits."""
-    from pipelines.datasets import file_folder
-    from zoo import weights
-    from zoo.tasks import file_types
-    from zoo.weights.magika import MAGIKA
-
     files = sorted(path for path in Path("/usr/share").rglob("*") if path.is_file())
     files = [files[i] for i in np.random.default_rng(0).permutation(len(files))[: count or None]]
     contents = [file_folder.read(path) for path in files]
@@ -142,10 +141,6 @@ def test_magika_equals_its_onnx_file_on_the_files_of_usr_share(precision, count,
 
 @pytest.mark.parametrize("name", ["crepe", "crepe_small", "crepe_full"])
 def test_crepe_equals_keras_2_on_1000_frames(name, tmp_path):
-    from pipelines.datasets import tones
-    from zoo.tasks.pitch import cents_of
-    from zoo.weights.crepe import WEIGHTS
-
     capacity = zoo.core.registry.get_entry(name).defaults["capacity"]
     frames, cents = tones.synthesise(1000, 7)
     np.save(tmp_path / "frames.npy", frames)
@@ -191,8 +186,6 @@ FACES = {  # the centres of all faces that a person sees in them, x and y at 256
 @pytest.fixture(scope="module")
 def portraits(tmp_path_factory):
     """Return the photographs of `FACES`, of scikit-image and of a package of npm: (N, 256, 256, 3)."""
-    from skimage import data
-
     folder = tmp_path_factory.mktemp("npm")
     subprocess.run(["npm", "pack", "--silent", "@vladmandic/face-api@1.7.15"], cwd=folder, check=True)
     images = photographs.photographs() | {"camera": Image.fromarray(data.camera()).convert("RGB")}
@@ -245,9 +238,6 @@ def test_faces_equals_mtcnn_on_photographs(portraits, tmp_path):
 
 def test_faces_are_found_on_photographs(portraits):
     """And how many by the local binary patterns of OpenCV, whose cascade scikit-image carries."""
-    import skimage
-    from skimage.feature import Cascade
-
     patterns = Cascade(str(Path(skimage.__file__).parent / "data" / "lbpcascade_frontalface_opencv.xml"))
     sides = {"scale_factor": 1.1, "step_ratio": 1, "min_size": (20, 20), "max_size": (256, 256)}
     windows = [patterns.detect_multi_scale(image, **sides) for image in portraits]
