@@ -61,7 +61,12 @@ def forms(tmp_path_factory):
     return sorted(root.iterdir())
 
 
-@pytest.mark.parametrize("name", [n for n in pipelines.list_datasets() if n not in PUBLISHED_ONLY | FAMILY])
+NAMES = [name for name in pipelines.list_datasets() if name not in PUBLISHED_ONLY | FAMILY]
+
+
+@pytest.mark.parametrize(
+    "name", [pytest.param(n, marks=pytest.mark.needs(n)) if n == "huggingface" else n for n in NAMES]
+)
 def test_what_a_user_brings_is_the_users(name, forms, tmp_path):
     read = []
     for path in forms:
