@@ -1,7 +1,5 @@
 """Bundles of real models, exported once for all tests, and copies of them that tests may damage."""
 
-from __future__ import annotations
-
 import json
 import shutil
 

@@ -10,10 +10,12 @@ import dataclasses
 import json
 import shutil
 import tempfile
+import zipfile
 from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+import keras
 import numpy as np
 
 from export import export_model, infer_contract, verify_bundle
@@ -34,8 +36,6 @@ CALLS = tf.Variable(0, name="calls")
 
 def image_model(**changes: Any) -> Any:
     """Return a small convolutional classifier of pixels with batch normalisation, always with the same weights."""
-    import keras
-
     settings = {"epsilon": 1e-3, "activation": "relu", "padding": "same", "pool": "Max", "scale": 1 / 255} | changes
     keras.utils.set_random_seed(0)
     image = keras.Input((12, 12, 3), name="image")
@@ -199,15 +199,12 @@ def _copied(*paths: str) -> Callable[[Path, Path], None]:
 
 def _appended(folder: Path, other: Path) -> None:
     """Add to the files that the metadata of the TFLite file name."""
-    import zipfile
-
     with zipfile.ZipFile(folder / "tflite/float32.tflite", "a") as archive:
         archive.writestr("more", "more")
 
 
 def _metadata(change: Callable[[dict[str, Any], dict[str, bytes]], None]) -> Callable[[Path, Path], None]:
     """Return a fault in the metadata of the TFLite file, or in the files that they name."""
-    import zipfile
 
     def apply(folder: Path, other: Path) -> None:
         path = folder / "tflite/float32.tflite"

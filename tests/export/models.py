@@ -1,7 +1,5 @@
 """Small real models, one for each way in which an export can fail. Fresh processes import this module."""
 
-from __future__ import annotations
-
 import keras
 from keras import layers, ops
 

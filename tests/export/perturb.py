@@ -1,7 +1,5 @@
 """Change one weight of an artifact by a thousandth."""
 
-from __future__ import annotations
-
 import zipfile
 
 import h5py

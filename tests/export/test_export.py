@@ -1,15 +1,17 @@
 """Real models of every kind, exported to every format and proven in real runtimes."""
 
-from __future__ import annotations
-
+import io
 import json
 import os
 import subprocess
 import sys
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from PIL import Image
 
 import export
 from export import Documents, ExportError, ExportFailed, export_model, load, verify_bundle
@@ -73,7 +75,6 @@ def test_text_is_unsupported_in_tflite(bundles):
 def test_saved_models_hold_their_weights_once(bundles):
     path = bundles("characters").path
     model, _ = create("characters")
-    import tensorflow as tf
 
     prefix = str(path / "saved_model/1/variables/variables")
     dtypes = tf.train.load_checkpoint(prefix).get_variable_to_dtype_map()
@@ -104,10 +105,6 @@ def test_load_runs_any_number_of_rows(bundles, format):
 
 
 def test_bytes_endpoint_names_the_class(bundles):
-    import io
-
-    from PIL import Image
-
     stream = io.BytesIO()
     Image.new("RGB", (40, 30), "white").save(stream, "JPEG")
     outputs = load(bundles("functional_cnn").path)["bytes"](image_bytes=[stream.getvalue()])
@@ -129,8 +126,6 @@ def test_steps_agree_with_forward(bundles):
 @pytest.mark.parametrize("loss", ["mse", None])
 def test_compiled_models_can_be_loaded_from_hdf5(tmp_path, loss):
     """A loss given by name makes Keras' own .h5 unreadable; ours can be loaded with compile=True."""
-    import keras
-
     model, _ = create("two_by_two")
     if loss:
         model.compile("adam", loss=loss)
@@ -200,8 +195,6 @@ def test_invalid_arguments_are_reported(tmp_path, bundles):
 
 def test_functions_that_autograph_converts_are_no_foreign_code(tmp_path, capfd):
     """The generated module lies in the temporary folder; the warning about retracing is not for the user."""
-    import keras
-
     image = keras.Input((8, 8, 8), name="image")
     # Keras compiles grouped convolutions on CPU by a tf.function, which AutoGraph converts
     x = keras.layers.Conv2D(8, 3, groups=4, name="grouped")(image)

@@ -1,10 +1,9 @@
 """Optional runtimes: ONNX and OpenVINO add rows, which are not_run where they are not installed."""
 
-from __future__ import annotations
-
 import importlib.util
 from dataclasses import replace
 
+import keras
 import pytest
 
 from export import ExportFailed, export_model, verify_bundle
@@ -39,8 +38,6 @@ def test_openvino_cannot_run_text(bundles):
 
 @pytest.mark.needs("openvino")
 def test_an_extra_decides_the_verdict_only_where_it_is_required(damaged, bundles):
-    import keras
-
     folder = damaged("two_by_two")
     model = keras.saving.load_model(folder / "model.keras")
 

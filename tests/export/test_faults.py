@@ -1,13 +1,13 @@
 """Injected faults: every fault makes the verdict fail and is named in the certificate."""
 
-from __future__ import annotations
-
 import json
 import re
 
 import h5py
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from export import ExportFailed, export_model, verify_bundle
 from export.bundle.layout import find_damage
@@ -122,8 +122,6 @@ def test_truncated_files(damaged, file, runtime):
 
 def test_live_augmentation_in_the_artifact(damaged, bundles):
     """`model.export()` of Keras serves live augmentation."""
-    import keras
-
     folder = damaged("sequential_cnn")
     model = keras.saving.load_model(folder / "model.keras")
     call = lambda x: {"output": model(x["input"], training=True)}  # noqa: E731
@@ -134,8 +132,6 @@ def test_live_augmentation_in_the_artifact(damaged, bundles):
 
 
 def test_wrong_normalisation_in_the_artifact(damaged, bundles):
-    import keras
-
     folder = damaged("sequential_cnn")
     model = keras.saving.load_model(folder / "model.keras")
     call = lambda x: {"output": model(x["input"] / 255, training=False)}  # noqa: E731
@@ -146,8 +142,6 @@ def test_wrong_normalisation_in_the_artifact(damaged, bundles):
 
 def test_one_weight_off_in_the_saved_model(damaged, bundles):
     """A checksum detects a changed byte; only a comparison detects a weight that was wrong before saving."""
-    import keras
-
     folder = damaged("functional_cnn")
     model = keras.saving.load_model(folder / "model.keras")
     kernel = model.get_layer("conv").kernel
@@ -163,8 +157,6 @@ def test_one_weight_off_in_the_saved_model(damaged, bundles):
 
 
 def test_swapped_outputs_are_named(damaged, bundles):
-    import keras
-
     folder = damaged("two_by_two")
     model = keras.saving.load_model(folder / "model.keras")
 
@@ -202,9 +194,6 @@ def test_batch_dependent_model(tmp_path):
 
 def test_an_artifact_has_no_say_in_its_tolerance(bundles, damaged):
     """The SavedModel is ill-conditioned: what it answers to perturbed inputs must not excuse its own differences."""
-    import keras
-    import tensorflow as tf
-
     folder = damaged("functional_cnn")
     model = keras.saving.load_model(folder / "model.keras")
 
@@ -271,8 +260,6 @@ def test_constant_numbers_fail_and_constant_integers_are_noted(tmp_path):
     with pytest.raises(ExportFailed, match="mean of serving_default is the same for every input") as failure:
         export_model(model, tmp_path / "b", formats=("tflite",))
     assert verify_bundle(failure.value.bundle_path).rows[0].reason.startswith("mean of serving_default is the same")
-
-    import tensorflow as tf
 
     model, contract = create("functional_cnn")
     plain = contract["serving_default"]

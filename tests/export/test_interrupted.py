@@ -1,7 +1,5 @@
 """SIGTERM, or the end of the disk, in the middle of an export or a publication: nothing half-written stays."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import resource

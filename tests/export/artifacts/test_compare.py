@@ -1,7 +1,5 @@
 """Comparison of any two artifacts, also of third parties."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys
@@ -14,6 +12,8 @@ from export.artifacts import describe
 from export.runtime.backend import load_tensorflow
 from pipelines.sources import packages
 from zoobase.errors import CheckFailed, ExportError, SourceUnavailable
+
+tf = load_tensorflow()
 
 
 def strip_signatures(path, out):
@@ -32,7 +32,6 @@ def strip_signatures(path, out):
 @pytest.fixture(scope="session")
 def third_party(tmp_path_factory):
     """Return a folder of SavedModels and TFLite files that were not exported by us."""
-    tf = load_tensorflow()
     folder = tmp_path_factory.mktemp("third_party")
     kernels = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
 
@@ -62,7 +61,6 @@ def third_party(tmp_path_factory):
 @pytest.fixture(scope="session")
 def save(tmp_path_factory):
     """Return a function that saves a SavedModel of TensorFlow functions, {signature: function of one input}."""
-    tf = load_tensorflow()
     folder = tmp_path_factory.mktemp("functions")
 
     def traced(function, module, dtype, shape):
@@ -123,7 +121,6 @@ def test_another_model(third_party):
 @pytest.mark.parametrize("kind", ["real", "string"])
 def test_equal_constants_are_no_evidence(save, kind, tmp_path):
     """The two differ only above 1000, where generated inputs do not reach."""
-    tf = load_tensorflow()
 
     def constant(x, rest):
         y = tf.where(tf.reduce_sum(x, 1) > 5000, rest * tf.reduce_sum(x, 1), 0)
@@ -143,7 +140,6 @@ def test_equal_constants_are_no_evidence(save, kind, tmp_path):
 
 
 def test_more_inputs_are_drawn_before_equal_constants_are_undecided(save):
-    tf = load_tensorflow()
     one, two = (
         save(f"levels_{n}", serving_default=lambda x, _, n=n: {"y": tf.nn.relu(tf.reduce_mean(x, 1) - 50) * n})
         for n in (1.0, 2.0)
@@ -173,7 +169,6 @@ def test_signatures_that_are_missing_or_renamed(save):
 
 def test_a_candidate_that_answers_a_second_call_otherwise(save):
     """It adds one to its answer in the second call only, which repeats the first one."""
-    tf = load_tensorflow()
 
     def second_call(x, module):
         return {"y": x + tf.where(module.count.assign_add(1.0) == 2.0, 1.0, 0.0)}
@@ -189,7 +184,6 @@ def test_a_candidate_that_answers_a_second_call_otherwise(save):
 
 def test_an_error_of_both_is_no_difference(save):
     """The first raises for values above 50, which the extremes reach."""
-    tf = load_tensorflow()
 
     def checked(x, _):
         with tf.control_dependencies([tf.debugging.assert_less(x, 50.0)]):
@@ -204,7 +198,6 @@ def test_an_error_of_both_is_no_difference(save):
 
 
 def test_a_random_or_batch_dependent_model_and_itself(save):
-    tf = load_tensorflow()
     random = save("random", serving_default=lambda x, _: {"y": 2 * x, "z": x + tf.random.normal(tf.shape(x))})
     result = compare(random, random)
     assert (result.verdict, result.exit_code) == ("undecided", 3)
@@ -216,7 +209,6 @@ def test_a_random_or_batch_dependent_model_and_itself(save):
 
 def test_quantised_inputs_and_outputs(tmp_path):
     """They are compared with the float model through scale and zero point."""
-    tf = load_tensorflow()
     rng = np.random.default_rng(0)
 
     def write(name, seed, integer):

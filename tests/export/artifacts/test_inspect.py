@@ -1,13 +1,12 @@
 """The contents of an artifact, and whether it can execute code."""
 
-from __future__ import annotations
-
 import json
 import pickle
 import subprocess
 import sys
 import zipfile
 
+import keras
 import numpy as np
 import pytest
 
@@ -16,10 +15,11 @@ from export.artifacts import describe, locate
 from export.runtime.backend import load_tensorflow
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 
+tf = load_tensorflow()
+
 
 def save(folder, function, signature, **attributes):
     """Write a SavedModel of one function without our exporter."""
-    tf = load_tensorflow()
     module = tf.Module()
     for name, value in attributes.items():
         setattr(module, name, value)
@@ -51,9 +51,6 @@ def test_weights_and_bundles(bundles):
 
 
 def test_random_and_stateful_layers_are_flagged(tmp_path):
-    load_tensorflow()
-    import keras
-
     noisy = keras.Sequential(
         [
             keras.Input((4, 2), batch_size=1),
@@ -69,7 +66,6 @@ def test_random_and_stateful_layers_are_flagged(tmp_path):
 
 
 def test_random_and_stateful_graphs_are_flagged(tmp_path):
-    tf = load_tensorflow()
     counter = tf.Variable(0.0)
 
     def serve(x):
@@ -82,7 +78,6 @@ def test_random_and_stateful_graphs_are_flagged(tmp_path):
 
 
 def test_flex_is_flagged(tmp_path):
-    tf = load_tensorflow()
     folder = save(tmp_path / "m", lambda x: {"y": tf.strings.length(x)}, [tf.TensorSpec((1,), tf.string, "x")])
     converter = tf.lite.TFLiteConverter.from_saved_model(str(folder))
     converter.target_spec.supported_ops = [tf.lite.OpsSet.TFLITE_BUILTINS, tf.lite.OpsSet.SELECT_TF_OPS]
@@ -92,8 +87,6 @@ def test_flex_is_flagged(tmp_path):
 
 @pytest.mark.parametrize("kind", ["ReadFile", "WriteFile", "EagerPyFunc", "PrintV2", "TextLineDataset"])
 def test_graphs_with_unsafe_operators_are_refused(tmp_path, kind):
-    tf = load_tensorflow()
-
     def serve(x):
         if kind == "ReadFile":
             y = tf.strings.length(tf.io.read_file("/etc/passwd"))
@@ -117,7 +110,6 @@ def test_graphs_with_unsafe_operators_are_refused(tmp_path, kind):
 
 
 def test_save_operators_are_safe_in_the_saver_only(tmp_path):
-    tf = load_tensorflow()
     kernel = tf.Variable(tf.ones((2, 2)))
     folder = save(
         tmp_path / "m", lambda x: {"y": x @ kernel}, [tf.TensorSpec((None, 2), tf.float32, "x")], kernel=kernel
@@ -133,9 +125,6 @@ def test_save_operators_are_safe_in_the_saver_only(tmp_path):
 
 
 def test_lambda_layers_are_refused(tmp_path):
-    load_tensorflow()
-    import keras
-
     model = keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)])
     for name in ("m.keras", "m.h5"):
         model.save(tmp_path / name)

@@ -1,7 +1,5 @@
 """Files of Keras 2: what is in them, and what to do with one that Keras 3 cannot load."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex

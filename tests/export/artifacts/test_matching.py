@@ -1,7 +1,5 @@
 """Pairs of tensors by name, by dtype and shape, by value."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,20 +1,21 @@
 """What a graph may do differently in calls that no proof has made."""
 
-from __future__ import annotations
-
+import keras
 import pytest
 
 from export import Contract, Endpoint, Tensor, export_model, publish, verify_bundle
 from export.__main__ import verbs
 from export.artifacts import describe, reservations
+from export.artifacts.equivalence import compare
 from export.proof.certificate import RESERVED
 from export.runtime.backend import load_tensorflow
 from zoobase.errors import CheckFailed, ExportError
 
+tf = load_tensorflow()
+
 
 def graphs():
     """Return {name: (function of a (B, 4) float32 tensor, its reservations)}."""
-    tf = load_tensorflow()
     calls = tf.Variable(0, dtype=tf.int64)
     table = tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer([0, 1], [5.0, 7.0]), -1.0)
 
@@ -38,10 +39,7 @@ def graphs():
         "seeded": (lambda x: x + tf.random.stateless_normal(tf.shape(x), (1, 2)), {}),
         "counter": (counted, {"stateful": ["AssignAddVariableOp"]}),
         "clock": (lambda x: tf.where(tf.timestamp() > 2e9, -x, x), {"clock": ["Timestamp"]}),
-        "print": (
-            printed,
-            {"external": ["PrintV2"]},
-        ),
+        "print": (printed, {"external": ["PrintV2"]}),
         "if": (inner, {"branches": ["StatelessIf"]}),
         "if in a function": (lambda x: nested(x), {"branches": ["StatelessIf"]}),
         "if in a loop": (
@@ -71,7 +69,6 @@ def graphs():
     ],
 )
 def test_reservations(tmp_path, name):
-    tf = load_tensorflow()
     cases, resources = graphs()
     call, expected = cases[name]
     module = tf.Module()
@@ -90,7 +87,6 @@ def test_reservations(tmp_path, name):
     ],
 )
 def test_branches_of_tflite(tmp_path, name, expected):
-    tf = load_tensorflow()
     call, _ = graphs()[0][name]
     function = tf.function(call, input_signature=[tf.TensorSpec((2, 4), tf.float32, "x")]).get_concrete_function()
     data = tf.lite.TFLiteConverter.from_concrete_functions([function]).convert()
@@ -99,9 +95,6 @@ def test_branches_of_tflite(tmp_path, name, expected):
 
 
 def test_compare_states_the_reservations_of_both(tmp_path):
-    from export.artifacts.equivalence import compare
-
-    tf = load_tensorflow()
     always, later = (lambda x: 2 * x), (lambda x: tf.where(tf.timestamp() > 4e9, -x, 2 * x))
     for name, call in (("a", always), ("b", later)):
         function = tf.function(call, input_signature=[tf.TensorSpec((None, 4), name="x")], autograph=False)
@@ -113,9 +106,6 @@ def test_compare_states_the_reservations_of_both(tmp_path):
 
 def test_a_pass_with_reservations_is_published_only_by_leave(tmp_path):
     """The branch is never taken by golden inputs, so that every comparison holds."""
-    tf = load_tensorflow()
-    import keras
-
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])
 
     def call(inputs):

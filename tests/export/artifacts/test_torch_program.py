@@ -1,7 +1,5 @@
 """Programs of torch.export: what is read of them without PyTorch, and a comparison in it."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import zipfile

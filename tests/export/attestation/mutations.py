@@ -4,8 +4,6 @@
 docs/concepts/attestation.md.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import io

@@ -1,7 +1,5 @@
 """The bill of materials is valid by the library's own schema, and has what a training used."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,18 +1,8 @@
 """No mutation of a signed bundle is accepted, neither by us nor by the thirty lines."""
 
-from __future__ import annotations
-
 import pytest
 
-from tests.export.attestation.mutations import (
-    KINDS,
-    PAGE,
-    Ground,
-    accepted_by_us,
-    accepted_without_us,
-    run,
-    to_table,
-)
+from tests.export.attestation.mutations import KINDS, PAGE, Ground, accepted_by_us, accepted_without_us, run, to_table
 
 pytestmark = pytest.mark.needs("attestation")
 

@@ -1,7 +1,5 @@
 """Each rule of a policy refuses what breaks it, in every verb that takes a policy."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """What the statements of a bundle say, and that only what was signed is read."""
 
-from __future__ import annotations
-
 import base64
 import json
 import subprocess

@@ -7,13 +7,13 @@ import dataclasses
 import json
 import shutil
 
+import keras
 import pytest
 
 from export import infer_contract, publish, verify_bundle
 from export.bundle.gate import find_contradiction
 from export.formats.saved_model import save
 from export.proof.certificate import FAIL
-from export.runtime.backend import load_tensorflow
 from tests.export.conftest import reseal
 from zoobase.errors import CheckFailed
 
@@ -57,8 +57,6 @@ def test_what_does_not_belong_to_a_bundle_fails_it(damaged, change):
 def test_a_signature_that_the_contract_does_not_have_fails(damaged):
     """One leaked a file of the system: it was served, and no row of the certificate looked at it."""
     folder = damaged("functional_cnn")
-    load_tensorflow()
-    import keras
 
     model = keras.saving.load_model(folder / "model.keras", compile=False)
     (endpoint,) = infer_contract(model).endpoints

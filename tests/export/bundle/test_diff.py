@@ -1,7 +1,5 @@
 """The differences between two bundles."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -22,6 +22,8 @@ from tests.export.conftest import reseal
 from zoobase import console
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 
+tf = load_tensorflow()
+
 INSTALLED = dict(os.environ) | {"PYTHONPATH": str(Path(export.__file__).parent.parent)}
 
 
@@ -33,7 +35,6 @@ def run(*words, cwd):
 
 def saved_model(folder, function, dtype="float32", shape=(None, 2), **tracked):
     """Write a SavedModel whose signature x -> y is `function(module, x)`."""
-    tf = load_tensorflow()
 
     class Module(tf.Module):
         pass

@@ -5,13 +5,17 @@ Each attack is a real file that acts when TensorFlow loads it, and is refused be
 
 import os
 
+import keras
 import pytest
+from tensorflow.core.protobuf import saved_model_pb2
 
 import export
 from export.artifacts import check_trusted, describe
 from export.runtime.backend import load_tensorflow
 from tests.export.bundle.test_gate import saved_model
 from zoobase.errors import CheckFailed, ExportError
+
+tf = load_tensorflow()
 
 
 @pytest.fixture
@@ -24,8 +28,6 @@ def model(tmp_path):
 
 def changing(folder):
     def change(edit):
-        from tensorflow.core.protobuf import saved_model_pb2
-
         message = saved_model_pb2.SavedModel()
         message.ParseFromString((folder / "saved_model.pb").read_bytes())
         edit(message)
@@ -43,7 +45,6 @@ def refused(folder, match):
 
 
 def constant(graph, name, text):
-    tf = load_tensorflow()
     node = graph.node.add(name=name, op="Const")
     node.attr["dtype"].type = 7
     node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(text))
@@ -165,7 +166,6 @@ def with_table(tmp_path):
 
 
 def elsewhere_in_the_graph(meta):
-    tf = load_tensorflow()
     asset = meta.asset_file_def[0].tensor_info.name.partition(":")[0]
     node = next(node for node in meta.graph_def.node if node.name == asset)
     node.op = "Const"
@@ -219,8 +219,6 @@ def test_an_asset_is_no_link(with_table, tmp_path):
 
 
 def test_a_clean_model_of_keras_with_tables_and_variables_needs_no_trust(tmp_path):
-    import keras
-
     text = keras.Input((1,), dtype="string", name="text")
     x = keras.layers.TextVectorization(vocabulary=["a", "b"], output_sequence_length=4)(text)
     x = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(5, 3)(x)))

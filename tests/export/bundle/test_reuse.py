@@ -1,11 +1,11 @@
 """A SavedModel can be loaded with `hub.load` for inference and for further training."""
 
-from __future__ import annotations
-
 import warnings
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from export.artifacts import describe
 
@@ -20,9 +20,6 @@ def hub():
 
 
 def test_hub_load_is_exact_and_trainable(bundles, hub):
-    import keras
-    import tensorflow as tf
-
     path = bundles("functional_cnn").path
     loaded = hub.load(str(path / "saved_model/1"))
     live = keras.saving.load_model(path / "model.keras")

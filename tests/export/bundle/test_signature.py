@@ -1,7 +1,5 @@
 """Signatures of bundles, which also find who changed the checksums."""
 
-from __future__ import annotations
-
 import builtins
 
 import pytest
@@ -39,10 +37,7 @@ def test_whoever_changes_the_sums_too_is_found(damaged, keys):
     assert "there is no signature" in find_forgery(folder, public)
     assert sign(folder, private) == signature_of(folder)
     certificate = verify_bundle(folder, runtimes=["c_api"], signer=public)
-    assert [(row.artifact, row.state) for row in certificate.rows[:2]] == [
-        ("files", "pass"),
-        ("signature", "pass"),
-    ]
+    assert [(row.artifact, row.state) for row in certificate.rows[:2]] == [("files", "pass"), ("signature", "pass")]
     assert certificate.verdict == "pass"
     assert f"does not hold for {other}" in verify_bundle(folder, signer=other).problems()[0]
     (folder / "README.md").write_text("ours")

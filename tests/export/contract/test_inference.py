@@ -1,9 +1,10 @@
 """Inference of the contract of a model."""
 
-from __future__ import annotations
-
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from keras import layers
 
 from export.contract import Tensor
 from export.contract.inference import infer_contract
@@ -51,15 +52,11 @@ def test_subclassed_models():
 
 
 def test_an_unbuilt_model_is_refused():
-    import keras
-
     with pytest.raises(ExportError, match="is not built"):
         infer_contract(keras.Sequential([keras.layers.Dense(2)]))
 
 
 def test_integers_without_a_table_need_samples():
-    import keras
-
     number = keras.Input((3,), dtype="int32", name="number")
     model = keras.Model(number, keras.layers.Flatten()(number))
     with pytest.raises(ExportError, match="give real ones: samples"):
@@ -69,8 +66,6 @@ def test_integers_without_a_table_need_samples():
 
 
 def test_the_smallest_table_counts():
-    import keras
-
     number = keras.Input((3, 2), dtype="int32", name="number")
     tables = [keras.layers.Embedding(size, 2)(number) for size in (9, 5)]
     model = keras.Model(number, keras.layers.Add()(tables))
@@ -82,8 +77,6 @@ def test_the_smallest_table_counts():
 
 def test_inputs_in_a_dictionary_that_is_not_sorted():
     """`model.inputs` is sorted by key, and the structure is not: each input keeps its own name and range."""
-    import keras
-
     words, segments = (keras.Input((4,), dtype="int32", name=name) for name in ("words", "segments"))
     x = keras.layers.Embedding(200, 4)(words) + keras.layers.Embedding(2, 4)(segments)
     model = keras.Model({"words": words, "segments": segments}, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
@@ -92,8 +85,6 @@ def test_inputs_in_a_dictionary_that_is_not_sorted():
 
 
 def test_tables_of_a_subclassed_model_are_told_apart_by_the_samples():
-    import keras
-
     class Both(keras.Model):
         def __init__(self):
             super().__init__()
@@ -111,15 +102,10 @@ def test_tables_of_a_subclassed_model_are_told_apart_by_the_samples():
 
 def input_of(*args):
     """Return the inferred inputs of a functional model by name."""
-    import keras
-
     return {t.name: t for t in infer_contract(keras.Model(*args)).endpoints[0].inputs}
 
 
 def test_numbers_have_the_range_of_their_normalisation():
-    import keras
-    from keras import layers
-
     left, right = keras.Input((2,), name="left"), keras.Input((1,), name="right")
     layer = layers.Normalization(mean=[30_000.0, 0.0, 5.0], variance=[1e4, 1.0, 4.0])
     inputs = input_of([left, right], layer(layers.Concatenate()([left, right])))
@@ -130,9 +116,6 @@ def test_numbers_have_the_range_of_their_normalisation():
 
 
 def test_ids_keep_their_own_tables_through_slices_wrappers_and_nested_models():
-    import keras
-    from keras import layers
-
     ids = keras.Input((3,), dtype="int32", name="ids")
     columns = [layers.Embedding(size, 2)(ids[:, i]) for i, size in enumerate((5, 100, 7))]
     assert input_of(ids, layers.Concatenate()(columns))["ids"].high == (4, 99, 6)
@@ -145,9 +128,6 @@ def test_ids_keep_their_own_tables_through_slices_wrappers_and_nested_models():
 
 
 def test_values_of_a_lookup_are_its_vocabulary_and_one_that_it_does_not_know():
-    import keras
-    from keras import layers
-
     kind = keras.Input((1,), dtype="int64", name="kind")
     (tensor,) = input_of(kind, layers.IntegerLookup(vocabulary=[777, 1_000_001, -5])(kind)).values()
     assert (tensor.meaning, tensor.vocabulary) == ("category", (-1, 777, 1_000_001, -5, 1_012_346))
@@ -161,9 +141,6 @@ def test_values_of_a_lookup_are_its_vocabulary_and_one_that_it_does_not_know():
 
 
 def test_pixels_have_the_range_that_their_rescaling_expects():
-    import keras
-    from keras import layers
-
     image = keras.Input((8, 8, 3), name="image")
 
     def limits(x):
@@ -184,10 +161,6 @@ def test_pixels_have_the_range_that_their_rescaling_expects():
 
 
 def test_inputs_of_a_subclassed_model_are_followed_by_value():
-    import keras
-    import tensorflow as tf
-    from keras import layers
-
     class Both(keras.Model):
         def __init__(self):
             super().__init__()
@@ -206,9 +179,6 @@ def test_inputs_of_a_subclassed_model_are_followed_by_value():
 
 @pytest.mark.parametrize("reshaped", [True, False])
 def test_what_a_layer_takes_as_its_mask_is_zero_or_one(reshaped):
-    import keras
-    from keras import layers
-
     x = keras.Input((None,), dtype="int32", name="tokens")
     mask = keras.Input((None,) if reshaped else (None, None), dtype="int32", name="padding")
     count = keras.Input((1,), dtype="int32", name="count")

@@ -5,7 +5,8 @@ import numpy as np
 import pytest
 
 from export import export_model, infer_contract, verify_bundle
-from export.contract.sampling import sample_values
+from export.contract import Tensor
+from export.contract.sampling import sample_values, texts_of_words
 from export.contract.thresholds import rows_near, thresholds_of
 from export.parity.golden import cases_for
 from export.proof.reference import THRESHOLDS, run_reference
@@ -63,8 +64,6 @@ def test_a_model_without_comparisons_has_no_such_rows():
 
 @pytest.mark.parametrize(("dtype", "low", "high"), [("uint8", 0, 255), ("float32", -1, 1)])
 def test_generated_images_look_like_photographs_and_drawings(dtype, low, high):
-    from export.contract import Tensor
-
     tensor = Tensor("image", dtype, (None, 32, 32, 3), "image", low=low, high=high)
     noise, texture, edges, gradient = sample_values(tensor, 4, np.random.default_rng(0)).astype(float)
 
@@ -80,8 +79,6 @@ def test_generated_images_look_like_photographs_and_drawings(dtype, low, high):
 
 
 def test_sequences_are_padded_at_either_end_and_repeat_a_token():
-    from export.contract import Tensor
-
     ids = sample_values(Tensor("ids", "int32", (None, 16), "token", low=0, high=99), 8, np.random.default_rng(0))
     assert np.all(ids[[1, 5], -1] == 0) or np.all(ids[[1, 5], 0] != 0)
     assert (ids[[1, 5]] == 0).sum() > 0
@@ -90,9 +87,6 @@ def test_sequences_are_padded_at_either_end_and_repeat_a_token():
 
 
 def test_texts_have_capitals_repetitions_unknown_words_and_white_space_at_the_ends():
-    from export.contract import Tensor
-    from export.contract.sampling import texts_of_words
-
     texts = texts_of_words(Tensor("text", "string", (None,), "text", vocabulary=("", "[UNK]", "one", "two", "six")))
     assert any(text.isupper() for text in texts)
     assert any(len(set(text.split())) == 1 for text in texts)

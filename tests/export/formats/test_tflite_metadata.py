@@ -148,8 +148,6 @@ def test_each_subgraph_has_the_tensors_of_its_endpoint_in_its_order(bundles):
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
     """Return the bundle of a classifier of texts whose vocabulary is in its TFLite file."""
-    import keras
-
     keras.utils.set_random_seed(0)
     tokens = keras.Input((8,), dtype="int32", name="tokens")
     x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(6, 4)(tokens))

@@ -1,7 +1,5 @@
 """Both sides of every boundary of a comparison: what mutation testing (`mutmut run`) found that no test would miss."""
 
-from __future__ import annotations
-
 import dataclasses
 
 import numpy as np
@@ -9,12 +7,7 @@ import pytest
 
 from export.contract import Contract, Endpoint, Tensor
 from export.parity.cases import GoldenCase
-from export.parity.comparison import (
-    compare_endpoint,
-    compare_output,
-    contract_violations,
-    count_other_answers,
-)
+from export.parity.comparison import compare_endpoint, compare_output, contract_violations, count_other_answers
 from export.parity.distance import count_top1, is_leading, top1
 from export.parity.evidence import check_evidence
 from export.parity.noise_floor import Policy

@@ -1,7 +1,5 @@
 """Differences between several runs, and rows in which two models agree."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

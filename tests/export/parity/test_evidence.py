@@ -1,7 +1,5 @@
 """Golden outputs that are no evidence: constants, and NaN on legal inputs."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,11 +1,11 @@
 """Golden inputs: legal where they are compared, and stored without pickle."""
 
-from __future__ import annotations
-
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.sampling import EXTREMES, TEXTS
@@ -59,10 +59,6 @@ def test_extremes_include_the_ends_of_the_range():
 
 
 def test_every_kind_of_file_and_text():
-    import io
-
-    from PIL import Image
-
     cases = {c.name: c for c in cases_for(Endpoint("e", (TENSORS[9],), ()))}
     files = {name: case.inputs["file"][0] for name, case in cases.items() if case.may_raise}
     assert all(cases[name].compared and len(cases[name].inputs["file"]) == 1 for name in files)

@@ -1,7 +1,5 @@
 """Golden inputs in which every value occurs."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,14 +1,13 @@
 """The comparison with the reference, without runtimes: NumPy arrays in, messages out. Written for mutation testing."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
-from export.contract import Tensor
-from export.parity.cases import GoldenCase
+from export.contract import Contract, Endpoint, Tensor
+from export.parity.cases import GoldenCase, read_golden, write_golden
 from export.parity.comparison import compare_endpoint, compare_rms, contract_violations
 from export.parity.distance import difference_figures, image_figures, max_row_error, root_mean_squares, row_errors, top1
+from export.parity.golden import cases_for
 from export.parity.noise_floor import (
     TOLERATED_VARIANTS,
     VARIANTS,
@@ -488,8 +487,6 @@ def test_one_row_of_logits_may_look_like_probabilities():
 
 def test_a_named_row_may_depend_on_the_batch_by_a_multiple_of_its_own_noise():
     """On another instruction set the sum of a batch of one has another order, and a steep row shows it."""
-    from export.parity.noise_floor import measure_noise_floor
-
     outputs = np.ones((2, 3), "float32")
     alone = outputs + np.array([[1e-3], [0.0]], "float32")
     arrays = {("extremes", "main", "y"): outputs, ("extremes", "batch_1", "y"): alone}
@@ -528,10 +525,6 @@ def test_class_ids_may_differ_where_scores_are_tied():
 
 
 def test_cases_know_the_scores_of_class_ids(tmp_path):
-    from export.contract import Contract, Endpoint, Tensor
-    from export.parity.cases import read_golden, write_golden
-    from export.parity.golden import cases_for
-
     x, logits = Tensor("x", "float32", (None, 4, 4, 1), "image"), Tensor("y", "float32", (None, 4, 4, 3), "logits")
     other = Tensor("z", "float32", (None, 3), "probabilities")
     ids, label = (Tensor(n, "int32", (None, *s), "class_ids") for n, s in (("mask", (4, 4)), ("label", ())))

@@ -1,7 +1,5 @@
 """REST requests among the golden inputs: sent to every runtime of a SavedModel, and part of the verdict."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

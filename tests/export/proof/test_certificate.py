@@ -1,7 +1,5 @@
 """parity.json conforms to its schema and is converted to JUnit XML."""
 
-from __future__ import annotations
-
 import copy
 import json
 import subprocess

@@ -1,8 +1,7 @@
 """A failed row names the first layer that differs, in Keras files and in SavedModels."""
 
-from __future__ import annotations
-
 import h5py
+import keras
 import numpy as np
 import pytest
 
@@ -30,8 +29,6 @@ def test_a_wrong_weight_in_a_keras_file(damaged, layer):
 
 
 def test_a_wrong_weight_in_a_saved_model(damaged, bundles):
-    import keras
-
     folder = damaged("sequential_cnn")
     model = keras.saving.load_model(folder / "model.keras")
     kernel = model.layers[-1].kernel
@@ -43,8 +40,6 @@ def test_a_wrong_weight_in_a_saved_model(damaged, bundles):
 
 
 def test_wrong_normalisation_is_found_in_the_first_layer(damaged, bundles):
-    import keras
-
     folder = damaged("sequential_cnn")
     model = keras.saving.load_model(folder / "model.keras")
     call = lambda x: {"output": model(x["input"] / 255, training=False)}  # noqa: E731
@@ -55,8 +50,6 @@ def test_wrong_normalisation_is_found_in_the_first_layer(damaged, bundles):
 
 
 def test_swapped_outputs_have_no_differing_layer(damaged, bundles):
-    import keras
-
     folder = damaged("two_by_two")
     model = keras.saving.load_model(folder / "model.keras")
 

@@ -1,7 +1,5 @@
 """What the default proof does not run: batches beyond 32, 1,000 calls in a row, and rows in other company."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 

@@ -1,11 +1,10 @@
 """Quantised TFLite: real training, conversion and LiteRT, and the metric drop on held-out data."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 
+import keras
 import numpy as np
 import pytest
 
@@ -15,6 +14,7 @@ from export.contract import Contract, Tensor
 from export.contract.endpoints import tensor_endpoint
 from export.formats import QUANTIZATIONS, format_of
 from export.proof.evaluation import paired_drop
+from export.runners.jobs.run_tensor_errors import rank_operators
 from tests import commands
 from tests.export.conftest import create
 from tests.plugins import needs
@@ -25,10 +25,6 @@ ALL = needs.quantizations()
 @pytest.fixture(scope="module")
 def digits():
     """Return a classifier trained on scikit-learn's digits, and (x, y) of the training and the test part."""
-    from export.runtime.backend import load_tensorflow
-
-    load_tensorflow()
-    import keras
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
@@ -129,8 +125,6 @@ def test_operators_that_stay_float_reduce_the_noise(digits, options, bundle, tmp
 
 
 def test_operators_are_ranked_by_the_noise_that_they_add(digits, bundle):
-    from export.runners.jobs.run_tensor_errors import rank_operators
-
     files = [(bundle.path / f"tflite/{name}.tflite").read_bytes() for name in ("float32", "int8")]
     ranking = rank_operators(*files, "serving_default", {"image": digits[2][0][:8]})
     layers = {operator["layer"] for operator in ranking}

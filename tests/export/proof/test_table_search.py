@@ -1,11 +1,11 @@
 """Rows of tables are drawn until each changes an output."""
 
-from __future__ import annotations
+import keras
+from keras import layers, ops
 
 from export.contract.inference import infer_contract
 from export.parity.golden import cases_for
 from export.proof.coverage import Coverage
-from export.runtime.backend import load_tensorflow
 
 
 def search(model):
@@ -18,10 +18,6 @@ def search(model):
 
 
 def test_ids_that_a_recurrent_network_forgets_are_drawn_again():
-    load_tensorflow()
-    import keras
-    from keras import layers
-
     keras.utils.set_random_seed(0)
     tokens = keras.Input((32,), dtype="int32", name="tokens")
     x = layers.SimpleRNN(4, recurrent_initializer=keras.initializers.Identity(0.1))(layers.Embedding(600, 4)(tokens))
@@ -33,10 +29,6 @@ def test_ids_that_a_recurrent_network_forgets_are_drawn_again():
 
 
 def test_a_table_of_positions_is_reached_by_a_longer_row():
-    load_tensorflow()
-    import keras
-    from keras import layers, ops
-
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     positions = layers.Embedding(40, 4, name="positions")(ops.cumsum(ops.ones_like(tokens), axis=1) - 1)
     x = layers.Embedding(10, 4, name="words")(tokens) + positions

@@ -1,9 +1,8 @@
 """Weights are compared by value, so that a row of a table that no golden input reads is compared, too."""
 
-from __future__ import annotations
-
 import shutil
 
+import keras
 import numpy as np
 import pytest
 
@@ -11,7 +10,6 @@ from export import Contract, Tensor, export_model, verify_bundle
 from export.contract.endpoints import tensor_endpoint
 from export.formats import FORMATS
 from export.protocol import weight_sums
-from export.runtime.backend import load_tensorflow
 from tests.export.conftest import reseal
 from tests.export.perturb import perturb_keras
 
@@ -21,9 +19,6 @@ ROW = 137  # of the table, beyond the ids of the contract
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     """Return a bundle whose contract allows ten of the 200 rows of a table, and its model."""
-    load_tensorflow()
-    import keras
-
     keras.utils.set_random_seed(0)
     tokens = keras.Input((6,), dtype="int32", name="tokens")
     x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(200, 8)(tokens))
@@ -115,9 +110,6 @@ def test_exchanged_equal_arrays_are_counted(tmp_path):
 
 def test_factors_of_lora_that_keras_merges_are_compared_merged(tmp_path):
     """A Keras file holds the merged kernel; a SavedModel holds kernel and factors."""
-    load_tensorflow()
-    import keras
-
     keras.utils.set_random_seed(0)
     x = keras.Input((8,), name="x")
     layer = keras.layers.Dense(4, name="adapted")

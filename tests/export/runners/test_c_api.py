@@ -1,7 +1,5 @@
 """The C++ loader of TF Serving through ctypes, strings included."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess
@@ -9,6 +7,7 @@ import sys
 
 import numpy as np
 import pytest
+from tensorflow.core.protobuf import saved_model_pb2
 
 from export import verify_bundle
 from export.protocol.c_api import fields, read_signatures
@@ -112,8 +111,6 @@ def test_another_framework_in_the_process_is_a_failure(bundles, monkeypatch):
 
 
 def test_signatures_are_those_that_tensorflow_reads(bundles):
-    from tensorflow.core.protobuf import saved_model_pb2
-
     proto = saved_model_pb2.SavedModel()
     data = (bundles("characters").path / "saved_model/1/saved_model.pb").read_bytes()
     proto.ParseFromString(data)

@@ -6,8 +6,10 @@ import shutil
 import subprocess
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
 import export
 from export import verifier
@@ -35,9 +37,6 @@ SOUND = Tensor("samples", "float32", (None, 1600), "audio", -1, 1, sample_rate=1
 
 def network(kind, tensor, result):
     """Return a small model with preprocessing of its own for inputs of a kind."""
-    import keras
-    from keras import layers
-
     keras.utils.set_random_seed(1)
     x = inputs = keras.Input(tensor.shape[1:], dtype=tensor.dtype, name=tensor.name)
     if kind == "image":
@@ -185,8 +184,6 @@ def test_microcontrollers_run_float_and_int8_and_say_how_much_memory_they_need(t
 
 
 def test_what_microcontrollers_lack_is_named(tmp_path, monkeypatch):
-    import keras
-
     inputs = keras.Input((6,), name="x")
     model = keras.Model(inputs, keras.ops.top_k(inputs, 2)[0])
     bundle = export.export_model(

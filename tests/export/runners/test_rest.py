@@ -1,7 +1,5 @@
 """The REST rules, with the requests and responses of TF Serving's documentation and tests."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -41,8 +42,6 @@ def crops(size):
 
 def embedder(model, layer, takes, name):
     """Return a contract whose only endpoint returns what a layer does."""
-    import keras
-
     body = keras.Model(model.input, model.get_layer(layer).output, name=name)
     gives = Tensor("features", "float32", (None, body.output.shape[-1]))
     endpoint = tensor_endpoint(body, [takes], [gives], "embed", formats=("tflite",))
@@ -81,8 +80,6 @@ def of_texts(task, folder):
 
 
 def of_sounds(task):
-    import keras
-
     keras.utils.set_random_seed(0)
     rng, time_ = np.random.default_rng(0), np.arange(8000) / 16000
     tones = np.sin(2 * np.pi * rng.uniform(100, 4000, (COUNT, 1)) * time_) * rng.uniform(0, 1, (COUNT, 1))

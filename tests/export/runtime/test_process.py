@@ -1,7 +1,5 @@
 """A process that crashes, hangs or exceeds its memory is one failed result, isolated from the others."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """The files of examples/ that start a model elsewhere: what they run and copy is there."""
 
-from __future__ import annotations
-
 import io
 import json
 import re

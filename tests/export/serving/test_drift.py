@@ -1,7 +1,5 @@
 """Shifts of the requests are found and named, at a stated rate of false alarms."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np

@@ -1,7 +1,5 @@
 """An InferenceService by its schema, and which version a pod of it serves."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,7 +1,5 @@
 """Versions are published atomically."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

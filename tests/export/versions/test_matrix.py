@@ -1,7 +1,5 @@
 """Artifacts in other releases of their runtimes."""
 
-from __future__ import annotations
-
 import dataclasses
 import importlib.metadata
 import json
@@ -14,6 +12,7 @@ from export import Quantization, export_model
 from export.bundle import layout
 from export.runtime.installation import install
 from export.versions import matrix as runs
+from export.versions import releases as module
 from export.versions.releases import PACKAGES, Release, parse, releases
 from export.versions.variants import variants
 from tests.export.test_cli import run
@@ -43,8 +42,6 @@ def test_what_is_no_release_is_one_sentence(text, sentence):
 
 
 def test_the_newest_patch_of_each_minor_release(monkeypatch):
-    from export.versions import releases as module
-
     listed = ["1.20.0", "1.20.1", "1.19.2", "1.21.0", "1.18.1"]
     monkeypatch.setattr(module, "_published", lambda distribution: listed)
     assert [release.version for release in releases("onnxruntime>=1.19")] == ["1.19.2", "1.20.1", "1.21.0"]
@@ -140,10 +137,7 @@ def test_inputs_without_common_rows_are_given_as_those_of_one_call(tmp_path):
     helper, floats = onnx.helper, onnx.TensorProto.FLOAT
     shapes = {"x": [1, 3], "state": [2, 1, 3], "rate": []}
     values = [helper.make_tensor_value_info(name, floats, shape) for name, shape in shapes.items()]
-    nodes = [
-        helper.make_node("Add", ["x", "state"], ["sum"]),
-        helper.make_node("Mul", ["sum", "rate"], ["y"]),
-    ]
+    nodes = [helper.make_node("Add", ["x", "state"], ["sum"]), helper.make_node("Mul", ["sum", "rate"], ["y"])]
     output = helper.make_tensor_value_info("y", floats, [2, 1, 3])
     onnx.save(
         helper.make_model(

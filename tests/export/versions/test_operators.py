@@ -1,7 +1,5 @@
 """The first operator that two runtimes compute differently."""
 
-from __future__ import annotations
-
 import dataclasses
 import subprocess
 import sys

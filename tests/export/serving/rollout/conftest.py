@@ -1,7 +1,5 @@
 """Bundles of one classifier before and after an update."""
 
-from __future__ import annotations
-
 import pytest
 
 from export import export_model

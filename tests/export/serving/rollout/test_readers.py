@@ -1,7 +1,5 @@
 """A server that polls a base path while versions are published, promoted and taken back, and publishers are killed."""
 
-from __future__ import annotations
-
 import os
 import subprocess
 import sys

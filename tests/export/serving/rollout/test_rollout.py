@@ -1,7 +1,5 @@
 """Canaries are compared, promoted and taken back; old versions are removed."""
 
-from __future__ import annotations
-
 import functools
 import json
 import os
@@ -14,7 +12,7 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from export import publish
+from export import load, publish
 from export.serving import rollout
 from export.serving.publisher import find_version_damage
 from export.serving.rollout import Requirements, promote, retire, rollback
@@ -106,7 +104,6 @@ def test_recorded_requests_decide(update, served, tmp_path):
 
 def test_the_metric_may_not_drop(update, served, tmp_path):
     images = np.random.default_rng(0).uniform(0, 255, (400, 12, 12, 1)).astype("float32")
-    from export import load
 
     truth = load(update("stable"))["serving_default"](image=images)["logits"].argmax(-1)
     labelled = Requirements(evaluation={"image": images, "label": truth}, min_agreement=0)
@@ -132,12 +129,7 @@ def test_old_versions_are_removed(update, served):
         promote(served)
     assert rollback(served) == State(3, previous=(1, 2))
     assert retire(served, keep=1) == [1, 4]
-    assert sorted(os.listdir(served)) == [
-        "2",
-        "3",
-        "5",
-        "rollout",
-    ]  # 5 is 3 for servers that take the highest
+    assert sorted(os.listdir(served)) == ["2", "3", "5", "rollout"]  # 5 is 3 for servers that take the highest
     assert read_state(served) == State(3, previous=(2,))
     assert not any(find_version_damage(served / name) for name in "235")
     assert rollback(served) == State(2)

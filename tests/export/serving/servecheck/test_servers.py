@@ -1,7 +1,5 @@
 """Levels that run servers and older versions of TensorFlow: each passes, and fails where an answer differs."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import shutil

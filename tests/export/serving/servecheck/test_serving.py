@@ -1,18 +1,22 @@
 """Files for TF Serving, and the checks of a base path."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys
 
+import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.config import model_server_config_pb2
 
 from export import check_serving, publish, verify_bundle
 from export.bundle.tf_serving import WARMUP, models_config, write_warmup
 from export.formats.saved_model import newest_version
 from export.parity.cases import read_golden
+from export.runners.run_tensorflow import replay
 from export.runtime import process
 from export.serving.servecheck import CHECKS, LEVELS, Report, rest_servers, serialization
 from export.serving.servecheck import version as servecheck_version
@@ -40,9 +44,6 @@ def rewrite_warmup(folder, saved_model, contract, change):
 
 
 def test_records_call_every_endpoint(bundles):
-    import tensorflow as tf
-    from tensorflow_serving.apis import prediction_log_pb2
-
     bundle = bundles("functional_cnn")
     data = tf.data.TFRecordDataset(str(bundle.path / "saved_model/1" / WARMUP)).as_numpy_iterator()
     logs = [prediction_log_pb2.PredictionLog.FromString(record).predict_log for record in data]
@@ -51,9 +52,6 @@ def test_records_call_every_endpoint(bundles):
 
 
 def test_the_configuration_is_valid():
-    from google.protobuf import text_format
-    from tensorflow_serving.config import model_server_config_pb2
-
     config = text_format.Parse(models_config("flowers"), model_server_config_pb2.ModelServerConfig())
     (entry,) = config.model_config_list.config
     assert (entry.name, entry.base_path, entry.model_platform) == ("flowers", "/models/flowers", "tensorflow")
@@ -91,10 +89,6 @@ def test_a_record_with_another_response_fails_the_certificate(damaged, bundles):
     ],
 )
 def test_damaged_records(bundles, tmp_path, change, text):
-    import tensorflow as tf
-
-    from export.runners.run_tensorflow import replay
-
     folder = shutil.copytree(bundles("two_by_two").path / "saved_model/1", tmp_path / "1")
     loaded = tf.saved_model.load(str(folder))
     assert replay(str(folder), loaded.signatures) == []
@@ -229,8 +223,6 @@ http.server.HTTPServer(("127.0.0.1", int(options["rest_api_port"])), Handler).se
 
 @pytest.mark.parametrize(("factor", "state"), [(1, "pass"), (1.001, "fail")])
 def test_the_client_side(base, bundles, tmp_path, monkeypatch, factor, state):
-    import h5py
-
     with h5py.File(bundles("two_by_two").path / "model.weights.h5") as file:
         kernels = [(file[f"layers/{name}/vars/0"][()] * factor).tolist() for name in kernel_names(file)]
     program = tmp_path / "server"

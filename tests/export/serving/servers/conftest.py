@@ -1,7 +1,5 @@
 """Bundles that are served."""
 
-from __future__ import annotations
-
 import pytest
 
 from export.serving.servers import builtin, launching, local

@@ -1,7 +1,5 @@
 """nginx on this machine, with a configuration that is written for a container."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess

@@ -1,12 +1,11 @@
 """The application, as a process on loopback: what clients of TF Serving get, and what must not end it."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import sys
@@ -18,6 +17,8 @@ import numpy as np
 import psutil
 import pytest
 from google.protobuf import json_format
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 from export import load
 from export.parity.cases import read_golden
@@ -113,9 +114,6 @@ def test_golden_calls(client, bundles):
 
 
 def test_status_and_metadata_are_those_of_tf_serving(client, bundles):
-    from tensorflow.core.protobuf import saved_model_pb2
-    from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
-
     status = client.ask()[2]
     json_format.ParseDict(status, get_model_status_pb2.GetModelStatusResponse())
     assert status["model_version_status"][0]["state"] == "AVAILABLE"
@@ -254,8 +252,6 @@ def test_the_model_has_a_limit_of_memory_and_is_confined(bundles):
 
 
 def test_a_model_that_cannot_be_loaded_is_refused(bundles, tmp_path):
-    import shutil
-
     shutil.copytree(bundles("two_by_two").path / "saved_model" / "1", tmp_path / "net" / "1")
     (tmp_path / "net" / "1" / "variables" / "variables.index").unlink()
     model = local.Model("net", tmp_path / "net", 1, (), None)

@@ -1,7 +1,5 @@
 """Environments of servers: what pip cannot install leaves nothing."""
 
-from __future__ import annotations
-
 import pytest
 
 from export.runners.environments import Environment

@@ -1,7 +1,5 @@
 """Start and end of a server."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 import time

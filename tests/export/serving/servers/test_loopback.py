@@ -1,7 +1,5 @@
 """A server of this machine answers no page of the Web, and offers nothing that was not asked for."""
 
-from __future__ import annotations
-
 import http.client
 from urllib.parse import urlsplit
 
@@ -71,8 +69,5 @@ def test_metrics_and_unload_are_offered_where_they_are_asked_for(bundles):
     with local.serving(model, kserve, port, admin=True) as again:
         assert status(again.url, "/metrics") == 200
         assert status(again.url, f"/v2/repository/models/{model.name}/unload", "POST") == 200
-    with (
-        pytest.raises(ExportError, match="Triton has no --admin"),
-        local.serving(model, triton, port, admin=True),
-    ):
+    with pytest.raises(ExportError, match="Triton has no --admin"), local.serving(model, triton, port, admin=True):
         pass

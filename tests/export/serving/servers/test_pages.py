@@ -1,7 +1,5 @@
 """Pages that ask a server, in a real Chromium; the project for docker compose."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import urllib.request

@@ -1,7 +1,5 @@
 """Bundles are pushed and pulled whole, or not at all."""
 
-from __future__ import annotations
-
 import functools
 import http.server
 import json

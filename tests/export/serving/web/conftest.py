@@ -1,7 +1,5 @@
 """Sites of the shared bundles, and a page of Chromium."""
 
-from __future__ import annotations
-
 import json
 import shutil
 

@@ -1,12 +1,11 @@
 """Pages in a real Chromium: outputs, keys, files, errors, and what leaves the site."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -149,7 +148,6 @@ def test_the_proof_runs_in_the_browser_only_where_it_is_named(damaged, bundles):
     assert set(row.versions) == {"chromium", "@litertjs/core", "@litertjs/wasm-utils"}
     assert set(row.endpoints) == {"serving_default"}
     assert [r for r in verify_bundle(bundle, runtimes=["litert"]).rows if r.runtime == "browser"] == []
-    import keras
 
     folder = damaged("two_by_two")
     head = keras.saving.load_model(folder / "model.keras").get_layer("mean").get_weights()[0]

@@ -4,6 +4,7 @@ import json
 import shutil
 import subprocess
 
+import keras
 import numpy as np
 import pytest
 
@@ -22,8 +23,6 @@ TEXTS = ["A GOOD film!", "don't ''Don't'' fIlm", "", "Ärger\U0001f642 good", "o
 @pytest.fixture(scope="module")
 def texts(tmp_path_factory):
     """Return the bundle of a classifier of texts for devices."""
-    import keras
-
     keras.utils.set_random_seed(0)
     tokens = keras.Input((6,), dtype="int32", name="tokens")
     x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(len(VOCABULARY), 4)(tokens))

@@ -1,9 +1,9 @@
 """A model that takes images of any size gets a page for one size."""
 
-from __future__ import annotations
-
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
 from export import Contract, Tensor, export_model
 from export.contract.endpoints import tensor_endpoint
@@ -18,9 +18,6 @@ IMAGE = Tensor("image", "float32", (None, None, None, 3), "image", 0, 255)
 
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory):
-    import keras
-    from keras import layers
-
     inputs = keras.Input((None, None, 3), name="image")
     x = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(layers.Rescaling(1 / 255)(inputs))
     x = layers.Conv2DTranspose(3, 4, strides=2, padding="same", activation="sigmoid")(x)

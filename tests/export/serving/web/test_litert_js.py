@@ -1,7 +1,5 @@
 """The download of LiteRT.js: only the pinned packages, only their named files."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """Which form an endpoint gets."""
 
-from __future__ import annotations
-
 import pytest
 
 from export.contract import Contract, Endpoint, Tensor

@@ -1,7 +1,5 @@
 """The files of a site."""
 
-from __future__ import annotations
-
 import json
 import re
 import shutil
