@@ -136,8 +136,6 @@ def batch_dependent():
 
 @keras.saving.register_keras_serializable("tests")
 class Autoencoder(keras.Model):
-    """A variational autoencoder that takes its noise as an input."""
-
     def __init__(self, latent=2, **options):
         super().__init__(**options)
         self.latent = latent

@@ -8,13 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from tests import commands
 
-BUNDLE = Path(__file__).parents[1] / "fixtures/bundle"
 ENVIRONMENT = os.environ | {"PYTHONPATH": commands.ROOT}
 
 

@@ -139,7 +139,6 @@ def test_a_bundle_has_both(bundles):
 
 @pytest.fixture(scope="module")
 def devices(tmp_path_factory):
-    """Return the bundle of a small classifier of photographs that ran in the runtimes of devices."""
     keras.utils.set_random_seed(0)
     image = keras.Input((8, 8, 3), name="image")
     x = keras.layers.Conv2D(2, 3, strides=2, activation="relu")(keras.layers.Rescaling(1 / 255)(image))

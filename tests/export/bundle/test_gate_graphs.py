@@ -21,7 +21,7 @@ tf = load_tensorflow()
 @pytest.fixture
 def model(tmp_path):
     """A clean SavedModel with a variable, and a function that changes its protocol buffer."""
-    folder = saved_model(tmp_path / "model", lambda tf, m, x: x * m.scale, scale=lambda tf: tf.Variable(2.0))
+    folder = saved_model(tmp_path / "model", lambda m, x: x * m.scale, scale=lambda: tf.Variable(2.0))
     assert describe(folder).risks == []
     return changing(folder)
 
@@ -81,36 +81,37 @@ def saving(graph, prefix):
     return node.name
 
 
-@pytest.mark.parametrize("place", ["save_tensor_name", "restore_op_name", "main_op"])
-def test_a_saver_with_a_file_name_of_its_own_is_refused(model, tmp_path, place):
+def own_name(meta, folder):
+    return constant(meta.graph_def, "prefix", os.fsencode(folder / "written"))
+
+
+def name_of_the_loader(meta, folder):
+    return meta.saver_def.filename_tensor_name.partition(":")[0]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "place"),
+    [
+        *((own_name, place) for place in ("save_tensor_name", "restore_op_name", "main_op")),
+        (name_of_the_loader, "restore_op_name"),  # writing belongs to saving
+    ],
+)
+def test_a_saver_that_writes_elsewhere_or_while_it_restores_is_refused(model, tmp_path, prefix, place):
     """SaveV2 was exempt wherever the saver reaches it; its prefix was not looked at."""
 
     def edit(message):
         meta = message.meta_graphs[0]
-        name = saving(meta.graph_def, constant(meta.graph_def, "prefix", os.fsencode(tmp_path / "written")))
-        if place == "main_op":
-            meta.collection_def["saved_model_main_op"].node_list.value.append(name)
-            meta.saver_def.save_tensor_name = f"{name}:0"
-        elif place == "restore_op_name":  # what the restore operator waits for runs while the model is loaded
+        name = saving(meta.graph_def, prefix(meta, tmp_path))
+        if place == "restore_op_name":  # what the restore operator waits for runs while the model is loaded
             restore = meta.saver_def.restore_op_name
             next(n for n in meta.graph_def.node if n.name == restore).input.append(f"^{name}")
-        else:
-            meta.saver_def.save_tensor_name = f"{name}:0"
+            return
+        if place == "main_op":
+            meta.collection_def["saved_model_main_op"].node_list.value.append(name)
+        meta.saver_def.save_tensor_name = f"{name}:0"
 
     refused(model(edit), "SaveV2, not on the list")
     assert not list(tmp_path.glob("written*"))
-
-
-def test_a_saver_that_writes_while_it_restores_is_refused(model):
-    """The file name is the loader's own, but writing belongs to saving."""
-
-    def edit(message):
-        meta = message.meta_graphs[0]
-        name = saving(meta.graph_def, meta.saver_def.filename_tensor_name.partition(":")[0])
-        restore = meta.saver_def.restore_op_name
-        next(n for n in meta.graph_def.node if n.name == restore).input.append(f"^{name}")
-
-    refused(model(edit), "SaveV2, not on the list")
 
 
 def test_folders_are_not_deleted_by_a_merge_of_checkpoints(model, tmp_path):
@@ -155,12 +156,12 @@ def with_table(tmp_path):
     """A SavedModel with a table of an asset, and a function that changes its protocol buffer."""
     (tmp_path / "words.txt").write_text("a\nb\n")
 
-    def table(tf):
+    def table():
         index, words = tf.lookup.TextFileIndex, str(tmp_path / "words.txt")
         reader = tf.lookup.TextFileInitializer(words, tf.string, index.WHOLE_LINE, tf.int64, index.LINE_NUMBER)
         return tf.lookup.StaticHashTable(reader, -1)
 
-    folder = saved_model(tmp_path / "table", lambda tf, m, x: m.table.lookup(x), "string", (None,), table=table)
+    folder = saved_model(tmp_path / "table", lambda m, x: m.table.lookup(x), "string", (None,), table=table)
     assert describe(folder).risks == []
     return folder, changing(folder)
 

@@ -64,7 +64,6 @@ TOY = Format(
 
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
-    """Register a format and its runtime."""
     runner = tmp_path / "run_toy.py"
     runner.write_text(RUNNER)
     runtime = Runtime("toy", str(runner), "numpy", "numpy", ("toy",), None, required=True)

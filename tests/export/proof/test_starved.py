@@ -115,20 +115,16 @@ def test_pixels_of_a_model_for_another_range_do_not_saturate(tmp_path):
     bundle = export_model(model, tmp_path / "b", formats=("keras",))
     assert not bundle.certificate.shallow
 
-    def change(kernel):
-        kernel[0, 0, 0, 0] += 1e-3
-
     loaded = keras.saving.load_model(bundle.path / "model.keras")
-    weights = loaded.get_weights()
-    change(weights[0])
-    loaded.set_weights(weights)
+    kernel, *others = loaded.get_weights()
+    kernel[0, 0, 0, 0] += 1e-3
+    loaded.set_weights([kernel, *others])
     loaded.save(bundle.path / "model.keras")
     reseal(bundle.path)
     assert "in case batch_" in verify_bundle(bundle.path, runtimes=["keras"]).problems()[0]
 
 
 def test_what_was_not_reached_is_said(tmp_path, monkeypatch):
-    """A table above the limit, units that no input activates, and a branch that none takes."""
     monkeypatch.setattr(table_search, "MAX_CHOICES", 300)
     keras.utils.set_random_seed(1)
     tokens = keras.Input((4,), dtype="int32", name="tokens")

@@ -29,7 +29,6 @@ COUNT = 500
 
 
 def crops(size):
-    """Return crops of real photographs, uint8 (COUNT, size, size, 3)."""
     rng, found = np.random.default_rng(0), list(photographs().values())
     images = []
     for i in range(COUNT):
@@ -115,14 +114,8 @@ def test_500_raw_inputs(task, tmp_path):
     start = time.monotonic()
     (endpoint,) = contract.endpoints
     calibration = {endpoint.inputs[0].name: inputs[:100]}
-    bundle = export.export_model(
-        model,
-        tmp_path / "b",
-        contract=contract,
-        formats=("tflite",),
-        samples=calibration,
-        checks=export.Checks(extras=("mediapipe",)),
-    )
+    options = {"formats": ("tflite",), "samples": calibration, "checks": export.Checks(extras=("mediapipe",))}
+    bundle = export.export_model(model, tmp_path / "b", contract=contract, **options)
     minutes = (time.monotonic() - start) / 60
     path, out = bundle.path / "tflite/float32.tflite", tmp_path / "values.npy"
     program = Path(__file__).with_name("ask_tasks.py")

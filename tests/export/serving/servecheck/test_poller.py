@@ -61,17 +61,14 @@ def test_two_hundred_kills(version, tmp_path):
     assert len(reader.seen) >= 40
 
 
-def test_a_publisher_that_is_not_atomic_is_detected(version, tmp_path):
-    reader = kill_publishers(version, tmp_path / "base", KILLS, (sys.executable, "-c", NAIVE))
-    assert "was visible before it was complete" in reader.problems[0]
-
-
-def test_a_publisher_that_modifies_a_version_is_detected(version, tmp_path):
-    home = str(Path(__file__).parents[4])
-    reader = kill_publishers(version, tmp_path / "base", 1, (sys.executable, "-c", MODIFYING, home))
-    assert "version 1 was modified after it was published" in reader.problems
-
-
-def test_a_publisher_that_fails_is_detected(version, tmp_path):
-    failing = (sys.executable, "-c", "print(1, flush=True); raise SystemExit('no space')")
-    assert "a publisher failed: no space" in kill_publishers(version, tmp_path / "base", 1, failing).problems
+@pytest.mark.parametrize(
+    ("words", "kills", "problem"),
+    [
+        ((NAIVE,), KILLS, "was visible before it was complete"),
+        ((MODIFYING, str(Path(__file__).parents[4])), 1, "version 1 was modified after it was published"),
+        (("print(1, flush=True); raise SystemExit('no space')",), 1, "a publisher failed: no space"),
+    ],
+)
+def test_a_publisher_that_is_wrong_is_detected(version, tmp_path, words, kills, problem):
+    reader = kill_publishers(version, tmp_path / "base", kills, (sys.executable, "-c", *words))
+    assert any(problem in text for text in reader.problems)

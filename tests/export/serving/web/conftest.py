@@ -22,7 +22,6 @@ TITLE = '<b>net</b> & "co" </title>'
 
 @pytest.fixture(scope="session")
 def litert():
-    """Return the folder of LiteRT.js."""
     try:
         return litert_js.fetch()
     except OSError as error:
@@ -31,7 +30,6 @@ def litert():
 
 @pytest.fixture(scope="session")
 def browser():
-    """Skip where there is no Chromium."""
     needs.require("chromium")
 
 
@@ -56,7 +54,6 @@ def site(bundles, shared, litert):
 
 @pytest.fixture
 def net(site):
-    """Return the folder of the image classifier in the site; its name is the title without what a URL cannot hold."""
     (folder,) = (p for p in site.iterdir() if p.is_dir() and p.name not in ("assets", "auto", "two"))
     return folder
 

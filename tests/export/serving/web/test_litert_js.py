@@ -29,7 +29,6 @@ def tarball(files, links=()):
 
 @pytest.fixture
 def registry(tmp_path, monkeypatch):
-    """Serve packages with the names of the real ones, and return the URL; the lock file pins them."""
     packages = {}
     for name, members in litert_js.FILES.items():
         files = {member: INDEX.encode() if target == "index.js" else b"x" for member, target in members.items()}
