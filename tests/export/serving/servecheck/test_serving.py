@@ -220,7 +220,7 @@ def test_the_client_side(base, tmp_path, monkeypatch, factor, refused, problem):
     for case in version.cases["serving_default"]:
         case.outputs = {name: value * np.float32(factor) for name, value in case.outputs.items()}
     program = tmp_path / "server"
-    with builtin.serving(base, 1, base.name, *launching.free_ports(1)) as url:
+    with builtin.serving(base, 1, "model", *launching.free_ports(1)) as url:
         program.write_text(PROXY.format(python=sys.executable, url=url.partition("/v1")[0], refused=refused))
         program.chmod(0o755)
         monkeypatch.setenv(tensorflow_model_server.VARIABLE, str(program))
