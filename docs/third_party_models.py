@@ -84,24 +84,12 @@ MODELS = (
     _hub("AlbertBackbone", **_ENCODER, **_LENGTH, embedding_dim=8),
     _hub("DistilBertBackbone", **_ENCODER, **_LENGTH),
     _hub("DebertaV3Backbone", **_ENCODER, **_LENGTH, bucket_size=8),
-    _hub(
-        "FNetBackbone",
-        **{k: v for k, v in _ENCODER.items() if k != "num_heads"},
-        **_LENGTH,
-    ),
+    _hub("FNetBackbone", **{k: v for k, v in _ENCODER.items() if k != "num_heads"}, **_LENGTH),
     _hub("GPT2Backbone", **_ENCODER, **_LENGTH),
     _hub("LlamaBackbone", **_DECODER, num_query_heads=2, num_key_value_heads=1),
     _hub("GemmaBackbone", **_DECODER, num_query_heads=2, num_key_value_heads=1, head_dim=8),
     _hub("T5Backbone", **_ENCODER),
-    _hub(
-        "ViTBackbone",
-        image_shape=(32, 32, 3),
-        patch_size=8,
-        num_layers=2,
-        num_heads=2,
-        hidden_dim=16,
-        mlp_dim=32,
-    ),
+    _hub("ViTBackbone", image_shape=(32, 32, 3), patch_size=8, num_layers=2, num_heads=2, hidden_dim=16, mlp_dim=32),
     _hub(
         "ResNetBackbone",
         input_conv_filters=[64],
@@ -159,8 +147,7 @@ CAUSES: Mapping[str, Cause] = {
         "Keras", "its `CustomScaleLayer` is not registered for its HDF5 reader; `model.keras` loads"
     ),
     "MobileNetV3Small": Cause(
-        "Keras",
-        "its HDF5 reader passes the constant of an operation as a positional argument; `model.keras` loads",
+        "Keras", "its HDF5 reader passes the constant of an operation as a positional argument; `model.keras` loads"
     ),
     "DebertaV3Backbone": Cause(
         "TensorFlow",

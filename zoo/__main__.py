@@ -63,9 +63,7 @@ class Verbs(shell.Commands):
 @click.option("--markdown", is_flag=True, help="Print the table of models that the README holds (imports TensorFlow).")
 @click.option("--task", help='Only models of a task, such as "classification" or "text classification".')
 @click.option(
-    "--pretrained",
-    is_flag=True,
-    help="Only models with trained weights, and what those know (imports Keras).",
+    "--pretrained", is_flag=True, help="Only models with trained weights, and what those know (imports Keras)."
 )
 @click.option("--match", default="*", show_default=True, metavar="PATTERN", help='Only names such as "*flow*".')
 @click.pass_context

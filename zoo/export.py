@@ -287,9 +287,7 @@ def _random_rows(endpoint: Endpoint, plan: Plan, dataset: Dataset, split: str) -
     return inference.samples(endpoint, feed, count) if count >= LEAST_ROWS else None
 
 
-def open_source(
-    source: str | Path,
-) -> tuple[Plan, keras.Model, Dataset, Mapping[str, tuple[float, float]] | None]:
+def open_source(source: str | Path) -> tuple[Plan, keras.Model, Dataset, Mapping[str, tuple[float, float]] | None]:
     """Return plan, model, dataset and ranges (None: not trained for int8) of a run or a model."""
     check_source(Path(source))
     if Path(source).exists():

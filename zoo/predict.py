@@ -152,10 +152,7 @@ def _write_mask(path: Path, mask: np.ndarray | None) -> None:
 @click.option("--category-names", metavar="FILE", type=click.Path(), help='JSON {"class": "display name"}.')
 @click.option("--direction", type=click.Choice(["a2b", "b2a"]), help="For models that translate in both directions.")
 @click.option(
-    "--nearest",
-    metavar="FILE",
-    type=click.Path(),
-    help="Show the texts of FILE, one a line, that are nearest to each.",
+    "--nearest", metavar="FILE", type=click.Path(), help="Show the texts of FILE, one a line, that are nearest to each."
 )
 @click.option(
     "-o", "--out", type=click.Path(), help="CSV file (- is standard output), Parquet file, image file, or FOLDER/."

@@ -146,11 +146,7 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Dataset | N
 
 
 def _open(
-    settings: TrainSettings,
-    dataset: Dataset | None,
-    console: Console,
-    replicas: Replicas,
-    stack: contextlib.ExitStack,
+    settings: TrainSettings, dataset: Dataset | None, console: Console, replicas: Replicas, stack: contextlib.ExitStack
 ) -> Session:
     """Return the session of a new run, or of the one to resume; its folder is locked until the stack is closed."""
     from zoo import weights
@@ -291,9 +287,7 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
 @click.option("--callback", "callbacks", multiple=True, metavar="MODULE:CLASS", help="A Keras callback of your own.")
 @click.option("--workers", type=click.IntRange(1), help="Processes of this machine that share each batch.")
 @click.option(
-    "--ray",
-    metavar="ADDRESS",
-    help="Ray cluster of the workers: HOST:PORT, auto (it runs here) or local (a new one).",
+    "--ray", metavar="ADDRESS", help="Ray cluster of the workers: HOST:PORT, auto (it runs here) or local (a new one)."
 )
 @click.option("--min-workers", type=click.IntRange(1), help="With --ray: workers to continue with if some are lost.")
 @shell.common_options
@@ -368,7 +362,7 @@ def _run_by_ray(
 
 
 main.replaced = {  # options
-    "--from": "export attest signs the provenance of a training, whose command line repeats it",
+    "--from": "export attest signs the provenance of a training, whose command line repeats it"
 }
 
 if __name__ == "__main__":

@@ -22,10 +22,7 @@ def main() -> dict[str, float]:
     start, cpu_start = time.perf_counter(), time.process_time()
     words, _ = model.train(texts, total_examples=model.corpus_count, epochs=1)
     cpu_seconds = time.process_time() - cpu_start
-    return {
-        "value": words / (time.perf_counter() - start),
-        "CPU seconds a million words": 1e6 * cpu_seconds / words,
-    }
+    return {"value": words / (time.perf_counter() - start), "CPU seconds a million words": 1e6 * cpu_seconds / words}
 
 
 print(json.dumps(main()))

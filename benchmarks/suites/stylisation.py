@@ -11,10 +11,7 @@ BENCHMARK = Benchmark(
     title="Stylising a photograph of 512x512, style_transfer of the default size",
     unit="seconds",
     higher_is_better=False,
-    candidates=(
-        Candidate("TFLite", "ours/stylise.py"),
-        Candidate("model.predict", "peers/keras_predict_image.py"),
-    ),
+    candidates=(Candidate("TFLite", "ours/stylise.py"), Candidate("model.predict", "peers/keras_predict_image.py")),
     goals=(Goal("TFLite", "model.predict", 1),),
     prepare="prepare/stylisation.py",
     quick=False,

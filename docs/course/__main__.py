@@ -21,12 +21,7 @@ from zoobase.errors import UsageError, unknown
 HERE = Path(__file__).parent
 
 
-def write(
-    name: str,
-    folder: Path = HERE,
-    small: bool = False,
-    data_dirs: Mapping[str, str] | None = None,
-) -> Page:
+def write(name: str, folder: Path = HERE, small: bool = False, data_dirs: Mapping[str, str] | None = None) -> Page:
     """Write the page of a lesson and return it.
 
     Args:

@@ -114,10 +114,7 @@ COURSE: tuple[Row, ...] = (
         "transfer",
     ),
     Row(
-        "Transfer learning, four cases",
-        ("flowers", "efficientnet_lite0"),
-        "python -m docs.course transfer",
-        "transfer",
+        "Transfer learning, four cases", ("flowers", "efficientnet_lite0"), "python -m docs.course transfer", "transfer"
     ),
     Row(
         "Flower image classifier (project)",
@@ -152,12 +149,7 @@ COURSE: tuple[Row, ...] = (
     Row(
         "Autoencoders, denoising, two decoders", ("autoencoder",), "python -m docs.course autoencoders", "autoencoders"
     ),
-    Row(
-        "Style transfer",
-        ("style_transfer",),
-        "python -m zoo.stylize PHOTO.jpg --style PAINTING.jpg",
-        "autoencoders",
-    ),
+    Row("Style transfer", ("style_transfer",), "python -m zoo.stylize PHOTO.jpg --style PAINTING.jpg", "autoencoders"),
     Row("Recurrent networks: history, RNN, LSTM, GRU", ("text_rnn",), "python -m docs.course recurrent", "recurrent"),
     Row("Characters of a book (exercise)", ("text_rnn",), "python -m zoo.train text_rnn", "recurrent"),
     Row(
@@ -167,12 +159,7 @@ COURSE: tuple[Row, ...] = (
         "recurrent",
     ),
     Row("Embeddings, word2vec", ("word2vec",), "python -m zoo.train word2vec", "text"),
-    Row(
-        "Sentiment with an RNN (exercise)",
-        ("sentiment",),
-        "python -m zoo.train sentiment --recipe recurrent",
-        "text",
-    ),
+    Row("Sentiment with an RNN (exercise)", ("sentiment",), "python -m zoo.train sentiment --recipe recurrent", "text"),
     Row(
         "TV scripts (project)",
         ("text_rnn",),
@@ -180,10 +167,7 @@ COURSE: tuple[Row, ...] = (
         "recurrent",
     ),
     Row(
-        "Attention, machine translation",
-        ("attention", "grapheme_to_phoneme"),
-        "python -m zoo.train attention",
-        "text",
+        "Attention, machine translation", ("attention", "grapheme_to_phoneme"), "python -m zoo.train attention", "text"
     ),
     Row("Vectors of sentences (beyond the course)", ("text", "minilm"), "python -m zoo.train text", "text"),
     Row(
@@ -211,11 +195,7 @@ COURSE: tuple[Row, ...] = (
         "By the built-in server or TF Serving on your machine; no account of a cloud is used.",
     ),
     Row(
-        "PyTorch (chapter)",
-        (),
-        "",
-        "",
-        "This is a zoo of Keras models. [The equivalents](pytorch.md) are in a table.",
+        "PyTorch (chapter)", (), "", "", "This is a zoo of Keras models. [The equivalents](pytorch.md) are in a table."
     ),
 )
 BEFORE = """You can read Python and NumPy, multiply matrices, and differentiate a function of one variable;

@@ -33,10 +33,7 @@ def tensor_endpoint(
 
 
 def bytes_endpoint(
-    base: Endpoint,
-    preprocess: Callable[[Any], Any],
-    name: str = "bytes",
-    labels: Sequence[str] | None = None,
+    base: Endpoint, preprocess: Callable[[Any], Any], name: str = "bytes", labels: Sequence[str] | None = None
 ) -> Endpoint:
     """Return an endpoint `image_bytes` (B,) string -> the outputs of `base`, which takes one image."""
     # `preprocess` is the pure TensorFlow function of the input pipeline: scalar string -> one image. With `labels` it
@@ -150,11 +147,7 @@ def _raw(
 
 
 def step_endpoint(
-    step: Callable[..., Sequence[Any]],
-    token: Tensor,
-    states: Sequence[Tensor],
-    output: Tensor,
-    name: str = "step",
+    step: Callable[..., Sequence[Any]], token: Tensor, states: Sequence[Tensor], output: Tensor, name: str = "step"
 ) -> Endpoint:
     """Return the endpoint that advances a recurrent model by one token, its states explicit inputs and outputs."""
     # Every state `s` (meaning "state") is returned as `next_s`, the value of `s` in the next call; the initial state is

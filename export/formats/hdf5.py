@@ -69,13 +69,5 @@ def _text(value: Any) -> str:
 
 
 FORMAT = Format(
-    "hdf5",
-    ".h5",
-    write,
-    matches,
-    describe,
-    files=("model.h5",),
-    needs_code=True,
-    holds_code=True,
-    unreadable=explain,
+    "hdf5", ".h5", write, matches, describe, files=("model.h5",), needs_code=True, holds_code=True, unreadable=explain
 )

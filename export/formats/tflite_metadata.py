@@ -59,7 +59,7 @@ SCHEMA: Mapping[str, Mapping[str, Any]] = {
         "options": (
             *("NormalizationOptions", "ScoreCalibrationOptions", "ScoreThresholdingOptions"),
             *("BertTokenizerOptions", "SentencePieceTokenizerOptions", "RegexTokenizerOptions"),
-        ),
+        )
     },
     "Stats": {"max": "[float]", "min": "[float]"},
     "TensorGroup": {"name": STRING, "tensor_names": "[string]"},

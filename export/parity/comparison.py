@@ -11,14 +11,7 @@ import numpy as np
 
 from export.contract import Tensor
 from export.parity.cases import GoldenCase, output_names
-from export.parity.distance import (
-    difference_figures,
-    is_leading,
-    is_real,
-    max_row_error,
-    root_mean_squares,
-    row_errors,
-)
+from export.parity.distance import difference_figures, is_leading, is_real, max_row_error, root_mean_squares, row_errors
 from export.parity.noise_floor import Policy, check_noise_floor, measure_noise_floor
 from export.protocol.arrays import Outputs
 

@@ -35,9 +35,7 @@ REAL_ROWS, TYPICAL_ROWS = 8, 64
 
 
 def cases_for(
-    endpoint: Endpoint,
-    samples: Mapping[str, np.ndarray] | None = None,
-    typical: Mapping[str, np.ndarray] | None = None,
+    endpoint: Endpoint, samples: Mapping[str, np.ndarray] | None = None, typical: Mapping[str, np.ndarray] | None = None
 ) -> list[GoldenCase]:
     """Return the cases of an endpoint: real samples (N, ...), batches, extremes, strings, and undefined inputs."""
     # `typical` holds real examples of every input: the only ones on which quantised artifacts are evaluated.

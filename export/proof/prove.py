@@ -17,12 +17,7 @@ from export.contract import Artifact
 from export.contract.sampling import legal_range
 from export.formats import FORMATS
 from export.parity import recurrent_steps
-from export.parity.comparison import (
-    EndpointComparison,
-    compare_endpoint,
-    contract_violations,
-    pairwise_differences,
-)
+from export.parity.comparison import EndpointComparison, compare_endpoint, contract_violations, pairwise_differences
 from export.parity.evidence import check_evidence
 from export.parity.noise_floor import Policy
 from export.parity.quantization import compare_quantized

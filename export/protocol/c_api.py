@@ -164,10 +164,7 @@ FUNCTIONS = {  # name: (result, arguments); tensorflow/c/c_api.h, tf_tensor.h, t
         (c_void_p, c_void_p, c_char_p, POINTER(c_char_p), c_int, c_void_p, POINTER(_Buffer), c_void_p),
     ),
     "TF_GraphOperationByName": (c_void_p, (c_void_p, c_char_p)),
-    "TF_SessionRun": (
-        None,
-        (c_void_p, c_void_p, *_LIST, *_LIST, POINTER(c_void_p), c_int, c_void_p, c_void_p),
-    ),
+    "TF_SessionRun": (None, (c_void_p, c_void_p, *_LIST, *_LIST, POINTER(c_void_p), c_int, c_void_p, c_void_p)),
     "TF_AllocateTensor": (c_void_p, (c_int, POINTER(c_int64), c_int, c_size_t)),
     "TF_DeleteTensor": (None, (c_void_p,)),
     "TF_TensorType": (c_int, (c_void_p,)),

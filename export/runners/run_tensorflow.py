@@ -194,12 +194,7 @@ RUNTIME = runner.Runtime(
     versions=versions,
     required=True,
     process=runner.Process(imports=("keras", "tensorflow"), forked_from="keras"),
-    capabilities=runner.Capabilities(
-        measures_noise=("saved_model",),
-        check=check,
-        serves=True,
-        constants=constants,
-    ),
+    capabilities=runner.Capabilities(measures_noise=("saved_model",), check=check, serves=True, constants=constants),
 )
 
 if __name__ == "__main__":

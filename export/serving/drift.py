@@ -66,11 +66,7 @@ class DriftReport:
 
 
 def check_drift(
-    bundle: str | os.PathLike[str],
-    requests: str | os.PathLike[str],
-    *,
-    rate: float = 0.01,
-    trust: Collection[str] = (),
+    bundle: str | os.PathLike[str], requests: str | os.PathLike[str], *, rate: float = 0.01, trust: Collection[str] = ()
 ) -> DriftReport:
     """Compare recorded requests with the statistics of the training rows that a bundle holds.
 

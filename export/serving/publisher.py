@@ -88,10 +88,7 @@ class ProvenSavedModel:
 
 
 def proven_saved_model(
-    folder: Path,
-    trust: Collection[str] = (),
-    allow: Collection[str] = (),
-    policy: str | os.PathLike[str] | None = None,
+    folder: Path, trust: Collection[str] = (), allow: Collection[str] = (), policy: str | os.PathLike[str] | None = None
 ) -> ProvenSavedModel:
     """Return the SavedModel of a bundle, if `publish` may publish it; it raises what `publish` raises."""
     if policy is not None:

@@ -144,11 +144,7 @@ def _divide(features: Mapping[str, Columns], label: str | None, split: str, seed
 
 
 def _dataset(
-    features: Mapping[str, Columns],
-    answer: str,
-    names: tuple[str, ...] | None,
-    table: bool,
-    about: Mapping[str, str],
+    features: Mapping[str, Columns], answer: str, names: tuple[str, ...] | None, table: bool, about: Mapping[str, str]
 ) -> Dataset:
     train = features["train"]
     if table:

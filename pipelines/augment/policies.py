@@ -30,7 +30,7 @@ AMOUNTS = {"shift": 0.1, "cutout": 0.3, "noise": 8.0}  # if the setting has no v
 SETTINGS = (*WARPS, *LIGHTS, *AMOUNTS, "mixup")
 NAMED = {
     "photographs": "rotation=15,width_shift=0.1,height_shift=0.1,shear=5,zoom=0.15,flip,fill=reflect,"
-    "brightness=0.1,contrast=0.2",
+    "brightness=0.1,contrast=0.2"
 }
 NAMED |= {"flowers": NAMED["photographs"], "skin_lesions": NAMED["photographs"].replace("15", "180", 1)}
 NAMED["landmarks"] = NAMED["photographs"].replace("rotation=15", "rotation=5")

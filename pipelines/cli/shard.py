@@ -24,13 +24,7 @@ if TYPE_CHECKING:
 @click.option("--split", default="official", show_default=True, help='Or percentages, such as "60/20/20".')
 @common_options
 def command(
-    name: str,
-    out: str | None,
-    shards: int,
-    data_dir: str | None,
-    cache_dir: str | None,
-    split: str,
-    console: Console,
+    name: str, out: str | None, shards: int, data_dir: str | None, cache_dir: str | None, split: str, console: Console
 ) -> None:
     """Write dataset NAME as TFRecord files, for data=shards.
 

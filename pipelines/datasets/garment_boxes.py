@@ -43,8 +43,6 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     return Dataset(
         **{s: part.map(example, num_parallel_calls=tf.data.AUTOTUNE, deterministic=True) for s, part in parts.items()},
         info=dataclasses.replace(
-            info,
-            features={"image": f"PNG bytes ({side}, {side}, 3)", **boxes.FEATURES},
-            statistics=statistics,
+            info, features={"image": f"PNG bytes ({side}, {side}, 3)", **boxes.FEATURES}, statistics=statistics
         ),
     )

@@ -9,7 +9,4 @@ Licence:   not stated by the publisher; for research.
 
 from pipelines.images.tfds_images import TfdsImages
 
-load = TfdsImages(
-    "oxford_flowers102",
-    licence="not stated, for research",
-).load
+load = TfdsImages("oxford_flowers102", licence="not stated, for research").load

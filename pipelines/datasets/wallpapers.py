@@ -69,7 +69,7 @@ PICTURES = {  # package -> the pictures of each kind
             "picosdeeuropa_by_Aitzol_Berasategi",
             "seeding_by_Clements_Engelhardt",
             "sunset_by_Aitzol_Berasategi",
-        ),
+        )
     },
 }
 HINT = (

@@ -68,10 +68,7 @@ def _exact(content: bytes, height: int, width: int, fit: str) -> np.ndarray | No
     # bits; one transparent colour; GIF and BMP; and damaged files, of which TensorFlow's decoders say what is wrong.
     orientation = pixels.orientation(content)
     decoded = None
-    with (
-        contextlib.suppress(OSError, SyntaxError, ValueError, EOFError, struct.error),
-        _opened(content) as image,
-    ):
+    with contextlib.suppress(OSError, SyntaxError, ValueError, EOFError, struct.error), _opened(content) as image:
         if image.format in JPEG:
             size = image.size if orientation >= 5 else image.size[::-1]
             decoded = _reduced_jpeg(image, pixels.jpeg_scale(size, height, width, fit))

@@ -218,10 +218,7 @@ def with_header(raw: bytes, name: str, mtime: int) -> bytes:
 
 def of_arrays(images: np.ndarray, labels: np.ndarray, rows: Mapping[str, np.ndarray], **about: str) -> Dataset:
     """Return a dataset of grey images in ten classes, with the features {"image": PNG bytes, "label": int64}."""
-    encoded, labels = (
-        np.array([_png(image) for image in images]),
-        labels.astype(np.int64),
-    )
+    encoded, labels = (np.array([_png(image) for image in images]), labels.astype(np.int64))
     parts = {
         name: tf.data.Dataset.from_tensor_slices({"image": encoded[indices], "label": labels[indices]})
         for name, indices in rows.items()

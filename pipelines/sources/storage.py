@@ -74,6 +74,5 @@ def check_size(path: Path, largest: int = LARGEST_FILE) -> None:
         raise DataError(f"{path} is not a plain file; copy its content to one", USAGE)
     if stat.S_ISREG(status.st_mode) and status.st_size > largest:
         raise DataError(
-            f"{path} has {status.st_size / 1e6:,.0f} MB; files of more than {largest / 1e6:,.0f} MB are not read",
-            USAGE,
+            f"{path} has {status.st_size / 1e6:,.0f} MB; files of more than {largest / 1e6:,.0f} MB are not read", USAGE
         )

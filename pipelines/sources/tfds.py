@@ -67,11 +67,7 @@ def download(name: str, ready: Path, hint: str, url: str = "", config: str = "")
 def slices(policy: tuple[int, int, int]) -> dict[str, str]:
     """Return our split -> its slice of the TFDS split train, for percentages of train, validation and test."""
     first, second = policy[0], policy[0] + policy[1]
-    return {
-        "train": f"train[:{first}%]",
-        "validation": f"train[{first}%:{second}%]",
-        "test": f"train[{second}%:]",
-    }
+    return {"train": f"train[:{first}%]", "validation": f"train[{first}%:{second}%]", "test": f"train[{second}%:]"}
 
 
 def read(builder: Any, split: str) -> tf.data.Dataset:

@@ -11,7 +11,7 @@ import pytest
 from tests.plugins import needs
 
 ALLOWED = {  # part of the reason of a skip -> why CI cannot run such a test
-    "tensorflow_model_server": "no package registry has TF Serving's binary; TENSORFLOW_MODEL_SERVER may name one",
+    "tensorflow_model_server": "no package registry has TF Serving's binary; TENSORFLOW_MODEL_SERVER may name one"
 }
 HINT = "make test-all installs what they need, as far as the package registries have it, and runs them"
 _complete = False

@@ -62,11 +62,7 @@ def masks(folder, count=120):
     return folder
 
 
-WRITERS = {
-    "photographs": lambda folder: write(folder, 120, 3),
-    "texts": texts,
-    "images with masks": masks,
-}
+WRITERS = {"photographs": lambda folder: write(folder, 120, 3), "texts": texts, "images with masks": masks}
 
 
 @pytest.mark.parametrize(("kind", "task"), [(kind.name, kind.task) for kind in device.KINDS])

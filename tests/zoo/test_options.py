@@ -62,11 +62,7 @@ def test_help_shows_defaults_as_they_are_typed():
 def test_json_has_no_nan(capsys):
     Console(json=True).result({"loss": float("nan"), "rows": [{"a": float("inf"), "b": 1.5}], "text": "NaN"})
     out = capsys.readouterr().out
-    assert json.loads(out, parse_constant=pytest.fail) == {
-        "loss": None,
-        "rows": [{"a": None, "b": 1.5}],
-        "text": "NaN",
-    }
+    assert json.loads(out, parse_constant=pytest.fail) == {"loss": None, "rows": [{"a": None, "b": 1.5}], "text": "NaN"}
 
 
 def test_rows_with_other_columns_share_a_file(tmp_path):

@@ -104,10 +104,7 @@ def scores(
             precision[label, i], recall[label, i] = _average(of_class[0][counted, i], int(objects[label]))
     means = precision[objects > 0].mean(axis=0) if objects.any() else np.zeros(len(IOUS))
     per_class = {
-        name: {
-            "average_precision": float(precision[i].mean()) if objects[i] else None,
-            "objects": int(objects[i]),
-        }
+        name: {"average_precision": float(precision[i].mean()) if objects[i] else None, "objects": int(objects[i])}
         for i, name in enumerate(names)
     }
     return {

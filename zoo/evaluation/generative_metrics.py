@@ -110,19 +110,13 @@ def noise_like(real: np.ndarray, seed: int = 0) -> np.ndarray:
 
 
 def compare_sets(
-    extractor: FeatureExtractor,
-    real: np.ndarray,
-    fake: np.ndarray,
-    others: Mapping[str, np.ndarray],
+    extractor: FeatureExtractor, real: np.ndarray, fake: np.ndarray, others: Mapping[str, np.ndarray]
 ) -> dict[str, dict[str, float]]:
     """Return {row: {frechet_distance, precision, recall}} of generated images (N, H, W, C) and others."""
     # Rows are "this model", `REAL_HALVES` (the lower bound: one half of the real images against the other), and
     # `others`, such as a trivial generator: an upper bound.
     features = collect(extractor.features, real)
-    pairs = {
-        "this model": (features, collect(extractor.features, fake)),
-        REAL_HALVES: (features[::2], features[1::2]),
-    }
+    pairs = {"this model": (features, collect(extractor.features, fake)), REAL_HALVES: (features[::2], features[1::2])}
     pairs |= {name: (features, collect(extractor.features, images)) for name, images in others.items()}
     return {
         name: {"frechet_distance": feature_distance(one, other), **precision_and_recall(one, other)}

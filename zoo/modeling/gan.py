@@ -80,10 +80,7 @@ class AdversarialModel(keras.Model):
     def train_step(self, data: Any) -> dict[str, Any]:
         """Update generators and discriminators simultaneously on the same batch."""
         inputs, target, _ = keras.utils.unpack_x_y_sample_weight(data)
-        sides = (
-            ("g_loss", self.g_optimizer, self.generators()),
-            ("d_loss", self.d_optimizer, self.discriminators()),
-        )
+        sides = (("g_loss", self.g_optimizer, self.generators()), ("d_loss", self.d_optimizer, self.discriminators()))
         with tf.GradientTape(persistent=True) as tape:
             losses, _ = self.compute_losses(inputs, target, training=True)
             objectives = [losses[name] + sum(p for n in networks for p in n.losses) for name, _, networks in sides]

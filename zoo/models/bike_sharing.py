@@ -34,12 +34,7 @@ COLUMNS = (
     recipes={
         "default": Recipe(epochs=25, batch_size=128, optimizer="adamw", learning_rate=2e-3, weight_decay=0.01),
         "full": Recipe(
-            epochs=25,
-            batch_size=128,
-            optimizer="adamw",
-            learning_rate=2e-3,
-            weight_decay=0.01,
-            model={"ensemble": 6},
+            epochs=25, batch_size=128, optimizer="adamw", learning_rate=2e-3, weight_decay=0.01, model={"ensemble": 6}
         ),
     },
     tiny={"units": (16,), "embedding": 4},

@@ -77,11 +77,7 @@ _RECIPE = Recipe(
         )
     },
 )
-def detector(
-    num_classes: int = 10,
-    width: int = 24,
-    image_shape: Sequence[int] = (64, 64, 3),
-) -> keras.Model:
+def detector(num_classes: int = 10, width: int = 24, image_shape: Sequence[int] = (64, 64, 3)) -> keras.Model:
     """Detection of objects: classes and boxes at the cells of a grid, every four pixels.
 
     Shapes: image (B, H, W, C) uint8 or float in [0, 255] -> (B, h, w, num_classes + 5) float32, with h and w a fourth

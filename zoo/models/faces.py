@@ -167,11 +167,7 @@ class FaceCascade(keras.Model):
     ),
     weights={"default": MTCNN.weights()},
 )
-def faces(
-    image_shape: Sequence[int] = (256, 256, 3),
-    smallest: int = 20,
-    candidates: int = 192,
-) -> keras.Model:
+def faces(image_shape: Sequence[int] = (256, 256, 3), smallest: int = 20, candidates: int = 192) -> keras.Model:
     """Faces with five landmarks, by a cascade of three networks, with the weights of mtcnn.
 
     Shapes: image (B, H, W, 3) uint8 or float in [0, 255] -> `boxes` (B, 32, 4) float32, left, top, right and bottom in

@@ -153,11 +153,7 @@ _RECIPE = Recipe(
             model={"filters": [16, 32, 64, 128]},
         ),
         "full": dataclasses.replace(
-            _RECIPE,
-            epochs=18,
-            warmup=0.05,
-            augment="flip,shift,cutout",
-            model={"ensemble": 2, "flip_tta": True},
+            _RECIPE, epochs=18, warmup=0.05, augment="flip,shift,cutout", model={"ensemble": 2, "flip_tta": True}
         ),
     },
     tiny={"filters": (8, 16), "depths": (1, 1)},
@@ -175,7 +171,7 @@ _RECIPE = Recipe(
     weights={
         "default": Weights(
             "fashion_mnist.weights.h5", sha256="5dd07816670a1e357eec71efdc414be241d1c52d15de314ba3727ecf4d7364a9"
-        ),
+        )
     },
 )
 def fashion_mnist(

@@ -39,8 +39,7 @@ _RECIPE = Recipe(epochs=10, batch_size=256, learning_rate=3e-3, optimizer="adam"
     ),
     weights={
         "default": Weights(
-            "grapheme_to_phoneme.weights.h5",
-            sha256="6faa46efdd6008c70b1e75f354ea3a87c93beea6c56f6da06963bc53a446be01",
+            "grapheme_to_phoneme.weights.h5", sha256="6faa46efdd6008c70b1e75f354ea3a87c93beea6c56f6da06963bc53a446be01"
         )
     },
 )

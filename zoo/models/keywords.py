@@ -135,7 +135,7 @@ def _norm_relu(x: Any, name: str) -> Any:
     weights={
         "default": Weights(
             "keywords.weights.h5", sha256="15928b8bfaa8acee368bbfed827379abd7fa13fa23f9d01a7af9f05aeb335503"
-        ),
+        )
     },
 )
 def keywords(

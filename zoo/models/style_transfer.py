@@ -78,17 +78,8 @@ _CARD = Card(
 @register(
     data="wallpapers",
     task=task.StyleTransfer(style="ocean-waves"),
-    recipes={
-        "default": Recipe(epochs=6, batch_size=1, learning_rate=4e-3, optimizer="muon", warmup=0.02),
-    },
-    tiny={
-        "filters": (4, 8, 8),
-        "depth": 1,
-        "task.style": "",
-        "task.side": 32,
-        "task.crops": 1,
-        "task.gatys_steps": 6,
-    },
+    recipes={"default": Recipe(epochs=6, batch_size=1, learning_rate=4e-3, optimizer="muon", warmup=0.02)},
+    tiny={"filters": (4, 8, 8), "depth": 1, "task.style": "", "task.side": 32, "task.crops": 1, "task.gatys_steps": 6},
     card=_CARD,
     weights={
         "default": Weights(

@@ -25,12 +25,7 @@ RECIPE = Recipe(epochs=30, batch_size=64, learning_rate=1e-3, weight_decay=1e-2,
     data="movie_reviews",
     task=SentenceClassification(),
     recipes={"default": RECIPE, "finetune": dataclasses.replace(RECIPE, task={"tune_epochs": 1})},
-    tiny={
-        "backbone": "minilm_tiny",
-        "task.length": 16,
-        "task.tokens": 300,
-        "task.vocabulary": "texts",
-    },
+    tiny={"backbone": "minilm_tiny", "task.length": 16, "task.tokens": 300, "task.vocabulary": "texts"},
     card=Card(
         paper="Reimers, Gurevych 2019, arXiv:1908.10084",
         expect={"accuracy": 0.8253},

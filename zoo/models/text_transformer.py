@@ -118,14 +118,7 @@ class CausalBlock(layers.Layer):
     data="shakespeare",
     task=LanguageModeling(),
     recipes={
-        "default": Recipe(
-            epochs=2,
-            batch_size=32,
-            learning_rate=8e-3,
-            warmup=0.1,
-            optimizer="muon",
-            clip_norm=1.0,
-        ),
+        "default": Recipe(epochs=2, batch_size=32, learning_rate=8e-3, warmup=0.1, optimizer="muon", clip_norm=1.0)
     },
     tiny={"width": 16, "heads": 2, "blocks": 2},
     card=Card(

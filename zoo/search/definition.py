@@ -79,11 +79,7 @@ class Search:
 
 
 def define(
-    model: str,
-    options: Mapping[str, Any],
-    space_file: str | Path | None,
-    minimize: str | None,
-    maximize: str | None,
+    model: str, options: Mapping[str, Any], space_file: str | Path | None, minimize: str | None, maximize: str | None
 ) -> Search:
     """Return a search, checked."""
     if minimize and maximize:

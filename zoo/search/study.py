@@ -81,12 +81,7 @@ def open_study(storage: BaseStorage, search: Search) -> optuna.Study:
 
 
 def optimize(
-    study: optuna.Study,
-    folder: Path,
-    search: Search,
-    trials: int,
-    show: Callable[[FrozenTrial], None],
-    waits: bool,
+    study: optuna.Study, folder: Path, search: Search, trials: int, show: Callable[[FrozenTrial], None], waits: bool
 ) -> None:
     """Train until the study has `trials` trials, and those of other processes have ended."""
 

@@ -28,10 +28,7 @@ class ClassifierTask(BaseTask):
         from zoo.modeling.losses import SparseCategoricalCrossentropy
         from zoo.modeling.metrics import Accuracy, CrossEntropy
 
-        return {
-            "loss": SparseCategoricalCrossentropy(recipe.label_smoothing),
-            "metrics": [Accuracy(), CrossEntropy()],
-        }
+        return {"loss": SparseCategoricalCrossentropy(recipe.label_smoothing), "metrics": [Accuracy(), CrossEntropy()]}
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return accuracy, top-k accuracy, loss, calibration error, macro averages, and metrics per class."""

@@ -26,10 +26,7 @@ def read(file: Path) -> dict[str, np.ndarray]:
 MTCNN = PackagedWeights(
     name="faces",
     wheel=Wheel(
-        "mtcnn",
-        "1.0.0",
-        "0a96b4868e56db9ae984449519642be6dba03240e608a67e928ebb47833e9144",
-        "mtcnn/assets/weights",
+        "mtcnn", "1.0.0", "0a96b4868e56db9ae984449519642be6dba03240e608a67e928ebb47833e9144", "mtcnn/assets/weights"
     ),
     file="onet.lz4",
     sha256="94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",

@@ -22,12 +22,7 @@ from export.serving.rollout.state import read_state
 from export.serving.servers import builtin, kserve, launching, tensorflow_model_server, triton
 from zoobase.errors import ExportError, Unavailable
 
-SERVERS = {
-    "tensorflow_model_server": tensorflow_model_server,
-    "builtin": builtin,
-    "kserve": kserve,
-    "triton": triton,
-}
+SERVERS = {"tensorflow_model_server": tensorflow_model_server, "builtin": builtin, "kserve": kserve, "triton": triton}
 
 
 @dataclass(frozen=True)

@@ -170,11 +170,7 @@ def _folders(titles: Sequence[str]) -> list[str]:
 
 
 def write_project(
-    bundle: str | os.PathLike[str],
-    out: str | os.PathLike[str],
-    *,
-    name: str | None = None,
-    trust: Collection[str] = (),
+    bundle: str | os.PathLike[str], out: str | os.PathLike[str], *, name: str | None = None, trust: Collection[str] = ()
 ) -> Path:
     """Write a folder for `docker compose up`.
 

@@ -30,7 +30,7 @@ def printed(capsys, *words):
 def test_toml_gives_the_plan_of_the_options(tmp_path, capsys):
     (tmp_path / "a.toml").write_text(TOML)
     options = printed(
-        *(capsys, "mnist", "--seed", 4, "--set", "data=digits", "--set", "recipe.epochs=3", "--units", "[8]"),
+        *(capsys, "mnist", "--seed", 4, "--set", "data=digits", "--set", "recipe.epochs=3", "--units", "[8]")
     )
     assert printed(capsys, "--config", tmp_path / "a.toml") == options
     assert options["recipe"]["epochs"] == 3

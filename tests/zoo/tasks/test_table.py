@@ -255,7 +255,7 @@ def test_the_saved_model_takes_raw_strings_and_numbers(homes):
     opened = zoo.load(homes / "bundle", "saved_model")
     tensors = {tensor.name: tensor for tensor in opened.contract["rows"].inputs}
     assert {name: tensor.missing for name, tensor in tensors.items()} == {
-        **{"size_m2": "NaN", "city": "", "sold": "", "owner": "", "rooms": "NaN", "kind": ""},
+        **{"size_m2": "NaN", "city": "", "sold": "", "owner": "", "rooms": "NaN", "kind": ""}
     }
     dates = [
         "2024-05-15",

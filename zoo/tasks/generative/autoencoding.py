@@ -103,10 +103,7 @@ class Autoencoding(ImageTask):
                 own,
                 dataclasses.replace(own, name="reconstruct"),
                 Endpoint(
-                    "encode",
-                    (image,),
-                    tuple(Tensor(n, "float32", (None, size), "latent") for n in codes),
-                    call=encode,
+                    "encode", (image,), tuple(Tensor(n, "float32", (None, size), "latent") for n in codes), call=encode
                 ),
                 Endpoint(
                     "decode",

@@ -87,12 +87,9 @@ class TransferLearning(PhotoClassification):
         if self.policy != "auto":
             return self.policy
         large, similar = info.counts["train"] >= self.large, self.similarity == "similar"
-        return {
-            (False, True): "head",
-            (False, False): "earlier",
-            (True, True): "finetune",
-            (True, False): "full",
-        }[large, similar]
+        return {(False, True): "head", (False, False): "earlier", (True, True): "finetune", (True, False): "full"}[
+            large, similar
+        ]
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the number of classes, the shape of the images, and the level of the case."""

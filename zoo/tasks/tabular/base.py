@@ -61,10 +61,7 @@ class TabularTask(BaseTask):
         strings = any(column["kind"] == "category" for column in columns)
         output = [Tensor(self.output, "float32", self.output_shape(info), self.output_meaning)]
         whole = tensor_endpoint(
-            served,
-            [_tensor(column, encoded=False) for column in columns],
-            output,
-            structure="dict",
+            served, [_tensor(column, encoded=False) for column in columns], output, structure="dict"
         )
         types = info.statistics.get("types", {})
         raw = (rows.endpoint(whole, columns, types),) if "date" in types.values() else ()

@@ -128,10 +128,7 @@ def _search(page: Page) -> None:
     axes.legend(fontsize=8)
     page.figure(figure, "search", "Lowest validation loss by learning rate", data="Fashion-MNIST")
     best = int(losses.mean(axis=0).argmin())
-    page.command(
-        train_command("mnist", chosen[best]),
-        "python -m zoo.tune mnist --space examples/space.toml",
-    )
+    page.command(train_command("mnist", chosen[best]), "python -m zoo.tune mnist --space examples/space.toml")
     page.claim(
         page.small or 0 < best < len(values) - 1,
         f"The best of the learning rates is {values[best]:g}, neither the lowest nor the highest.",

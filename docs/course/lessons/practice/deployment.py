@@ -92,10 +92,7 @@ def write(page: Page) -> None:
         the URLs of TF Serving. The other ways are a docker compose project with TF Serving, and the archive that
         SageMaker deploys ([serve](../how-to/serve.md#sagemaker))."""
     )
-    page.command(
-        "python -m zoo.export sentiment",
-        "python -m export serve bundles/sentiment --page",
-    )
+    page.command("python -m zoo.export sentiment", "python -m export serve bundles/sentiment --page")
     page.command("python -m export web bundles/sentiment -o project --compose")
 
     page.heading("Tune")
