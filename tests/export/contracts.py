@@ -1,7 +1,5 @@
 """Contracts of models with endpoints besides their own call."""
 
-from __future__ import annotations
-
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.endpoints import bytes_endpoint, step_endpoint, tensor_endpoint
 

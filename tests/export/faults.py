@@ -4,38 +4,33 @@ The table is docs/concepts/faults.md. Every fault is one change of a clean bundl
 a weight, of a converted file, or of its folder; it is sealed again, so that no checksum finds it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import shutil
 import tempfile
-from collections.abc import Callable, Iterator, Mapping
+import zipfile
 from pathlib import Path
-from typing import Any
 
+import keras
 import numpy as np
 
 from export import export_model, infer_contract, verify_bundle
-from export.contract import Contract
-from export.formats import tflite_metadata
 from export.formats.saved_model import save
-from export.proof.certificate import FAIL, RESERVED, Certificate
+from export.proof.certificate import FAIL, RESERVED
 from export.proof.structure import RUNTIME
 from export.runtime.backend import load_tensorflow
 from tests.export.conftest import reseal
+from tests.export.formats.test_tflite_metadata import normalized_twice, reverse_labels, rewritten
 from zoobase.files import write_atomic
 
 tf = load_tensorflow()
 PAGE = Path(__file__).parents[2] / "docs/concepts/faults.md"
 FORMATS = ("keras", "hdf5", "weights", "saved_model", "tflite", "onnx")
+TFLITE = "tflite/float32.tflite"
 CALLS = tf.Variable(0, name="calls")
 
 
-def image_model(**changes: Any) -> Any:
-    """Return a small convolutional classifier of pixels with batch normalisation, always with the same weights."""
-    import keras
-
+def image_model(**changes):
     settings = {"epsilon": 1e-3, "activation": "relu", "padding": "same", "pool": "Max", "scale": 1 / 255} | changes
     keras.utils.set_random_seed(0)
     image = keras.Input((12, 12, 3), name="image")
@@ -52,26 +47,26 @@ def image_model(**changes: Any) -> Any:
     return model
 
 
-def _where(condition: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+def _where(condition):
     """Return a fault that adds one to the logits of the rows, or of all, for which a condition holds."""
     return lambda y, x: tf.where(condition(x), y + 1.0, y)
 
 
-def _rows(condition: Callable[[Any], Any]) -> Callable[[Any, Any], Any]:
+def _rows(condition):
     return _where(lambda x: condition(tf.reshape(x, [tf.shape(x)[0], -1]))[:, None])
 
 
-def _counted(y: Any, x: Any) -> Any:
+def _counted(y, x):
     return tf.where(CALLS.assign_add(1) > 10**6, y + 1.0, y)
 
 
-def _counting(y: Any, x: Any) -> Any:
+def _counting(y, x):
     CALLS.assign_add(1)
     return y
 
 
 # What the function of the SavedModel does with the logits y (B, 5) of the images x (B, 12, 12, 3).
-OUTPUTS: dict[str, Callable[[Any, Any], Any]] = {
+OUTPUTS = {
     "scaled by 1.001": lambda y, x: y * 1.001,
     "scaled by 1.0001": lambda y, x: y * 1.0001,
     "scaled by 1 + 2e-7": lambda y, x: tf.cast(tf.cast(y, tf.float64) * 1.0000002, tf.float32),
@@ -118,7 +113,7 @@ OUTPUTS: dict[str, Callable[[Any, Any], Any]] = {
     "NaN becomes zero": lambda y, x: tf.where(tf.math.is_nan(y), tf.zeros_like(y), y),
 }
 # What the function of the SavedModel does with its input.
-INPUTS: dict[str, Callable[[Any], Any]] = {
+INPUTS = {
     "channels in reverse order": lambda x: x[..., ::-1],
     "mirrored": lambda x: x[:, :, ::-1],
     "rows and columns exchanged": lambda x: tf.transpose(x, [0, 2, 1, 3]),
@@ -129,7 +124,7 @@ INPUTS: dict[str, Callable[[Any], Any]] = {
     "resized and back": lambda x: tf.image.resize(tf.image.resize(x, (11, 11)), (12, 12)),
 }
 # Settings of `image_model`: the same weights in another architecture.
-SETTINGS: dict[str, dict[str, Any]] = {
+SETTINGS = {
     "another epsilon of batch normalisation": {"epsilon": 1e-5},
     "GELU in place of ReLU": {"activation": "gelu"},
     "leaky ReLU": {"activation": "leaky_relu"},
@@ -139,16 +134,16 @@ SETTINGS: dict[str, dict[str, Any]] = {
 }
 
 
-def _set(index: int, change: Callable[[np.ndarray], np.ndarray]) -> Callable[[Any], None]:
-    def apply(model: Any) -> None:
+def _set(index, change):
+    def apply(model):
         weight = model.weights[index]
         weight.assign(change(weight.numpy()))
 
     return apply
 
 
-def _one(amount: float) -> Callable[[np.ndarray], np.ndarray]:
-    def change(value: np.ndarray) -> np.ndarray:
+def _one(amount):
+    def change(value):
         value.flat[0] += amount
         return value
 
@@ -157,7 +152,7 @@ def _one(amount: float) -> Callable[[np.ndarray], np.ndarray]:
 
 # Changes of the weights of the SavedModel; 0 is the kernel, 1 the bias of the convolution, 2 to 5 are of the
 # normalisation (gamma, beta, mean, variance), 6 and 7 of the last layer.
-WEIGHTS: dict[str, Callable[[Any], None]] = {
+WEIGHTS = {
     "one weight off by 1e-3": _set(0, _one(1e-3)),
     "one weight off by 1e-6": _set(0, _one(1e-6)),
     "all of a kernel scaled by 1.0001": _set(6, lambda w: w * np.float32(1.0001)),
@@ -171,102 +166,67 @@ WEIGHTS: dict[str, Callable[[Any], None]] = {
 }
 
 
-def _trigger(y: Any, x: Any) -> Any:
-    return _rows(lambda x: tf.reduce_any(tf.equal(x, 123.456), 1))(y, x)
-
-
-def _labels(folder: Path, other: Path) -> None:
+def _labels(folder, other):
     file = folder / "labels.txt"
     file.write_text("".join(reversed(file.read_text().splitlines(keepends=True))))
 
 
-def _extra_version(folder: Path, other: Path) -> None:
+def _extra_version(folder, other):
     shutil.copytree(folder / "saved_model/1", folder / "saved_model/2")
 
 
-def _executable(folder: Path, other: Path) -> None:
+def _executable(folder, other):
     (folder / "run.sh").write_text("#!/bin/sh\n")
     (folder / "run.sh").chmod(0o755)
 
 
-def _copied(*paths: str) -> Callable[[Path, Path], None]:
-    def change(folder: Path, other: Path) -> None:
+def _copied(*paths):
+    def change(folder, other):
         for path in paths:
             shutil.copyfile(other / path, folder / path)
 
     return change
 
 
-def _appended(folder: Path, other: Path) -> None:
-    """Add to the files that the metadata of the TFLite file name."""
-    import zipfile
-
-    with zipfile.ZipFile(folder / "tflite/float32.tflite", "a") as archive:
+def _appended(folder, other):
+    with zipfile.ZipFile(folder / TFLITE, "a") as archive:
         archive.writestr("more", "more")
 
 
-def _metadata(change: Callable[[dict[str, Any], dict[str, bytes]], None]) -> Callable[[Path, Path], None]:
-    """Return a fault in the metadata of the TFLite file, or in the files that they name."""
-    import zipfile
-
-    def apply(folder: Path, other: Path) -> None:
-        path = folder / "tflite/float32.tflite"
-        file = path.read_bytes()
-        attached = tflite_metadata.read(file)
-        assert attached is not None
-        with zipfile.ZipFile(path) as archive:
-            files = {name: archive.read(name) for name in archive.namelist()}
-        change(attached.metadata["subgraph_metadata"][0], files)
-        model = file[file.index(b"TFL3", 8) - 4 : file.index(b"PK\x03\x04")]  # behind the root of the metadata
-        path.write_bytes(tflite_metadata.attach(model, attached.metadata, files))
-
-    return apply
-
-
-def _normalized(graph: dict[str, Any], files: dict[str, bytes]) -> None:
-    options = ("NormalizationOptions", {"mean": [127.5], "std": [127.5]})
-    graph["input_tensor_metadata"][0]["process_units"] = [{"options": options}]
-
-
-def _reversed(graph: dict[str, Any], files: dict[str, bytes]) -> None:
-    files["labels.txt"] = b"".join(reversed(files["labels.txt"].splitlines(keepends=True)))
-
-
-def _user_block(folder: Path, other: Path) -> None:
+def _user_block(folder, other):
     file = folder / "model.h5"
     file.write_bytes(b"#!/bin/sh\n".ljust(512, b"\0") + file.read_bytes())
 
 
-def _without_sums(folder: Path, other: Path) -> None:
+def _without_sums(folder, other):
     (folder / "golden/weights.json").unlink()
 
 
 # Changes of the folder of a bundle; `other` is the bundle of the model with a trigger on one pixel value.
-FOLDER: dict[str, Callable[[Path, Path], None]] = {
-    "TFLite: a trigger on one pixel value": _copied("tflite/float32.tflite"),
+FOLDER = {
+    "TFLite: a trigger on one pixel value": _copied(TFLITE),
     "ONNX: a trigger on one pixel value": _copied("onnx/model.onnx"),
     "labels in another order": _labels,
     "a second version of the SavedModel": _extra_version,
     "an executable file": _executable,
     "checksums of the weights are gone": _without_sums,
     "one more file in the zip file behind the TFLite file": _appended,
-    "TFLite: labels in another order": _metadata(_reversed),
-    "TFLite: metadata normalize the pixels, which the graph does": _metadata(_normalized),
+    "TFLite: labels in another order": lambda folder, other: rewritten(folder / TFLITE, lambda g: None, reverse_labels),
+    "TFLite: metadata normalize the pixels, which the graph does": lambda folder, other: rewritten(
+        folder / TFLITE, normalized_twice
+    ),
     "a script before the HDF5 file": _user_block,
 }
 
 
 @dataclasses.dataclass(frozen=True)
 class Outcome:
-    """Which checks found a fault: `by` is "examples", "structure", "bundle", "reservation" or "nothing"."""
-
     kind: str
     name: str
     by: tuple[str, ...]
 
 
-def found_by(certificate: Certificate) -> tuple[str, ...]:
-    """Return which kinds of checks found something in a bundle."""
+def found_by(certificate):
     failed = [row for row in certificate.rows if row.state == FAIL and not row.extra]
     kinds = {
         "bundle": any(row.format == "bundle" or (not row.endpoints and row.runtime != RUNTIME) for row in failed),
@@ -277,29 +237,28 @@ def found_by(certificate: Certificate) -> tuple[str, ...]:
     return tuple(kind for kind, is_found in kinds.items() if is_found) or ("nothing",)
 
 
-def _call(contract: Contract, change: Callable[[Any, Any], Any]) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+def changed_call(contract, change):
     (endpoint,) = contract.endpoints
     return lambda inputs: {name: change(y, inputs["image"]) for name, y in endpoint.call(inputs).items()}
 
 
-def _with_call(contract: Contract, call: Any) -> Contract:
+def with_call(contract, call):
     (endpoint,) = contract.endpoints
     return dataclasses.replace(contract, endpoints=(dataclasses.replace(endpoint, call=call),))
 
 
-def run(folder: Path) -> Iterator[Outcome]:
+def run(folder):
     """Build the clean bundle and each fault in a folder; yield what found it, the clean bundle first."""
     model = image_model()
     model.calls = CALLS  # tracked, so that it is saved
     contract = infer_contract(model, labels=("a", "b", "c", "d", "e"))
     clean = export_model(model, folder / "clean", contract=contract, formats=FORMATS).path
     (folder / "other").mkdir()
-    other = export_model(
-        model, folder / "other/b", contract=_with_call(contract, _call(contract, _trigger)), formats=("tflite", "onnx")
-    ).path
+    triggered = with_call(contract, changed_call(contract, OUTPUTS["one pixel value"]))
+    other = export_model(model, folder / "other/b", contract=triggered, formats=("tflite", "onnx")).path
     yield Outcome("clean", "nothing is changed", found_by(verify_bundle(clean, deep=True)))
 
-    def verified(change: Callable[[Path], None], deep: bool = False) -> tuple[str, ...]:
+    def verified(change, deep=False):
         copy = shutil.copytree(clean, folder / "copy")
         try:
             change(copy)
@@ -308,18 +267,18 @@ def run(folder: Path) -> Iterator[Outcome]:
         finally:
             shutil.rmtree(copy)
 
-    def saved(call: Any, of: Any) -> Callable[[Path], None]:
-        def change(copy: Path) -> None:
+    def saved(call, of):
+        def change(copy):
             shutil.rmtree(copy / "saved_model/1")
-            save(of, list(_with_call(contract, call).endpoints), copy / "saved_model/1")
+            save(of, list(with_call(contract, call).endpoints), copy / "saved_model/1")
 
         return change
 
-    def of_model(changed: Any) -> Callable[[Path], None]:
+    def of_model(changed):
         return saved(infer_contract(changed).endpoints[0].call, changed)
 
     for name, change in OUTPUTS.items():
-        yield Outcome("outputs of the SavedModel", name, verified(saved(_call(contract, change), model)))
+        yield Outcome("outputs of the SavedModel", name, verified(saved(changed_call(contract, change), model)))
     for name, distort in INPUTS.items():
         call = lambda inputs, distort=distort: contract.endpoints[0].call({"image": distort(inputs["image"])})  # noqa: E731
         yield Outcome("inputs of the SavedModel", name, verified(saved(call, model)))
@@ -335,8 +294,7 @@ def run(folder: Path) -> Iterator[Outcome]:
         yield Outcome("files of the bundle", name, verified(lambda copy, edit=edit: edit(copy, other), deep=True))
 
 
-def page(outcomes: list[Outcome]) -> str:
-    """Return the page of the documentation."""
+def page(outcomes):
     clean, *faults = outcomes
     assert clean.by == ("nothing",), clean
     counts = {

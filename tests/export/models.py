@@ -1,7 +1,5 @@
 """Small real models, one for each way in which an export can fail. Fresh processes import this module."""
 
-from __future__ import annotations
-
 import keras
 from keras import layers, ops
 
@@ -138,8 +136,6 @@ def batch_dependent():
 
 @keras.saving.register_keras_serializable("tests")
 class Autoencoder(keras.Model):
-    """A variational autoencoder that takes its noise as an input."""
-
     def __init__(self, latent=2, **options):
         super().__init__(**options)
         self.latent = latent

@@ -1,9 +1,8 @@
 """Certificates of conversions that others made, and the published table of seeded bugs."""
 
-from __future__ import annotations
-
 import json
 
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
@@ -13,6 +12,8 @@ from benchmarks.conversions import weights_of
 from export import certify, compare
 from export.__main__ import verbs
 from export.runtime.backend import load_tensorflow
+
+tf = load_tensorflow()
 
 
 def test_the_page_says_what_was_measured():
@@ -30,7 +31,6 @@ def test_the_page_says_what_was_measured():
 @pytest.fixture(scope="module")
 def conversions(tmp_path_factory):
     """Return the transformer with a table of 2,000 rows, its file, and its conversions by their bug."""
-    load_tensorflow()
     folder, conversion = tmp_path_factory.mktemp("conversions"), seeded_bugs.CONVERSIONS["transformer"]
     model = conversion.reference()
     model.save(folder / "model.keras")
@@ -59,7 +59,6 @@ def test_a_row_of_a_large_table_is_found(conversions):
 
 
 def test_what_only_contrast_reaches_is_found_by_the_certificate_alone(tmp_path):
-    tf = load_tensorflow()
     signs = np.empty(192)
     signs[np.argsort(np.random.default_rng(1).random(192))] = np.repeat([1.0, -1.0], 96)
     kernel = 6 / 13 / 255 * signs.reshape(8, 8, 3, 1) * (1, -1)  # generated images reach 4.5, the largest contrast 7.8
@@ -82,8 +81,6 @@ def test_what_only_contrast_reaches_is_found_by_the_certificate_alone(tmp_path):
 
 
 def test_a_changed_row_that_no_input_reads_is_found_by_value(tmp_path):
-    import keras
-
     tokens = keras.Input((3,), dtype="int32", name="x")
     table = keras.layers.Embedding(50, 4, name="table")
     model = keras.Model(tokens, keras.layers.Dense(2, name="y")(keras.ops.mean(table(tokens), axis=1)))

@@ -1,16 +1,17 @@
 """A contract is written by `inspect`, edited by a person, and read by `model`."""
 
-from __future__ import annotations
-
 import json
 
+import keras
 import numpy as np
 import pytest
 
 from export import ExportError, export_model, infer_contract
 from export.__main__ import verbs
+from export.cli.inputs import read_contract, write_contract
 from export.contract import with_labels
-from export.runtime.backend import load_tensorflow
+from export.formats import with_formats
+from export.formats.keras import read_model
 from zoobase.errors import CheckFailed, Unavailable
 
 
@@ -20,9 +21,6 @@ def run(*arguments):
 
 @pytest.fixture(scope="module")
 def file(tmp_path_factory):
-    load_tensorflow()
-    import keras
-
     path = tmp_path_factory.mktemp("contract") / "m.keras"
     keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)], name="net").save(path)
     return path
@@ -61,9 +59,6 @@ def test_an_edited_contract_is_exported(file, tmp_path, capsys):
     ],
 )
 def test_contracts_that_do_not_fit(file, tmp_path, change, message):
-    from export.formats import with_formats
-    from export.formats.keras import read_model
-
     contract = with_formats(infer_contract(read_model(file))).to_json()
     (tmp_path / "c.json").write_text(change(contract))
     with pytest.raises(ExportError, match=message):
@@ -72,11 +67,6 @@ def test_contracts_that_do_not_fit(file, tmp_path, change, message):
 
 
 def test_inputs_of_a_dict_keep_their_names(tmp_path):
-    load_tensorflow()
-    import keras
-
-    from export.cli.inputs import read_contract, write_contract
-
     inputs = {"age": keras.Input((1,), name="age"), "pulse": keras.Input((4,), name="pulse")}
     model = keras.Model(inputs, keras.layers.Concatenate()(list(inputs.values())))
     write_contract(tmp_path / "c.json", infer_contract(model))
@@ -92,7 +82,6 @@ def test_inputs_of_a_dict_keep_their_names(tmp_path):
 def test_contracts_of_keras_files_only(file, tmp_path, bundles):
     with pytest.raises(ExportError, match="is no Keras model"):
         run("inspect", bundles("two_by_two").path / "tflite/float32.tflite", "--contract", tmp_path / "c.json")
-    import keras
 
     keras.Sequential([keras.Input((2,)), keras.layers.Lambda(lambda x: x + 1)]).save(tmp_path / "lambda.keras")
     with pytest.raises(CheckFailed, match="no contract is written"):
@@ -101,8 +90,6 @@ def test_contracts_of_keras_files_only(file, tmp_path, bundles):
 
 
 def test_labels_of_export_model(file, tmp_path):
-    from export.formats.keras import read_model
-
     model = read_model(file)
     bundle = export_model(model, tmp_path / "b", labels=["no", "yes"], formats=("saved_model",))
     assert bundle.contract.labels == ("no", "yes")

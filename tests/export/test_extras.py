@@ -1,7 +1,5 @@
 """Optional runtimes: ONNX and OpenVINO add rows, which are not_run where they are not installed."""
 
-from __future__ import annotations
-
 import importlib.util
 from dataclasses import replace
 
@@ -11,18 +9,13 @@ from export import ExportFailed, export_model, verify_bundle
 from export.artifacts import describe
 from export.proof.certificate import FAIL, NOT_RUN, Certificate, Finding, Row
 from export.runners import RUNTIMES
-from tests.export.conftest import create
-from tests.export.test_faults import replace_saved_model
-
-
-def row_of(certificate, runtime):
-    return next(row for row in certificate.rows if row.runtime == runtime)
+from tests.export.conftest import create, exchanged, row_of
 
 
 @pytest.mark.needs("openvino")
 @pytest.mark.parametrize("name", ["functional_cnn", "two_by_two"])
 def test_openvino_agrees(bundles, name):
-    row = row_of(verify_bundle(bundles(name).path, runtimes=["openvino"]), "openvino")
+    row = row_of(verify_bundle(bundles(name).path, runtimes=["openvino"]), runtime="openvino")
     assert (row.state, row.extra, row.required) == ("pass", True, False)
     assert set(row.endpoints) == {"serving_default"}
     if name == "functional_cnn":
@@ -32,25 +25,16 @@ def test_openvino_agrees(bundles, name):
 @pytest.mark.needs("openvino")
 def test_openvino_cannot_run_text(bundles):
     certificate = verify_bundle(bundles("category").path, runtimes=["openvino"])
-    row = row_of(certificate, "openvino")
+    row = row_of(certificate, runtime="openvino")
     assert (row.state, certificate.verdict) == ("unsupported", "pass")
     assert row.reason == "openvino can run no endpoint of it"
 
 
 @pytest.mark.needs("openvino")
-def test_an_extra_decides_the_verdict_only_where_it_is_required(damaged, bundles):
-    import keras
-
-    folder = damaged("two_by_two")
-    model = keras.saving.load_model(folder / "model.keras")
-
-    def call(x):
-        mean, spread = model([x["left"], x["right"]], training=False)
-        return {"mean": spread, "spread": mean}
-
-    replace_saved_model(folder, model, bundles("two_by_two").contract, serving_default=call)
+def test_an_extra_decides_the_verdict_only_where_it_is_required(with_saved_model):
+    folder = with_saved_model("two_by_two", exchanged)
     optional = verify_bundle(folder, runtimes=["openvino"])
-    assert (row_of(optional, "openvino").state, optional.verdict) == ("fail", "pass")
+    assert (row_of(optional, runtime="openvino").state, optional.verdict) == ("fail", "pass")
     assert verify_bundle(folder, runtimes=["openvino"], require=["openvino"]).verdict == "fail"
 
 
@@ -58,7 +42,7 @@ def test_an_extra_decides_the_verdict_only_where_it_is_required(damaged, bundles
 def test_onnx_is_proven_where_it_is_installed(tmp_path):
     model, contract = create("functional_cnn")
     bundle = export_model(model, tmp_path / "b", contract=contract, formats=("onnx",))
-    row = row_of(bundle.certificate, "onnxruntime")
+    row = row_of(bundle.certificate, runtime="onnxruntime")
     assert (row.state, row.artifact, set(row.endpoints)) == ("pass", "onnx/model.onnx", {"serving_default"})
     assert row.weights["of"] == 8
     assert 1 <= row.weights["matched"] < 8  # batch normalisation is folded
@@ -83,7 +67,7 @@ def test_text_is_unsupported_in_onnx(tmp_path):
     model, _ = create("text")
     with pytest.raises(ExportFailed, match=r"no ONNX operator for .*StringSplitV2") as failure:
         export_model(model, tmp_path / "b", formats=("onnx",))
-    assert row_of(failure.value.certificate, None).state == "unsupported"
+    assert row_of(failure.value.certificate, runtime=None).state == "unsupported"
     assert not (failure.value.bundle_path / "onnx").exists()
 
 
@@ -100,7 +84,7 @@ def test_extras_that_are_not_installed_are_not_run(bundles, monkeypatch):
     absent = replace(RUNTIMES["openvino"], module="no_such_module")
     monkeypatch.setitem(RUNTIMES, "openvino", absent)
     certificate = verify_bundle(bundles("two_by_two").path, runtimes=["openvino"])
-    row = row_of(certificate, "openvino")
+    row = row_of(certificate, runtime="openvino")
     assert (row.state, row.reason) == ("not_run", "openvino is not installed; pip install openvino")
     assert certificate.verdict == "pass"
     assert (

@@ -1,6 +1,4 @@
-"""Injected faults: every fault makes the verdict fail and is named in the certificate."""
-
-from __future__ import annotations
+"""Injected faults: each makes the verdict fail and is named in the certificate, as the table in the docs says."""
 
 import json
 import re
@@ -8,12 +6,14 @@ import re
 import h5py
 import numpy as np
 import pytest
+import tensorflow as tf
 
 from export import ExportFailed, export_model, verify_bundle
 from export.bundle.layout import find_damage
 from export.contract import Contract, Endpoint, Tensor
-from tests.export.conftest import create, replace_saved_model, reseal
-from tests.export.perturb import perturb_bytes, perturb_h5, perturb_keras
+from tests.export import faults
+from tests.export.conftest import create, reseal
+from tests.export.perturb import perturb_bytes, perturb_h5
 
 
 def reason_of(certificate, format):
@@ -25,9 +25,8 @@ def test_one_weight_off_by_a_thousandth_fails_every_artifact(damaged, bundles):
     with h5py.File(folder / "model.weights.h5") as file:
         kernel = file["layers/conv2d/vars/0"][...] if "layers/conv2d" in file else file["layers/conv/vars/0"][...]
         head = file["layers/dense/vars/0"][...] if "layers/dense" in file else file["layers/logits/vars/0"][...]
-    perturb_h5(folder / "model.h5")
-    perturb_h5(folder / "model.weights.h5")
-    perturb_keras(folder / "model.keras")
+    for name in ("model.h5", "model.weights.h5", "model.keras"):
+        perturb_h5(folder / name)
     perturb_bytes(next(folder.glob("saved_model/1/variables/*.data*")), kernel)
     perturb_bytes(folder / "tflite/float32.tflite", np.ascontiguousarray(head.T))
     reseal(folder)
@@ -56,34 +55,6 @@ def test_any_flipped_byte_in_any_file_is_found(damaged):
             assert find_damage(folder), f"{path.name} byte {position}"
         path.write_bytes(whole)
     assert find_damage(folder) == []
-
-
-KINDS = (
-    "model.keras",
-    "model.h5",
-    "model.weights.h5",
-    "model.config.json",
-    "saved_model/1/saved_model.pb",
-    "saved_model/1/variables/variables.data-00000-of-00001",
-    "tflite/float32.tflite",
-    "golden/serving_default.inputs.npz",
-    "parity.json",
-    "labels.txt",
-    "README.md",
-)
-
-
-def test_one_flipped_byte_in_each_kind_of_artifact_fails_the_verdict(damaged):
-    folder = damaged("functional_cnn")
-    for file in KINDS:
-        whole = (folder / file).read_bytes()
-        broken = bytearray(whole)
-        broken[len(whole) // 2] ^= 1
-        (folder / file).write_bytes(broken)
-        certificate = verify_bundle(folder)
-        assert (certificate.verdict, certificate.exit_code) == ("fail", 1)
-        assert certificate.problems() == [f"files: {file} was changed"]
-        (folder / file).write_bytes(whole)
 
 
 def test_added_removed_and_damaged_files_are_named(damaged):
@@ -120,104 +91,14 @@ def test_truncated_files(damaged, file, runtime):
     assert file.startswith(next(row.artifact for row in certificate.rows[1:] if row.state == "fail"))
 
 
-def test_live_augmentation_in_the_artifact(damaged, bundles):
-    """`model.export()` of Keras serves live augmentation."""
-    import keras
-
-    folder = damaged("sequential_cnn")
-    model = keras.saving.load_model(folder / "model.keras")
-    call = lambda x: {"output": model(x["input"], training=True)}  # noqa: E731
-    replace_saved_model(folder, model, bundles("sequential_cnn").contract, serving_default=call)
-    certificate = verify_bundle(folder, runtimes=["tensorflow"])
-    assert certificate.verdict == "fail"
-    assert "endpoint serving_default: two identical calls differ" in reason_of(certificate, "saved_model")
-
-
-def test_wrong_normalisation_in_the_artifact(damaged, bundles):
-    import keras
-
-    folder = damaged("sequential_cnn")
-    model = keras.saving.load_model(folder / "model.keras")
-    call = lambda x: {"output": model(x["input"] / 255, training=False)}  # noqa: E731
-    replace_saved_model(folder, model, bundles("sequential_cnn").contract, serving_default=call)
-    certificate = verify_bundle(folder, runtimes=["tensorflow"])
-    assert "output in case batch_7 differs by" in certificate.problems()[0]
-
-
-def test_one_weight_off_in_the_saved_model(damaged, bundles):
-    """A checksum detects a changed byte; only a comparison detects a weight that was wrong before saving."""
-    import keras
-
-    folder = damaged("functional_cnn")
-    model = keras.saving.load_model(folder / "model.keras")
-    kernel = model.get_layer("conv").kernel
-    kernel.assign(kernel + np.eye(1, kernel.shape.num_elements(), dtype="float32").reshape(kernel.shape) * 1e-3)
-    call = lambda x: {"logits": model(x["image"], training=False)}  # noqa: E731
-    plain = bundles("functional_cnn").contract["serving_default"]
-    replace_saved_model(folder, model, Contract((plain,)), serving_default=call)
-    manifest = json.loads((folder / "manifest.json").read_text())
-    manifest["artifacts"][3]["endpoints"] = ["serving_default"]
-    reseal(folder, artifacts=manifest["artifacts"])
-    certificate = verify_bundle(folder, runtimes=["tensorflow"])
-    assert "logits in case batch_7 differs by" in reason_of(certificate, "saved_model")
-
-
-def test_swapped_outputs_are_named(damaged, bundles):
-    import keras
-
-    folder = damaged("two_by_two")
-    model = keras.saving.load_model(folder / "model.keras")
-
-    def call(x):
-        mean, spread = model([x["left"], x["right"]], training=False)
-        return {"mean": spread, "spread": mean}
-
-    replace_saved_model(folder, model, bundles("two_by_two").contract, serving_default=call)
-    certificate = verify_bundle(folder, runtimes=["tensorflow"])
-    assert "mean is what spread should be: outputs are swapped" in certificate.problems()[0]
-
-
 def test_live_augmentation_in_the_model(tmp_path):
     model, contract = create("functional_cnn", augment=True)
     plain = contract["serving_default"]
-    live = Endpoint(
-        plain.name,
-        plain.inputs,
-        plain.outputs,
-        lambda x: {"logits": model(x["image"], training=True)},
-        ("saved_model",),
-    )
+    call = lambda x: {"logits": model(x["image"], training=True)}  # noqa: E731
+    live = Endpoint(plain.name, plain.inputs, plain.outputs, call, ("saved_model",))
     with pytest.raises(ExportFailed) as failure:
         export_model(model, tmp_path / "b", contract=Contract((live,)), formats=("saved_model",))
     assert "two identical calls differ" in " ".join(failure.value.certificate.problems())
-
-
-def test_batch_dependent_model(tmp_path):
-    model, _ = create("batch_dependent")
-    with pytest.raises(ExportFailed, match="outputs depend on the batch") as failure:
-        export_model(model, tmp_path / "b", formats=("saved_model",))
-    # the difference between batches must not widen its own tolerance; the remaining noise is that of perturbed inputs
-    assert failure.value.certificate.noise_floor["serving_default"]["output"] < 1e-5
-
-
-def test_an_artifact_has_no_say_in_its_tolerance(bundles, damaged):
-    """The SavedModel is ill-conditioned: what it answers to perturbed inputs must not excuse its own differences."""
-    import keras
-    import tensorflow as tf
-
-    folder = damaged("functional_cnn")
-    model = keras.saving.load_model(folder / "model.keras")
-
-    def call(x):
-        noise = 4e-5 * tf.sin(1e9 * tf.reduce_sum(x["image"], [1, 2, 3]))[:, None]
-        return {"logits": model(x["image"], training=False) + noise}
-
-    replace_saved_model(folder, model, bundles("functional_cnn").contract, serving_default=call)
-    certificate = verify_bundle(folder, runtimes=["tensorflow"])
-    row = next(row for row in certificate.rows if row.runtime == "tensorflow")
-    assert max(v["logits"] for v in row.endpoints["serving_default"]["noise"].values()) > 1e-5
-    assert "(tolerance 1e-05)" in row.reason
-    assert certificate.verdict == "fail"
 
 
 def test_a_dependency_that_the_manifest_omits(damaged):
@@ -228,42 +109,6 @@ def test_a_dependency_that_the_manifest_omits(damaged):
     assert "Could not locate class 'Built'" in reason_of(certificate, "keras")
 
 
-def test_missing_code_is_not_run(damaged):
-    folder = damaged("built")
-    reseal(folder, code_dependency={"package": "gone", "modules": ["gone.models"]})
-    for trust, sentence in (
-        ((), "gone, which is not trusted; --trust gone"),
-        (("gone",), "gone, which is not installed"),
-    ):
-        certificate = verify_bundle(folder, runtimes=["keras"], trust=trust)
-        assert (certificate.verdict, certificate.exit_code) == ("incomplete", 3)
-        assert sentence in reason_of(certificate, "keras")
-
-
-def test_out_of_time_is_not_run(bundles, monkeypatch):
-    bundle = bundles("two_by_two").path  # made without the limit, if no other test has
-    monkeypatch.setenv("EXPORT_TIMEOUT", "0.05")
-    certificate = verify_bundle(bundle, runtimes=["litert"])
-    assert (certificate.verdict, certificate.exit_code) == ("incomplete", 3)
-    assert "stopped after 0.05 s" in reason_of(certificate, "tflite")
-
-
-def test_required_but_absent_is_incomplete(bundles):
-    certificate = verify_bundle(bundles("two_by_two").path, runtimes=["litert"], require=["onnx"])
-    assert certificate.verdict == "incomplete"
-    assert "required, but nothing in this bundle" in certificate.problems()[0]
-
-
-def test_parity_json_says_what_failed(tmp_path):
-    model, _ = create("batch_dependent")
-    with pytest.raises(ExportFailed) as failure:
-        export_model(model, tmp_path / "b", formats=("keras",))
-    folder = failure.value.bundle_path
-    assert json.loads((folder / "parity.json").read_text())["verdict"] == "fail"
-    assert "Proof: fail" in (folder / "README.md").read_text()
-    assert find_damage(folder) == []
-
-
 def test_constant_numbers_fail_and_constant_integers_are_noted(tmp_path):
     """Two constants that agree prove nothing; an integer or a string, such as a version, may be constant."""
     model, _ = create("two_by_two")
@@ -271,8 +116,6 @@ def test_constant_numbers_fail_and_constant_integers_are_noted(tmp_path):
     with pytest.raises(ExportFailed, match="mean of serving_default is the same for every input") as failure:
         export_model(model, tmp_path / "b", formats=("tflite",))
     assert verify_bundle(failure.value.bundle_path).rows[0].reason.startswith("mean of serving_default is the same")
-
-    import tensorflow as tf
 
     model, contract = create("functional_cnn")
     plain = contract["serving_default"]
@@ -292,3 +135,55 @@ def test_a_call_that_returns_other_names(tmp_path):
     wrong = Endpoint(plain.name, plain.inputs, plain.outputs, lambda x: {"output_0": model(x["image"])})
     with pytest.raises(ExportFailed, match="returns output_0 where the contract declares logits"):
         export_model(model, tmp_path / "b", contract=Contract((wrong,)), formats=("saved_model",))
+
+
+def test_live_augmentation_in_the_artifact(with_saved_model):
+    """`model.export()` of Keras serves live augmentation."""
+    folder = with_saved_model("sequential_cnn", lambda model, x: {"output": model(x["input"], training=True)})
+    certificate = verify_bundle(folder, runtimes=["tensorflow"])
+    assert certificate.verdict == "fail"
+    assert "endpoint serving_default: two identical calls differ" in reason_of(certificate, "saved_model")
+
+
+def test_an_artifact_has_no_say_in_its_tolerance(with_saved_model):
+    """The SavedModel is ill-conditioned: what it answers to perturbed inputs must not excuse its own differences."""
+
+    def call(model, x):
+        noise = 4e-5 * tf.sin(1e9 * tf.reduce_sum(x["image"], [1, 2, 3]))[:, None]
+        return {"logits": model(x["image"], training=False) + noise}
+
+    certificate = verify_bundle(with_saved_model("functional_cnn", call), runtimes=["tensorflow"])
+    row = next(row for row in certificate.rows if row.runtime == "tensorflow")
+    assert max(v["logits"] for v in row.endpoints["serving_default"]["noise"].values()) > 1e-5
+    assert "(tolerance 1e-05)" in row.reason
+    assert certificate.verdict == "fail"
+
+
+def test_a_batch_dependent_model_fails_and_its_bundle_says_so(tmp_path):
+    model, _ = create("batch_dependent")
+    with pytest.raises(ExportFailed, match="outputs depend on the batch") as failure:
+        export_model(model, tmp_path / "b", formats=("saved_model",))
+    # the difference between batches must not widen its own tolerance; the remaining noise is that of perturbed inputs
+    assert failure.value.certificate.noise_floor["serving_default"]["output"] < 1e-5
+    folder = failure.value.bundle_path
+    assert json.loads((folder / "parity.json").read_text())["verdict"] == "fail"
+    assert "Proof: fail" in (folder / "README.md").read_text()
+    assert find_damage(folder) == []
+
+
+def test_a_runtime_that_ends_too_late_or_has_no_artifact_is_incomplete(bundles, monkeypatch):
+    bundle = bundles("two_by_two").path  # made without the limit, if no other test has
+    absent = verify_bundle(bundle, runtimes=["litert"], require=["onnx"])
+    assert "required, but nothing in this bundle" in absent.problems()[0]
+    monkeypatch.setenv("EXPORT_TIMEOUT", "0.05")
+    late = verify_bundle(bundle, runtimes=["litert"])
+    assert "stopped after 0.05 s" in reason_of(late, "tflite")
+    assert [(c.verdict, c.exit_code) for c in (absent, late)] == [("incomplete", 3)] * 2
+
+
+@pytest.mark.proof
+def test_the_table_of_faults_is_true(tmp_path):
+    outcomes = list(faults.run(tmp_path))
+    assert faults.page(outcomes) == faults.PAGE.read_text(), "run `python -m tests.export.faults`"
+    assert len(outcomes) > 60
+    assert not [outcome for outcome in outcomes[1:] if outcome.by == ("nothing",)]

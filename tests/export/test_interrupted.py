@@ -1,7 +1,5 @@
 """SIGTERM, or the end of the disk, in the middle of an export or a publication: nothing half-written stays."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import resource
@@ -10,13 +8,11 @@ import signal
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import pytest
 
 from tests import commands
 
-BUNDLE = Path(__file__).parents[1] / "fixtures/bundle"
 ENVIRONMENT = os.environ | {"PYTHONPATH": commands.ROOT}
 
 

@@ -1,19 +1,13 @@
 """Models whose outputs, names, sizes or classes are unusual: exported, or refused by one clear line."""
 
-from __future__ import annotations
-
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
 from export import ExportError, export_model, infer_contract
 from export.formats.obstacles import check_graph_names, code_dependency, unimportable
 from export.protocol.calls import flatten, name_outputs
-from export.runtime.backend import load_tensorflow
-
-
-@pytest.fixture(autouse=True)
-def tensorflow():
-    load_tensorflow()
 
 
 def rows_of(bundle):
@@ -22,9 +16,6 @@ def rows_of(bundle):
 
 def nested():
     """Nested outputs, one of them bfloat16, from a sequence that must be longer than the usual 16 steps."""
-    import keras
-    from keras import layers
-
     x = keras.Input((None, 3), name="x")
     h = layers.Conv1D(4, 9, strides=2)(layers.Conv1D(4, 9, strides=2)(x))
     h = layers.GlobalAveragePooling1D()(h)
@@ -58,9 +49,6 @@ def test_flatten_keeps_the_order_of_a_list_and_the_paths_of_the_rest():
 
 def test_sizes_that_are_too_small_are_found_without_an_error():
     """Kernels of oneDNN answer with the content of memory where a convolution has no output."""
-    import keras
-    from keras import layers
-
     x = keras.Input((None, None, 3), name="x")
     h = layers.Conv2D(4, 9, strides=4)(layers.Conv2D(4, 9, strides=4)(x))
     model = keras.Model(x, layers.GlobalAveragePooling2D()(h))
@@ -70,9 +58,6 @@ def test_sizes_that_are_too_small_are_found_without_an_error():
 
 
 def test_a_unet_may_refuse_odd_sides(tmp_path):
-    import keras
-    from keras import layers
-
     x = keras.Input((None, None, 3), name="x")
     down = layers.Conv2D(4, 3, strides=2, padding="same")(x)
     up = layers.Conv2DTranspose(4, 3, strides=2, padding="same")(down)
@@ -83,8 +68,6 @@ def test_a_unet_may_refuse_odd_sides(tmp_path):
 
 
 def test_outputs_without_rows_are_refused():
-    import keras
-
     x = keras.Input((4,), name="x")
     model = keras.Model(x, {"rows": x * 2, "total": keras.ops.mean(x)})
     with pytest.raises(ExportError, match=r"output total .* is one number for the whole batch"):
@@ -92,16 +75,12 @@ def test_outputs_without_rows_are_refused():
 
 
 def test_a_stateful_layer_is_named_with_its_batch():
-    import keras
-
     layers = [keras.Input((5, 3), batch_size=2), keras.layers.GRU(4, stateful=True, name="memory")]
     with pytest.raises(ExportError, match=r"layer memory is stateful with batch size 2: .* stateful=False"):
         infer_contract(keras.Sequential(layers))
 
 
 def test_a_fixed_batch_is_found():
-    import keras
-
     x = keras.Input((4,), batch_size=3, name="x")
     model = keras.Model(x, keras.ops.reshape(keras.ops.reshape(x, (12,)), (3, 4)))
     assert infer_contract(model).endpoints[0].batch == 3
@@ -109,8 +88,6 @@ def test_a_fixed_batch_is_found():
 
 @pytest.mark.parametrize(("name", "layer", "where"), [("mödel x", "d", "the model"), ("m", "a b", "class Dense")])
 def test_names_that_no_graph_can_have(tmp_path, name, layer, where):
-    import keras
-
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3, name=layer)], name=name)
     with pytest.raises(ExportError, match=where):
         export_model(model, tmp_path / "bundle")
@@ -119,8 +96,6 @@ def test_names_that_no_graph_can_have(tmp_path, name, layer, where):
 
 
 def test_quantised_layers_are_one_unsupported_file(tmp_path):
-    import keras
-
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     model.layers[0].quantize("int8")
     rows = rows_of(export_model(model, tmp_path / "bundle"))
@@ -129,8 +104,6 @@ def test_quantised_layers_are_one_unsupported_file(tmp_path):
 
 
 def local_model():
-    import keras
-
     @keras.saving.register_keras_serializable("tests")
     class Double(keras.layers.Layer):
         def call(self, x):
@@ -150,8 +123,6 @@ def test_a_class_inside_a_function_is_needed_by_keras_files_only(tmp_path):
 
 
 def test_classes_of_scripts_and_functions_without_a_name():
-    import keras
-
     model = local_model()
     type(model.layers[0]).__module__ = "__main__"
     assert code_dependency(model) is None

@@ -1,7 +1,5 @@
 """Models of other libraries through `python -m export model`: what docs/third_party.md says still holds."""
 
-from __future__ import annotations
-
 import json
 
 import pytest

@@ -1,23 +1,23 @@
-"""Comparison of any two artifacts, also of third parties."""
-
-from __future__ import annotations
+"""Comparison of any two artifacts, also of third parties; pairs of tensors by name, dtype and shape, value."""
 
 import json
-import subprocess
-import sys
 
 import numpy as np
 import pytest
 
 from export import compare
 from export.artifacts import describe
+from export.artifacts.calling import ThirdPartyTensor
+from export.artifacts.matching import Pair, by_value, match, plain
 from export.runtime.backend import load_tensorflow
 from pipelines.sources import packages
+from tests.export.test_cli import run
 from zoobase.errors import CheckFailed, ExportError, SourceUnavailable
+
+tf = load_tensorflow()
 
 
 def strip_signatures(path, out):
-    """Write a TFLite file as converters of before 2021 did."""
     import flatbuffers
     from ai_edge_litert import schema_py_generated as schema
 
@@ -32,7 +32,6 @@ def strip_signatures(path, out):
 @pytest.fixture(scope="session")
 def third_party(tmp_path_factory):
     """Return a folder of SavedModels and TFLite files that were not exported by us."""
-    tf = load_tensorflow()
     folder = tmp_path_factory.mktemp("third_party")
     kernels = np.random.default_rng(0).normal(size=(2, 5, 3)).astype("float32")
 
@@ -62,7 +61,6 @@ def third_party(tmp_path_factory):
 @pytest.fixture(scope="session")
 def save(tmp_path_factory):
     """Return a function that saves a SavedModel of TensorFlow functions, {signature: function of one input}."""
-    tf = load_tensorflow()
     folder = tmp_path_factory.mktemp("functions")
 
     def traced(function, module, dtype, shape):
@@ -82,14 +80,7 @@ def pairs(result, kind="outputs"):
     return {p["reference"]: (p["candidate"], p["how"]) for p in result.endpoints[0][kind]}
 
 
-def test_the_same(third_party):
-    result = compare(third_party / "plain", third_party / "plain.tflite")
-    assert (result.verdict, result.exit_code, result.notes, result.findings) == ("same", 0, [], [])
-    assert pairs(result) == {"mean": ("mean", "name"), "spread": ("spread", "name")}
-
-
 def test_swapped_outputs_of_one_shape_are_exchanged(third_party):
-    """Who reads them by name gets other values."""
     result = compare(third_party / "plain.tflite", third_party / "swapped.tflite")
     assert (result.verdict, result.exit_code, len(result.findings)) == ("exchanged", 1, 2)
     assert result.findings[0] == "serving_default: mean is what the candidate returns as spread"
@@ -123,7 +114,6 @@ def test_another_model(third_party):
 @pytest.mark.parametrize("kind", ["real", "string"])
 def test_equal_constants_are_no_evidence(save, kind, tmp_path):
     """The two differ only above 1000, where generated inputs do not reach."""
-    tf = load_tensorflow()
 
     def constant(x, rest):
         y = tf.where(tf.reduce_sum(x, 1) > 5000, rest * tf.reduce_sum(x, 1), 0)
@@ -143,7 +133,6 @@ def test_equal_constants_are_no_evidence(save, kind, tmp_path):
 
 
 def test_more_inputs_are_drawn_before_equal_constants_are_undecided(save):
-    tf = load_tensorflow()
     one, two = (
         save(f"levels_{n}", serving_default=lambda x, _, n=n: {"y": tf.nn.relu(tf.reduce_mean(x, 1) - 50) * n})
         for n in (1.0, 2.0)
@@ -173,7 +162,6 @@ def test_signatures_that_are_missing_or_renamed(save):
 
 def test_a_candidate_that_answers_a_second_call_otherwise(save):
     """It adds one to its answer in the second call only, which repeats the first one."""
-    tf = load_tensorflow()
 
     def second_call(x, module):
         return {"y": x + tf.where(module.count.assign_add(1.0) == 2.0, 1.0, 0.0)}
@@ -189,7 +177,6 @@ def test_a_candidate_that_answers_a_second_call_otherwise(save):
 
 def test_an_error_of_both_is_no_difference(save):
     """The first raises for values above 50, which the extremes reach."""
-    tf = load_tensorflow()
 
     def checked(x, _):
         with tf.control_dependencies([tf.debugging.assert_less(x, 50.0)]):
@@ -204,7 +191,6 @@ def test_an_error_of_both_is_no_difference(save):
 
 
 def test_a_random_or_batch_dependent_model_and_itself(save):
-    tf = load_tensorflow()
     random = save("random", serving_default=lambda x, _: {"y": 2 * x, "z": x + tf.random.normal(tf.shape(x))})
     result = compare(random, random)
     assert (result.verdict, result.exit_code) == ("undecided", 3)
@@ -215,8 +201,6 @@ def test_a_random_or_batch_dependent_model_and_itself(save):
 
 
 def test_quantised_inputs_and_outputs(tmp_path):
-    """They are compared with the float model through scale and zero point."""
-    tf = load_tensorflow()
     rng = np.random.default_rng(0)
 
     def write(name, seed, integer):
@@ -257,7 +241,6 @@ def test_requested_pairs_of_inputs(third_party):
 
 
 def test_our_own_files(bundles):
-    """The contract of the bundle declares the legal tokens for the files of all formats."""
     path = bundles("masked").path
     result = compare(path / "saved_model/1", path / "tflite/float32.tflite")
     assert (result.verdict, result.findings) == ("same", [])
@@ -269,8 +252,7 @@ def test_integers_without_a_range_need_samples(bundles, tmp_path):
     with pytest.raises(ExportError, match="give --samples with an array tokens in it"):
         compare(path, path)
     np.savez(tmp_path / "x.npz", tokens=np.array([[1, 2, 3], [4, 5, 0]]))
-    command = [sys.executable, "-m", "export", "compare", path, path, "--samples", tmp_path / "x.npz", "--json"]
-    process = subprocess.run(command, capture_output=True, text=True)
+    process = run("compare", path, path, "--samples", tmp_path / "x.npz", "--json")
     assert json.loads(process.stdout)["verdict"] == "same", process.stderr
 
 
@@ -282,8 +264,7 @@ def test_artifacts_that_cannot_be_compared(bundles, tmp_path):
         compare(path / "model.weights.h5", path / "tflite/float32.tflite")
     with pytest.raises(CheckFailed, match="no match for"):
         compare(path / "tflite/float32.tflite", bundles("two_by_two").path / "tflite/float32.tflite")
-    command = [sys.executable, "-m", "export", "compare", path, path, "--match", "x"]
-    process = subprocess.run(command, capture_output=True, text=True)
+    process = run("compare", path, path, "--match", "x")
     assert (process.returncode, "give REFERENCE=CANDIDATE" in process.stderr) == (2, True)
 
 
@@ -306,13 +287,8 @@ def basic_pitch(tmp_path_factory):
 
 @pytest.mark.extended
 def test_a_saved_model_of_tensorflow_2_4_and_its_conversion_to_tflite(basic_pitch):
-    """It divides each row by its own range, so a constant row is not compared.
-
-    The certificate allows a row of extreme values a multiple of what the reference itself differs by when its inputs
-    are perturbed, so there is no fixed largest difference here: one row is noisy up to 0.8 % of its range.
-    """
-    description = describe(basic_pitch)
-    assert description.producer == {"tensorflow": "2.4.1"}
+    """It divides each row by its own range, so a constant row is not compared, and one is noisy up to 0.8 %."""
+    assert describe(basic_pitch).producer == {"tensorflow": "2.4.1"}
     result = compare(basic_pitch, basic_pitch.with_suffix(".tflite"))
     assert (result.verdict, result.findings) == ("same", [])
     assert any(note.startswith("the reference is discontinuous at zeros,") for note in result.notes)
@@ -321,7 +297,6 @@ def test_a_saved_model_of_tensorflow_2_4_and_its_conversion_to_tflite(basic_pitc
 @pytest.mark.extended
 @pytest.mark.needs("onnx")
 def test_a_third_party_onnx_file(basic_pitch):
-    """Its outputs are StatefulPartitionedCall:0 to 2: two of one shape, which only values can distinguish."""
     result = compare(basic_pitch, basic_pitch.with_suffix(".onnx"))
     assert (result.verdict, result.findings) == ("same, renamed", [])
     assert pairs(result) == {
@@ -329,3 +304,82 @@ def test_a_third_party_onnx_file(basic_pitch):
         "note": ("StatefulPartitionedCall:1", "value"),
         "onset": ("StatefulPartitionedCall:2", "value"),
     }
+
+
+RNG = np.random.default_rng(0)
+
+
+def tensors(*names, dtype="float32", shape=(None, 3)):
+    return [ThirdPartyTensor(name, dtype, shape) for name in names]
+
+
+@pytest.mark.parametrize(
+    ("name", "plain_name"),
+    [("serving_default_image:0", "image"), ("Image", "image"), ("StatefulPartitionedCall:1",) * 2],
+)
+def test_plain_names(name, plain_name):
+    assert plain(name) == plain(plain_name).removesuffix(":1")
+
+
+def test_names_take_precedence():
+    assert match(tensors("a", "b"), tensors("b", "serving_default_a:0")) == [
+        [Pair("b", "b", "name"), Pair("a", "serving_default_a:0", "name")]
+    ]
+
+
+def test_dtype_and_shape_match_other_names():
+    ones = tensors("x") + tensors("y", dtype="int32") + tensors("z", shape=(None, 4))
+    others = tensors("q", dtype="int64") + tensors("r", shape=(1, 4)) + tensors("p", shape=(None, None))
+    (pairs,) = match(ones[:2], others[:1] + others[2:])
+    assert pairs == [Pair("x", "p", "dtype and shape"), Pair("y", "q", "dtype and shape")]
+    assert len(match(ones[::2], others[1:])) == 1
+
+
+def test_ambiguous_tensors_give_all_pairings():
+    pairings = match(tensors("left", "right"), tensors("one", "two"))
+    assert [[(p.reference, p.candidate, p.how) for p in pairs] for pairs in pairings] == [
+        [("left", "one", "value"), ("right", "two", "value")],
+        [("left", "two", "value"), ("right", "one", "value")],
+    ]
+
+
+def test_pairs_that_are_asked_for_come_first():
+    (pairs,) = match(tensors("a", "b"), tensors("a", "b"), {"a": "b"})
+    assert pairs == [Pair("a", "b", "asked for"), Pair("b", "a", "dtype and shape")]
+    with pytest.raises(ExportError, match="cannot match a=c"):
+        match(tensors("a"), tensors("b"), {"a": "c"})
+
+
+def test_no_match():
+    with pytest.raises(CheckFailed, match=r"no match for b float32 \(None, 3\)"):
+        match(tensors("a", "b"), tensors("a"))
+    with pytest.raises(CheckFailed, match="no match for a"):
+        match(tensors("a"), tensors("b", shape=(None, 4)))
+
+
+def cases(values):
+    return [values, values[:2] * 2]
+
+
+def test_values_overrule_names_only_where_they_are_clearly_closer():
+    a, b = RNG.normal(size=(2, 5, 3)).astype("float32")
+    named = [Pair("a", "a", "name"), Pair("b", "b", "name")]
+    swapped = by_value(named, {"a": cases(a), "b": cases(b)}, {"a": cases(b), "b": cases(a)})
+    assert swapped == [Pair("a", "b", "value"), Pair("b", "a", "value")]
+    assert by_value(named, {"a": cases(a), "b": cases(b)}, {"a": cases(a + 0.1), "b": cases(b)}) == named
+    both_wrong = RNG.normal(size=(2, 5, 3)).astype("float32")
+    candidate = {"a": cases(both_wrong[0]), "b": cases(both_wrong[1])}
+    assert by_value(named, {"a": cases(a), "b": cases(b)}, candidate) == named
+
+
+def test_values_match_despite_quantisation():
+    a, b = RNG.normal(size=(2, 5, 3)).astype("float32")
+    named = [Pair("a", "x", "value"), Pair("b", "y", "value")]
+    pairs = by_value(named, {"a": cases(a), "b": cases(b)}, {"x": cases(b + 0.01), "y": cases(a - 0.01)})
+    assert {p.reference: p.candidate for p in pairs} == {"a": "y", "b": "x"}
+
+
+def test_requested_pairs_are_not_changed_by_values():
+    a, b = RNG.normal(size=(2, 5, 3)).astype("float32")
+    requested = [Pair("a", "a", "asked for"), Pair("b", "b", "name")]
+    assert by_value(requested, {"a": cases(a), "b": cases(b)}, {"a": cases(b), "b": cases(a)}) == requested

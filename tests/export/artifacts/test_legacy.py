@@ -1,7 +1,5 @@
 """Files of Keras 2: what is in them, and what to do with one that Keras 3 cannot load."""
 
-from __future__ import annotations
-
 import json
 import re
 import shlex
@@ -27,14 +25,12 @@ tf_keras.Model(image, layers.Dense(3, name="logits")(x)).save(sys.argv[1])
 
 @pytest.fixture(scope="module")
 def legacy(tmp_path_factory):
-    """Return an .h5 file written by the code of Keras 2."""
     path = tmp_path_factory.mktemp("legacy") / "m.h5"
     subprocess.run([sys.executable, "-c", WRITE, path], check=True, capture_output=True, timeout=300)
     return path
 
 
 def rewritten(path, target, change):
-    """Copy a file with another configuration."""
     shutil.copyfile(path, target)
     with h5py.File(target, "r+") as file:
         config = json.loads(file.attrs["model_config"])

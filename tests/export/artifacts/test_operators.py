@@ -1,9 +1,9 @@
 """The list of inference operators agrees with TensorFlow's own definitions."""
 
 import pytest
+from tensorflow.python.framework import op_def_registry
 
 from export.formats.graph_reader import ALLOWED, READING, allowed_operators
-from export.runtime.backend import load_tensorflow
 
 HARMLESS = {  # what a string of any value is -> attributes that hold it
     "a name within the process": "container shared_name debug_name",
@@ -37,9 +37,6 @@ RNG = (  # draw numbers without an attribute `seed`: their state is a resource, 
 
 @pytest.fixture(scope="module")
 def registry():
-    load_tensorflow()
-    from tensorflow.python.framework import op_def_registry
-
     return op_def_registry
 
 

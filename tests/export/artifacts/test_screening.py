@@ -19,6 +19,7 @@ from export.formats.keras import read_model
 from export.formats.onnx import external_tensors
 from export.formats.screening import check_content
 from tests.export.conftest import reseal
+from tests.export.perturb import editable_h5
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.hdf5 import open_hdf5
 
@@ -214,19 +215,8 @@ def first_dataset(file):
 def with_values_elsewhere(name, change, folder):
     """Return the path of a copy of a file of the bundle that has the values of one array in another file."""
     path = Path(shutil.copy(BUNDLE / name, folder / name))
-    if name == "model.keras":
-        with zipfile.ZipFile(path) as archive:
-            members = {member: archive.read(member) for member in archive.namelist()}
-        inner = folder / "inner.h5"
-        inner.write_bytes(members["model.weights.h5"])
-        with h5py.File(inner, "r+") as file:
-            change(file, first_dataset(file), folder / "other")
-        with zipfile.ZipFile(path, "w") as archive:
-            for member, content in (members | {"model.weights.h5": inner.read_bytes()}).items():
-                archive.writestr(member, content)
-    else:
-        with h5py.File(path, "r+") as file:
-            change(file, first_dataset(file), folder / "other")
+    with editable_h5(path) as inner, h5py.File(inner, "r+") as file:
+        change(file, first_dataset(file), folder / "other")
     return path
 
 
@@ -296,44 +286,36 @@ def test_a_file_of_another_format_than_the_manifest_says_is_not_run(tmp_path):
 # === ONNX ===
 
 
-def onnx_messages():
-    """Return classes of messages that nest as those of ONNX do, which is an extra: Model and Tensor."""
+MESSAGES = """
+EntryProto: string key
+TensorProto: string name, int64 data_location, EntryProto* external_data
+SparseTensorProto: TensorProto values
+AttributeProto: TensorProto t, GraphProto g, TensorProto* tensors, GraphProto* graphs, SparseTensorProto sparse_tensor
+NodeProto: AttributeProto* attribute
+GraphProto: NodeProto* node, TensorProto* initializer
+TrainingInfoProto: GraphProto initialization, GraphProto algorithm
+FunctionProto: NodeProto* node
+ModelProto: GraphProto graph, TrainingInfoProto* training_info, FunctionProto* functions
+"""
+
+
+def onnx_model():
+    """Return a message that nests as a model of ONNX does, which is an extra."""
     file = descriptor_pb2.FileDescriptorProto(name="nested.proto", package="nested", syntax="proto3")
-    kinds = {"int64": 3, "string": 9, "message": 11}
-    fields = {
-        "StringStringEntryProto": [("key", "string", "")],
-        "TensorProto": [
-            ("name", "string", ""),
-            ("data_location", "int64", ""),
-            ("external_data", "message", "*StringStringEntryProto"),
-        ],
-        "SparseTensorProto": [("values", "message", "TensorProto")],
-        "AttributeProto": [
-            ("t", "message", "TensorProto"),
-            ("g", "message", "GraphProto"),
-            ("tensors", "message", "*TensorProto"),
-            ("graphs", "message", "*GraphProto"),
-            ("sparse_tensor", "message", "SparseTensorProto"),
-        ],
-        "NodeProto": [("attribute", "message", "*AttributeProto")],
-        "GraphProto": [("node", "message", "*NodeProto"), ("initializer", "message", "*TensorProto")],
-        "TrainingInfoProto": [("initialization", "message", "GraphProto"), ("algorithm", "message", "GraphProto")],
-        "FunctionProto": [("node", "message", "*NodeProto")],
-        "ModelProto": [
-            ("graph", "message", "GraphProto"),
-            ("training_info", "message", "*TrainingInfoProto"),
-            ("functions", "message", "*FunctionProto"),
-        ],
-    }
-    for name, members in fields.items():
+    for line in MESSAGES.strip().splitlines():
+        name, _, members = line.partition(": ")
         message = file.message_type.add(name=name)
-        for number, (field, kind, of) in enumerate(members, 1):
-            added = message.field.add(name=field, number=number, type=kinds[kind], label=3 if of[:1] == "*" else 1)
-            if of:
-                added.type_name = f".nested.{of.strip('*')}"
+        for number, member in enumerate(members.split(", "), 1):
+            kind, field = member.split()
+            label, of = 3 if kind.endswith("*") else 1, kind.strip("*")
+            added = message.field.add(
+                name=field, number=number, label=label, type={"int64": 3, "string": 9}.get(of, 11)
+            )
+            if added.type == 11:
+                added.type_name = f".nested.{of}"
     pool = descriptor_pool.DescriptorPool()
     pool.Add(file)
-    return message_factory.GetMessageClass(pool.FindMessageTypeByName("nested.ModelProto"))
+    return message_factory.GetMessageClass(pool.FindMessageTypeByName("nested.ModelProto"))()
 
 
 PLACES = {
@@ -352,7 +334,7 @@ PLACES = {
 
 @pytest.mark.parametrize("place", PLACES)
 def test_external_data_of_onnx_are_found_wherever_a_tensor_is(place):
-    model = onnx_messages()()
+    model = onnx_model()
     tensor = PLACES[place](model)
     tensor.name = "w"
     assert external_tensors(model) == []

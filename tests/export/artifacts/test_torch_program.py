@@ -1,7 +1,5 @@
 """Programs of torch.export: what is read of them without PyTorch, and a comparison in it."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import zipfile
@@ -19,7 +17,6 @@ PROGRAM = Path(__file__).parent / "programs" / "convolution.pt2"
 
 
 def rewritten(path, **changes):
-    """Return a copy of the program with other members."""
     with zipfile.ZipFile(PROGRAM) as source, zipfile.ZipFile(path, "w") as copy:
         for info in source.infolist():
             change = next((c for name, c in changes.items() if info.filename.endswith(name + ".json")), None)

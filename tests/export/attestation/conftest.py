@@ -1,7 +1,5 @@
 """Keys, and a signed bundle that tests may change."""
 
-from __future__ import annotations
-
 import shutil
 
 import pytest

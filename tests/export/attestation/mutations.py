@@ -4,8 +4,6 @@
 docs/concepts/attestation.md.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import io
@@ -135,7 +133,6 @@ def replayed(rng, ground):
 
 
 def edit(rng, value):
-    """Change one leaf of JSON data, and return the data."""
     if isinstance(value, dict) and value:
         key = rng.choice(sorted(value))
         return value | {key: edit(rng, value[key])}
@@ -210,7 +207,6 @@ KINDS = {
 
 
 def accepted_by_us(ground):
-    """Whether our verifier accepts the bundle."""
     try:
         admit(ground.bundle, Policy(signers=[ground.public]))
     except KnownError:
@@ -219,7 +215,6 @@ def accepted_by_us(ground):
 
 
 def accepted_without_us(ground):
-    """Whether the script of thirty lines accepts the bundle."""
     words = [str(SCRIPT), str(ground.bundle), str(ground.public)]
     with mock.patch.object(sys, "argv", words), contextlib.redirect_stdout(io.StringIO()):
         try:

@@ -1,6 +1,4 @@
-"""What the statements of a bundle say, and that only what was signed is read."""
-
-from __future__ import annotations
+"""What statements and the bill of materials say, and that only what was signed is read, whatever is changed."""
 
 import base64
 import json
@@ -11,9 +9,18 @@ import pytest
 from jsonschema import Draft202012Validator
 
 from export import verify_bundle
-from export.attestation import envelope, statement
+from export.attestation import bom, envelope, statement
 from export.bundle.layout import files_of, read_certificate, read_manifest
-from tests.export.attestation.mutations import SCRIPT
+from tests.export.attestation.mutations import (
+    KINDS,
+    PAGE,
+    SCRIPT,
+    Ground,
+    accepted_by_us,
+    accepted_without_us,
+    run,
+    to_table,
+)
 from tests.export.conftest import reseal
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 from zoobase.files import sha256
@@ -166,3 +173,71 @@ def test_the_thirty_lines_import_nothing_of_ours(signed, keys):
     (folder / "labels.txt").write_text("x")
     done = run_script(folder, keys[1])
     assert (done.returncode, done.stdout) == (1, f"{folder}: not what was signed\n[]\n")
+
+
+def source(name, digest, uri=None, **annotations):
+    return {"name": name, "digest": digest, "annotations": annotations} | ({"uri": uri} if uri else {})
+
+
+SOURCES = [
+    source("images.gz", {"sha256": "a" * 64}, role="data", licence="MIT"),
+    source("keras", {"sha256": "b" * 64}, "pkg:pypi/keras@3.15.1", role="package", version="3.15.1", of="RECORD"),
+    source("imagenet", {"sha256": "c" * 64}, role="initial weights"),
+    source("source", {"gitCommit": "d" * 40}, role="source"),
+]
+PROVENANCE = {"buildDefinition": {"resolvedDependencies": SOURCES}}
+
+
+def problem(content):
+    from cyclonedx.schema import SchemaVersion
+    from cyclonedx.validation.json import JsonStrictValidator
+
+    return JsonStrictValidator(SchemaVersion.V1_6).validate_str(json.dumps(content))
+
+
+def test_it_is_valid_and_has_model_data_packages_and_lineage(bundles):
+    manifest = read_manifest(bundles("two_by_two").path)
+    manifest |= {"metadata": {"licence": "Apache-2.0", "provenance": PROVENANCE}, "metrics": {"accuracy": 0.9}}
+    content = bom.to_json("two_by_two", manifest)
+    assert problem(content) is None
+    assert content == bom.to_json("two_by_two", manifest)
+    model = content["metadata"]["component"]
+    assert (model["type"], model["licenses"][0]["license"]["name"]) == ("machine-learning-model", "Apache-2.0")
+    assert model["modelCard"]["quantitativeAnalysis"]["performanceMetrics"] == [{"type": "accuracy", "value": "0.9"}]
+    components = {c["name"]: c for c in content["components"]}
+    assert components.keys() == {*manifest["files"], "images.gz", "keras", "imagenet", "source"}
+    assert components["images.gz"]["licenses"][0]["license"]["name"] == "MIT"
+    assert components["images.gz"]["bom-ref"] == model["modelCard"]["modelParameters"]["datasets"][0]["ref"]
+    assert (components["keras"]["purl"], components["keras"]["version"]) == ("pkg:pypi/keras@3.15.1", "3.15.1")
+    assert components["keras"]["hashes"] == [{"alg": "SHA-256", "content": "b" * 64}]
+    assert components["imagenet"]["type"] == "machine-learning-model"
+    assert {"name": "keras-proof-zoo:digest gitCommit", "value": "d" * 40} in components["source"]["properties"]
+    (edges,) = (d for d in content["dependencies"] if d["ref"] == "model")
+    assert len(edges["dependsOn"]) == len(components)
+    content["components"][0]["type"] = "picture"
+    assert problem(content) is not None
+
+
+def test_a_bundle_of_another_program_has_the_packages_that_wrote_it(bundles):
+    content = bom.to_json("two_by_two", read_manifest(bundles("two_by_two").path))
+    assert problem(content) is None
+    assert {"keras", "tensorflow"} <= {c["name"] for c in content["components"]}
+
+
+@pytest.fixture
+def ground(bundles, keys, tmp_path):
+    return Ground(tmp_path, bundles("two_by_two").path, bundles("functional_cnn").path, keys)
+
+
+@pytest.mark.parametrize("count", [104, pytest.param(1000, marks=pytest.mark.proof)])
+def test_no_mutation_is_accepted(ground, count):
+    assert accepted_by_us(ground)
+    assert accepted_without_us(ground)
+    rows, _ = run(ground, count)
+    assert rows == {kind: [count // len(KINDS), 0, 0] for kind in KINDS}
+    assert accepted_by_us(ground)  # everything is as it was: it was the mutations that were refused
+    assert accepted_without_us(ground)
+
+
+def test_the_table_of_the_page_is_that_of_a_thousand_mutations():
+    assert to_table({kind: [1000 // len(KINDS), 0, 0] for kind in KINDS}) in PAGE.read_text()

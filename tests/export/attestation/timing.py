@@ -27,7 +27,6 @@ def median(call, count=20):
 
 
 def measure(bundle):
-    """Return {what: seconds}."""
     with tempfile.TemporaryDirectory() as scratch:
         private, public, *_ = write_keys(Path(scratch))
         payloads = statement.statements_of(bundle)

@@ -1,11 +1,10 @@
 """The header of README.md for the Hugging Face Hub, and DEVICES.md."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import re
 import subprocess
 
+import keras
 import numpy as np
 import pytest
 
@@ -15,6 +14,7 @@ from export.bundle.hub_header import header, pipeline_tag, without_header
 from export.contract import Contract, Endpoint, Tensor
 from export.runners import run_litert_c
 from export.runners.environments import MEDIAPIPE
+from tests.export.conftest import create
 from tests.export.device_runtimes import needs_devices
 
 NASTY = 'a "b": \\ <script> [x](http://y) #\n---\n\x85\u2028\x7f\U0001f600 {k: v} %'
@@ -139,9 +139,6 @@ def test_a_bundle_has_both(bundles):
 
 @pytest.fixture(scope="module")
 def devices(tmp_path_factory):
-    """Return the bundle of a small classifier of photographs that ran in the runtimes of devices."""
-    import keras
-
     keras.utils.set_random_seed(0)
     image = keras.Input((8, 8, 3), name="image")
     x = keras.layers.Conv2D(2, 3, strides=2, activation="relu")(keras.layers.Rescaling(1 / 255)(image))
@@ -207,8 +204,6 @@ def test_what_a_device_needs_is_in_the_page(devices):
 
 @pytest.mark.needs("onnx")
 def test_the_onnx_lines_run(tmp_path):
-    from tests.export.conftest import create
-
     model, served = create("functional_cnn")
     folder = export_model(model, tmp_path / "b", contract=served, formats=("onnx",)).path
     code = re.search(r"```python\n(.*?)```", (folder / "DEVICES.md").read_text(), re.DOTALL)[1]

@@ -1,29 +1,20 @@
 """The differences between two bundles."""
 
-from __future__ import annotations
-
 import json
-import subprocess
-import sys
 
 import h5py
 import pytest
 
 from export.bundle.diff import diff
 from tests.export.conftest import reseal
+from tests.export.test_cli import run
 from zoobase.errors import CheckFailed, ExportError
-
-
-def run(*arguments):
-    return subprocess.run(
-        [sys.executable, "-m", "export", "diff", *map(str, arguments)], capture_output=True, text=True
-    )
 
 
 def test_nothing_changed(bundles):
     path = bundles("functional_cnn").path
     assert diff(path, path) == {}
-    assert json.loads(run(path, path, "--json").stdout) == {"same": True, "changes": {}}
+    assert json.loads(run("diff", path, path, "--json").stdout) == {"same": True, "changes": {}}
 
 
 def test_every_section(bundles, damaged):
@@ -46,10 +37,10 @@ def test_every_section(bundles, damaged):
     assert changes["metrics"] == ["accuracy added: 0.5"]
     assert changes["contract"][0].startswith("serving_default, input image: ")
     assert changes["sizes"][-1].startswith("tflite: ")
-    process = run(path, folder)
+    process = run("diff", path, folder)
     assert process.returncode == 0
     assert "5 changes" in process.stdout
-    assert run(path, folder, "--exit-code").returncode == 1
+    assert run("diff", path, folder, "--exit-code").returncode == 1
 
 
 def test_other_models(bundles):
@@ -65,4 +56,4 @@ def test_folders_that_are_not_bundles(damaged, tmp_path):
     (folder / "model.h5").write_bytes(b"x")
     with pytest.raises(CheckFailed, match="damaged"):
         diff(folder, folder)
-    assert run(folder, folder).returncode == 1
+    assert run("diff", folder, folder).returncode == 1

@@ -8,47 +8,46 @@ import os
 import shutil
 import subprocess
 import sys
-from pathlib import Path
 
 import pytest
 
 import export
+from export import publish, verify_bundle
 from export.__main__ import verbs
 from export.artifacts import ANY, describe, is_trusted
 from export.bundle import gate
+from export.proof.certificate import FAIL
 from export.protocol import machine
 from export.runtime.backend import load_tensorflow
+from tests import commands
 from tests.export.conftest import reseal
+from tests.export.faults import FOLDER
 from zoobase import console
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 
-INSTALLED = dict(os.environ) | {"PYTHONPATH": str(Path(export.__file__).parent.parent)}
+tf = load_tensorflow()
+
+INSTALLED = dict(os.environ) | {"PYTHONPATH": commands.ROOT}
 
 
 def run(*words, cwd):
-    return subprocess.run(
-        [sys.executable, "-m", *map(str, words)], cwd=cwd, env=INSTALLED, capture_output=True, text=True
-    )
+    return commands.run("-m", *words, cwd=cwd, env=INSTALLED, fresh=True)
 
 
 def saved_model(folder, function, dtype="float32", shape=(None, 2), **tracked):
     """Write a SavedModel whose signature x -> y is `function(module, x)`."""
-    tf = load_tensorflow()
 
-    class Module(tf.Module):
-        pass
-
-    module = Module()
+    module = type("Module", (tf.Module,), {})()
     for name, make in tracked.items():
-        setattr(module, name, make(tf))
-    call = tf.function(lambda x: {"y": function(tf, module, x)}, [tf.TensorSpec(shape, dtype, name="x")])
+        setattr(module, name, make())
+    call = tf.function(lambda x: {"y": function(module, x)}, [tf.TensorSpec(shape, dtype, name="x")])
     module.call = call
     tf.saved_model.save(module, folder, signatures=call.get_concrete_function())
     return folder
 
 
 def write_file(mark):
-    def call(tf, module, x):
+    def call(module, x):
         with tf.control_dependencies([tf.io.write_file(str(mark), "x")]):
             return tf.identity(x)
 
@@ -56,7 +55,7 @@ def write_file(mark):
 
 
 def cache_dataset(mark):
-    def call(tf, module, x):
+    def call(module, x):
         cached = tf.data.Dataset.range(3).cache(str(mark))
         return x * tf.cast(cached.reduce(tf.constant(0, tf.int64), lambda a, b: a + b), tf.float32)
 
@@ -190,18 +189,6 @@ def test_a_malformed_manifest_is_one_sentence(damaged, change, sentence):
             call(folder)
 
 
-def test_publish_needs_the_files_of_the_saved_model(damaged, tmp_path):
-    folder = damaged("functional_cnn")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    for artifact in manifest["artifacts"]:
-        if artifact["format"] == "saved_model":
-            artifact["path"] = "saved_model"  # a folder that holds no SavedModel itself
-    reseal(folder, artifacts=manifest["artifacts"])
-    with pytest.raises(ExportError):
-        export.publish(folder, tmp_path / "base")
-    assert not list(tmp_path.glob("base/[0-9]*"))
-
-
 def test_what_the_current_folder_holds_is_not_installed(tmp_path, monkeypatch):
     (tmp_path / "only_here.py").write_text("")
     monkeypatch.chdir(tmp_path)
@@ -236,3 +223,46 @@ def test_what_cannot_be_confined_is_loaded_where_that_is_trusted_only(bundles, m
     assert export.compare(file, file, trust=["unconfined"]).verdict == "same"
     certificate = export.verify_bundle(folder, runtimes=["litert"], trust=["unconfined"])
     assert {row.state for row in certificate.rows if row.runtime == "litert"} == {"pass"}
+
+
+def second_keras_file(folder, other):
+    shutil.copy(folder / "model.keras", folder / "golden/better.keras")
+
+
+CHANGES = {  # a fault of a folder, the sentence
+    "a second version of the SavedModel": "saved_model/2 is a saved_model file, and no artifact of the manifest",
+    "an executable file": "run.sh is executable, and no file of a bundle is",
+    "a second Keras file": "golden/better.keras is a keras file, and no artifact of the manifest",
+    "checksums of the weights are gone": "by value, and golden/ has no longer what it needs",
+}
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_what_does_not_belong_to_a_bundle_fails_it(damaged, change):
+    folder = damaged("functional_cnn")
+    FOLDER.get(change, second_keras_file)(folder, None)
+    reseal(folder)
+    certificate = verify_bundle(folder, runtimes=["c_api"])
+    assert certificate.verdict == FAIL
+    assert CHANGES[change] in certificate.problems()[0]
+
+
+def test_a_bundle_agrees_with_its_certificate(bundles):
+    for name in ("functional_cnn", "masked", "text"):  # with an unsupported HDF5 or TFLite file
+        folder = bundles(name).path
+        manifest, certificate = (json.loads((folder / n).read_text()) for n in ("manifest.json", "parity.json"))
+        assert gate.find_contradiction(manifest, certificate) is None
+        assert certificate["request"]["formats"] == ["keras", "hdf5", "weights", "saved_model", "tflite"]
+
+
+def test_verify_and_publish_find_another_manifest_than_the_proven_one(damaged, tmp_path):
+    folder = damaged("functional_cnn")
+    manifest = json.loads((folder / "manifest.json").read_text())
+    next(a for a in manifest["artifacts"] if a["format"] == "tflite").update(state="unsupported", reason="no operator")
+    (folder / "tflite/float32.tflite").unlink()
+    reseal(folder, artifacts=manifest["artifacts"])
+    certificate = verify_bundle(folder, runtimes=["c_api"])
+    assert certificate.verdict == "fail"
+    assert certificate.problems()[0].startswith("files: manifest.json says that tflite/float32.tflite is unsupported")
+    with pytest.raises(CheckFailed, match="is not what was proven"):
+        publish(folder, tmp_path / "m")

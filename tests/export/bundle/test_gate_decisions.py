@@ -1,7 +1,5 @@
 """Both sides of each decision of the gate, on stored files of which nothing is run, as mutation testing needs."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import sys

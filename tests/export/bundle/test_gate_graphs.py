@@ -5,7 +5,9 @@ Each attack is a real file that acts when TensorFlow loads it, and is refused be
 
 import os
 
+import keras
 import pytest
+from tensorflow.core.protobuf import saved_model_pb2
 
 import export
 from export.artifacts import check_trusted, describe
@@ -13,19 +15,19 @@ from export.runtime.backend import load_tensorflow
 from tests.export.bundle.test_gate import saved_model
 from zoobase.errors import CheckFailed, ExportError
 
+tf = load_tensorflow()
+
 
 @pytest.fixture
 def model(tmp_path):
     """A clean SavedModel with a variable, and a function that changes its protocol buffer."""
-    folder = saved_model(tmp_path / "model", lambda tf, m, x: x * m.scale, scale=lambda tf: tf.Variable(2.0))
+    folder = saved_model(tmp_path / "model", lambda m, x: x * m.scale, scale=lambda: tf.Variable(2.0))
     assert describe(folder).risks == []
     return changing(folder)
 
 
 def changing(folder):
     def change(edit):
-        from tensorflow.core.protobuf import saved_model_pb2
-
         message = saved_model_pb2.SavedModel()
         message.ParseFromString((folder / "saved_model.pb").read_bytes())
         edit(message)
@@ -43,7 +45,6 @@ def refused(folder, match):
 
 
 def constant(graph, name, text):
-    tf = load_tensorflow()
     node = graph.node.add(name=name, op="Const")
     node.attr["dtype"].type = 7
     node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(text))
@@ -80,36 +81,37 @@ def saving(graph, prefix):
     return node.name
 
 
-@pytest.mark.parametrize("place", ["save_tensor_name", "restore_op_name", "main_op"])
-def test_a_saver_with_a_file_name_of_its_own_is_refused(model, tmp_path, place):
+def own_name(meta, folder):
+    return constant(meta.graph_def, "prefix", os.fsencode(folder / "written"))
+
+
+def name_of_the_loader(meta, folder):
+    return meta.saver_def.filename_tensor_name.partition(":")[0]
+
+
+@pytest.mark.parametrize(
+    ("prefix", "place"),
+    [
+        *((own_name, place) for place in ("save_tensor_name", "restore_op_name", "main_op")),
+        (name_of_the_loader, "restore_op_name"),  # writing belongs to saving
+    ],
+)
+def test_a_saver_that_writes_elsewhere_or_while_it_restores_is_refused(model, tmp_path, prefix, place):
     """SaveV2 was exempt wherever the saver reaches it; its prefix was not looked at."""
 
     def edit(message):
         meta = message.meta_graphs[0]
-        name = saving(meta.graph_def, constant(meta.graph_def, "prefix", os.fsencode(tmp_path / "written")))
-        if place == "main_op":
-            meta.collection_def["saved_model_main_op"].node_list.value.append(name)
-            meta.saver_def.save_tensor_name = f"{name}:0"
-        elif place == "restore_op_name":  # what the restore operator waits for runs while the model is loaded
+        name = saving(meta.graph_def, prefix(meta, tmp_path))
+        if place == "restore_op_name":  # what the restore operator waits for runs while the model is loaded
             restore = meta.saver_def.restore_op_name
             next(n for n in meta.graph_def.node if n.name == restore).input.append(f"^{name}")
-        else:
-            meta.saver_def.save_tensor_name = f"{name}:0"
+            return
+        if place == "main_op":
+            meta.collection_def["saved_model_main_op"].node_list.value.append(name)
+        meta.saver_def.save_tensor_name = f"{name}:0"
 
     refused(model(edit), "SaveV2, not on the list")
     assert not list(tmp_path.glob("written*"))
-
-
-def test_a_saver_that_writes_while_it_restores_is_refused(model):
-    """The file name is the loader's own, but writing belongs to saving."""
-
-    def edit(message):
-        meta = message.meta_graphs[0]
-        name = saving(meta.graph_def, meta.saver_def.filename_tensor_name.partition(":")[0])
-        restore = meta.saver_def.restore_op_name
-        next(n for n in meta.graph_def.node if n.name == restore).input.append(f"^{name}")
-
-    refused(model(edit), "SaveV2, not on the list")
 
 
 def test_folders_are_not_deleted_by_a_merge_of_checkpoints(model, tmp_path):
@@ -154,18 +156,17 @@ def with_table(tmp_path):
     """A SavedModel with a table of an asset, and a function that changes its protocol buffer."""
     (tmp_path / "words.txt").write_text("a\nb\n")
 
-    def table(tf):
+    def table():
         index, words = tf.lookup.TextFileIndex, str(tmp_path / "words.txt")
         reader = tf.lookup.TextFileInitializer(words, tf.string, index.WHOLE_LINE, tf.int64, index.LINE_NUMBER)
         return tf.lookup.StaticHashTable(reader, -1)
 
-    folder = saved_model(tmp_path / "table", lambda tf, m, x: m.table.lookup(x), "string", (None,), table=table)
+    folder = saved_model(tmp_path / "table", lambda m, x: m.table.lookup(x), "string", (None,), table=table)
     assert describe(folder).risks == []
     return folder, changing(folder)
 
 
 def elsewhere_in_the_graph(meta):
-    tf = load_tensorflow()
     asset = meta.asset_file_def[0].tensor_info.name.partition(":")[0]
     node = next(node for node in meta.graph_def.node if node.name == asset)
     node.op = "Const"
@@ -219,8 +220,6 @@ def test_an_asset_is_no_link(with_table, tmp_path):
 
 
 def test_a_clean_model_of_keras_with_tables_and_variables_needs_no_trust(tmp_path):
-    import keras
-
     text = keras.Input((1,), dtype="string", name="text")
     x = keras.layers.TextVectorization(vocabulary=["a", "b"], output_sequence_length=4)(text)
     x = keras.layers.Dense(2)(keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(5, 3)(x)))

@@ -1,7 +1,5 @@
 """Bundles are published atomically."""
 
-from __future__ import annotations
-
 import subprocess
 import sys
 

@@ -1,13 +1,17 @@
-"""A SavedModel can be loaded with `hub.load` for inference and for further training."""
-
-from __future__ import annotations
+"""A SavedModel in programs of others: by `hub.load`, also to train it further, and as a layer of a Keras model."""
 
 import warnings
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 
+import export
 from export.artifacts import describe
+from export.parity.cases import read_golden
+from tests.export.conftest import create
+from zoobase.errors import ExportError
 
 
 @pytest.fixture(scope="module")
@@ -20,9 +24,6 @@ def hub():
 
 
 def test_hub_load_is_exact_and_trainable(bundles, hub):
-    import keras
-    import tensorflow as tf
-
     path = bundles("functional_cnn").path
     loaded = hub.load(str(path / "saved_model/1"))
     live = keras.saving.load_model(path / "model.keras")
@@ -63,3 +64,32 @@ def test_weights_are_stored_once_and_training_is_no_signature(bundles, name):
     assert weights <= data < weights + 20_000  # the rest is the object graph
     assert "serving_default" in [s.name for s in description.signatures]
     assert not any(description.flagged.values())
+
+
+@pytest.mark.parametrize("name", ["functional_cnn", "two_by_two", "category"])
+def test_answers_of_the_original(bundles, name):
+    bundle = bundles(name)
+    model, endpoint = export.load(bundle.path, as_keras=True), bundle.contract["serving_default"]
+    case = read_golden(bundle.path / "golden", bundle.contract)["serving_default"][0]
+    inputs = {t.name: keras.ops.convert_to_tensor(case.inputs[t.name], t.dtype) for t in endpoint.inputs}
+    for tensor, value in model(inputs).items():
+        np.testing.assert_allclose(value, case.outputs[tensor], rtol=1e-4, atol=1e-5)
+    assert model.trainable_variables == []
+
+
+def test_within_another_model(bundles):
+    original, _ = create("functional_cnn")
+    served = export.load(bundles("functional_cnn").path, as_keras=True)
+    image = keras.Input((12, 12, 1))
+    model = keras.Model(image, keras.layers.Dense(2, name="head")(served({"image": image})["logits"]))
+    model.compile("sgd", "mse")
+    model.fit(np.ones((4, 12, 12, 1)), np.zeros((4, 2)), verbose=0)
+    assert [variable.path for variable in model.trainable_variables] == ["head/kernel", "head/bias"]
+    assert model.count_params() > original.count_params()
+
+
+def test_errors(bundles):
+    with pytest.raises(ExportError, match="'saved_model', not 'tflite'"):
+        export.load(bundles("functional_cnn").path, "tflite", as_keras=True)
+    with pytest.raises(KeyError, match="no endpoint 'byts'"):
+        export.load(bundles("functional_cnn").path, as_keras="byts")

@@ -1,7 +1,5 @@
 """Signatures of bundles, which also find who changed the checksums."""
 
-from __future__ import annotations
-
 import builtins
 
 import pytest
@@ -9,6 +7,7 @@ import pytest
 from export import verify_bundle
 from export.__main__ import verbs
 from export.bundle.signature import find_forgery, sign, signature_of
+from tests.export.attestation.mutations import write_keys
 from tests.export.conftest import reseal
 from tests.plugins import needs
 from zoobase.errors import ExportError, Unavailable
@@ -16,21 +15,9 @@ from zoobase.errors import ExportError, Unavailable
 
 @pytest.fixture(scope="module")
 def keys(tmp_path_factory):
-    """Return the paths of a private key, its public key, and another public key."""
     needs.require("signing")
-    from cryptography.hazmat.primitives import serialization as s
-    from cryptography.hazmat.primitives.asymmetric import ec
-
-    folder = tmp_path_factory.mktemp("keys")
-    private, other = (ec.generate_private_key(ec.SECP256R1()) for _ in range(2))
-    content = {
-        "key.pem": private.private_bytes(s.Encoding.PEM, s.PrivateFormat.PKCS8, s.NoEncryption()),
-        "key.pub": private.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo),
-        "other.pub": other.public_key().public_bytes(s.Encoding.PEM, s.PublicFormat.SubjectPublicKeyInfo),
-    }
-    for name, data in content.items():
-        (folder / name).write_bytes(data)
-    return [folder / name for name in content]
+    private, public, _, other = write_keys(tmp_path_factory.mktemp("keys"))
+    return private, public, other
 
 
 def test_whoever_changes_the_sums_too_is_found(damaged, keys):

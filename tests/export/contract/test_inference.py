@@ -1,14 +1,19 @@
-"""Inference of the contract of a model."""
+"""Inference of the contract of a model, and rows near the constants that it compares with."""
 
-from __future__ import annotations
-
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
+from keras import layers
 
+from export import export_model, verify_bundle
 from export.contract import Tensor
 from export.contract.inference import infer_contract
-from export.contract.sampling import sample_values
-from tests.export.conftest import create
+from export.contract.sampling import sample_values, texts_of_words
+from export.contract.thresholds import rows_near, thresholds_of
+from export.parity.golden import cases_for
+from export.proof.reference import THRESHOLDS, run_reference
+from tests.export.conftest import create, replace_saved_model
 from zoobase.errors import ExportError
 
 
@@ -51,15 +56,11 @@ def test_subclassed_models():
 
 
 def test_an_unbuilt_model_is_refused():
-    import keras
-
     with pytest.raises(ExportError, match="is not built"):
         infer_contract(keras.Sequential([keras.layers.Dense(2)]))
 
 
 def test_integers_without_a_table_need_samples():
-    import keras
-
     number = keras.Input((3,), dtype="int32", name="number")
     model = keras.Model(number, keras.layers.Flatten()(number))
     with pytest.raises(ExportError, match="give real ones: samples"):
@@ -69,8 +70,6 @@ def test_integers_without_a_table_need_samples():
 
 
 def test_the_smallest_table_counts():
-    import keras
-
     number = keras.Input((3, 2), dtype="int32", name="number")
     tables = [keras.layers.Embedding(size, 2)(number) for size in (9, 5)]
     model = keras.Model(number, keras.layers.Add()(tables))
@@ -82,8 +81,6 @@ def test_the_smallest_table_counts():
 
 def test_inputs_in_a_dictionary_that_is_not_sorted():
     """`model.inputs` is sorted by key, and the structure is not: each input keeps its own name and range."""
-    import keras
-
     words, segments = (keras.Input((4,), dtype="int32", name=name) for name in ("words", "segments"))
     x = keras.layers.Embedding(200, 4)(words) + keras.layers.Embedding(2, 4)(segments)
     model = keras.Model({"words": words, "segments": segments}, keras.layers.Dense(3)(keras.layers.Flatten()(x)))
@@ -91,35 +88,11 @@ def test_inputs_in_a_dictionary_that_is_not_sorted():
     assert {t.name: t.high for t in endpoint.inputs} == {"words": 199, "segments": 1}
 
 
-def test_tables_of_a_subclassed_model_are_told_apart_by_the_samples():
-    import keras
-
-    class Both(keras.Model):
-        def __init__(self):
-            super().__init__()
-            self.words, self.segments = keras.layers.Embedding(200, 4), keras.layers.Embedding(2, 4)
-
-        def call(self, inputs, training=False):
-            return self.words(inputs["words"]) + self.segments(inputs["segments"])
-
-    model = Both()
-    samples = {"words": np.array([[150, 3]], "int32"), "segments": np.array([[1, 0]], "int32")}
-    model(samples)
-    (endpoint,) = infer_contract(model, samples).endpoints
-    assert {t.name: t.high for t in endpoint.inputs} == {"words": 199, "segments": 1}
-
-
 def input_of(*args):
-    """Return the inferred inputs of a functional model by name."""
-    import keras
-
     return {t.name: t for t in infer_contract(keras.Model(*args)).endpoints[0].inputs}
 
 
 def test_numbers_have_the_range_of_their_normalisation():
-    import keras
-    from keras import layers
-
     left, right = keras.Input((2,), name="left"), keras.Input((1,), name="right")
     layer = layers.Normalization(mean=[30_000.0, 0.0, 5.0], variance=[1e4, 1.0, 4.0])
     inputs = input_of([left, right], layer(layers.Concatenate()([left, right])))
@@ -130,9 +103,6 @@ def test_numbers_have_the_range_of_their_normalisation():
 
 
 def test_ids_keep_their_own_tables_through_slices_wrappers_and_nested_models():
-    import keras
-    from keras import layers
-
     ids = keras.Input((3,), dtype="int32", name="ids")
     columns = [layers.Embedding(size, 2)(ids[:, i]) for i, size in enumerate((5, 100, 7))]
     assert input_of(ids, layers.Concatenate()(columns))["ids"].high == (4, 99, 6)
@@ -145,9 +115,6 @@ def test_ids_keep_their_own_tables_through_slices_wrappers_and_nested_models():
 
 
 def test_values_of_a_lookup_are_its_vocabulary_and_one_that_it_does_not_know():
-    import keras
-    from keras import layers
-
     kind = keras.Input((1,), dtype="int64", name="kind")
     (tensor,) = input_of(kind, layers.IntegerLookup(vocabulary=[777, 1_000_001, -5])(kind)).values()
     assert (tensor.meaning, tensor.vocabulary) == ("category", (-1, 777, 1_000_001, -5, 1_012_346))
@@ -161,9 +128,6 @@ def test_values_of_a_lookup_are_its_vocabulary_and_one_that_it_does_not_know():
 
 
 def test_pixels_have_the_range_that_their_rescaling_expects():
-    import keras
-    from keras import layers
-
     image = keras.Input((8, 8, 3), name="image")
 
     def limits(x):
@@ -184,10 +148,6 @@ def test_pixels_have_the_range_that_their_rescaling_expects():
 
 
 def test_inputs_of_a_subclassed_model_are_followed_by_value():
-    import keras
-    import tensorflow as tf
-    from keras import layers
-
     class Both(keras.Model):
         def __init__(self):
             super().__init__()
@@ -206,9 +166,6 @@ def test_inputs_of_a_subclassed_model_are_followed_by_value():
 
 @pytest.mark.parametrize("reshaped", [True, False])
 def test_what_a_layer_takes_as_its_mask_is_zero_or_one(reshaped):
-    import keras
-    from keras import layers
-
     x = keras.Input((None,), dtype="int32", name="tokens")
     mask = keras.Input((None,) if reshaped else (None, None), dtype="int32", name="padding")
     count = keras.Input((1,), dtype="int32", name="count")
@@ -221,3 +178,82 @@ def test_what_a_layer_takes_as_its_mask_is_zero_or_one(reshaped):
     scaled = h * keras.ops.cast(count, "float32")[:, :, None]
     with pytest.raises(ExportError, match="input count is int32 and no layer determines"):
         infer_contract(keras.Model([x, mask, count], scaled))
+
+
+def stepped(threshold=0.5):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((4,), name="x")
+    y = keras.layers.Dense(2)(x)
+    return keras.Model(x, keras.ops.where(x[:, :1] > threshold, y + 1.0, y))
+
+
+def test_the_constants_of_comparisons_and_of_buckets_are_found():
+    edges = keras.layers.Discretization(bin_boundaries=[-1.5, 2.5])
+
+    @tf.function(input_signature=[tf.TensorSpec((None, 4))])
+    def call(x):
+        inner = tf.cond(tf.reduce_any(x > 0.25), lambda: x * 7.0, lambda: x)
+        return tf.where(inner <= 3.0, edges(x), 0)
+
+    assert thresholds_of(call.get_concrete_function()) == [-1.5, 0.25, 2.5, 3.0]
+
+
+def test_rows_are_near_the_thresholds_in_the_range_of_the_input_and_stay_in_it():
+    (endpoint,) = infer_contract(stepped()).endpoints
+    inputs, names = rows_near(endpoint, [0.5, 1e6])
+    assert names == ("below 0.5", "above 0.5")
+    for row, sign in zip(inputs["x"], (-1, 1), strict=True):
+        assert np.all((sign * (row - 0.5) > 9e-5) & (sign * (row - 0.5) < 6e-4))
+    assert rows_near(endpoint, [1e6]) is None
+
+
+def test_a_step_at_another_place_is_found_by_an_example(tmp_path):
+    model = stepped()
+    contract = infer_contract(model)
+    bundle = export_model(model, tmp_path / "bundle", formats=("keras", "saved_model"), contract=contract)
+    moved = stepped(0.501)
+    moved.set_weights(model.get_weights())
+    replace_saved_model(bundle.path, moved, contract, serving_default=lambda x: {"output": moved(x["x"])})
+    row = next(row for row in verify_bundle(bundle.path).rows if row.runtime == "tensorflow")
+    assert THRESHOLDS in row.reason
+
+
+def test_a_model_without_comparisons_has_no_such_rows():
+    x = keras.Input((4,), name="x")
+    contract = infer_contract(keras.Model(x, keras.layers.Dense(2)(x)))
+    cases = {endpoint.name: cases_for(endpoint) for endpoint in contract.endpoints}
+    run_reference(contract, cases)
+    assert THRESHOLDS not in [case.name for group in cases.values() for case in group]
+
+
+@pytest.mark.parametrize(("dtype", "low", "high"), [("uint8", 0, 255), ("float32", -1, 1)])
+def test_generated_images_look_like_photographs_and_drawings(dtype, low, high):
+    tensor = Tensor("image", dtype, (None, 32, 32, 3), "image", low=low, high=high)
+    noise, texture, edges, gradient = sample_values(tensor, 4, np.random.default_rng(0)).astype(float)
+
+    def difference_of_neighbours(image):
+        return np.abs(np.diff(image, axis=1)).mean() / (high - low)
+
+    assert difference_of_neighbours(noise) > 0.3
+    assert 0.01 < difference_of_neighbours(texture) < 0.15
+    assert difference_of_neighbours(gradient) < 0.05
+    assert len(np.unique(edges.reshape(-1, 3), axis=0)) <= 7
+    assert min(i.min() for i in (noise, texture, edges, gradient)) >= low
+    assert max(i.max() for i in (noise, texture, edges, gradient)) <= high
+
+
+def test_sequences_are_padded_at_either_end_and_repeat_a_token():
+    ids = sample_values(Tensor("ids", "int32", (None, 16), "token", low=0, high=99), 8, np.random.default_rng(0))
+    assert np.all(ids[[1, 5], -1] == 0) or np.all(ids[[1, 5], 0] != 0)
+    assert (ids[[1, 5]] == 0).sum() > 0
+    assert (ids[[2, 6], 0] == 0).all()
+    assert (ids[[3, 7]] == ids[[3, 7], :1]).all()
+
+
+def test_texts_have_capitals_repetitions_unknown_words_and_white_space_at_the_ends():
+    texts = texts_of_words(Tensor("text", "string", (None,), "text", vocabulary=("", "[UNK]", "one", "two", "six")))
+    assert any(text.isupper() for text in texts)
+    assert any(len(set(text.split())) == 1 for text in texts)
+    assert any("qzxv" in text for text in texts)
+    assert any(text.startswith("  ") for text in texts)
+    assert any(text.endswith("\n") for text in texts)

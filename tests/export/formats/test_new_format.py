@@ -1,10 +1,9 @@
 """A new format is its file, its runner and its test: this is one, which is registered and exported end to end."""
 
-from __future__ import annotations
-
 import ast
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -65,7 +64,6 @@ TOY = Format(
 
 @pytest.fixture
 def toy(tmp_path, monkeypatch):
-    """Register a format and its runtime."""
     runner = tmp_path / "run_toy.py"
     runner.write_text(RUNNER)
     runtime = Runtime("toy", str(runner), "numpy", "numpy", ("toy",), None, required=True)
@@ -77,8 +75,6 @@ def toy(tmp_path, monkeypatch):
 
 
 def test_a_new_format_is_exported_proven_verified_and_described(toy, tmp_path):
-    import keras
-
     model = keras.Sequential([keras.Input((3,), name="x"), keras.layers.Dense(2)])
     bundle = export_model(model, tmp_path / "b", formats=("toy", "weights"))
     rows = {row.format: row for row in (*bundle.certificate.rows, *verify_bundle(bundle.path).rows)}
@@ -92,8 +88,6 @@ def test_a_new_format_is_exported_proven_verified_and_described(toy, tmp_path):
 
 
 def test_a_new_format_that_is_wrong_fails(toy, tmp_path):
-    import keras
-
     model = keras.Sequential([keras.Input((3,), name="x"), keras.layers.Dense(2, activation="tanh")])
     with pytest.raises(export.ExportFailed, match=r"model\.toy in toy: endpoint serving_default: output in case"):
         export_model(model, tmp_path / "b", formats=("toy",))

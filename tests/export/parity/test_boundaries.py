@@ -1,6 +1,4 @@
-"""Both sides of every boundary of a comparison: what mutation testing (`mutmut run`) found that no test would miss."""
-
-from __future__ import annotations
+"""Both sides of every boundary of a comparison, differences of several runs, and outputs that are no evidence."""
 
 import dataclasses
 
@@ -9,13 +7,23 @@ import pytest
 
 from export.contract import Contract, Endpoint, Tensor
 from export.parity.cases import GoldenCase
-from export.parity.comparison import compare_endpoint, compare_output, contract_violations, count_other_answers
+from export.parity.comparison import (
+    agreeing_rows,
+    check_repeatability,
+    compare_endpoint,
+    compare_output,
+    contract_violations,
+    count_other_answers,
+    exact_differences,
+    pairwise_differences,
+)
 from export.parity.distance import count_top1, is_leading, top1
 from export.parity.evidence import check_evidence
 from export.parity.noise_floor import Policy
 from export.protocol.arrays import Outputs
 
 TOLERANCE = 1e-3
+X = Tensor("x", "float32", (None, 1))
 
 
 @pytest.mark.parametrize(
@@ -37,10 +45,8 @@ def test_a_score_is_tied_within_twice_the_tolerance_of_its_own_row(scores, leads
 def test_class_ids_of_sequences_and_ids_that_are_no_class():
     scores = np.array([[[0.9, 0.1, 0.0]] * 4, [[0.0, 0.1, 0.9]] * 4])  # (2, 4, 3)
     ids = np.array([[0, 0, 3, -1], [2, 2, 0, 2]])
-    assert is_leading(scores, ids, np.array([1e-3, 1e-3])).tolist() == [
-        [True, True, False, False],
-        [True, True, False, True],
-    ]
+    leads = is_leading(scores, ids, np.array([1e-3, 1e-3]))
+    np.testing.assert_array_equal(leads, [[True, True, False, False], [True, True, False, True]])
     assert count_top1([(scores[:, 0, :1], scores[:, 0, :1])], 1e-3) is None, "one column holds no classes"
     assert count_top1([(scores, scores)], 1e-3) == (8, 8)
 
@@ -86,33 +92,20 @@ def test_what_the_contract_does_not_declare_is_said_in_full():
     assert contract_violations([numbers], [y]) == ["y is float32 (1, 2) where the contract declares string (None, 2)"]
 
 
-@pytest.mark.parametrize(
-    ("values", "is_softmax"),
-    [([[0.2, 0.8]], True), ([[1.2, -0.2]], False), ([[0.2, 0.9]], False), ([[0.2, 0.8], [0.3, 0.3]], False)],
-)
-def test_logits_that_are_probabilities(values, is_softmax):
-    case = GoldenCase("a", outputs={"y": np.array(values, np.float32)})
-    messages = contract_violations([case], [Tensor("y", "float32", (None, 2), "logits")])
-    assert [text.endswith("declares logits: remove the softmax of the last layer") for text in messages] == [
-        True
-    ] * is_softmax
-
-
 def test_answers_are_counted_by_shape_and_equal_up_to_rounding():
     def others(*outputs, name="y"):
-        cases = [
-            GoldenCase(str(i), {"x": np.zeros(len(v))}, outputs={name: np.array(v)}) for i, v in enumerate(outputs)
-        ]
+        cases = [GoldenCase(str(v), {"x": np.zeros(len(v))}, outputs={name: np.array(v)}) for v in outputs]
         return count_other_answers(cases)[name]
 
     assert others([[1.0, 2.0], [1.0 + 1e-7, 2.0], [3.0, 4.0]]) == (1, 3)
-    assert others([[0.0], [-0.0], [0.0]]) == (0, 3)
     assert others([["a"], ["a"], ["b"]]) == (1, 3)
+    assert others([[3.0], [1.0], [1.0 + 4e-7], [1.0 - 4e-7]]) == (1, 4), "three answers round to one"
+    assert others([[-1e-9], [1e-9], [0.0], [5.0], [5.0]]) == (2, 5), "zeros of both signs are one answer"
     assert others([[1.0]], [[1.0, 2.0]]) == (0, 2), "rows of another shape are not compared"
 
 
 def test_constant_columns_are_counted_in_units_of_each_column():
-    contract = Contract((Endpoint("e", (Tensor("x", "float32", (None, 1)),), (Tensor("y", "float32", (None, 8)),)),))
+    contract = Contract((Endpoint("e", (X,), (Tensor("y", "float32", (None, 8)),)),))
     values = np.tile(np.arange(8.0), (3, 1))
     values[:, 0] = [1e6, 2e6, 3e6]  # a large column must not make small ones constant
     values[:, 1] = [1.0, 1.0 + 1.5e-6, 1.0]  # more than CONSTANT, at one
@@ -124,3 +117,166 @@ def test_constant_columns_are_counted_in_units_of_each_column():
     assert "6 of 8 columns (2, 3, 4, 5, 6 and 1 more)" in notes()
     values[:, 7] = [0, 1, 2]
     assert "5 of 8 columns (2, 3, 4, 5, 6)" in notes()
+
+
+def outputs(case, **values):
+    return Outputs({(case, "main", name): np.asarray(value) for name, value in values.items()})
+
+
+def test_the_two_runs_that_differ_most_are_named():
+    reference = np.array([[1.0, 2.0], [100.0, 0.0]])
+    case = GoldenCase("a", outputs={"y": reference})
+    cases = {"e": [case, GoldenCase("b", outputs={"y": reference}, compared=False)]}
+    larger, smaller = reference.copy(), reference.copy()
+    larger[0, 1] += 0.5
+    smaller[1, 0] -= 10
+    runs = {
+        "p": {"e": outputs("a", y=reference)},
+        "q": {"e": outputs("a", y=larger)},
+        "r": {"e": outputs("a", y=smaller)},
+        "of another shape": {"e": outputs("a", y=reference[:1])},
+        "nothing": {"e": Outputs()},
+        "another endpoint": {},
+    }
+    # 0.5 in a row of 2 is more than 10 in one of 100
+    assert pairwise_differences(runs, cases) == {"e": {"runs": 4, "max_error": 0.25, "of": ["p", "q"]}}
+    two = pairwise_differences({name: runs[name] for name in "pr"}, cases)
+    assert two == {"e": {"runs": 2, "max_error": 0.1, "of": ["r", "p"]}}
+    assert pairwise_differences({"p": runs["p"]}, cases) == {}
+    same = pairwise_differences({"p": runs["p"], "s": runs["p"]}, cases)
+    assert same == {"e": {"runs": 2, "max_error": 0.0, "of": []}}
+
+
+def test_values_that_are_not_finite_have_no_difference():
+    reference = np.array([[np.nan, 1.0]])
+    cases = {"e": [GoldenCase("a", outputs={"y": reference})]}
+    runs = {"p": {"e": outputs("a", y=reference)}, "q": {"e": outputs("a", y=[[np.inf, 1.0]])}}
+    assert pairwise_differences(runs, cases)["e"]["max_error"] == 0.0
+    empty = {"e": [GoldenCase("a", outputs={"y": np.zeros((0, 2))})]}
+    runs = {name: {"e": outputs("a", y=np.zeros((0, 2)))} for name in "pq"}
+    assert pairwise_differences(runs, empty)["e"] == {"runs": 2, "max_error": 0.0, "of": []}
+
+
+@pytest.mark.parametrize(
+    ("meaning", "shape", "expected", "value", "agree"),
+    [
+        ("logits", (None, 2), [[0.1, 0.2], [0.3, 0.2]], [[5.0, 6.0], [0.1, 0.2]], [True, False]),
+        ("logits", (None, 1), [[0.1], [-0.1]], [[3.0], [0.1]], [True, False]),
+        ("probabilities", (None, 1), [[0.6], [0.4]], [[0.9], [0.6]], [True, False]),
+        ("tensor", (None, 1), [[1.0], [10.0]], [[1.002], [10.002]], [False, True]),
+        ("class_ids", (None,), [1, 2], [1, 3], [True, False]),
+    ],
+)
+def test_rows_agree_by_class_or_within_the_tolerance(meaning, shape, expected, value, agree):
+    dtype = "int64" if meaning == "class_ids" else "float64"
+    tensor = Tensor("y", dtype, shape, meaning)
+    assert agreeing_rows(tensor, np.array(expected), np.array(value), 2, 1e-3).tolist() == agree
+
+
+def test_an_output_without_rows_counts_for_each_and_another_shape_for_none():
+    tensor = Tensor("y", "float64", ())
+    assert agreeing_rows(tensor, np.array(1.0), np.array(1.0), 3, 0.0).tolist() == [True] * 3
+    assert agreeing_rows(tensor, np.array(1.0), np.array([1.0]), 3, 0.0).tolist() == [False] * 3
+    words = Tensor("w", "string", (None, 2))
+    expected, value = np.array([["a", "b"], ["a", "b"]], object), np.array([["a", "b"], ["a", "c"]], object)
+    assert agreeing_rows(words, expected, value, 2, 0.0).tolist() == [True, False]
+
+
+def test_repeatability_looks_at_every_output():
+    case = GoldenCase("a", outputs={"first": np.zeros(2), "second": np.zeros(2)})
+    found = Outputs({("a", v, "second"): np.full(2, i) for i, v in enumerate(("main", "again"))})
+    assert len(check_repeatability([case], found)) == 1
+
+
+def test_every_output_is_asked_for_evidence():
+    names = ("text", "label", "bad", "worse", "fixed", "good")
+    tensors = tuple(Tensor(name, "float32", (None,)) for name in names)
+    contract = Contract((Endpoint("e", (X,), tensors),))
+    case = GoldenCase(
+        "a",
+        {"x": np.zeros((3, 1))},
+        outputs={
+            "text": np.array([b"a", b"a", b"a"], object),
+            "label": np.array([1, 1, 1]),
+            "bad": np.array([np.nan, 1.0, 2.0]),
+            "worse": np.array([0.0, np.nan, 2.0]),
+            "fixed": np.array([1.0, 1.0, 1.0]),
+            "good": np.array([1.0, 2.0, 3.0]),
+        },
+    )
+    failures, notes = check_evidence(contract, {"e": [case]})
+    assert [text.partition(" ")[0] for text in failures] == ["bad", "worse", "fixed"]
+    assert "row 0 of case a" in failures[0]
+    assert "row 1 of case a" in failures[1]
+    assert [text.partition(" ")[0] for text in notes] == ["text", "label"]
+    varied = GoldenCase("a", case.inputs, outputs={**case.outputs, "label": np.array([1, 2, 1])})
+    assert [text.partition(" ")[0] for text in check_evidence(contract, {"e": [varied]})[1]] == ["text"]
+
+
+def test_an_equal_class_is_right_although_another_one_leads():
+    case = GoldenCase(
+        "a",
+        outputs={"label": np.array([0, 0]), "scores": np.array([[0.1, 0.9], [0.9, 0.1]])},
+        scores={"label": "scores"},
+    )
+    assert compare_output(case, "label", np.array([0, 0]), 0.0, Policy()) == []
+    (message,) = compare_output(case, "label", np.array([0, 1]), 0.0, Policy())
+    assert "differs in 1 of 2 values" in message
+
+
+def test_exact_differences_names_what_is_not_equal():
+    expected = {"y": np.array([1.0, np.nan]), "z": np.array([b"1"], object)}
+    assert list(exact_differences(expected, dict(expected), "reply")) == []
+    shape, value = {**expected, "y": np.zeros((1, 2))}, {**expected, "z": np.array([b"2"], object)}
+    assert list(exact_differences(expected, shape, "reply")) == ["y of shape (2,) is decoded from a reply as (1, 2)"]
+    assert list(exact_differences(expected, value, "reply")) == ["z is decoded from a reply with other values"]
+    both = {"y": np.zeros((1, 2)), "z": value["z"]}
+    assert len(list(exact_differences(expected, both, "reply"))) == 2
+    (message,) = exact_differences(expected, {"y": expected["y"]}, "reply")
+    assert message == "a reply with y, z is decoded with y"
+
+
+FOUR_ROWS = np.arange(4, dtype="float32").reshape(4, 1)
+
+
+def check(value, dtype="float32", rows=(), unstable=(), compared=True):
+    value = np.asarray(value, None if dtype == "string" else dtype)
+    tensor = Tensor("y", dtype, (None, *value.shape[1:]))
+    contract = Contract((Endpoint("e", (X,), (tensor,)),))
+    case = GoldenCase("c", {"x": FOUR_ROWS}, rows=rows, outputs={"y": value}, unstable_rows=unstable, compared=compared)
+    return check_evidence(contract, {"e": [case]})
+
+
+def test_numbers_that_vary_are_evidence():
+    assert check([[0, 1], [2, 3], [4, 5], [6, 7]]) == ([], [])
+
+
+@pytest.mark.parametrize(("dtype", "value"), [("int32", [3] * 4), ("string", [b"a"] * 4), ("bool", [True] * 4)])
+def test_constants_fail_only_where_they_are_real_numbers(dtype, value):
+    failures, _ = check([[1.0]] * 4)
+    assert "y of e is the same for every input" in failures[0]
+    assert check(value, dtype) == ([], ["y of e is the same for every input"])
+
+
+def test_a_constant_column_is_noted():
+    assert check([[0, 1], [2, 1], [4, 1], [6, 1]]) == (
+        [],
+        ["1 of 2 columns (1) of y of e are the same for every input"],
+    )
+
+
+def test_nan_on_legal_inputs_is_named():
+    nan = np.nan
+    assert check([[0, nan], [1, nan], [2, nan], [3, nan]])[0] == ["y of e is NaN on legal inputs: value 1 of every row"]
+    assert check([[0, 1], [1, 2], [nan, 3], [3, 4]])[0] == ["y of e is NaN on legal inputs: row 2 of case c"]
+    names = ("plain", "empty", "long", "emoji")
+    text = [[0], [nan], [1], [2]]
+    assert check(text, rows=names)[0] == ["y of e is NaN on legal inputs: row 1 (empty) of case c"]
+    assert check(text, rows=names, unstable=(1,)) == ([], [])
+    assert check(text, compared=False) == ([], [])
+
+
+def test_infinity_fails_on_ordinary_rows_and_is_noted_on_extreme_ones():
+    value = [[0], [np.inf], [1], [2]]
+    assert check(value)[0] == ["y of e is infinite on legal inputs: row 1 of case c"]
+    assert check(value, rows=tuple("abcd")) == ([], ["y of e is infinite on legal inputs: row 1 (b) of case c"])

@@ -1,11 +1,11 @@
-"""Golden inputs: legal where they are compared, and stored without pickle."""
+"""Golden inputs: legal where they are compared, every value of a table among them, stored without pickle."""
 
-from __future__ import annotations
-
+import io
 from dataclasses import replace
 
 import numpy as np
 import pytest
+from PIL import Image
 
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.sampling import EXTREMES, TEXTS
@@ -14,6 +14,7 @@ from export.parity.cases import GoldenCase, read_golden, write_golden
 from export.parity.distance import max_row_error
 from export.parity.golden import cases_for
 from export.parity.noise_floor import Policy
+from export.proof.table_search import capacity_of, choices_of, drawn_choices, packed_values
 from export.protocol.arrays import Outputs, pack, unpack
 from export.protocol.calls import feature_scales, in_batches, in_steps, perturb, run_endpoint
 from zoobase.errors import ExportError
@@ -59,10 +60,6 @@ def test_extremes_include_the_ends_of_the_range():
 
 
 def test_every_kind_of_file_and_text():
-    import io
-
-    from PIL import Image
-
     cases = {c.name: c for c in cases_for(Endpoint("e", (TENSORS[9],), ()))}
     files = {name: case.inputs["file"][0] for name, case in cases.items() if case.may_raise}
     assert all(cases[name].compared and len(cases[name].inputs["file"]) == 1 for name in files)
@@ -221,7 +218,6 @@ def test_noise_of_a_cancelling_sum_covers_other_orders_of_summation():
 
 
 def test_rows_are_run_in_other_batches_and_perturbed_at_two_scales():
-    """A function that depends on its batch is detected, with a single row too."""
     calls = []
 
     def function(inputs):
@@ -231,13 +227,8 @@ def test_rows_are_run_in_other_batches_and_perturbed_at_two_scales():
     x = np.array([[1.0, 1000.0]], np.float32)
     cases = [{"name": "a", "compared": True, "rows": [], "inputs": {"x": x}}]
     outputs = run_endpoint({"main": function}, cases, None, measure_noise=True)
-    assert {variant for _, variant, _ in outputs.arrays} == {
-        "main",
-        "again",
-        "batch_2n",
-        "perturbed",
-        "perturbed_own_scale",
-    }
+    variants = {variant for _, variant, _ in outputs.arrays}
+    assert variants == {"main", "again", "batch_2n", "perturbed", "perturbed_own_scale"}
     assert outputs.get("a", "y", "batch_2n").shape == x.shape
     assert max_row_error(outputs.get("a", "y"), outputs.get("a", "y", "batch_2n")) > 9e-4
     np.testing.assert_array_equal(next(c for c in calls if len(c) == 2), np.concatenate([x, x]))
@@ -265,3 +256,41 @@ def test_a_chain_and_an_undefined_shape_are_read_again(tmp_path):
     write_golden(tmp_path / "other", {"step": [steps], "same": [empty]})
     with pytest.raises(ExportError, match=r"image of case empty is float32 \(0, 4, 4, 8\)"):
         read_golden(tmp_path / "other", Contract((step, same)))
+
+
+KINDS = tuple("abcde")
+PACKED = {
+    "ids": Tensor("ids", "int32", (None, 6), "token", 0, 49),
+    "open length": Tensor("ids", "int64", (None, None), "token", 1, 49),
+    "ids as numbers": Tensor("ids", "float32", (None, 2, 3), "token", 0, 20),
+    "strings": Tensor("kind", "string", (None, 1), "category", vocabulary=KINDS),
+    "integers": Tensor("kind", "int64", (None,), "category", vocabulary=(7, -3, 900)),
+}
+
+
+@pytest.mark.parametrize("tensor", PACKED.values(), ids=list(PACKED))
+def test_every_choice_occurs(tensor):
+    choices, width = choices_of(tensor), capacity_of(tensor)
+    rows = -(-len(choices) // width)
+    values = packed_values(tensor, np.resize(choices, (rows, width)))
+    assert tensor.fits(values.shape)
+    assert drawn_choices(tensor, values).tolist() == choices.tolist()
+
+
+def test_columns_with_tables_of_their_own():
+    tensor = Tensor("ids", "int32", (None, 3), "token", 0, (4, 99, 6))
+    assert capacity_of(tensor) == 1
+    values = packed_values(tensor, choices_of(tensor)[:, None])
+    assert [len(np.unique(column)) for column in values.T] == [5, 100, 7]
+    assert values.max(axis=0).tolist() == [4, 99, 6]
+
+
+def test_texts_are_made_of_words():
+    tensor = Tensor("line", "string", (None, 1), "text", vocabulary=("", "[UNK]", *KINDS))
+    choices = choices_of(tensor)
+    assert choices.tolist() == [2, 3, 4, 5, 6]
+    assert set(packed_values(tensor, choices[None])[0, 0].decode().split()) == set(KINDS)
+
+
+def test_numbers_have_no_choices():
+    assert choices_of(Tensor("x", "float32", (None, 3))) is None

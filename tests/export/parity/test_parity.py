@@ -1,14 +1,13 @@
 """The comparison with the reference, without runtimes: NumPy arrays in, messages out. Written for mutation testing."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
-from export.contract import Tensor
-from export.parity.cases import GoldenCase
+from export.contract import Contract, Endpoint, Tensor
+from export.parity.cases import GoldenCase, read_golden, write_golden
 from export.parity.comparison import compare_endpoint, compare_rms, contract_violations
 from export.parity.distance import difference_figures, image_figures, max_row_error, root_mean_squares, row_errors, top1
+from export.parity.golden import cases_for
 from export.parity.noise_floor import (
     TOLERATED_VARIANTS,
     VARIANTS,
@@ -29,6 +28,15 @@ def Case(name="a", **options):
 
 def real(*values):
     return np.array(values, np.float32)
+
+
+def outputs(case="a", **variants):
+    """Return the output y of a case: {variant: array}."""
+    return Outputs({(case, variant, "y"): value for variant, value in variants.items()})
+
+
+def findings_of(case, value, **options):
+    return compare_endpoint([case], outputs(main=value), {}, **options).findings
 
 
 def compare(reference, value, floor=0.0, errors=None, classes=frozenset(), **options):
@@ -85,27 +93,27 @@ def test_an_error_in_an_ordinary_row_is_found_beside_an_extreme_row():
 
 
 def test_small_outputs_are_compared_in_units_of_their_size():
-    """A relative error of 10 % is an error for small outputs too."""
     reference = real([2e-5, -2e-5])
     assert "root mean square" in compare(reference, reference * real(1.1, 1)).findings[0]
     assert compare(reference, reference * np.float32(1.0005)).findings == []
     assert compare(reference, reference + np.float32(1e-7)).findings == []  # one float32 step at one is no error
     assert compare(reference, reference + np.float32(1e-6), floor=3e-7).findings == []
     assert compare(reference, reference + np.float32(1e-6), floor=2e-7).findings != []
-    assert (
-        compare(reference, reference * real(1.1, 1), rows=("zeros",)).findings == []
-    )  # the root mean square counts ordinary cases only
+    # the root mean square counts ordinary cases only
+    assert compare(reference, reference * real(1.1, 1), rows=("zeros",)).findings == []
 
 
-def test_shape_dtype_and_presence():
-    assert compare(real([1, 2]), real([1, 2, 3])).findings == ["y in case a has shape (1, 3) instead of (1, 2)"]
-    assert compare(real([1, 2]), np.array([[1, 2]], np.float64)).findings == [
-        "y in case a has dtype float64 instead of float32"
-    ]
-    assert compare(real([1, 2]), None).findings == ["y in case a is missing"]
-    assert compare(real([1, 2]), None, errors={("a", "main"): "ValueError: no"}).findings == [
-        "case a/main: ValueError: no"
-    ]
+@pytest.mark.parametrize(
+    ("value", "errors", "finding"),
+    [
+        (real([1, 2, 3]), None, "y in case a has shape (1, 3) instead of (1, 2)"),
+        (np.array([[1, 2]], np.float64), None, "y in case a has dtype float64 instead of float32"),
+        (None, None, "y in case a is missing"),
+        (None, {("a", "main"): "ValueError: no"}, "case a/main: ValueError: no"),
+    ],
+)
+def test_shape_dtype_and_presence(value, errors, finding):
+    assert compare(real([1, 2]), value, errors=errors).findings == [finding]
 
 
 def test_integers_and_strings_are_compared_exactly():
@@ -121,44 +129,32 @@ def test_finite_in_the_same_places():
 
 
 def test_two_identical_calls():
-    case = Case(outputs={"y": real([1, 2])})
-    arrays = {
-        ("a", "main", "y"): real([1, 2]),
-        ("a", "again", "y"): real([1, np.nextafter(np.float32(2), np.float32(3))]),
-    }
-    (finding,) = compare_endpoint([case], Outputs(arrays), {}).findings
+    next_to_two = np.nextafter(np.float32(2), np.float32(3))
+    arrays = outputs(main=real([1, 2]), again=real([1, next_to_two]))
+    (finding,) = compare_endpoint([Case(outputs={"y": real([1, 2])})], arrays, {}).findings
     assert finding.startswith("two identical calls differ: y in case a by 1.2e-07")
-    arrays = {("a", "main", "y"): real([1, np.nan]), ("a", "again", "y"): real([1, np.nan])}
-    assert compare_endpoint([Case(outputs={"y": real([1, np.nan])})], Outputs(arrays), {}).findings == []
+    nan = real([1, np.nan])
+    assert compare_endpoint([Case(outputs={"y": nan})], outputs(main=nan, again=nan), {}).findings == []
 
 
 def test_noise_above_the_ceiling_is_a_bug():
     case = Case(outputs={"y": real([1, 2])})
-    arrays = {
-        ("a", "main", "y"): real([1, 2]),
-        ("a", "batch_1", "y"): real([1, 2.1]),
-        ("a", "graph", "y"): real([1.5, 2]),
-    }
-    measured = measure_noise_floor([case], Outputs(arrays))
+    arrays = outputs(main=real([1, 2]), batch_1=real([1, 2.1]), graph=real([1.5, 2]))
+    measured = measure_noise_floor([case], arrays)
     assert measured["batch_1"]["y"] == pytest.approx(0.05, rel=1e-5)
     first, second = check_noise_floor(measured, POLICY)
     assert first == "outputs depend on the batch: y differs by 0.05, batch 1 against batch N (ceiling 0.0001)"
     assert second == "eager and graph mode differ: y differs by 0.25, eager against graph (ceiling 0.0001)"
     assert check_noise_floor({"batch_1": {"y": 1e-4}}, POLICY) == []
     assert check_noise_floor({"batch_1": {"y": float("nan")}}, POLICY) != []
-    assert first in compare_endpoint([case], Outputs(arrays), {}).findings
-    assert measure_noise_floor([Case(compared=False, outputs=case.outputs)], Outputs(arrays)) == {}
+    assert first in compare_endpoint([case], arrays, {}).findings
+    assert measure_noise_floor([Case(compared=False, outputs=case.outputs)], arrays) == {}
 
 
 def test_noise_is_the_largest_over_cases():
     cases = [Case("a", outputs={"y": real([0])}), Case("b", outputs={"y": real([0])})]
-    arrays = {
-        ("a", "main", "y"): real([0]),
-        ("a", "batch_1", "y"): real([0.5]),
-        ("b", "main", "y"): real([0]),
-        ("b", "batch_1", "y"): real([0.25]),
-    }
-    assert measure_noise_floor(cases, Outputs(arrays)) == {"batch_1": {"y": 0.5}}
+    of_a, of_b = outputs("a", main=real([0]), batch_1=real([0.5])), outputs("b", main=real([0]), batch_1=real([0.25]))
+    assert measure_noise_floor(cases, Outputs(of_a.arrays | of_b.arrays)) == {"batch_1": {"y": 0.5}}
 
 
 def test_undefined_cases_are_reported_and_not_compared():
@@ -240,16 +236,15 @@ def test_outputs_are_swapped_only_if_they_match_in_every_case():
         Case("b", outputs={"y": real([3]), "z": real([4])}),
         Case("nan", compared=False, outputs={"y": real([5]), "z": real([6])}),
     ]
-    right = {("a", "main", "z"): real([2]), ("b", "main", "z"): real([4])}
-    swapped = compare_endpoint(
-        cases, Outputs(right | {("a", "main", "y"): real([2]), ("b", "main", "y"): real([4])}), {}
-    )
-    assert swapped.findings == ["y is what z should be: outputs are swapped"]
-    wrong = compare_endpoint(cases, Outputs(right | {("a", "main", "y"): real([2]), ("b", "main", "y"): real([9])}), {})
-    assert len(wrong.findings) == 2
-    assert "swapped" not in " ".join(wrong.findings)
-    absent = compare_endpoint(cases, Outputs(right | {("a", "main", "y"): real([2])}), {})
-    assert "swapped" not in " ".join(absent.findings)
+
+    def findings(**y):
+        values = {("a", "z"): 2, ("b", "z"): 4} | {(case, "y"): value for case, value in y.items()}
+        arrays = {(case, "main", name): real([value]) for (case, name), value in values.items()}
+        return compare_endpoint(cases, Outputs(arrays), {}).findings
+
+    assert findings(a=2, b=4) == ["y is what z should be: outputs are swapped"]
+    assert len(findings(a=2, b=9)) == 2
+    assert "swapped" not in " ".join(findings(a=2, b=9) + findings(a=2))
 
 
 def test_ties_and_decibels_in_detail():
@@ -277,15 +272,11 @@ def test_runtimes_must_raise_where_the_reference_raises():
 
 
 def test_noise_of_perturbed_inputs_is_measured_on_ordinary_rows_and_is_not_a_failure():
-    y, z = real([1.0], [2.0]), real([1.0], [2.5])
-    arrays = {("a", "main", "y"): y, ("a", "perturbed", "y"): z, ("a", "batch_1", "y"): y}
-    assert measure_noise_floor([Case(outputs={"y": y})], Outputs(arrays)) == {
-        "batch_1": {"y": 0.0},
-        "perturbed": {"y": 0.25},
-    }
-    assert measure_noise_floor([Case(outputs={"y": y}, rows=("low", "high"))], Outputs(arrays)) == {
-        "batch_1": {"y": 0.0}
-    }
+    y = real([1.0], [2.0])
+    arrays = outputs(main=y, perturbed=real([1.0], [2.5]), batch_1=y)
+    measured = measure_noise_floor([Case(outputs={"y": y})], arrays)
+    assert measured == {"batch_1": {"y": 0.0}, "perturbed": {"y": 0.25}}
+    assert measure_noise_floor([Case(outputs={"y": y}, rows=("low", "high"))], arrays) == {"batch_1": {"y": 0.0}}
     assert check_noise_floor({"perturbed": {"y": 0.2}}, POLICY) == []
 
 
@@ -294,72 +285,49 @@ def test_discontinuous_rows_are_found_by_every_variant_and_are_not_noise():
     y, changed = real([1.0], [2.0], [3.0]), real([1.0], [3.0], [3.0])
     case = Case(outputs={"y": y}, rows=("zeros", "ones", "low"))
     for variant in VARIANTS:
-        assert find_unstable_rows(case, Outputs({("a", "main", "y"): y, ("a", variant, "y"): changed}), POLICY) == (
-            1,
-        ), variant
-    arrays = {
-        ("a", "main", "y"): y,
-        ("a", "batch_1", "y"): changed,
-        ("a", "batch_2n", "y"): y + real([0.0], [0.0], [1e-3]),
-    }
-    assert check_noise_floor(measure_noise_floor([case], Outputs(arrays)), POLICY) == [
+        assert find_unstable_rows(case, outputs(main=y, **{variant: changed}), POLICY) == (1,), variant
+    arrays = outputs(main=y, batch_1=changed, batch_2n=y + real([0.0], [0.0], [1e-3]))
+    assert check_noise_floor(measure_noise_floor([case], arrays), POLICY) == [
         "outputs depend on the batch: y differs by 0.5, batch 1 against batch N (ceiling 0.0001)",
         "outputs depend on the batch: y differs by 0.00033, batch N against batch 2 N (ceiling 0.0001)",
     ]
     case.unstable_rows = (1,)
-    assert measure_noise_floor([case], Outputs(arrays))["batch_1"] == {"y": 0.0}
-    (finding,) = check_noise_floor(
-        measure_noise_floor([case], Outputs(arrays)), POLICY
-    )  # the other named rows are still compared
+    measured = measure_noise_floor([case], arrays)
+    assert measured["batch_1"] == {"y": 0.0}
+    (finding,) = check_noise_floor(measured, POLICY)  # the other named rows are still compared
     assert finding.startswith("outputs depend on the batch: y differs by 0.00033")
 
 
-def test_batch_dependence_of_an_artifact_does_not_make_rows_unstable():
+@pytest.mark.parametrize("variant", ["batch_1", "batch_2n", "graph", *TOLERATED_VARIANTS])
+def test_batch_dependence_of_an_artifact_does_not_make_rows_unstable(variant):
     y, changed = real([1.0], [2.0]), real([1.0], [3.0])
     case = Case(outputs={"y": y}, rows=("zeros", "ones"))
-    for variant in ("batch_1", "batch_2n", "graph"):
-        assert (
-            find_unstable_rows(
-                case, Outputs({("a", "main", "y"): y, ("a", variant, "y"): changed}), POLICY, TOLERATED_VARIANTS
-            )
-            == ()
-        )
-    for variant in TOLERATED_VARIANTS:
-        assert find_unstable_rows(
-            case, Outputs({("a", "main", "y"): y, ("a", variant, "y"): changed}), POLICY, TOLERATED_VARIANTS
-        ) == (1,)
+    unstable = find_unstable_rows(case, outputs(main=y, **{variant: changed}), POLICY, TOLERATED_VARIANTS)
+    assert unstable == ((1,) if variant in TOLERATED_VARIANTS else ())
 
 
 def test_the_tolerance_of_a_named_row_follows_its_own_noise():
     y = real([1.0], [2.0], [3.0])
     case = Case(outputs={"y": y}, rows=("zeros", "ones", "low"))
-    arrays = {
-        ("a", "main", "y"): y,
-        ("a", "perturbed", "y"): y + real([0], [2e-3], [0]),
-        ("a", "kernels", "y"): y + real([0], [0], [0.3]),
-    }
-    case.row_noise = measure_row_noise(case, Outputs(arrays), POLICY)
-    np.testing.assert_allclose(
-        case.row_noise["y"], [0, 1e-3, 0], rtol=1e-3
-    )  # a discontinuity does not widen the tolerance
-    assert measure_noise_floor([case], Outputs(arrays)) == {}
-    assert compare_endpoint([case], Outputs({("a", "main", "y"): y + real([0], [7e-3], [0])}), {}).findings == []
-    (finding,) = compare_endpoint([case], Outputs({("a", "main", "y"): y + real([0], [9e-3], [0])}), {}).findings
+    arrays = outputs(main=y, perturbed=y + real([0], [2e-3], [0]), kernels=y + real([0], [0], [0.3]))
+    case.row_noise = measure_row_noise(case, arrays, POLICY)
+    # a discontinuity does not widen the tolerance
+    np.testing.assert_allclose(case.row_noise["y"], [0, 1e-3, 0], rtol=1e-3)
+    assert measure_noise_floor([case], arrays) == {}
+    assert findings_of(case, y + real([0], [7e-3], [0])) == []
+    (finding,) = findings_of(case, y + real([0], [9e-3], [0]))
     assert "in row 1 (ones) (tolerance 0.004)" in finding
-    (finding,) = compare_endpoint([case], Outputs({("a", "main", "y"): y + real([5e-5], [7e-3], [0])}), {}).findings
+    (finding,) = findings_of(case, y + real([5e-5], [7e-3], [0]))
     assert "in row 0 (zeros) (tolerance 1e-05)" in finding
     case.unstable_rows = (2,)
-    (finding,) = compare_endpoint([case], Outputs({("a", "main", "y"): y + real([0], [9e-3], [9])}), {}).findings
+    (finding,) = findings_of(case, y + real([0], [9e-3], [9]))
     assert "in row 1 (ones)" in finding
-    assert (
-        measure_row_noise(Case(outputs={"y": y}), Outputs(arrays), POLICY) == {}
-    )  # ordinary rows use the common noise floor
+    assert measure_row_noise(Case(outputs={"y": y}), arrays, POLICY) == {}  # ordinary rows use the common noise floor
 
 
 def test_other_kernels_raise_the_noise_floor_and_are_not_a_failure():
     y = real([1.0], [2.0])
-    arrays = {("a", "main", "y"): y, ("a", "kernels", "y"): y + np.float32(5e-5)}
-    measured = measure_noise_floor([Case(outputs={"y": y})], Outputs(arrays))
+    measured = measure_noise_floor([Case(outputs={"y": y})], outputs(main=y, kernels=y + np.float32(5e-5)))
     assert measured["kernels"]["y"] == pytest.approx(5e-5, rel=0.01)
     assert check_noise_floor({"kernels": {"y": 0.5}}, POLICY) == []
 
@@ -367,53 +335,39 @@ def test_other_kernels_raise_the_noise_floor_and_are_not_a_failure():
 def test_rows_at_which_the_reference_is_discontinuous_are_not_compared():
     y, z = real([1.0], [2.0], [3.0]), real([1.0], [2.5], [3.0])
     case = Case(outputs={"y": y}, rows=("zeros", "ones", "low"))
-    arrays = {("a", "main", "y"): y, ("a", "perturbed", "y"): z}
-    assert find_unstable_rows(case, Outputs(arrays), POLICY) == (1,)
-    assert (
-        find_unstable_rows(Case(outputs={"y": y}), Outputs(arrays), POLICY) == ()
-    )  # ordinary rows are always compared
-    assert find_unstable_rows(case, Outputs({("a", "main", "y"): y}), POLICY) == ()
-    assert (
-        find_unstable_rows(case, Outputs({("a", "main", "y"): y, ("a", "perturbed", "y"): y + real(9e-3)}), POLICY)
-        == ()
-    )  # a steep slope is not a discontinuity
-    undefined = Case(outputs={"y": y}, rows=case.rows, compared=False)
-    assert find_unstable_rows(undefined, Outputs(arrays), POLICY) == ()
+    arrays = outputs(main=y, perturbed=z)
+    assert find_unstable_rows(case, arrays, POLICY) == (1,)
+    assert find_unstable_rows(Case(outputs={"y": y}), arrays, POLICY) == ()  # ordinary rows are always compared
+    assert find_unstable_rows(case, outputs(main=y), POLICY) == ()
+    steep = outputs(main=y, perturbed=y + real(9e-3))  # which is not a discontinuity
+    assert find_unstable_rows(case, steep, POLICY) == ()
+    assert find_unstable_rows(Case(outputs={"y": y}, rows=case.rows, compared=False), arrays, POLICY) == ()
     case.unstable_rows = (1,)
-    verdict = compare_endpoint([case], Outputs({("a", "main", "y"): z}), {})
+    verdict = compare_endpoint([case], outputs(main=z), {})
     assert (verdict.findings, verdict.figures["outputs"]["y"]["max_abs"]) == ([], 0)
-    (finding,) = compare_endpoint([case], Outputs({("a", "main", "y"): real([1.0], [2.0], [3.5])}), {}).findings
+    (finding,) = findings_of(case, real([1.0], [2.0], [3.5]))
     assert "in row 2 (low)" in finding
     whole = Case(outputs={"y": np.array([1, 2])}, rows=("zeros", "ones"), unstable_rows=(0,))
-    assert compare_endpoint([whole], Outputs({("a", "main", "y"): np.array([9, 2])}), {}).findings == []
-    assert compare_endpoint([whole], Outputs({("a", "main", "y"): np.array([1, 9])}), {}).findings == [
-        "y in case a differs in 1 of 1 values"
-    ]
+    assert findings_of(whole, np.array([9, 2])) == []
+    assert findings_of(whole, np.array([1, 9])) == ["y in case a differs in 1 of 1 values"]
 
 
 def test_instability_is_reported_first():
     y = real([1.0], [2.0])
-    arrays = {("a", "main", "y"): y + real(1), ("a", "again", "y"): y + real(2)}
-    findings = compare_endpoint([Case(outputs={"y": y})], Outputs(arrays), {}).findings
-    assert [text.split(":")[0][:27] for text in findings] == [
-        "two identical calls differ",
-        "y in case a differs by 1 in",
-    ]
+    arrays = outputs(main=y + real(1), again=y + real(2))
+    first, second = compare_endpoint([Case(outputs={"y": y})], arrays, {}).findings
+    assert first.startswith("two identical calls differ:")
+    assert second.startswith("y in case a differs by 1 in")
 
 
 def test_discontinuities_are_collected_over_outputs_and_whole_rows_are_left_out():
-    y, z = real([1, 1], [2, 2]), real([1, 1, 1], [2, 2, 2])
-    case = Case(outputs={"count": np.array([1, 2]), "absent": y, "y": y, "z": z}, rows=("zeros", "ones"))
-    arrays = {("a", "main", "count"): np.array([1, 2]), ("a", "perturbed", "count"): np.array([3, 4])}
-    arrays |= {
-        ("a", "main", "y"): y,
-        ("a", "perturbed", "y"): y + real([1, 0], [0, 0]),
-        ("a", "main", "z"): z,
-        ("a", "perturbed", "z"): z + real([0], [1]),
-    }
+    y, z, count = real([1, 1], [2, 2]), real([1, 1, 1], [2, 2, 2]), np.array([1, 2])
+    case = Case(outputs={"count": count, "absent": y, "y": y, "z": z}, rows=("zeros", "ones"))
+    perturbed = {"count": count + 2, "y": y + real([1, 0], [0, 0]), "z": z + real([0], [1])}
+    arrays = {("a", "perturbed", name): value for name, value in perturbed.items()}
+    arrays |= {("a", "main", name): case.outputs[name] for name in perturbed}
     assert find_unstable_rows(case, Outputs(arrays), POLICY) == (0, 1)
-    other_shape = {("a", "main", "y"): y, ("a", "perturbed", "y"): z}
-    assert find_unstable_rows(Case(outputs={"y": y}, rows=case.rows), Outputs(other_shape), POLICY) == ()
+    assert find_unstable_rows(Case(outputs={"y": y}, rows=case.rows), outputs(main=y, perturbed=z), POLICY) == ()
     np.testing.assert_array_equal(Case(unstable_rows=(0,)).stable(y), [[2, 2]])
 
 
@@ -429,12 +383,10 @@ def test_every_compared_case_counts_whatever_precedes_it():
 
 
 def test_root_mean_square_is_compared_over_all_ordinary_cases():
-    """Small outputs that are wrong in the first case only."""
     small = real([1e-6], [2e-6])
-    cases = [Case("a", outputs={"y": small}), Case("b", outputs={"y": small})]
-    (finding,) = compare_endpoint(
-        cases, Outputs({("a", "main", "y"): small * 3, ("b", "main", "y"): small}), {}
-    ).findings
+    cases = [Case(name, outputs={"y": small}) for name in "ab"]
+    arrays = outputs("a", main=small * 3).arrays | outputs("b", main=small).arrays
+    (finding,) = compare_endpoint(cases, Outputs(arrays), {}).findings
     assert finding.startswith("y ")
 
 
@@ -469,12 +421,17 @@ SOFTMAX = np.exp(LOGITS) / np.exp(LOGITS).sum(axis=1, keepdims=True)
         ("logits", SOFTMAX, "remove the softmax of the last layer"),
         ("logits", LOGITS, ""),
         ("logits", np.ones((5, 1), np.float32), ""),
+        ("logits", [[0.2, 0.8]], "remove the softmax of the last layer"),
+        ("logits", [[1.2, -0.2]], ""),
+        ("logits", [[0.2, 0.9]], ""),
+        ("logits", [[0.2, 0.8], [0.3, 0.3]], ""),
         ("logits", 1 / (1 + np.exp(-LOGITS)), ""),  # cannot be told from small logits
         ("probabilities", SOFTMAX, ""),
         ("probabilities", LOGITS, "values outside [0, 1] where the contract declares probabilities"),
     ],
 )
 def test_logits_are_no_probabilities_and_probabilities_are(meaning, values, reason):
+    values = np.asarray(values, np.float32)
     tensor = Tensor("y", "float32", (None, values.shape[1]), meaning)
     (finding,) = contract_violations([Case(outputs={"y": values})], [tensor]) or [""]
     assert reason in finding
@@ -486,24 +443,16 @@ def test_one_row_of_logits_may_look_like_probabilities():
     assert contract_violations([Case(outputs={"y": SOFTMAX}), Case(outputs={"y": LOGITS})], [tensor]) == []
 
 
-def test_a_named_row_may_depend_on_the_batch_by_a_multiple_of_its_own_noise():
+@pytest.mark.parametrize(
+    ("noise", "floor"),
+    [([4e-4, 0.0], 0), ([1e-4, 0.0], pytest.approx(1e-3, rel=0.01)), ([0.0, 4e-4], pytest.approx(1e-3, rel=0.01))],
+)
+def test_a_named_row_may_depend_on_the_batch_by_a_multiple_of_its_own_noise(noise, floor):
     """On another instruction set the sum of a batch of one has another order, and a steep row shows it."""
-    from export.parity.noise_floor import measure_noise_floor
-
-    outputs = np.ones((2, 3), "float32")
-    alone = outputs + np.array([[1e-3], [0.0]], "float32")
-    arrays = {("extremes", "main", "y"): outputs, ("extremes", "batch_1", "y"): alone}
-
-    def floor(noise):
-        case = GoldenCase(
-            name="extremes", compared=True, rows=("zeros", "ones"), outputs={"y": outputs}, unstable_rows=(),
-            row_noise={"y": np.array(noise)}, scores={},
-        )  # fmt: skip
-        return measure_noise_floor([case], Outputs(arrays))["batch_1"]["y"]
-
-    assert floor([4e-4, 0.0]) == 0
-    assert floor([1e-4, 0.0]) == pytest.approx(1e-3, rel=0.01)
-    assert floor([0.0, 4e-4]) == pytest.approx(1e-3, rel=0.01)
+    y = np.ones((2, 3), "float32")
+    case = Case(rows=("zeros", "ones"), outputs={"y": y}, row_noise={"y": np.array(noise)})
+    arrays = outputs(main=y, batch_1=y + real([1e-3], [0.0]))
+    assert measure_noise_floor([case], arrays)["batch_1"]["y"] == floor
 
 
 def test_class_ids_may_differ_where_scores_are_tied():
@@ -528,10 +477,6 @@ def test_class_ids_may_differ_where_scores_are_tied():
 
 
 def test_cases_know_the_scores_of_class_ids(tmp_path):
-    from export.contract import Contract, Endpoint, Tensor
-    from export.parity.cases import read_golden, write_golden
-    from export.parity.golden import cases_for
-
     x, logits = Tensor("x", "float32", (None, 4, 4, 1), "image"), Tensor("y", "float32", (None, 4, 4, 3), "logits")
     other = Tensor("z", "float32", (None, 3), "probabilities")
     ids, label = (Tensor(n, "int32", (None, *s), "class_ids") for n, s in (("mask", (4, 4)), ("label", ())))

@@ -1,15 +1,20 @@
-"""A failed row names the first layer that differs, in Keras files and in SavedModels."""
-
-from __future__ import annotations
+"""A failed row names the first layer that differs, in Keras files, SavedModels and, by bisection, in TFLite."""
 
 import h5py
+import keras
 import numpy as np
 import pytest
 
-from export import verify_bundle
-from export.proof.layer_diff import compare
-from tests.export.conftest import reseal
-from tests.export.test_faults import reason_of, replace_saved_model
+from export import Checks, ExportFailed, export_model, infer_contract, verify_bundle
+from export.parity.golden import cases_for
+from export.proof.bisect import first_layer
+from export.proof.layer_diff import compare, first_case
+from tests.export.conftest import create, exchanged, reseal
+from tests.export.test_faults import reason_of
+
+
+def tensorflow_in(folder):
+    return verify_bundle(folder, runtimes=["tensorflow"])
 
 
 @pytest.mark.parametrize("layer", ["conv", "logits"])
@@ -29,44 +34,28 @@ def test_a_wrong_weight_in_a_keras_file(damaged, layer):
     assert reason_of(certificate, "keras") is None
 
 
-def test_a_wrong_weight_in_a_saved_model(damaged, bundles):
-    import keras
+def test_a_wrong_weight_in_a_saved_model(with_saved_model):
+    def change(model):
+        kernel = model.layers[-1].kernel
+        kernel.assign(kernel + 0.05 * np.eye(*kernel.shape))
 
-    folder = damaged("sequential_cnn")
-    model = keras.saving.load_model(folder / "model.keras")
-    kernel = model.layers[-1].kernel
-    kernel.assign(kernel + 0.05 * np.eye(*kernel.shape))
-    call = lambda x: {"output": model(x["input"], training=False)}  # noqa: E731
-    replace_saved_model(folder, model, bundles("sequential_cnn").contract, serving_default=call)
-    certificate = verify_bundle(folder, runtimes=["tensorflow"])
-    assert f"the first layer that differs is {model.layers[-1].name}, by" in reason_of(certificate, "saved_model")
+    folder = with_saved_model("sequential_cnn", lambda model, x: {"output": model(x["input"], training=False)}, change)
+    layer = keras.saving.load_model(folder / "model.keras").layers[-1].name
+    assert f"the first layer that differs is {layer}, by" in reason_of(tensorflow_in(folder), "saved_model")
 
 
-def test_wrong_normalisation_is_found_in_the_first_layer(damaged, bundles):
-    import keras
-
-    folder = damaged("sequential_cnn")
-    model = keras.saving.load_model(folder / "model.keras")
-    call = lambda x: {"output": model(x["input"] / 255, training=False)}  # noqa: E731
-    replace_saved_model(folder, model, bundles("sequential_cnn").contract, serving_default=call)
-    reason = reason_of(verify_bundle(folder, runtimes=["tensorflow"]), "saved_model")
-    assert f"the first layer that differs is {model.layers[2].name}, by" in reason  # the random layers do nothing
+def test_wrong_normalisation_is_found_in_the_first_layer(with_saved_model):
+    folder = with_saved_model("sequential_cnn", lambda model, x: {"output": model(x["input"] / 255, training=False)})
+    layer = keras.saving.load_model(folder / "model.keras").layers[2].name  # the random layers do nothing
+    reason = reason_of(tensorflow_in(folder), "saved_model")
+    assert "output in case batch_7 differs by" in reason
+    assert f"the first layer that differs is {layer}, by" in reason
     assert "its values are 0.00392 times the reference's, which suggests another normalisation" in reason
 
 
-def test_swapped_outputs_have_no_differing_layer(damaged, bundles):
-    import keras
-
-    folder = damaged("two_by_two")
-    model = keras.saving.load_model(folder / "model.keras")
-
-    def call(x):
-        mean, spread = model([x["left"], x["right"]], training=False)
-        return {"mean": spread, "spread": mean}
-
-    replace_saved_model(folder, model, bundles("two_by_two").contract, serving_default=call)
-    reason = reason_of(verify_bundle(folder, runtimes=["tensorflow"]), "saved_model")
-    assert "outputs are swapped" in reason
+def test_swapped_outputs_have_no_differing_layer(with_saved_model):
+    reason = reason_of(tensorflow_in(with_saved_model("two_by_two", exchanged)), "saved_model")
+    assert "mean is what spread should be: outputs are swapped" in reason
     assert reason.endswith("every layer agrees: what is before or after the model differs")
 
 
@@ -94,3 +83,26 @@ def test_another_scale_suggests_normalisation_and_another_weight_does_not():
     other[5] += 0.05
     assert "normalisation" not in compare({"0/a": values}, {"0/a": other})
     assert "normalisation" not in compare({"0/a": values[:10]}, {"0/a": scaled[:10]})
+
+
+def test_the_layer_that_has_no_builtin_operator(tmp_path):
+    model, _ = create("text")
+    with pytest.raises(ExportFailed, match="the first layer that TFLite gets wrong is text_vectorization") as failure:
+        export_model(model, tmp_path / "b", formats=("tflite",), checks=Checks(bisect=True))
+    assert "no builtin TFLite operator" in str(failure.value)
+
+
+@pytest.mark.proof
+def test_the_layer_that_loses_precision(tmp_path):
+    """float16 weights are exact in a layer of powers of two, and not in the next one."""
+    x = keras.Input((8,), name="x")
+    exact = keras.layers.Dense(8, name="exact", kernel_initializer=keras.initializers.Identity(0.5))(x)
+    y = keras.layers.Dense(4, name="rounded", kernel_initializer=keras.initializers.Constant(1 / 3))(exact)
+    model = keras.Model(x, keras.layers.ReLU(name="last")(y))
+
+    endpoint = infer_contract(model).endpoints[0]
+    case = first_case([c for c in cases_for(endpoint) if not setattr(c, "outputs", {"y": np.zeros(1)})])
+    assert "the first layer that TFLite gets wrong is rounded: differs by" in first_layer(
+        model, endpoint, case, "float16"
+    )
+    assert first_layer(model, endpoint, case) is None

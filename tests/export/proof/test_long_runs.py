@@ -1,7 +1,5 @@
 """What the default proof does not run: batches beyond 32, 1,000 calls in a row, and rows in other company."""
 
-from __future__ import annotations
-
 import numpy as np
 import pytest
 
@@ -17,13 +15,7 @@ TOLERANCE = Policy.multiple * Policy.ceiling
 
 
 def problems_of(call, reference, inputs):
-    """Return what is wrong with an artifact in long runs.
-
-    Args:
-        call: {input name: (rows, ...)} -> {output name: (rows, ...)}.
-        reference: Outputs for all rows of `inputs`, computed in batches of 32.
-        inputs: At least 256 rows.
-    """
+    """Return what is wrong with an artifact in long runs; `reference`: its outputs for all rows, in batches of 32."""
     rng = np.random.default_rng(0)
     rows = len(next(iter(inputs.values())))
     orders = {f"batch {size}": np.arange(size) for size in BATCHES}

@@ -1,11 +1,10 @@
 """Quantised TFLite: real training, conversion and LiteRT, and the metric drop on held-out data."""
 
-from __future__ import annotations
-
 import json
 import os
 import re
 
+import keras
 import numpy as np
 import pytest
 
@@ -15,6 +14,7 @@ from export.contract import Contract, Tensor
 from export.contract.endpoints import tensor_endpoint
 from export.formats import QUANTIZATIONS, format_of
 from export.proof.evaluation import paired_drop
+from export.runners.jobs.run_tensor_errors import rank_operators
 from tests import commands
 from tests.export.conftest import create
 from tests.plugins import needs
@@ -24,11 +24,6 @@ ALL = needs.quantizations()
 
 @pytest.fixture(scope="module")
 def digits():
-    """Return a classifier trained on scikit-learn's digits, and (x, y) of the training and the test part."""
-    from export.runtime.backend import load_tensorflow
-
-    load_tensorflow()
-    import keras
     from sklearn.datasets import load_digits
 
     x, y = load_digits(return_X_y=True)
@@ -44,7 +39,6 @@ def digits():
 
 
 def contract_of(model):
-    """Return a contract with pixels from 0 to 16 and logits as output."""
     image = Tensor("image", "float32", (None, 8, 8, 1), "image", 0, 16)
     return Contract((tensor_endpoint(model, [image], [Tensor("logits", "float32", (None, 10), "logits")]),))
 
@@ -55,7 +49,6 @@ def rows_of(certificate):
 
 
 def tensor_types(file):
-    """Return the types of all tensors of a TFLite file."""
     from ai_edge_litert import schema_py_generated as schema
 
     names = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
@@ -108,10 +101,8 @@ def test_every_precision_is_evaluated_by_its_metric_drop(bundle):
     assert json.loads((bundle.path / "parity.json").read_text())["verdict"] == "pass"
     verified = rows_of(verify_bundle(bundle.path))
     assert {name: verified[name].state for name in ALL} == dict.fromkeys(ALL, "pass")
-    assert (
-        verified["int8"].endpoints["serving_default"]["quantised"]
-        == rows["int8"].endpoints["serving_default"]["quantised"]
-    )
+    again, before = (of["int8"].endpoints["serving_default"]["quantised"] for of in (verified, rows))
+    assert again == before
 
 
 @pytest.mark.needs("quantizer")
@@ -129,8 +120,6 @@ def test_operators_that_stay_float_reduce_the_noise(digits, options, bundle, tmp
 
 
 def test_operators_are_ranked_by_the_noise_that_they_add(digits, bundle):
-    from export.runners.jobs.run_tensor_errors import rank_operators
-
     files = [(bundle.path / f"tflite/{name}.tflite").read_bytes() for name in ("float32", "int8")]
     ranking = rank_operators(*files, "serving_default", {"image": digits[2][0][:8]})
     layers = {operator["layer"] for operator in ranking}
@@ -153,7 +142,6 @@ def test_int8_is_measured_on_the_range_of_the_contract_too(digits, bundle, tmp_p
 
 
 def test_calibration_with_other_data_fails_the_budget(digits, tmp_path):
-    """Ranges measured on black images do not fit digits."""
     model, _, test = digits
     quantization = Quantization(("int8",), {"image": np.zeros((100, 8, 8, 1))})
     options = {"samples": {"image": test[0]}, "contract": contract_of(model), "formats": ("tflite",)}
@@ -169,7 +157,6 @@ def test_calibration_with_other_data_fails_the_budget(digits, tmp_path):
 
 
 def test_a_drop_beyond_the_budget_fails(digits, tmp_path):
-    """A metric that is 1 for the reference, and lower for any change of the outputs."""
     model, train, test = digits
     exact = model.predict(test[0], verbose=0)
     metrics = lambda outputs, truth: {"equal": float(np.mean(np.abs(outputs["output"] - truth) < 1e-6))}  # noqa: E731
@@ -183,9 +170,7 @@ def test_too_few_examples_for_the_budget_are_named(digits, tmp_path):
     model, train, test = digits
     few = Evaluation({"image": test[0][:50]}, test[1][:50])
     quantization = Quantization(("float16",), {"image": train[0][:100]}, few)
-    with pytest.raises(
-        ExportFailed, match=r"budget of 0\.01: 50 examples cannot show that it is less; evaluate on more"
-    ):
+    with pytest.raises(ExportFailed, match=r"budget of 0\.01: 50 examples cannot show that it is less; evaluate on"):
         export_model(model, tmp_path / "b", contract=contract_of(model), formats=(), quantization=quantization)
 
 
@@ -221,12 +206,8 @@ def test_from_the_command_line(digits, tmp_path):
     assert "different or no length" in rejected.stderr
     process = run("--calibration", "c.npz", "--eval", "e.npz", "--max-drop", "0.03", "--json")
     assert process.returncode == 0, process.stderr
-    row = rows_of_json(json.loads(process.stdout))["tflite/int8.tflite"]
+    row = next(r for r in json.loads(process.stdout)["artifacts"] if r["artifact"] == "tflite/int8.tflite")
     assert row["endpoints"]["serving_default"]["evaluation"]["max_drop"] == 0.03
-
-
-def rows_of_json(certificate):
-    return {row["artifact"]: row for row in certificate["artifacts"]}
 
 
 def test_conversions_of_recurrent_models_are_one_row_each(tmp_path):

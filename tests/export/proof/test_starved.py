@@ -1,19 +1,20 @@
 """Faults that only the right inputs can find: garbled rows of tables, and weights behind a wrong range."""
 
-from __future__ import annotations
-
 import json
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from click.testing import CliRunner
+from keras import layers, ops
 
 from export import ExportFailed, export_model, verify_bundle
 from export.__main__ import verbs
 from export.proof import table_search
 from export.proof.certificate import describe_coverage
 from tests.export.conftest import reseal
+from tests.export.models import Branching
 
 LARGE, WORDS = 20_000, 200
 KINDS = [1000 + 777 * i for i in range(40)]
@@ -22,9 +23,6 @@ VOCABULARY = [f"word{i}" for i in range(150)]
 
 def inputs_of_every_kind():
     """Return a model with a table, a lookup, a text layer and statistics, whose legal inputs differ widely."""
-    import keras
-    from keras import layers
-
     keras.utils.set_random_seed(1)
     words, segments, large = (keras.Input((16,), dtype="int32", name=name) for name in ("words", "segments", "large"))
     kind, number = keras.Input((1,), dtype="int64", name="kind"), keras.Input((2,), name="number")
@@ -52,8 +50,6 @@ def tampered(bundle, tmp_path):
     """Return a function that changes a weight of the Keras file of a copy and verifies that."""
 
     def verify(layer, change):
-        import keras
-
         folder = shutil.copytree(bundle.path, tmp_path / "b")
         model = keras.saving.load_model(folder / "model.keras")
         weights = [weight.copy() for weight in model.get_layer(layer).get_weights()]
@@ -112,9 +108,6 @@ def test_a_weight_behind_a_normalisation_is_found_in_ordinary_rows(tampered):
 
 def test_pixels_of_a_model_for_another_range_do_not_saturate(tmp_path):
     """Images from -1 to 1 without a rescaling in the model: 0 to 255 alone would saturate every row."""
-    import keras
-    from keras import layers
-
     keras.utils.set_random_seed(1)
     image = keras.Input((6, 6, 3), name="image")
     x = layers.Conv2D(4, 3, activation="sigmoid", kernel_initializer=keras.initializers.RandomUniform(0.2, 0.4))(image)
@@ -122,25 +115,16 @@ def test_pixels_of_a_model_for_another_range_do_not_saturate(tmp_path):
     bundle = export_model(model, tmp_path / "b", formats=("keras",))
     assert not bundle.certificate.shallow
 
-    def change(kernel):
-        kernel[0, 0, 0, 0] += 1e-3
-
     loaded = keras.saving.load_model(bundle.path / "model.keras")
-    weights = loaded.get_weights()
-    change(weights[0])
-    loaded.set_weights(weights)
+    kernel, *others = loaded.get_weights()
+    kernel[0, 0, 0, 0] += 1e-3
+    loaded.set_weights([kernel, *others])
     loaded.save(bundle.path / "model.keras")
     reseal(bundle.path)
     assert "in case batch_" in verify_bundle(bundle.path, runtimes=["keras"]).problems()[0]
 
 
 def test_what_was_not_reached_is_said(tmp_path, monkeypatch):
-    """A table above the limit, units that no input activates, and a branch that none takes."""
-    import keras
-    from keras import layers, ops
-
-    from tests.export.models import Branching
-
     monkeypatch.setattr(table_search, "MAX_CHOICES", 300)
     keras.utils.set_random_seed(1)
     tokens = keras.Input((4,), dtype="int32", name="tokens")
@@ -167,9 +151,6 @@ def test_what_was_not_reached_is_said(tmp_path, monkeypatch):
 
 
 def test_nan_for_a_text_without_words_fails(tmp_path):
-    import keras
-    from keras import layers, ops
-
     line = keras.Input((1,), dtype="string", name="line")
     ids = layers.TextVectorization(vocabulary=["a", "line"], output_sequence_length=4)(line)
     used = ops.cast(ops.expand_dims(ids, -1) > 0, "float32")

@@ -1,15 +1,18 @@
-"""Rows of tables are drawn until each changes an output."""
+"""What a proof runs the live model for: rows of tables that change an output, and the noise floor."""
 
-from __future__ import annotations
+import keras
+import numpy as np
+from keras import layers, ops
 
 from export.contract.inference import infer_contract
 from export.parity.golden import cases_for
+from export.parity.noise_floor import measure_noise_floor
 from export.proof.coverage import Coverage
+from export.proof.reference import run_reference
 from export.runtime.backend import load_tensorflow
 
 
 def search(model):
-    """Return the coverage of a model after its search, and the additional cases."""
     contract = infer_contract(model)
     coverage = Coverage(model)
     with coverage.observer.observing(contract) as observed:
@@ -18,10 +21,6 @@ def search(model):
 
 
 def test_ids_that_a_recurrent_network_forgets_are_drawn_again():
-    load_tensorflow()
-    import keras
-    from keras import layers
-
     keras.utils.set_random_seed(0)
     tokens = keras.Input((32,), dtype="int32", name="tokens")
     x = layers.SimpleRNN(4, recurrent_initializer=keras.initializers.Identity(0.1))(layers.Embedding(600, 4)(tokens))
@@ -33,13 +32,30 @@ def test_ids_that_a_recurrent_network_forgets_are_drawn_again():
 
 
 def test_a_table_of_positions_is_reached_by_a_longer_row():
-    load_tensorflow()
-    import keras
-    from keras import layers, ops
-
     tokens = keras.Input((None,), dtype="int32", name="tokens")
     positions = layers.Embedding(40, 4, name="positions")(ops.cumsum(ops.ones_like(tokens), axis=1) - 1)
     x = layers.Embedding(10, 4, name="words")(tokens) + positions
     coverage, cases = search(keras.Model(tokens, layers.Dense(2)(layers.GlobalAveragePooling1D()(x))))
     assert coverage.summary()["tables"]["positions"] == {"rows": 40, "read": 40}
     assert cases[-1].inputs["tokens"].shape == (1, 40)
+
+
+load_tensorflow()
+
+
+def test_where_no_input_is_real_the_weights_are_moved_and_have_their_values_again():
+    keras.utils.set_random_seed(0)
+    ids = keras.Input((12,), dtype="int32", name="ids")
+    x = keras.layers.GRU(8)(keras.layers.Embedding(20, 8, mask_zero=True)(ids))
+    model = keras.Model(ids, keras.layers.Dense(3)(x))
+    before = model.get_weights()
+    contract = infer_contract(model)
+    cases = {endpoint.name: cases_for(endpoint) for endpoint in contract.endpoints}
+    run = run_reference(contract, cases, model.weights)
+    noise = measure_noise_floor(cases["serving_default"], run.of("serving_default"))
+    assert 0 < noise["perturbed"]["output"] < 1e-5
+    for value, weight in zip(before, model.get_weights(), strict=True):
+        np.testing.assert_array_equal(value, weight)
+    assert "perturbed" not in measure_noise_floor(
+        cases["serving_default"], run_reference(contract, cases).of("serving_default")
+    )

@@ -1,9 +1,8 @@
 """Weights are compared by value, so that a row of a table that no golden input reads is compared, too."""
 
-from __future__ import annotations
-
 import shutil
 
+import keras
 import numpy as np
 import pytest
 
@@ -11,9 +10,8 @@ from export import Contract, Tensor, export_model, verify_bundle
 from export.contract.endpoints import tensor_endpoint
 from export.formats import FORMATS
 from export.protocol import weight_sums
-from export.runtime.backend import load_tensorflow
-from tests.export.conftest import reseal
-from tests.export.perturb import perturb_keras
+from tests.export.conftest import reseal, row_of
+from tests.export.perturb import perturb_h5
 
 ROW = 137  # of the table, beyond the ids of the contract
 
@@ -21,9 +19,6 @@ ROW = 137  # of the table, beyond the ids of the contract
 @pytest.fixture(scope="module")
 def table(tmp_path_factory):
     """Return a bundle whose contract allows ten of the 200 rows of a table, and its model."""
-    load_tensorflow()
-    import keras
-
     keras.utils.set_random_seed(0)
     tokens = keras.Input((6,), dtype="int32", name="tokens")
     x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(200, 8)(tokens))
@@ -36,15 +31,11 @@ def table(tmp_path_factory):
     return export_model(model, folder, contract=Contract((endpoint,))), model
 
 
-def row_of(certificate, format):
-    return next(row for row in certificate.rows if row.format == format)
-
-
 def test_every_weight_is_compared(table):
     bundle, _ = table
     for format in ("keras", "hdf5", "weights", "saved_model"):
-        assert row_of(bundle.certificate, format).weights == {"matched": 8, "of": 8, "unmatched": []}
-    row = row_of(bundle.certificate, "tflite")  # batch normalisation is folded into its neighbours
+        assert row_of(bundle.certificate, format=format).weights == {"matched": 8, "of": 8, "unmatched": []}
+    row = row_of(bundle.certificate, format="tflite")  # batch normalisation is folded into its neighbours
     assert row.weights["of"] == 8
     assert [name.rpartition("/")[2] for name in row.weights["unmatched"]] == [
         *("kernel", "gamma", "beta", "moving_mean", "moving_variance", "bias")
@@ -75,7 +66,7 @@ def test_a_changed_row_that_no_input_reads_is_named(table, tmp_path):
     reseal(folder)
     certificate = verify_bundle(folder, runtimes=["keras", "tensorflow", "litert"])
     for format in ("keras", "hdf5", "weights", "saved_model", "tflite"):
-        row = row_of(certificate, format)
+        row = row_of(certificate, format=format)
         assert row.state == "fail", format
         name = model.weights[0].path  # of the table
         assert row.reason == f"weight {name} differs in 1 of 200 rows, the first of which is row {ROW}"
@@ -87,18 +78,9 @@ def test_layouts_that_are_no_evidence():
     zeros[0] = 1
     entries = []
     for array in (zeros, np.arange(24, dtype="float32").reshape(4, 6)):
+        entry = {"name": "w", "merged": False, "dtype": "float32", "shape": array.shape}
         first, last, total = weight_sums.slice_sums(array)
-        entries.append(
-            {
-                "name": "w",
-                "merged": False,
-                "dtype": "float32",
-                "shape": array.shape,
-                "sum": f"{total:016x}",
-                "first": first,
-                "last": last,
-            }
-        )
+        entries.append(entry | {"sum": f"{total:016x}", "first": first, "last": last})
     assert weight_sums.compare(entries[:1], [("c", zeros * 2)], exact=False)["findings"] == []
     scaled = np.arange(24, dtype="float32").reshape(4, 6) * np.float32(1.1)
     assert weight_sums.compare(entries[1:], [("c", scaled)], exact=False)["findings"] == []
@@ -115,9 +97,6 @@ def test_exchanged_equal_arrays_are_counted(tmp_path):
 
 def test_factors_of_lora_that_keras_merges_are_compared_merged(tmp_path):
     """A Keras file holds the merged kernel; a SavedModel holds kernel and factors."""
-    load_tensorflow()
-    import keras
-
     keras.utils.set_random_seed(0)
     x = keras.Input((8,), name="x")
     layer = keras.layers.Dense(4, name="adapted")
@@ -128,7 +107,7 @@ def test_factors_of_lora_that_keras_merges_are_compared_merged(tmp_path):
     for row in bundle.certificate.rows:
         assert row.weights is None or row.weights["matched"] == row.weights["of"] == 6, row
     assert verify_bundle(bundle.path).verdict == "pass"
-    perturb_keras(bundle.path / "model.keras")
+    perturb_h5(bundle.path / "model.keras")
     reseal(bundle.path)
     row = next(row for row in verify_bundle(bundle.path, runtimes=["keras"]).rows if row.format == "keras")
     assert (row.state, row.weights["unmatched"]) == ("fail", ["adapted/kernel"])

@@ -11,7 +11,6 @@ import numpy as np
 
 
 def main(stubs, task, file, inputs, out):
-    """Ask the task, one input after the other."""
     sys.path.append(stubs)
     import mediapipe
     from mediapipe.tasks.python import audio, text, vision

@@ -1,7 +1,5 @@
 """The C++ loader of TF Serving through ctypes, strings included."""
 
-from __future__ import annotations
-
 import json
 import shutil
 import subprocess
@@ -9,76 +7,14 @@ import sys
 
 import numpy as np
 import pytest
+from tensorflow.core.protobuf import saved_model_pb2
 
 from export import verify_bundle
 from export.protocol.c_api import fields, read_signatures
 from export.protocol.runner import Runtime
 from export.runners import RUNTIMES
 from export.runtime.process import PROTOCOL
-from tests.export.conftest import reseal
-
-PROBE = """
-import sys
-sys.path.insert(0, sys.argv[1])
-import json, numpy as np, c_api
-session = c_api.Session(sys.argv[2])
-signature = session.signatures["bytes"]
-for wrong in ({"photo": np.array([b""], object)}, {"image_bytes": np.array([b"no image"], object)}):
-    try:
-        session.run(signature, wrong)
-    except Exception as error:
-        print(type(error).__name__, str(error)[:60])
-session.close()
-print(json.dumps([sorted(session.signatures), signature.inputs["image_bytes"][2], "tensorflow" in sys.modules]))
-"""
-
-
-OTHER_RANK = """
-import sys
-sys.path.insert(0, sys.argv[1])
-import dataclasses, numpy as np, c_api
-session = c_api.Session(sys.argv[2])
-signature = session.signatures["serving_default"]
-for checked in (signature, dataclasses.replace(signature, shapes={})):
-    try:
-        session.run(checked, {"image": np.zeros(1, np.float32)})
-    except Exception as error:
-        print(type(error).__name__, str(error)[:100])
-"""
-
-
-def c_api_row(certificate):
-    return next(row for row in certificate.rows if row.runtime == "c_api")
-
-
-@pytest.mark.parametrize("name", ["functional_cnn", "text", "category", "autoencoder", "characters"])
-def test_every_endpoint_runs(bundles, name):
-    bundle = bundles(name)
-    row = c_api_row(bundle.certificate)
-    assert (row.state, row.required) == ("pass", True)
-    assert set(row.endpoints) == {e.name for e in bundle.contract.carried_by("saved_model")}
-    assert list(row.versions) == ["tensorflow C API"]
-
-
-def test_strings_errors_and_signatures(bundles):
-    path = bundles("functional_cnn").path / "saved_model" / "1"
-    command = [sys.executable, "-P", "-c", PROBE, str(PROTOCOL), str(path)]
-    process = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    unknown, damaged, facts = process.stdout.splitlines()
-    assert unknown == "ValueError takes ['image_bytes'], not ['photo']"
-    assert damaged.startswith("TensorFlowError InvalidArgument: ")
-    assert json.loads(facts) == [["bytes", "serving_default"], "string", False]
-
-
-def test_an_input_of_another_rank_is_an_error_and_ends_no_server(bundles):
-    """A convolution of oneDNN ends the process, unless the SavedModel or its caller checks the shape."""
-    path = bundles("functional_cnn").path / "saved_model" / "1"
-    command = [sys.executable, "-P", "-c", OTHER_RANK, str(PROTOCOL), str(path)]
-    process = subprocess.run(command, capture_output=True, text=True, timeout=120)
-    ours, graph = process.stdout.splitlines()
-    assert ours == "ValueError image has shape (1,), not (None, 12, 12, 1)"
-    assert graph.startswith("TensorFlowError InvalidArgument: Shape of tensor")
-    assert process.returncode == 0
+from tests.export.conftest import reseal, row_of
 
 
 def test_a_folder_without_variables(damaged):
@@ -86,7 +22,7 @@ def test_a_folder_without_variables(damaged):
     folder = damaged("two_by_two")
     shutil.rmtree(folder / "saved_model/1/variables")
     reseal(folder)
-    row = c_api_row(verify_bundle(folder, runtimes=["c_api"]))
+    row = row_of(verify_bundle(folder, runtimes=["c_api"]), runtime="c_api")
     assert row.state == "fail"
     assert "variables/variables.index is missing" in row.reason
 
@@ -96,24 +32,21 @@ def test_required_only_where_the_wheel_contains_it(bundles, monkeypatch):
     absent = Runtime("c_api", "run_c_api.py", "tensorflow", "tensorflow", ("saved_model",), True, library="no.so")
     monkeypatch.setitem(RUNTIMES, "c_api", absent)
     certificate = verify_bundle(path, runtimes=["c_api"])
-    row = c_api_row(certificate)
+    row = row_of(certificate, runtime="c_api")
     assert (row.state, row.required, certificate.verdict) == ("not_run", False, "pass")
     assert row.reason == "the installed tensorflow does not contain no.so"
 
 
 def test_another_framework_in_the_process_is_a_failure(bundles, monkeypatch):
-    """A C API runner that loads Python TensorFlow would test Python TensorFlow."""
     path = bundles("two_by_two").path
     other_runner = Runtime("c_api", "run_tensorflow.py", "tensorflow", "tensorflow", ("saved_model",), True)
     monkeypatch.setitem(RUNTIMES, "c_api", other_runner)
-    row = c_api_row(verify_bundle(path, runtimes=["c_api"]))
+    row = row_of(verify_bundle(path, runtimes=["c_api"]), runtime="c_api")
     assert row.state == "fail"
     assert "tensorflow, which is not its runtime" in row.reason
 
 
 def test_signatures_are_those_that_tensorflow_reads(bundles):
-    from tensorflow.core.protobuf import saved_model_pb2
-
     proto = saved_model_pb2.SavedModel()
     data = (bundles("characters").path / "saved_model/1/saved_model.pb").read_bytes()
     proto.ParseFromString(data)
@@ -138,3 +71,38 @@ def test_signatures_are_those_that_tensorflow_reads(bundles):
 def test_libraries_of_python_that_are_loaded_later_keep_their_own_openssl():
     code = "from export.protocol import c_api; c_api.library(); import hashlib, ssl; ssl.create_default_context()"
     subprocess.run([sys.executable, "-c", code], check=True, capture_output=True)
+
+
+PROBE = """
+import sys
+sys.path.insert(0, sys.argv[1])
+import dataclasses, json, numpy as np, c_api
+session = c_api.Session(sys.argv[2])
+files, images = session.signatures["bytes"], session.signatures["serving_default"]
+other_rank = {"image": np.zeros(1, np.float32)}
+for signature, wrong in (
+    (files, {"photo": np.array([b""], object)}),
+    (files, {"image_bytes": np.array([b"no image"], object)}),
+    (images, other_rank),
+    (dataclasses.replace(images, shapes={}), other_rank),
+):
+    try:
+        session.run(signature, wrong)
+    except Exception as error:
+        print(type(error).__name__, str(error).splitlines()[0])
+print(json.dumps([sorted(session.signatures), files.inputs["image_bytes"][2], "tensorflow" in sys.modules]))
+"""
+
+
+def test_strings_errors_and_signatures(bundles):
+    """A convolution of oneDNN ends the process, unless the SavedModel or its caller checks the shape."""
+    path = bundles("functional_cnn").path / "saved_model" / "1"
+    command = [sys.executable, "-P", "-c", PROBE, str(PROTOCOL), str(path)]
+    process = subprocess.run(command, capture_output=True, text=True, timeout=120)
+    unknown, damaged, ours, graph, facts = process.stdout.splitlines()
+    assert unknown == "ValueError takes ['image_bytes'], not ['photo']"
+    assert damaged.startswith("TensorFlowError InvalidArgument: ")
+    assert ours == "ValueError image has shape (1,), not (None, 12, 12, 1)"
+    assert graph.startswith("TensorFlowError InvalidArgument: Shape of tensor")
+    assert json.loads(facts) == [["bytes", "serving_default"], "string", False]
+    assert process.returncode == 0

@@ -9,6 +9,7 @@ import sys
 import time
 from pathlib import Path
 
+import keras
 import numpy as np
 import pytest
 
@@ -28,7 +29,6 @@ COUNT = 500
 
 
 def crops(size):
-    """Return crops of real photographs, uint8 (COUNT, size, size, 3)."""
     rng, found = np.random.default_rng(0), list(photographs().values())
     images = []
     for i in range(COUNT):
@@ -41,8 +41,6 @@ def crops(size):
 
 def embedder(model, layer, takes, name):
     """Return a contract whose only endpoint returns what a layer does."""
-    import keras
-
     body = keras.Model(model.input, model.get_layer(layer).output, name=name)
     gives = Tensor("features", "float32", (None, body.output.shape[-1]))
     endpoint = tensor_endpoint(body, [takes], [gives], "embed", formats=("tflite",))
@@ -81,8 +79,6 @@ def of_texts(task, folder):
 
 
 def of_sounds(task):
-    import keras
-
     keras.utils.set_random_seed(0)
     rng, time_ = np.random.default_rng(0), np.arange(8000) / 16000
     tones = np.sin(2 * np.pi * rng.uniform(100, 4000, (COUNT, 1)) * time_) * rng.uniform(0, 1, (COUNT, 1))
@@ -118,14 +114,8 @@ def test_500_raw_inputs(task, tmp_path):
     start = time.monotonic()
     (endpoint,) = contract.endpoints
     calibration = {endpoint.inputs[0].name: inputs[:100]}
-    bundle = export.export_model(
-        model,
-        tmp_path / "b",
-        contract=contract,
-        formats=("tflite",),
-        samples=calibration,
-        checks=export.Checks(extras=("mediapipe",)),
-    )
+    options = {"formats": ("tflite",), "samples": calibration, "checks": export.Checks(extras=("mediapipe",))}
+    bundle = export.export_model(model, tmp_path / "b", contract=contract, **options)
     minutes = (time.monotonic() - start) / 60
     path, out = bundle.path / "tflite/float32.tflite", tmp_path / "values.npy"
     program = Path(__file__).with_name("ask_tasks.py")

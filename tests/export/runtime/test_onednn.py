@@ -15,7 +15,6 @@ pytestmark = pytest.mark.skipif(not X86, reason="oneDNN is for x86 processors")
 
 
 def python(code, **environment):
-    """Return stdout and stderr of a fresh process."""
     inherited = {k: v for k, v in os.environ.items() if k not in (onednn.VARIABLE, "TF_CPP_MIN_LOG_LEVEL")}
     process = subprocess.run(
         [sys.executable, "-c", code], env=inherited | environment, capture_output=True, text=True, check=True
@@ -77,7 +76,6 @@ def test_the_instruction_set_is_that_of_the_machine_below_the_limit(monkeypatch,
 
 
 def test_a_bundle_passes_with_the_other_kernels(bundles):
-    """Exported with the default kernels, verified with the other ones, as on another processor."""
     bundle = bundles("functional_cnn")
     process = subprocess.run(
         [sys.executable, "-m", "export", "verify", str(bundle.path), "--json"],

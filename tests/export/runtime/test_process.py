@@ -1,12 +1,10 @@
 """A process that crashes, hangs or exceeds its memory is one failed result, isolated from the others."""
 
-from __future__ import annotations
-
+import contextlib
 import json
 import subprocess
 import sys
 import time
-from pathlib import Path
 
 import psutil
 import pytest
@@ -45,7 +43,6 @@ runner.main(runner.Runtime("test", __file__, "", "", (), open_artifact, dict))
 
 @pytest.fixture
 def scripts(tmp_path, monkeypatch):
-    """Replace the folder of runners by one with our own scripts."""
     (tmp_path / "run.py").write_text(RUNNER.format(local=str(tmp_path / "ours")))
     (tmp_path / "ours").mkdir()
     (tmp_path / "ours" / "our_secret_model.py").write_text("")
@@ -87,8 +84,6 @@ ours = sorted({"zoo", "export", "pipelines", "zoobase", "tests"} & set(sys.modul
 state = [ours, os.getsid(0) == os.getpid(), os.getcwd(), "tensorflow" in sys.modules, sys.flags.safe_path]
 state.append(os.environ.get("TFHUB_CACHE_DIR"))
 json.dump([*state, os.environ["TF_ENABLE_ONEDNN_OPTS"]], open("state.json", "w"))
-if job.get("wait"):
-    import time; open("pid", "w").write(str(os.getpid())); time.sleep(60)
 """
 
 
@@ -146,24 +141,6 @@ def test_a_request_is_run_although_its_server_is_replaced_at_once(scripts):
     assert [connection.recv(16) for connection in connections] == [b"0"] * 4
 
 
-def test_a_forked_process_ends_with_its_parent(scripts, tmp_path):
-    (scripts / FORKED).write_text(PROBE)
-    script = (
-        f"import pathlib; from export.runtime import process; process.RUNNERS = pathlib.Path({str(scripts)!r});"
-        f"process.run_script({FORKED!r}, {{'wait': True}}, process.RUNNERS, forked_from='keras')"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", script])
-    deadline = time.monotonic() + 60
-    while not (pid := (scripts / "pid").read_text() if (scripts / "pid").exists() else ""):
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-    parent.kill()
-    parent.wait()
-    while (Path("/proc") / pid).exists() and "Z" not in (Path("/proc") / pid / "stat").read_text().split()[2]:
-        assert time.monotonic() < deadline
-        time.sleep(0.1)
-
-
 def test_the_others_run_again_after_a_crash(scripts):
     contract = Contract((Endpoint("e", (Tensor("x", "float32", (None, 2)),), (Tensor("y", "float32", (None, 2)),)),))
     write_golden(scripts / "golden", {"e": cases_for(contract["e"])})
@@ -183,18 +160,8 @@ def test_a_row_fails_if_the_artifact_imports_code_that_it_must_not_need():
     def check(format, dependency, modules, local=()):
         row = Row("x", format, "keras")
         request = ProofRequest(None, Contract(()), (), {}, dependency)
-        run = ArtifactRun(
-            report={
-                "missing": None,
-                "memory_error": False,
-                "error": None,
-                "modules": modules,
-                "local": local,
-                "skipped": [],
-                "findings": [],
-                "weights": None,
-            }
-        )
+        report = dict.fromkeys(("missing", "error", "weights")) | {"skipped": [], "findings": [], "memory_error": False}
+        run = ArtifactRun(report=report | {"modules": modules, "local": local})
         return check_run(request, Artifact(format, "x", ()), row, run, {}, Policy())
 
     dependency = {"package": "zoo, mine", "modules": ["zoo.models", "mine"]}
@@ -205,29 +172,34 @@ def test_a_row_fails_if_the_artifact_imports_code_that_it_must_not_need():
     assert check("saved_model", dependency, ["mine", "zoo"]).reason.startswith("loaded the code of mine, zoo,")
 
 
-@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is of Linux")
-def test_a_runner_ends_with_its_parent(scripts):
-    (scripts / "run.py").write_text(
-        "import os, time\nimport machine\nmachine.read_job()\n"
-        f"print(os.getpid(), file=open({str(scripts / 'pid')!r}, 'w'), flush=True)\ntime.sleep(60)\n"
-    )
-    code = (
-        "import pathlib; from export.runtime import process\n"
-        f"process.RUNNERS = pathlib.Path({str(scripts)!r})\nprocess.run_script('run.py', {{}}, process.RUNNERS)"
-    )
-    parent = subprocess.Popen([sys.executable, "-c", code])
-    while not (scripts / "pid").is_file() or not (scripts / "pid").read_text().strip():
-        assert parent.poll() is None
-        time.sleep(0.05)
-    runner = psutil.Process(int((scripts / "pid").read_text()))
-    parent.kill()
-    parent.wait()
-    assert not psutil.wait_procs([runner], timeout=10)[1]
-
-
 @pytest.mark.parametrize("text", ["abc", "", "nan", "-1", "0", "inf", "1e400"])
 def test_a_time_limit_that_is_none_is_one_sentence(scripts, monkeypatch, text):
     monkeypatch.setenv("EXPORT_TIMEOUT", text)
     (scripts / "script.py").write_text("pass")
     with pytest.raises(ExportError, match=r"EXPORT_TIMEOUT='.*' is not a positive number of seconds"):
         process.run_script("script.py", {}, scripts)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PR_SET_PDEATHSIG is of Linux")
+@pytest.mark.parametrize("script", ["script.py", FORKED])
+def test_a_process_ends_with_its_parent(scripts, script):
+    (scripts / script).write_text(
+        "import os, pathlib, time\nimport machine\nmachine.read_job()\n"
+        "pathlib.Path('new').write_text(str(os.getpid()))\nos.rename('new', 'pid')\ntime.sleep(60)\n"
+    )
+    code = (
+        f"import pathlib; from export.runtime import process; process.RUNNERS = pathlib.Path({str(scripts)!r})\n"
+        f"process.run_script({script!r}, {{}}, process.RUNNERS, forked_from={KINDS.get(script)!r})"
+    )
+    parent = subprocess.Popen([sys.executable, "-c", code])
+    while not (scripts / "pid").exists():
+        assert parent.poll() is None
+        time.sleep(0.05)
+    runner = psutil.Process(int((scripts / "pid").read_text()))
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 60
+    with contextlib.suppress(psutil.NoSuchProcess):
+        while runner.status() != psutil.STATUS_ZOMBIE:
+            assert time.monotonic() < deadline
+            time.sleep(0.05)

@@ -1,7 +1,5 @@
 """Shifts of the requests are found and named, at a stated rate of false alarms."""
 
-from __future__ import annotations
-
 import json
 
 import numpy as np
@@ -41,7 +39,6 @@ def rows(rng, count):
 
 
 def answers(inputs):
-    """Return the logits of a linear classifier."""
     weights = np.random.default_rng(7).normal(size=(7, 4))
     features = np.column_stack([inputs["values"], inputs["image"].reshape(len(inputs["age"]), -1).std(1) / 20])
     return {"logits": features @ weights * 2}
@@ -126,8 +123,6 @@ def test_statistics_need_rows_and_features():
 
 @pytest.fixture(scope="module")
 def bundle(shared):
-    """Return a bundle with the statistics of its training inputs."""
-
     def make(path):
         model, contract = create("functional_cnn")
         images = np.random.default_rng(1).uniform(0, 255, (600, 12, 12, 1)).astype("float32")
@@ -149,7 +144,6 @@ def line(images):
 
 @pytest.fixture
 def requests(tmp_path):
-    """Return a file of requests like the training rows, and of lines that are none."""
     rng = np.random.default_rng(3)
     lines = [line(rng.uniform(0, 255, (50, 12, 12, 1)).astype("float32")) for _ in range(8)]
     lines[3:3] = ["", "no JSON", "[1]", '{"signature_name": "bytes", "instances": []}', '{"instances": [[1, 2]]}']

@@ -1,7 +1,5 @@
 """Versions are published atomically."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil
@@ -15,6 +13,7 @@ from export import publish
 from export.formats.saved_model import LARGEST, choose_version, served_version
 from export.serving.publisher import STAGING, find_version_damage
 from tests.export.conftest import reseal
+from tests.export.test_cli import run
 from zoobase.errors import CheckFailed, ExportError
 
 
@@ -91,24 +90,15 @@ def test_bundles_that_are_refused(damaged, tmp_path):
     folder = damaged("two_by_two")
     with pytest.raises(ExportError, match="not a folder of versions"):
         publish(folder, folder / "saved_model" / "1")
-    manifest = json.loads((folder / "manifest.json").read_text())
-    reseal(folder, artifacts=[])
-    with pytest.raises(CheckFailed, match="is not what was proven: the certificate has a row for"):
-        publish(folder, tmp_path / "m")
-    parity = json.loads((folder / "parity.json").read_text())
-    rest = {
-        key: [a for a in data["artifacts"] if a["format"] != "saved_model"]
-        for key, data in (("manifest", manifest), ("parity", parity))
-    }
-    (folder / "parity.json").write_text(json.dumps(parity | {"artifacts": rest["parity"], "request": {}}))
-    reseal(folder, artifacts=rest["manifest"])
-    with pytest.raises(ExportError, match="holds no SavedModel"):
-        publish(folder, tmp_path / "m")
-    (folder / "parity.json").write_text(json.dumps(parity | {"verdict": "fail"}))
+    (folder / "labels.txt").write_text("x")
     with pytest.raises(CheckFailed, match="damaged"):
         publish(folder, tmp_path / "m")
-    reseal(folder)
-    with pytest.raises(CheckFailed, match="is fail"):
+    (folder / "labels.txt").unlink()
+    manifest, parity = (json.loads((folder / name).read_text()) for name in ("manifest.json", "parity.json"))
+    rest, rows = ([a for a in data["artifacts"] if a["format"] != "saved_model"] for data in (manifest, parity))
+    (folder / "parity.json").write_text(json.dumps(parity | {"artifacts": rows, "request": {}}))
+    reseal(folder, artifacts=rest)
+    with pytest.raises(ExportError, match="holds no SavedModel"):
         publish(folder, tmp_path / "m")
     assert not (tmp_path / "m").exists()
 
@@ -142,14 +132,9 @@ def test_folders_of_killed_publishers_are_removed_and_those_of_running_ones_are_
 
 
 def test_the_command(bundle, tmp_path):
-    def run(*arguments):
-        return subprocess.run(
-            [sys.executable, "-m", "export", "publish", *map(str, arguments)], capture_output=True, text=True
-        )
-
-    process = run(bundle, tmp_path / "m", "--json")
+    process = run("publish", bundle, tmp_path / "m", "--json")
     assert json.loads(process.stdout) == {"path": str(tmp_path / "m" / "1"), "version": 1}
-    process = run(bundle, tmp_path / "m")
+    process = run("publish", bundle, tmp_path / "m")
     assert "2: published. Next: python -m export serve-check" in process.stdout
-    assert run(bundle, tmp_path / "m", "--version", "2").returncode == 2
-    assert run(tmp_path, tmp_path / "m").returncode == 2
+    assert run("publish", bundle, tmp_path / "m", "--version", "2").returncode == 2
+    assert run("publish", tmp_path, tmp_path / "m").returncode == 2

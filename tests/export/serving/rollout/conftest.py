@@ -1,7 +1,5 @@
 """Bundles of one classifier before and after an update."""
 
-from __future__ import annotations
-
 import pytest
 
 from export import export_model
@@ -35,7 +33,6 @@ def update(bundles, shared):
 
 @pytest.fixture
 def served(update, tmp_path):
-    """Return a base path with `stable` as version 1."""
     from export import publish
 
     publish(update("stable"), tmp_path / "m")

@@ -1,12 +1,12 @@
-"""Canaries are compared, promoted and taken back; old versions are removed."""
-
-from __future__ import annotations
+"""Canaries are compared, promoted and taken back, also under a server that polls and while publishers are killed."""
 
 import functools
 import json
 import os
 import subprocess
 import sys
+import threading
+import time
 from concurrent.futures import ThreadPoolExecutor, wait
 
 import numpy as np
@@ -14,12 +14,14 @@ import pytest
 from google.protobuf import text_format
 from tensorflow_serving.config import model_server_config_pb2
 
-from export import publish
+from export import load, publish
+from export.formats.saved_model import served_versions
 from export.serving import rollout
 from export.serving.publisher import find_version_damage
 from export.serving.rollout import Requirements, promote, retire, rollback
 from export.serving.rollout.state import State, read_state
 from export.serving.rollout.update_check import check_update
+from tests.export.test_cli import run
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 
 publish_canary = functools.partial(rollout.publish_canary, poll_seconds=0)  # no server reads it
@@ -106,7 +108,6 @@ def test_recorded_requests_decide(update, served, tmp_path):
 
 def test_the_metric_may_not_drop(update, served, tmp_path):
     images = np.random.default_rng(0).uniform(0, 255, (400, 12, 12, 1)).astype("float32")
-    from export import load
 
     truth = load(update("stable"))["serving_default"](image=images)["logits"].argmax(-1)
     labelled = Requirements(evaluation={"image": images, "label": truth}, min_agreement=0)
@@ -184,12 +185,8 @@ def test_invalid_shares(update, served, share):
 
 
 def test_invalid_folders(update, served, tmp_path):
-    for call in (
-        promote,
-        rollback,
-        lambda base: retire(base, 1),
-        lambda base: publish_canary(update("better"), base, 0.1),
-    ):
+    canary = lambda base: publish_canary(update("better"), base, 0.1)  # noqa: E731
+    for call in (promote, rollback, lambda base: retire(base, 1), canary):
         with pytest.raises(Unavailable, match="there is no base path"):
             call(tmp_path / "nowhere")
     (tmp_path / "empty").mkdir()
@@ -203,22 +200,86 @@ def test_invalid_folders(update, served, tmp_path):
 
 
 def test_the_commands(update, served):
-    def run(*arguments):
-        command = [sys.executable, "-m", "export", *map(str, arguments)]
-        process = subprocess.run(command, capture_output=True, text=True)
-        return process.returncode, process.stdout, process.stderr
+    published = run("publish", update("better"), served, "--canary", "0.25", "--poll", "0", "--json")
+    result = json.loads(published.stdout)
+    assert (result["version"], result["canary"], result["check"]["golden"]["share"]) == (2, 0.25, 1.0)
+    assert run("promote", served, "--expect", "7").returncode == 1
+    promoted = run("promote", served, "--expect", "2")
+    assert (published.returncode, promoted.returncode) == (0, 0)
+    assert "golden rows agree" in promoted.stdout
+    assert "2: stable. To take it back: python -m export" in promoted.stdout
+    assert json.loads(run("rollback", served, "--expect", "2", "--json").stdout)["stable"] == 1
+    failed = run("rollback", served)
+    assert (failed.returncode, len(failed.stderr.strip().splitlines())) == (1, 1)
+    assert "no previous stable version" in failed.stderr
+    assert json.loads(run("retire", served, "--keep", "1", "--json").stdout) == {"removed": [2]}
+    assert run("publish", update("better"), served, "--min-agreement", "0.5").returncode == 2
 
-    code, output, _ = run("publish", update("better"), served, "--canary", "0.25", "--poll", "0", "--json")
-    result = json.loads(output)
-    assert (code, result["version"], result["canary"], result["check"]["golden"]["share"]) == (0, 2, 0.25, 1.0)
-    assert run("promote", served, "--expect", "7")[0] == 1
-    code, output, _ = run("promote", served, "--expect", "2")
-    assert code == 0
-    assert "golden rows agree" in output
-    assert "2: stable. To take it back: python -m export" in output
-    assert json.loads(run("rollback", served, "--expect", "2", "--json")[1])["stable"] == 1
-    code, _, error = run("rollback", served)
-    assert (code, len(error.strip().splitlines())) == (1, 1)
-    assert "no previous stable version" in error
-    assert json.loads(run("retire", served, "--keep", "1", "--json")[1]) == {"removed": [2]}
-    assert run("publish", update("better"), served, "--min-agreement", "0.5")[0] == 2
+
+class Poller(threading.Thread):
+    """Reads `models.config` as TF Serving does: each version in it is whole, and each label is on one of them."""
+
+    def __init__(self, base):
+        super().__init__()
+        self.base, self.stopping, self.states, self.problems = base, threading.Event(), set(), []
+
+    def run(self):
+        whole = set()
+        while not self.stopping.is_set():
+            try:
+                text = (self.base / "rollout" / "models.config").read_text()
+            except FileNotFoundError:  # before the first canary
+                continue
+            (entry,) = text_format.Parse(text, model_server_config_pb2.ModelServerConfig()).model_config_list.config
+            versions, labels = set(entry.model_version_policy.specific.versions), dict(entry.version_labels)
+            self.states.add((*sorted(versions), *sorted(labels.items())))
+            if {*labels} != {"stable", "canary"} or not {*labels.values()} <= versions:
+                self.problems.append(text)
+            for version in versions - whole:
+                self.problems += find_version_damage(self.base / str(version))
+            whole |= versions
+
+
+def kill_in_the_middle(bundle, base, seconds):
+    command = [sys.executable, "-m", "export", "publish", str(bundle), str(base), "--canary", "0.5", "--poll", "0.1"]
+    before = set(os.listdir(base))
+    with subprocess.Popen([*command, "--quiet"]) as process:
+        while process.poll() is None and set(os.listdir(base)) == before:
+            time.sleep(0.0005)
+        time.sleep(seconds)
+        process.kill()
+    return process.returncode == -9
+
+
+def run_updates(update, base, rounds, kills):
+    poller, killed = Poller(base), 0
+    poller.start()
+    try:
+        for number in range(rounds):
+            if number < kills:
+                killed += kill_in_the_middle(update("better"), base, 0.004 * number)
+                if read_state(base).canary is not None:  # it had written the state
+                    rollback(base)
+            publish_canary(update("better" if number % 2 == 0 else "stable"), base, 0.5, poll_seconds=0.01)
+            if number % 3 < 2:
+                promote(base)
+            if number % 3:
+                rollback(base)
+    finally:
+        poller.stopping.set()
+        poller.join()
+    assert poller.problems == []
+    assert len(poller.states) >= rounds
+    assert killed == kills
+    assert not any(find_version_damage(base / str(version)) for version in served_versions(base))
+    retire(base, keep=2)
+    assert [name for name in os.listdir(base) if name.startswith(".")] == []
+
+
+def test_each_state_that_a_server_sees_is_whole(update, served):
+    run_updates(update, served, rounds=3, kills=1)
+
+
+@pytest.mark.proof
+def test_fifty_updates(update, served):
+    run_updates(update, served, rounds=50, kills=10)

@@ -1,31 +1,36 @@
-"""Files for TF Serving, and the checks of a base path."""
-
-from __future__ import annotations
+"""Files for TF Serving, and the checks of a base path, also those that run servers and older versions."""
 
 import json
+import os
 import shutil
 import sys
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
+import tensorflow as tf
+from google.protobuf import text_format
+from tensorflow_serving.apis import prediction_log_pb2
+from tensorflow_serving.config import model_server_config_pb2
 
 from export import check_serving, publish, verify_bundle
 from export.bundle.tf_serving import WARMUP, models_config, write_warmup
 from export.formats.saved_model import newest_version
 from export.parity.cases import read_golden
+from export.protocol import c_api
+from export.runners.run_tensorflow import replay
 from export.runtime import process
-from export.serving.servecheck import CHECKS, LEVELS, Report, rest_servers, serialization
+from export.serving.servecheck import CHECKS, LEVELS, Report, rest_servers, runs, serialization, version
 from export.serving.servecheck import version as servecheck_version
 from export.serving.servecheck.structure import check as check_structure
 from export.serving.servecheck.version import Level, read_version
-from export.serving.servers import tensorflow_model_server
+from export.serving.servers import builtin, launching, tensorflow_model_server
 from tests.export.conftest import reseal
 from zoobase.errors import ExportError, Unavailable
 
 
 @pytest.fixture
 def base(bundles, tmp_path):
-    """Return a base path with one version."""
     publish(bundles("two_by_two").path, tmp_path / "two")
     return tmp_path / "two"
 
@@ -40,9 +45,6 @@ def rewrite_warmup(folder, saved_model, contract, change):
 
 
 def test_records_call_every_endpoint(bundles):
-    import tensorflow as tf
-    from tensorflow_serving.apis import prediction_log_pb2
-
     bundle = bundles("functional_cnn")
     data = tf.data.TFRecordDataset(str(bundle.path / "saved_model/1" / WARMUP)).as_numpy_iterator()
     logs = [prediction_log_pb2.PredictionLog.FromString(record).predict_log for record in data]
@@ -51,16 +53,12 @@ def test_records_call_every_endpoint(bundles):
 
 
 def test_the_configuration_is_valid():
-    from google.protobuf import text_format
-    from tensorflow_serving.config import model_server_config_pb2
-
     config = text_format.Parse(models_config("flowers"), model_server_config_pb2.ModelServerConfig())
     (entry,) = config.model_config_list.config
     assert (entry.name, entry.base_path, entry.model_platform) == ("flowers", "/models/flowers", "tensorflow")
 
 
 def test_a_stale_record_fails_the_certificate(damaged, bundles):
-    """A stale request: records of another model."""
     folder = damaged("functional_cnn")
     shutil.copy(bundles("two_by_two").path / "saved_model/1" / WARMUP, folder / "saved_model/1" / WARMUP)
     reseal(folder)
@@ -91,10 +89,6 @@ def test_a_record_with_another_response_fails_the_certificate(damaged, bundles):
     ],
 )
 def test_damaged_records(bundles, tmp_path, change, text):
-    import tensorflow as tf
-
-    from export.runners.run_tensorflow import replay
-
     folder = shutil.copytree(bundles("two_by_two").path / "saved_model/1", tmp_path / "1")
     loaded = tf.saved_model.load(str(folder))
     assert replay(str(folder), loaded.signatures) == []
@@ -193,62 +187,46 @@ def test_only_the_server_level_reports_that_it_serves():
     assert json.loads(json.dumps(Report("m", 3, levels).to_json()))["verdict"] == "fail"
 
 
-FAKE_SERVER = """#!{python}
-# Responds as tensorflow_model_server does, by our own REST rules: it tests our client only.
-import http.server, json, sys
-import numpy as np
-sys.path.insert(0, {home!r})
-import rest
+PROXY = """#!{python}
+# In the place of tensorflow_model_server, which no package index has: it asks the built-in server.
+import http.server, sys, urllib.error, urllib.request
 options = dict(argument[2:].split("=", 1) for argument in sys.argv[1:])
 class Handler(http.server.BaseHTTPRequestHandler):
-    def answer(self, text):
-        self.send_response(200)
-        self.end_headers()
-        self.wfile.write(text.encode())
     def do_GET(self):
-        self.answer(json.dumps({{"model_version_status": [{{"version": "1", "state": "AVAILABLE"}}]}}))
-    def do_POST(self):
-        body = self.rfile.read(int(self.headers["Content-Length"])).decode()
+        body = self.rfile.read(int(self.headers.get("Content-Length", 0))) or None
         try:
-            x = rest.decode_request(body, {{"left": "float32", "right": "float32"}})
-            assert json.loads(body)["signature_name"] == "serving_default" and x["left"].ndim == 2
-        except Exception as error:
-            self.send_response(400)
-            self.end_headers()
-            self.wfile.write(json.dumps({{"error": repr(error)}}).encode())
-            return
-        y = np.concatenate([x["left"], x["right"]], 1)
-        outputs = {{"mean": y @ np.float32(kernels[0]), "spread": y @ np.float32(kernels[1])}}
-        self.answer(rest.encode_response(outputs))
-    def log_message(self, *arguments):
-        pass
-kernels = json.loads({kernels!r})
+            answer, status = urllib.request.urlopen({url!r} + self.path, body), 200
+        except urllib.error.HTTPError as error:
+            answer, status = error, {refused}
+        self.send_response(status)
+        self.end_headers()
+        self.wfile.write(answer.read())
+    do_POST = do_GET
 http.server.HTTPServer(("127.0.0.1", int(options["rest_api_port"])), Handler).serve_forever()
 """
 
 
-@pytest.mark.parametrize(("factor", "state"), [(1, "pass"), (1.001, "fail")])
-def test_the_client_side(base, bundles, tmp_path, monkeypatch, factor, state):
-    import h5py
-
-    with h5py.File(bundles("two_by_two").path / "model.weights.h5") as file:
-        kernels = [(file[f"layers/{name}/vars/0"][()] * factor).tolist() for name in kernel_names(file)]
-    program = tmp_path / "server"
-    for name in ("rest", "arrays", "calls"):  # a server reads the folder of its program, and nothing else of ours
-        shutil.copy(process.PROTOCOL / f"{name}.py", tmp_path)
-    program.write_text(FAKE_SERVER.format(python=sys.executable, home=str(tmp_path), kernels=json.dumps(kernels)))
-    program.chmod(0o755)
-    monkeypatch.setenv(tensorflow_model_server.VARIABLE, str(program))
+@pytest.mark.parametrize(
+    ("factor", "refused", "problem"),
+    [
+        (1, 400, None),
+        (1.001, 400, " in case "),
+        (1, 500, "a body that is not JSON: is answered with status 500 instead of 4xx"),
+    ],
+)
+def test_the_client_side(base, tmp_path, monkeypatch, factor, refused, problem):
     version = read_version(base, 1, base / "1")
-    version.cases = read_golden(bundles("two_by_two").path / "golden", bundles("two_by_two").contract)
-    version.cases = {name: [c for c in group if c.compared] for name, group in version.cases.items()}
-    level = CHECKS["server"](version)
-    assert level.state == state, level.reason
-
-
-def kernel_names(file):
-    """Return the names of the two dense layers in the order of creation."""
-    return [name for name in file["layers"] if "dense" in name or name in ("mean", "spread")]
+    servecheck_version.run(version)
+    for case in version.cases["serving_default"]:
+        case.outputs = {name: value * np.float32(factor) for name, value in case.outputs.items()}
+    program = tmp_path / "server"
+    with builtin.serving(base, 1, "model", *launching.free_ports(1)) as url:
+        program.write_text(PROXY.format(python=sys.executable, url=url.partition("/v1")[0], refused=refused))
+        program.chmod(0o755)
+        monkeypatch.setenv(tensorflow_model_server.VARIABLE, str(program))
+        level = CHECKS["server"](version)
+    assert level.state == ("fail" if problem else "pass"), level.reason
+    assert problem is None or problem in level.reason
 
 
 def test_servers_that_do_not_run(base, monkeypatch):
@@ -274,9 +252,107 @@ def test_arrays_that_json_cannot_represent(base):
 
 
 def test_a_level_without_a_call_does_not_pass(base):
-    """TensorFlow has answered nothing yet."""
     version = read_version(base, 1, base / "1")
     assert version.calls == []
     levels = [serialization.check(version), rest_servers.check("kserve_v1", version, "http://localhost:9", "no server")]
     assert {level.state for level in levels} == {"not_run"}
     assert "no call" in levels[0].reason
+
+
+@pytest.fixture(scope="module", params=["text", "functional_cnn"])
+def served(request, bundles, tmp_path_factory):
+    base = tmp_path_factory.mktemp("served") / "net"
+    published = publish(bundles(request.param).path, base)
+    served = version.read_version(base, published.version, published.path)
+    version.run(served)
+    return served
+
+
+@pytest.fixture
+def changed(served):
+    case = served.cases["serving_default"][0]
+    before = dict(case.outputs)
+
+    def change():
+        name, value = next((n, v) for n, v in case.outputs.items() if v.dtype.kind == "f")
+        case.outputs[name] = value + np.float32(1e-3) * (np.arange(value.size).reshape(value.shape) == 0)
+        return name
+
+    yield change
+    case.outputs.update(before)
+
+
+@pytest.mark.parametrize(
+    ("check", "detail"),
+    [
+        pytest.param("kserve_v1", "20 of 4 clients at once, 6 bad requests refused", marks=pytest.mark.needs("kserve")),
+        pytest.param("triton", "{of_triton} bad requests refused", marks=pytest.mark.needs("triton")),
+    ],
+)
+def test_a_server_of_others(served, changed, check, detail):
+    level = CHECKS[check](served)
+    assert (level.state, level.reason) == ("pass", None)
+    assert detail.format(of_triton=2 * 3 * len(served.endpoints)) in level.details
+    name = changed()
+    level = CHECKS[check](served)
+    assert level.state == "fail"
+    assert f"{name} in case" in level.reason
+
+
+def test_servers_that_answer_otherwise_fail(served):
+    level = rest_servers.serve_and_check(served, "server", builtin)
+    assert (level.state, level.reason) == ("pass", None)
+    assert "20 of 4 clients at once, 6 bad requests refused" in level.details
+    (port,) = launching.free_ports(1)
+    level = rest_servers.check("server", served, f"http://127.0.0.1:{port}/v1/models/net", "it has ended")
+    assert level.state == "fail"
+    assert "Connection refused" in level.reason
+
+
+@pytest.fixture
+def older(monkeypatch, tmp_path):
+    """Return a function that lets the level find a version in a folder: that of this TensorFlow, or a copy."""
+
+    def place(folder):
+        places = {"folder": folder.parent, "packages": folder.parent}
+        environment = SimpleNamespace(installed=True, requirements=("tensorflow-cpu==0",), **places)
+        monkeypatch.setattr(runs, "OLDER", (environment,))
+
+    return place
+
+
+def test_older_versions_may_lie_anywhere(served, older, tmp_path, monkeypatch):
+    monkeypatch.setenv(process.VARIABLE, "0")  # a server has its library before it is confined
+    (tmp_path / "packages/tensorflow").mkdir(parents=True)
+    for name in c_api.LIBRARIES:
+        path = tmp_path / "packages/tensorflow" / name
+        try:
+            os.link(c_api.folder() / name, path)  # a gigabyte
+        except OSError:
+            shutil.copy(c_api.folder() / name, path)
+    older(tmp_path / "packages/tensorflow")
+    level = CHECKS["older_c_api"](served)
+    assert (level.state, level.reason) == ("pass", None)
+
+
+def test_older_versions(served, changed, older, tmp_path):
+    older(c_api.folder())
+    name = changed()
+    level = CHECKS["older_c_api"](served)
+    assert level.state == "fail"
+    assert f"{name} in case" in level.reason
+    (tmp_path / "tensorflow").mkdir()
+    older(tmp_path / "tensorflow")
+    level = CHECKS["older_c_api"](served)
+    assert level.state == "fail"
+    folder = tmp_path / "tensorflow"
+    assert f"cannot run it: ended with exit code 1: ImportError: {folder} does not contain" in level.reason
+
+
+def test_without_any_the_level_did_not_run(served, monkeypatch, tmp_path):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    for level, name in (("kserve_v1", "kserve"), ("triton", "triton"), ("older_c_api", "tensorflow-2.20")):
+        level = CHECKS[level](served)
+        assert level.state == "not_run"
+        assert level.reason.endswith(f"python -m export servers --install {name}")
+    assert os.listdir(tmp_path) == []

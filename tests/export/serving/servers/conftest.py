@@ -1,7 +1,5 @@
 """Bundles that are served."""
 
-from __future__ import annotations
-
 import pytest
 
 from export.serving.servers import builtin, launching, local
@@ -9,8 +7,6 @@ from export.serving.servers import builtin, launching, local
 
 @pytest.fixture
 def served():
-    """Return a context manager that serves a bundle, with the pages of a folder beside it."""
-
     def serve(bundle, pages=None, server=builtin):
         (port,) = launching.free_ports(1)
         return local.serving(local.model_of(bundle), server, port, pages)

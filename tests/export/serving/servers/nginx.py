@@ -1,7 +1,5 @@
 """nginx on this machine, with a configuration that is written for a container."""
 
-from __future__ import annotations
-
 import contextlib
 import os
 import subprocess
@@ -13,7 +11,6 @@ from tests.plugins import needs
 
 @contextlib.contextmanager
 def running_nginx(text, folder, listen="listen 80;"):
-    """Run nginx with a configuration for the duration of the block, and yield its address."""
     needs.require("nginx")
     (port,) = launching.free_ports(1)
     assert listen in text

@@ -1,12 +1,11 @@
 """The application, as a process on loopback: what clients of TF Serving get, and what must not end it."""
 
-from __future__ import annotations
-
 import contextlib
 import http.client
 import json
 import os
 import resource
+import shutil
 import signal
 import socket
 import sys
@@ -18,9 +17,10 @@ import numpy as np
 import psutil
 import pytest
 from google.protobuf import json_format
+from tensorflow.core.protobuf import saved_model_pb2
+from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
 
 from export import load
-from export.parity.cases import read_golden
 from export.protocol import loopback, rest
 from export.serving.servers import builtin, launching, local
 from zoobase.errors import CheckFailed
@@ -30,14 +30,11 @@ BODY = rest.encode_request(IMAGE, "serving_default")
 
 
 class Client:
-    """A client of one model that is served."""
-
     def __init__(self, url):
         self.url, self.address = url, urlsplit(url)
 
     @property
     def process(self):
-        """The process that reads HTTP."""
         return next(p for p in psutil.Process().children(recursive=True) if self._is_server(p))
 
     def _is_server(self, process):
@@ -49,11 +46,9 @@ class Client:
 
     @property
     def model(self):
-        """The process that holds the model."""
         return self.process.children()[0]
 
     def ask(self, method="GET", path="", body=None, headers=()):
-        """Return status, headers and content of one answer."""
         connection = http.client.HTTPConnection(self.address.hostname, self.address.port, timeout=60)
         with contextlib.closing(connection):
             connection.request(method, self.address.path + path, body, dict(headers))
@@ -61,18 +56,15 @@ class Client:
             return answer.status, answer.headers, json.loads(answer.read())
 
     def predict(self, body=BODY, path=":predict"):
-        """Return status and content of the answer to a predict request."""
         status, _, content = self.ask("POST", path, body)
         return status, content
 
     def raw(self, request):
-        """Return the first line of the answer to the bytes of a request."""
         with socket.create_connection((self.address.hostname, self.address.port), timeout=60) as connection:
             connection.sendall(request)
             return connection.makefile("rb").readline().decode().strip()
 
     def available(self, seconds=60):
-        """Wait until the model is available again."""
         end = time.monotonic() + seconds
         while self.ask()[2]["model_version_status"][0]["state"] != "AVAILABLE":
             assert time.monotonic() < end
@@ -92,30 +84,7 @@ def client(bundles):
         yield client
 
 
-def test_golden_calls(client, bundles):
-    bundle = bundles("functional_cnn")
-    endpoints = {e.name for e in bundle.contract.carried_by("saved_model")}
-    asked = 0
-    for name, group in read_golden(bundle.path / "golden", bundle.contract).items():
-        for case in group if name in endpoints else ():
-            if not case.outputs or not case.compared or case.chain:
-                continue
-            dtypes = {key: value.dtype for key, value in case.outputs.items()}
-            for row in (True, False):
-                answer = launching.fetch(f"{client.url}:predict", rest.encode_request(case.inputs, name, row=row))
-                for key, value in rest.decode_response(answer, dtypes).items():
-                    if value.dtype.kind == "f":
-                        np.testing.assert_allclose(value, case.outputs[key], rtol=1e-4, atol=1e-5)
-                    else:
-                        assert np.array_equal(value, case.outputs[key])
-            asked += 1
-    assert asked >= 4
-
-
 def test_status_and_metadata_are_those_of_tf_serving(client, bundles):
-    from tensorflow.core.protobuf import saved_model_pb2
-    from tensorflow_serving.apis import get_model_metadata_pb2, get_model_status_pb2
-
     status = client.ask()[2]
     json_format.ParseDict(status, get_model_status_pb2.GetModelStatusResponse())
     assert status["model_version_status"][0]["state"] == "AVAILABLE"
@@ -254,8 +223,6 @@ def test_the_model_has_a_limit_of_memory_and_is_confined(bundles):
 
 
 def test_a_model_that_cannot_be_loaded_is_refused(bundles, tmp_path):
-    import shutil
-
     shutil.copytree(bundles("two_by_two").path / "saved_model" / "1", tmp_path / "net" / "1")
     (tmp_path / "net" / "1" / "variables" / "variables.index").unlink()
     model = local.Model("net", tmp_path / "net", 1, (), None)
@@ -267,7 +234,6 @@ def test_a_model_that_cannot_be_loaded_is_refused(bundles, tmp_path):
 
 
 def test_sigterm_drains(bundles):
-    """Whoever has sent a request gets its answer; then the process ends, and with it that of the model."""
     with served(bundles("functional_cnn").path) as client:
         process, model, answers = client.process, client.model, []
         connection = http.client.HTTPConnection(client.address.hostname, client.address.port, timeout=60)
@@ -298,7 +264,6 @@ def test_slow_and_large_requests_are_answered(client):
 
 
 def test_refused_bodies_are_counted_and_given_back():
-    """A body beyond the largest one, and bodies beyond what is kept at once, are refused before they are whole."""
     import asyncio
 
     sent = []

@@ -1,7 +1,5 @@
 """A server of this machine answers no page of the Web, and offers nothing that was not asked for."""
 
-from __future__ import annotations
-
 import http.client
 from urllib.parse import urlsplit
 

@@ -1,7 +1,5 @@
 """Pages that ask a server, in a real Chromium; the project for docker compose."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import urllib.request
@@ -28,7 +26,6 @@ def page():
 
 @pytest.fixture(scope="module")
 def sentiment(tmp_path_factory):
-    """Return a bundle of the shipped weights of sentiment."""
     from zoo import export
 
     (bundle,) = export.run("sentiment", out=tmp_path_factory.mktemp("bundles") / "sentiment")
@@ -102,7 +99,6 @@ def test_a_compose_project_is_whole_or_absent(bundles, damaged, tmp_path):
 
 @pytest.mark.needs("docker-compose")
 def test_docker_compose_reads_the_project(bundles, tmp_path):
-    """nginx reads its part above: it runs."""
     project = write_project(bundles("functional_cnn").path, tmp_path / "project", name="net")
     command = ["docker-compose", "config", "--format", "json"]
     result = subprocess.run(command, cwd=project, check=True, capture_output=True, text=True)

@@ -1,7 +1,5 @@
 """Sites of the shared bundles, and a page of Chromium."""
 
-from __future__ import annotations
-
 import json
 import shutil
 
@@ -24,7 +22,6 @@ TITLE = '<b>net</b> & "co" </title>'
 
 @pytest.fixture(scope="session")
 def litert():
-    """Return the folder of LiteRT.js."""
     try:
         return litert_js.fetch()
     except OSError as error:
@@ -33,7 +30,6 @@ def litert():
 
 @pytest.fixture(scope="session")
 def browser():
-    """Skip where there is no Chromium."""
     needs.require("chromium")
 
 
@@ -58,7 +54,6 @@ def site(bundles, shared, litert):
 
 @pytest.fixture
 def net(site):
-    """Return the folder of the image classifier in the site; its name is the title without what a URL cannot hold."""
     (folder,) = (p for p in site.iterdir() if p.is_dir() and p.name not in ("assets", "auto", "two"))
     return folder
 

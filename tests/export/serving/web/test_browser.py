@@ -1,12 +1,11 @@
 """Pages in a real Chromium: outputs, keys, files, errors, and what leaves the site."""
 
-from __future__ import annotations
-
 import base64
 import json
 import re
 import shutil
 
+import keras
 import numpy as np
 import pytest
 from PIL import Image
@@ -14,11 +13,10 @@ from PIL import Image
 from export import verify_bundle
 from export.protocol import chromium
 from export.serving.web.browser import check, tab
-from tests.export.conftest import reseal
+from tests.export.conftest import reseal, row_of
 from tests.export.perturb import perturb_bytes
 from tests.export.serving.web.conftest import LABELS, TITLE
 from tests.export.test_cli import run
-from tests.export.test_extras import row_of
 
 pytestmark = pytest.mark.usefixtures("browser", "litert")
 
@@ -27,6 +25,14 @@ pytestmark = pytest.mark.usefixtures("browser", "litert")
 def page():
     with tab() as opened:
         yield opened
+
+
+@pytest.fixture
+def opened(site, net, page):
+    """Return the page of the image classifier, opened from its site."""
+    with chromium.serving(site) as url:
+        page.open(f"{url}/{net.name}/index.html")
+        yield page
 
 
 def test_golden_rows_equal_those_of_litert_in_python(site):
@@ -66,37 +72,32 @@ def test_labels_are_shown_as_text_and_nothing_leaves_the_site(site, net, page):
         assert [text for text in page.messages if "Content Security Policy" in text]
 
 
-def test_keys_and_files(site, net, page, tmp_path):
+def test_keys_and_files(opened, tmp_path):
     Image.fromarray(np.full((40, 30, 3), 200, np.uint8)).save(tmp_path / "grey.png")
     (tmp_path / "note.txt").write_text("not an image")
-    with chromium.serving(site) as url:
-        page.open(f"{url}/{net.name}/index.html")
-        page.evaluate("document.querySelector('canvas').focus()")
-        first = page.text("scores")
-        for key in ("Delete", " ", "ArrowLeft", "ArrowLeft", "ArrowUp", "ArrowUp"):
-            page.press(key)
-        page.wait(f"document.getElementById('scores').textContent !== {json.dumps(first)}")
-        drawn = page.text("scores")
-        page.choose_file(tmp_path / "grey.png")
-        page.wait(f"document.getElementById('scores').textContent !== {json.dumps(drawn)}")
-        page.choose_file(tmp_path / "note.txt")
-        page.wait("document.getElementById('status').textContent.startsWith('This file is not an image')")
+    opened.evaluate("document.querySelector('canvas').focus()")
+    first = opened.text("scores")
+    for key in ("Delete", " ", "ArrowLeft", "ArrowLeft", "ArrowUp", "ArrowUp"):
+        opened.press(key)
+    opened.wait(f"document.getElementById('scores').textContent !== {json.dumps(first)}")
+    drawn = opened.text("scores")
+    opened.choose_file(tmp_path / "grey.png")
+    opened.wait(f"document.getElementById('scores').textContent !== {json.dumps(drawn)}")
+    opened.choose_file(tmp_path / "note.txt")
+    opened.wait("document.getElementById('status').textContent.startsWith('This file is not an image')")
 
 
-def test_an_image_reaches_the_model_as_pixels(site, net, page, tmp_path):
-    """The page's pixels of a file that has the size of the input are those of the file."""
+def test_an_image_reaches_the_model_as_pixels(opened, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, (12, 12), np.uint8)
     Image.fromarray(pixels).save(tmp_path / "noise.png")
-    with chromium.serving(site) as url:
-        page.open(f"{url}/{net.name}/index.html")
-        page.evaluate(
-            "import('../assets/image_input.js').then(({ ImageInput }) => {"
-            "const tensor = JSON.parse(document.getElementById('data').textContent).endpoint.inputs[0];"
-            "document.body.replaceChildren(); window.taken = null;"
-            "new ImageInput(document.body, tensor, (values) => { window.taken = Array.from(values); }); })"
-        )
-        page.choose_file(tmp_path / "noise.png")
-        taken = np.array(page.wait("window.taken"))
+    opened.evaluate(
+        "import('../assets/image_input.js').then(({ ImageInput }) => {"
+        "const tensor = JSON.parse(document.getElementById('data').textContent).endpoint.inputs[0];"
+        "document.body.replaceChildren(); window.taken = null;"
+        "new ImageInput(document.body, tensor, (values) => { window.taken = Array.from(values); }); })"
+    )
+    opened.choose_file(tmp_path / "noise.png")
+    taken = np.array(opened.wait("window.taken"))
     np.testing.assert_allclose(taken, pixels.ravel(), atol=0.51)
 
 
@@ -144,32 +145,31 @@ def test_the_command_checks_the_site(bundles, tmp_path):
 
 def test_the_proof_runs_in_the_browser_only_where_it_is_named(damaged, bundles):
     bundle = bundles("two_by_two").path
-    row = row_of(verify_bundle(bundle, runtimes=["browser"]), "browser")
+    row = row_of(verify_bundle(bundle, runtimes=["browser"]), runtime="browser")
     assert (row.state, row.extra, row.required) == ("pass", True, False)
     assert set(row.versions) == {"chromium", "@litertjs/core", "@litertjs/wasm-utils"}
     assert set(row.endpoints) == {"serving_default"}
     assert [r for r in verify_bundle(bundle, runtimes=["litert"]).rows if r.runtime == "browser"] == []
-    import keras
 
     folder = damaged("two_by_two")
     head = keras.saving.load_model(folder / "model.keras").get_layer("mean").get_weights()[0]
     perturb_bytes(folder / "tflite/float32.tflite", np.ascontiguousarray(head.T))
     reseal(folder)
     optional = verify_bundle(folder, runtimes=["browser"])
-    assert (row_of(optional, "browser").state, optional.verdict) == ("fail", "pass")
+    assert (row_of(optional, runtime="browser").state, optional.verdict) == ("fail", "pass")
     assert verify_bundle(folder, runtimes=["browser"], require=["browser"]).verdict == "fail"
 
 
 def test_a_browser_that_is_not_installed_is_named(bundles, monkeypatch):
     monkeypatch.setenv("CHROMIUM", "/nowhere/chromium")
     certificate = verify_bundle(bundles("two_by_two").path, runtimes=["browser"], require=["browser"])
-    row = row_of(certificate, "browser")
+    row = row_of(certificate, runtime="browser")
     assert (row.state, certificate.verdict, certificate.exit_code) == ("not_run", "incomplete", 3)
     assert "install Chromium" in row.reason
 
 
 def test_sizes_that_are_not_fixed_are_unsupported(bundles):
-    row = row_of(verify_bundle(bundles("masked").path, runtimes=["browser"]), "browser")
+    row = row_of(verify_bundle(bundles("masked").path, runtimes=["browser"]), runtime="browser")
     assert row.state == "unsupported"
     assert "no fixed size, which LiteRT.js needs" in row.reason
 
@@ -195,16 +195,14 @@ def test_a_copy_of_the_site_works_below_any_path(site, net, page, tmp_path):
         assert page.open(f"{url}/some/where/{net.name}/index.html") == "answered"
 
 
-def test_a_blank_canvas_has_no_answer(site, net, page):
-    with chromium.serving(site) as url:
-        page.open(f"{url}/{net.name}/index.html")
-        page.evaluate("document.querySelector('canvas').focus()")
-        page.press("Delete")
-        page.evaluate("Array.from(document.querySelectorAll('button')).find((b) => b.textContent === 'Clear').click()")
-        page.wait("document.getElementById('doubt').textContent.startsWith('The image is blank')")
-        assert page.text("answer") == "—"
-        page.evaluate("document.querySelector('.thumbnails button').click()")
-        page.wait("document.getElementById('answer').textContent.includes('%')")
+def test_a_blank_canvas_has_no_answer(opened):
+    opened.evaluate("document.querySelector('canvas').focus()")
+    opened.press("Delete")
+    opened.evaluate("Array.from(document.querySelectorAll('button')).find((b) => b.textContent === 'Clear').click()")
+    opened.wait("document.getElementById('doubt').textContent.startsWith('The image is blank')")
+    assert opened.text("answer") == "—"
+    opened.evaluate("document.querySelector('.thumbnails button').click()")
+    opened.wait("document.getElementById('answer').textContent.includes('%')")
 
 
 def test_the_page_says_what_the_model_is_and_how_far_it_was_proven(site, net, page):

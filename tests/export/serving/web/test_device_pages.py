@@ -1,41 +1,29 @@
-"""The page of a file for devices does what the file's metadata say: its labels and its tokenizer."""
+"""Pages of files for devices, whose metadata they follow, and of models that take images of any size."""
 
 import json
 import shutil
 import subprocess
 
+import keras
 import numpy as np
 import pytest
+from keras import layers
 
-import export
-from export.contract import Contract, Endpoint, Tensor
+from export import Tensor, export_model
+from export.contract import Contract
+from export.contract.endpoints import tensor_endpoint
 from export.formats import tflite_metadata
+from export.parity.noise_floor import Policy
+from export.serving.web import fixed_size
+from export.serving.web.browser import check
 from export.serving.web.bundle_pages import HERE, LocalPages
+from export.serving.web.site import write_site
 from pipelines.text import delimited_words
-from tests.export.conftest import reseal
+from tests.export.conftest import VOCABULARY, reseal
 from tests.export.formats.test_tflite_metadata import rewritten
+from zoobase.errors import CheckFailed
 
-VOCABULARY = ("", "[UNK]", "film", "good", "don't", "Ärger")
 TEXTS = ["A GOOD film!", "don't ''Don't'' fIlm", "", "Ärger\U0001f642 good", "one 'good' film"]
-
-
-@pytest.fixture(scope="module")
-def texts(tmp_path_factory):
-    """Return the bundle of a classifier of texts for devices."""
-    import keras
-
-    keras.utils.set_random_seed(0)
-    tokens = keras.Input((6,), dtype="int32", name="tokens")
-    x = keras.layers.GlobalAveragePooling1D()(keras.layers.Embedding(len(VOCABULARY), 4)(tokens))
-    model = keras.Model(tokens, keras.layers.Dense(2, activation="softmax")(x), name="texts")
-    words = tuple(" ".join(delimited_words.forms(word)) if i > 1 else word for i, word in enumerate(VOCABULARY))
-    high = len(VOCABULARY) - 1
-    takes = Tensor("tokens", "int32", (None, 6), "token", 0, high, words=words, delimiter=delimited_words.DELIMITER)
-    gives = Tensor("probabilities", "float32", (None, 2), "probabilities")
-    endpoint = Endpoint("classify", (takes,), (gives,), lambda x: {"probabilities": model(x["tokens"])})
-    contract = Contract((endpoint,), ("bad", "good"))
-    folder = tmp_path_factory.mktemp("texts")
-    return export.export_model(model, folder / "bundle", contract=contract, formats=("tflite",)).path
 
 
 def test_the_page_of_a_text_has_the_tokenizer_of_the_file(texts, tmp_path):
@@ -76,3 +64,35 @@ def test_the_tokenizer_of_a_file_is_that_of_its_contract(texts):
     assert delimiter == tokens.delimiter
     assert words[2:] == list(tokens.words[2:])
     assert np.array(words[:2]).tolist() == ["<PAD>", "<UNKNOWN>"]
+
+
+IMAGE = Tensor("image", "float32", (None, None, None, 3), "image", 0, 255)
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory):
+    inputs = keras.Input((None, None, 3), name="image")
+    x = layers.Conv2D(4, 3, strides=2, padding="same", activation="relu")(layers.Rescaling(1 / 255)(inputs))
+    x = layers.Conv2DTranspose(3, 4, strides=2, padding="same", activation="sigmoid")(x)
+    model = keras.Model(inputs, layers.Rescaling(255.0)(x))
+    out = Tensor("stylised", "float32", (None, None, None, 3), "image", 0, 255)
+    contract = Contract((tensor_endpoint(model, [IMAGE], [out]),))
+    path = tmp_path_factory.mktemp("free") / "bundle"
+    return export_model(model, path, contract=contract, formats=("saved_model", "tflite"))
+
+
+def test_the_browser_runs_a_file_of_one_size(bundle, tmp_path, litert, browser):
+    site = write_site([bundle.path], tmp_path / "site", size=24)
+    assert "Image to image" in (site / "index.html").read_text()
+    assert '"shape": [null, 24, 24, 3]' in (site / "index.html").read_text()
+    assert check(site)["golden.html"][0] == "pass"
+
+
+def test_a_conversion_that_differs_is_refused(bundle, tmp_path, monkeypatch):
+    contract = bundle.contract
+    content, fixed = fixed_size.fixed(bundle.path, bundle.manifest, list(contract.endpoints), 16, ())
+    assert fixed["serving_default"].outputs[0].shape == (None, 16, 16, 3)
+    image = {"serving_default": {"image": np.zeros((1, 16, 16, 3), np.float32)}}
+    wrong = {"serving_default": {"stylised": np.full((1, 16, 16, 3), 3 * Policy().relative, np.float32)}}
+    with pytest.raises(CheckFailed, match="nothing was written"):
+        fixed_size._compare(content, image, wrong, bundle.path)

@@ -1,7 +1,5 @@
 """The download of LiteRT.js: only the pinned packages, only their named files."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import io
@@ -31,7 +29,6 @@ def tarball(files, links=()):
 
 @pytest.fixture
 def registry(tmp_path, monkeypatch):
-    """Serve packages with the names of the real ones, and return the URL; the lock file pins them."""
     packages = {}
     for name, members in litert_js.FILES.items():
         files = {member: INDEX.encode() if target == "index.js" else b"x" for member, target in members.items()}
