@@ -37,10 +37,10 @@ def test_shipped_weights_are_small():
     assert set(sizes) == files | {source.replace(".weights.h5", ".json") for source in files}
 
 
-QUICK = ("admissions", "bike_sharing", "fashion_mnist", "mnist")  # the others are evaluated by `make proof`
+TIERS = {"admissions": (), "fashion_mnist": pytest.mark.extended, "bike_sharing": pytest.mark.extended}  # else the proof
 
 
-@pytest.mark.parametrize("name", [n if n in QUICK else pytest.param(n, marks=pytest.mark.proof) for n in SHIPPED])
+@pytest.mark.parametrize("name", [pytest.param(n, marks=TIERS.get(n, pytest.mark.proof)) for n in SHIPPED])
 def test_shipped_weights_have_the_metrics_of_the_card(name, monkeypatch):
     monkeypatch.delenv("ZOO_CACHE")  # the real data, prepared once for this user
     plan = make_plan(name, settings={"data": weights.description(name)["info"]["name"]})
