@@ -37,7 +37,8 @@ def test_shipped_weights_are_small():
     assert set(sizes) == files | {source.replace(".weights.h5", ".json") for source in files}
 
 
-TIERS = {"admissions": (), "fashion_mnist": pytest.mark.extended, "bike_sharing": pytest.mark.extended}  # else the proof
+# the others are evaluated by `make proof`
+TIERS = {"admissions": (), "fashion_mnist": pytest.mark.extended, "bike_sharing": pytest.mark.extended}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=TIERS.get(n, pytest.mark.proof)) for n in SHIPPED])
