@@ -71,6 +71,7 @@ def test_text_is_unsupported_in_onnx(tmp_path):
     assert not (failure.value.bundle_path / "onnx").exists()
 
 
+@pytest.mark.both
 def test_requested_onnx_without_tf2onnx_is_incomplete(tmp_path, monkeypatch):
     find_spec = importlib.util.find_spec
     monkeypatch.setattr(importlib.util, "find_spec", lambda name: None if name == "tf2onnx" else find_spec(name))
@@ -80,6 +81,7 @@ def test_requested_onnx_without_tf2onnx_is_incomplete(tmp_path, monkeypatch):
     assert (failure.value.exit_code, failure.value.bundle_path.name) == (3, "b.incomplete")
 
 
+@pytest.mark.both
 def test_extras_that_are_not_installed_are_not_run(bundles, monkeypatch):
     absent = replace(RUNTIMES["openvino"], module="no_such_module")
     monkeypatch.setitem(RUNTIMES, "openvino", absent)

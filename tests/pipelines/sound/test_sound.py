@@ -206,6 +206,7 @@ def test_other_formats_are_read_by_libsndfile(suffix, subtype, tmp_path):
         np.testing.assert_allclose(samples, tone, atol=2e-7)
 
 
+@pytest.mark.both
 def test_without_libsndfile_the_message_says_how_to_get_it(tmp_path, monkeypatch):
     soundfile.write(tmp_path / "x.flac", np.zeros(100), 8000)
     monkeypatch.setitem(__import__("sys").modules, "soundfile", None)

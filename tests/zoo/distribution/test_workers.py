@@ -155,6 +155,7 @@ def test_wrong_usage_is_one_sentence(arguments, code, sentence, tmp_path):
     assert "Traceback" not in printed
 
 
+@pytest.mark.both
 def test_without_ray_one_sentence_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "ray", None)
     with pytest.raises(MissingError, match=r"pip install .ray\["):

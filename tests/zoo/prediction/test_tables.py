@@ -118,6 +118,7 @@ def test_what_cannot_be_listed(folder, argument, kind, sentence):
         list(expand([argument]))
 
 
+@pytest.mark.both
 def test_without_pyarrow_one_sentence_names_the_extra(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.fs", None)
     monkeypatch.setitem(sys.modules, "fsspec.implementations.arrow", None)

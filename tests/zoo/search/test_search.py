@@ -222,6 +222,7 @@ def test_options_that_processes_replace_name_them(option):
     assert "run the same command" in describe_error(caught.value)[0]
 
 
+@pytest.mark.both
 def test_without_optuna_one_sentence_names_the_extra(monkeypatch):
     monkeypatch.setitem(sys.modules, "optuna", None)
     with pytest.raises(MissingError, match=r"pip install .optuna"):

@@ -38,7 +38,7 @@ def test_shipped_weights_are_small():
 
 
 # the others are evaluated by `make proof`
-TIERS = {"admissions": (), "fashion_mnist": pytest.mark.extended, "bike_sharing": pytest.mark.extended}
+TIERS = {"admissions": (), **dict.fromkeys(("bike_sharing", "fashion_mnist", "mnist"), pytest.mark.extended)}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=TIERS.get(n, pytest.mark.proof)) for n in SHIPPED])

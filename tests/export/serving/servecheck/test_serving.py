@@ -349,6 +349,7 @@ def test_older_versions(served, changed, older, tmp_path):
     assert f"cannot run it: ended with exit code 1: ImportError: {folder} does not contain" in level.reason
 
 
+@pytest.mark.both
 def test_without_any_the_level_did_not_run(served, monkeypatch, tmp_path):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
     for level, name in (("kserve_v1", "kserve"), ("triton", "triton"), ("older_c_api", "tensorflow-2.20")):

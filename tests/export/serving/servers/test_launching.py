@@ -113,6 +113,7 @@ def test_other_requirements_are_another_environment():
     assert len({e.folder for e in ENVIRONMENTS.values()}) == len(ENVIRONMENTS)
 
 
+@pytest.mark.both
 def test_a_server_that_is_not_installed_names_its_installation(empty_cache, bundles):
     assert local.choose() is builtin
     with pytest.raises(Unavailable, match="--install triton"):

@@ -188,6 +188,7 @@ def test_urls_that_are_none(url, tmp_path):
         open_store(url)
 
 
+@pytest.mark.both
 def test_without_the_extra(bundle, tmp_path, monkeypatch):
     monkeypatch.setitem(sys.modules, "huggingface_hub", None)
     for transfer in (lambda: push(bundle, "hf://me/net"), lambda: pull("hf://me/net@v1", tmp_path / "b")):
