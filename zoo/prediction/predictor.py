@@ -15,6 +15,7 @@ from zoo.core import registry
 from zoo.core.capabilities import Explains
 from zoo.core.plan import read_task, zoo_metadata
 from zoo.core.run_folder import RunFolder, check_source
+from zoo.core.task import Query
 from zoobase.errors import MissingError, UsageError
 from zoobase.notebook import html_table
 
@@ -23,7 +24,7 @@ if TYPE_CHECKING:
 
     from export.contract import Contract, Tensor
     from pipelines.dataset import Info
-    from zoo.core.task import BaseTask, Prediction, Query
+    from zoo.core.task import BaseTask, Prediction
 
 Call = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
