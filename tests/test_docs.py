@@ -315,6 +315,7 @@ def block(page, number=0):
     return re.findall(r"```python\n(.*?)```", (ROOT / "docs" / page).read_text(), re.DOTALL)[number]
 
 
+@pytest.mark.extended
 def test_snippet_of_the_feed(tmp_path):
     assert python(block("concepts/feed.md"), ZOO_CACHE=str(tmp_path)) == "1257 10\n"
 
@@ -325,6 +326,7 @@ def test_snippet_of_a_task(tmp_path):
     assert python(code, ZOO_MODELS_PATH=str(tmp_path)) == "101770 balanced image classification\n"
 
 
+@pytest.mark.extended
 def test_snippets_of_a_dataset(tmp_path):
     page = "how-to/add-a-dataset.md"
     (tmp_path / "circle.py").write_text(block(page, 3))

@@ -44,6 +44,7 @@ def test_script(name, tmp_path):
         assert line in out
 
 
+@pytest.mark.extended
 def test_own_model_is_listed_and_trained(tmp_path):
     out = python("-m", "zoo", cwd=tmp_path, ZOO_MODELS_PATH=str(FOLDER))
     assert "two_convolutions" in out

@@ -52,6 +52,7 @@ def test_a_right_conversion_is_certified_with_the_coverage_of_its_inputs(convers
     assert 0 < max(written["endpoints"][0]["noise_floor"]["batch_1"].values()) < 1e-5
 
 
+@pytest.mark.extended
 def test_a_row_of_a_large_table_is_found(conversions):
     conversion, model, reference, files = conversions
     assert certify(reference, files["dead_row"]).comparison.verdict == "different"

@@ -120,6 +120,7 @@ def test_output_depends_on_the_seed_and_not_on_the_parallelism(plain, monkeypatc
     assert len(digests) == 1
 
 
+@pytest.mark.extended
 def test_output_is_the_same_in_another_process(cache, fashion):
     code = f"""
 import hashlib, sys, tensorflow as tf
@@ -152,6 +153,7 @@ def test_augmentation_is_fresh_each_epoch_and_depends_on_the_example(plain):
     assert (order[keys[:550, 2]] == shuffled).all()
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("parts", "batch_size"), [(2, 100), (3, 60), (4, 92)])
 def test_the_shares_of_a_batch_are_the_batch(plain, parts, batch_size):
     """550 examples: the last batch has 50, 10 and 90, of which 2, 3 and 4 parts take 25, 3 or 4, and 22 or 23."""
@@ -274,6 +276,7 @@ def test_the_source_is_read_once(location):
     assert sum(len(batch) for batch in passes[0]) == 150
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("location", LOCATIONS)
 def test_an_augmented_epoch_is_the_same_after_a_resume(fashion, decode, location):
     feed = pipelines.feed(fashion.train, decode=decode, cache=location, augment=augment.policy("flip,shift,cutout"))
@@ -327,6 +330,7 @@ def test_a_small_shuffle_window_still_gives_every_example(monkeypatch):
     assert (order <= np.arange(1000) + 40).all()
 
 
+@pytest.mark.extended
 def test_memory_is_flat_over_epochs(fashion, decode):
     feed = pipelines.feed(fashion.train.repeat(20), decode=decode, augment=augment.policy("flip,shift"))
     batches = iter(feed.epochs(250, seed=0, stop=18))

@@ -163,6 +163,7 @@ def load_fixture(cache_dir, results):
     results.put((examples(data.train)[7][0], dict(data.info.counts)))
 
 
+@pytest.mark.extended
 def test_two_processes_prepare_the_same_cache(tmp_path):
     context = multiprocessing.get_context("spawn")
     results = context.Queue()

@@ -7,11 +7,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 _passed: set[str] = set()
+
+
+def first(values: Iterable[Any], count: int = 1) -> list[Any]:
+    """Return parameters of a test, of which those behind the first `count` are for `make test-all`.
+
+    Example:
+        >>> first(["a", "b"])[0], first(["a", "b"])[1].values
+        ('a', ('b',))
+    """
+    values = list(values)
+    return [*values[:count], *(pytest.param(value, marks=pytest.mark.extended) for value in values[count:])]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -13,6 +13,7 @@ import numpy as np
 import pytest
 
 import zoo
+from tests.plugins.tiers import first
 from zoo import __main__ as verbs
 from zoo.cli.options import SettingOption
 from zoo.core.recipe import Recipe
@@ -99,7 +100,8 @@ def cases():
     for model in zoo.list_models():
         for option in options_of(model):
             if place(option.target) is not None and (model == "mnist" or option.target.startswith("model.")):
-                yield pytest.param(model, option, id=f"{model} {option.opts[0]}")
+                marks = () if model == "mnist" else pytest.mark.extended
+                yield pytest.param(model, option, id=f"{model} {option.opts[0]}", marks=marks)
     for model in ("style_transfer", "table"):
         for option in options_of(model):
             if option.name.startswith("flag_"):
@@ -139,7 +141,7 @@ def same(value, expected):
     return json.loads(json.dumps(value)) == json.loads(json.dumps(expected))
 
 
-@pytest.mark.parametrize("model", ["mnist", "autoencoder", "flowers", "dcgan", "text_rnn"])
+@pytest.mark.parametrize("model", first(["mnist", "autoencoder", "flowers", "dcgan", "text_rnn"]))
 def test_set_beats_the_file_which_beats_the_recipe_or_is_refused(model, tmp_path, capsys):
     obeyed = set()
     for key, default, choices in settings_of(model):

@@ -49,6 +49,7 @@ def test_wrong_labels_of_the_training_split_are_found_by_models_that_did_not_see
     assert "<script" not in page
 
 
+@pytest.mark.extended
 def test_the_training_split_is_refused_without_folds(run):
     folder, data = run
     with pytest.raises(UsageError, match="the model was trained on the training split"):

@@ -129,6 +129,7 @@ def test_the_package_is_listed_without_being_imported(package):
     assert wrong.stderr == "error: unknown dataset 'stripes_12x21'; did you mean stripes_12x12?\n"
 
 
+@pytest.mark.extended
 def test_the_package_is_trained_to_a_proven_bundle(package):
     (package / "stripes" / "__init__.py").write_text("")
     code = """

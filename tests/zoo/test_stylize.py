@@ -153,6 +153,7 @@ def test_wrong_usage_is_a_one_line_error(photographs, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.extended
 def test_style_weights_choose_layers(vgg, photographs, tmp_path):
     """All weight on one layer brings its Gram matrix nearer to that of the style than all weight on another."""
     content, style = (photographs / f"{name}.jpg" for name in ("china", "flower"))

@@ -38,6 +38,7 @@ def rewritten(path, target, change):
     return target
 
 
+@pytest.mark.extended
 def test_layers_without_dtype(legacy, tmp_path):
     def change(config):
         for layer in config["config"]["layers"]:
@@ -64,6 +65,7 @@ def test_a_sequential_model_that_is_a_list(legacy, tmp_path):
     assert (port.name, port.dtype, port.shape) == ("dense_1_input", "float32", (None, 4))
 
 
+@pytest.mark.extended
 def test_the_way_through_tf_keras_works(legacy, tmp_path):
     with pytest.raises(
         ExportError, match=r"written by Keras 2\.\d+\.\d+, which `pip install tf_keras` still reads"

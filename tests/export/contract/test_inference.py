@@ -207,6 +207,7 @@ def test_rows_are_near_the_thresholds_in_the_range_of_the_input_and_stay_in_it()
     assert rows_near(endpoint, [1e6]) is None
 
 
+@pytest.mark.extended
 def test_a_step_at_another_place_is_found_by_an_example(tmp_path):
     model = stepped()
     contract = infer_contract(model)

@@ -85,6 +85,7 @@ def test_another_scale_suggests_normalisation_and_another_weight_does_not():
     assert "normalisation" not in compare({"0/a": values[:10]}, {"0/a": scaled[:10]})
 
 
+@pytest.mark.extended
 def test_the_layer_that_has_no_builtin_operator(tmp_path):
     model, _ = create("text")
     with pytest.raises(ExportFailed, match="the first layer that TFLite gets wrong is text_vectorization") as failure:

@@ -210,6 +210,7 @@ def test_from_the_command_line(digits, tmp_path):
     assert row["endpoints"]["serving_default"]["evaluation"]["max_drop"] == 0.03
 
 
+@pytest.mark.extended
 def test_conversions_of_recurrent_models_are_one_row_each(tmp_path):
     """A GRU: an error or crash of the converter is a failed row, not a failed process."""
     model, contract = create("characters")

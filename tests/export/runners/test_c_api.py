@@ -37,6 +37,7 @@ def test_required_only_where_the_wheel_contains_it(bundles, monkeypatch):
     assert row.reason == "the installed tensorflow does not contain no.so"
 
 
+@pytest.mark.extended
 def test_another_framework_in_the_process_is_a_failure(bundles, monkeypatch):
     path = bundles("two_by_two").path
     other_runner = Runtime("c_api", "run_tensorflow.py", "tensorflow", "tensorflow", ("saved_model",), True)

@@ -48,6 +48,7 @@ print(export.runtime.onednn.is_on())
     assert second == "False"
 
 
+@pytest.mark.extended
 def test_nothing_that_tensorflow_logs_reaches_the_terminal():
     """Such as warnings about the colour profile of a PNG, and about the missing driver of a GPU."""
     code = r"""
@@ -75,6 +76,7 @@ def test_the_instruction_set_is_that_of_the_machine_below_the_limit(monkeypatch,
     assert onednn.describe()["instruction_set"] in allowed
 
 
+@pytest.mark.extended
 def test_a_bundle_passes_with_the_other_kernels(bundles):
     bundle = bundles("functional_cnn")
     process = subprocess.run(

@@ -12,6 +12,7 @@ import pipelines
 from pipelines import DataError, worker_shards
 from tests import commands, photographs
 from tests.pipelines.conftest import FIXTURES
+from tests.plugins.tiers import first
 
 SPLITS = ("train", "validation", "test")
 
@@ -37,7 +38,7 @@ def equal(first, second):
     assert first.train.element_spec == second.train.element_spec
 
 
-@pytest.mark.parametrize("location", ["memory", "disk"])
+@pytest.mark.parametrize("location", first(["memory", "disk"]))
 def test_batches_do_not_depend_on_the_number_of_shards(location, fashion, folder, decode, tmp_path):
     datasets = [fashion, pipelines.load("shards", folder)]
     for shards in (1, 3):
@@ -55,6 +56,7 @@ def test_batches_do_not_depend_on_the_number_of_shards(location, fashion, folder
             np.testing.assert_array_equal(labels, other_labels)
 
 
+@pytest.mark.extended
 def test_features_of_every_kind_are_the_same(tmp_path):
     table = pipelines.load("bike_sharing", data_dir=FIXTURES / "bike_sharing.csv", cache_dir=tmp_path)
     columns = {
@@ -106,6 +108,7 @@ def test_other_file_systems_of_tensorflow(fashion, folder, tmp_path):
         pipelines.load("shards", "s3://bucket/x")
 
 
+@pytest.mark.extended
 def test_a_killed_run_is_finished_and_does_not_write_again(fashion, tmp_path):
     words = ["shard", "digits", "-o", tmp_path / "digits", "--shards", "250"]
     process = start(words)
@@ -245,6 +248,7 @@ def feeds(digits, workers, devices=1, cache="auto", split=None):
     ]
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("cache", ["memory", "none"])
 @pytest.mark.parametrize(("workers", "devices", "size"), [(2, 1, 64), (3, 1, 100), (2, 2, 30)])
 def test_each_example_is_read_by_one_worker(workers, devices, size, cache, digits):

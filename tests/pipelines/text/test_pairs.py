@@ -19,6 +19,7 @@ def _rows(split):
     return [(e["source"].decode(), e["target"].decode()) for e in split.as_numpy_iterator()]
 
 
+@pytest.mark.extended
 def test_dates_are_deterministic_and_no_day_is_in_two_splits():
     data = pipelines.load("dates")
     parts = {name: _rows(data[name]) for name in ("train", "validation", "test")}

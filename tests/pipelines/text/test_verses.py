@@ -234,6 +234,7 @@ def test_a_package_is_checked_before_and_after_it_is_unpacked(tmp_path, monkeypa
         source()
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(not shutil.which("apt-get"), reason="this system has no apt-get")
 def test_the_debian_packages(tmp_path):
     try:

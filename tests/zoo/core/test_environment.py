@@ -28,6 +28,7 @@ met.wait()
 """
 
 
+@pytest.mark.extended
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="arenas are of glibc's malloc")
 @pytest.mark.parametrize("theirs", ["", "1"])
 def test_threads_share_the_arenas_of_malloc(theirs, tmp_path):

@@ -276,6 +276,7 @@ def test_precisions_are_measured_in_turn_once_for_a_machine(monkeypatch, tmp_pat
     assert autotune.choose_precision(plan, dataset, Console(quiet=True)).precision == "bfloat16"
 
 
+@pytest.mark.extended
 def test_a_time_budget_lowers_the_epochs(tmp_path):
     from zoo.core import plan
 

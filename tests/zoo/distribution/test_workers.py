@@ -23,6 +23,7 @@ from zoo.training import checkpoints
 from zoobase.errors import MissingError, UsageError
 
 
+@pytest.mark.extended
 def test_two_workers_equal_one(undisturbed, tmp_path):
     fit("mnist_cnn", tmp_path / "run", SETTINGS)
     assert_equal(undisturbed, tmp_path / "run", atol=1e-5)

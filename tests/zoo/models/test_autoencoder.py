@@ -58,6 +58,7 @@ def test_a_call_is_encode_and_decode(kind):
     assert float(np.max(output)) <= 255
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("kind", KINDS)
 def test_the_feed_adds_noise_for_denoising_and_variational_models(kind):
     training_plan, data = planned(kind)

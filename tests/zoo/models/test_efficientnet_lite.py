@@ -27,6 +27,7 @@ CLASSES = {  # photograph of scikit-image -> its ImageNet classes
 }
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("variant", PARAMETERS)
 def test_every_variant_has_the_parameters_of_the_original(variant):
     model = zoo.build(f"efficientnet_lite{variant}")
@@ -85,6 +86,7 @@ def test_the_earlier_level_is_a_part_of_the_whole(lite0):
     assert isinstance(part, keras.Model)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("variant", [0, 1, 2])
 def test_conversion_takes_every_tensor_once(variant, checkpoint):
     name = f"efficientnet_lite{variant}"

@@ -82,6 +82,7 @@ def test_faces_are_the_first_rows(model, images):
     assert np.isfinite(grey["landmarks"]).all()
 
 
+@pytest.mark.extended
 def test_the_tflite_file_finds_the_same_faces(model, images, tmp_path):
     """Of builtin operators, in LiteRT. Two candidates a level have no scores so near that rounding exchanges them."""
     from ai_edge_litert.interpreter import Interpreter

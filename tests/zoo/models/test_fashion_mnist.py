@@ -13,6 +13,7 @@ APIS = ("functional", "sequential", "subclassed")
 IMAGES = np.random.default_rng(0).integers(0, 255, (4, 28, 28, 1)).astype("uint8")
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("other", APIS)
 @pytest.mark.parametrize("one", APIS)
 def test_weights_of_one_api_fit_the_others(one, other):
@@ -72,6 +73,7 @@ def test_a_mirrored_model_has_the_mean_of_both_images_and_takes_weights_of_a_net
     np.testing.assert_allclose(mirrored(IMAGES), mirrored(IMAGES[:, :, ::-1]), atol=1e-5)
 
 
+@pytest.mark.extended
 def test_a_mean_of_members_and_mirror_images_is_one_proven_model(tmp_path):
     """Members are trained alone; each file has the mean of the logits of both, for the image and its mirror image."""
     tiny = {"filters": (8, 16), "depths": (1, 1)}

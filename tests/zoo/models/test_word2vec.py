@@ -43,6 +43,7 @@ def test_windows_and_subsampling(planned):
     assert (subsampled == rare).sum() == ids.count(rare)
 
 
+@pytest.mark.extended
 def test_distribution_of_negative_samples(planned):
     training_plan, data = planned
     feed = training_plan.feed(data, "train", training=True)

@@ -231,6 +231,7 @@ def test_too_little_to_quantise_is_said_before_the_training(model, make, quantiz
 OPINIONS = {"positive": "great lovely superb fine happy nice", "negative": "awful poor sad bad dull weak"}
 
 
+@pytest.mark.extended
 def test_a_classifier_of_twelve_words_is_published(tmp_path):
     """Texts of other words have the same logits, which was taken for an output that does not vary."""
     rng = random.Random(0)

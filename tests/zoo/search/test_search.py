@@ -198,6 +198,7 @@ def test_an_error_of_the_first_trial_is_that_of_the_command(tmp_path):
     assert caught.value.exit_code == 2
 
 
+@pytest.mark.extended
 def test_the_trials_are_in_a_journal(tmp_path):
     options = {"settings": {"data": "sealed_digits", "recipe.epochs": 1}}
     journal = str(tmp_path / "journal.log")

@@ -33,6 +33,7 @@ def plan_for(model, folder, **settings):
     return make_plan(model, settings={"data": "image_folder"} | TINY | settings, data_dir=folder)
 
 
+@pytest.mark.extended
 def test_a_classifier_of_small_images_trains_on_a_colour_folder(tmp_path):
     folder = write(tmp_path / "images", [(24, 20)])
     out, settings = tmp_path / "run", {"data": "image_folder"} | TINY

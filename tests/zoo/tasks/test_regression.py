@@ -3,6 +3,7 @@
 import csv
 
 import numpy as np
+import pytest
 import tensorflow as tf
 
 import zoo
@@ -21,6 +22,7 @@ def skewed(seed):
     return x, np.exp(3 * x[:, 0] + rng.normal(0, 1, 400)), [False, False]
 
 
+@pytest.mark.extended
 def test_gradient_boosting_has_the_better_transform_on_validation():
     x, y, categories = skewed(1)
     boosting = fit_boosting(skewed(0), (x[:199], y[:199], categories))  # too few to search settings, too

@@ -270,6 +270,7 @@ def test_a_backbone_has_features_at_each_size():
         zoo.get_spec("unet").task.check_arguments({"encoder": "efficientnet_lite"})
 
 
+@pytest.mark.extended
 def test_an_encoder_starts_from_its_trained_weights():
     model = zoo.build("unet", encoder="efficientnet_lite0", depth=2, image_shape=(32, 32, 3))
     whole = {v.path: v for v in zoo.build("efficientnet_lite0", weights="imagenet").weights}

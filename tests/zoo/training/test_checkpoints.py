@@ -216,6 +216,7 @@ def undisturbed(tmp_path_factory):
     return out
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(("epoch", "step"), [(0, 3), (2, 4)])
 def test_the_rest_of_an_epoch_is_trained_with_the_same_bits(epoch, step, undisturbed, tmp_path, capsys):
     out = tmp_path / "run"
@@ -235,6 +236,7 @@ def test_without_minutes_only_whole_epochs_are_saved(undisturbed):
     assert all(path.stem.count("-") == 1 for path in checkpoints.states(undisturbed / "checkpoints"))
 
 
+@pytest.mark.extended
 def test_a_run_in_a_store_is_resumed_on_another_machine(undisturbed, tmp_path, monkeypatch):
     """The cache, and with it the local copy, is another one."""
     import fsspec

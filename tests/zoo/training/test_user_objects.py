@@ -92,6 +92,7 @@ def test_each_restart_has_its_own_optimizer(tmp_path):
     assert (tmp_path / "run" / "restarts" / "1" / "history.csv").is_file()
 
 
+@pytest.mark.extended
 def test_optimizers_by_name(tmp_path):
     settings = DIGITS | {"recipe.optimizer": "nadam", "recipe.schedule": "constant", "recipe.momentum": 0.8}
     found = []
@@ -214,6 +215,7 @@ def test_a_registered_dataset_is_loaded_again_by_its_name():
 # === How a training ended ===
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("settings", "sentence"),
     [

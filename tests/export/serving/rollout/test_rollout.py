@@ -276,6 +276,7 @@ def run_updates(update, base, rounds, kills):
     assert [name for name in os.listdir(base) if name.startswith(".")] == []
 
 
+@pytest.mark.extended
 def test_each_state_that_a_server_sees_is_whole(update, served):
     run_updates(update, served, rounds=3, kills=1)
 
