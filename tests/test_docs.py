@@ -122,6 +122,7 @@ def test_no_page_shows_a_line_of_a_tool():
         assert not lines, (path, lines)
 
 
+@pytest.mark.extended
 def test_pages_of_models_and_datasets_are_current():
     folders = (pages.MODELS, pages.DATASETS)
     assert {path for folder in folders for path in folder.glob("*.md")} == set(pages.committed())

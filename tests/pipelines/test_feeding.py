@@ -107,6 +107,7 @@ def test_take_is_the_head_and_shares_the_cache(plain):
     assert plain.take(10**6).count == 550
 
 
+@pytest.mark.extended
 def test_output_depends_on_the_seed_and_not_on_the_parallelism(plain, monkeypatch):
     feed = replace(
         plain, augment=augment.on_images(augment.flip_horizontal, augment.shift, augment.cutout, augment.gaussian_noise)

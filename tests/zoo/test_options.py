@@ -176,6 +176,7 @@ def test_a_text_is_not_the_name_of_a_folder(folder, tmp_path):
     assert folder("bike_sharing", text) == (0, False)
 
 
+@pytest.mark.extended
 def test_images_of_a_folder_are_written_but_an_empty_name_is_no_folder(folder, capsys):
     assert folder("fashion_mnist", "") == (2, False)
     assert capsys.readouterr().err == "error: '' is not the name of a file\n"

@@ -189,6 +189,7 @@ def test_invalid_arguments(digits, tmp_path):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.extended
 def test_from_the_command_line(digits, tmp_path):
     model, train, test = digits
     model.save(tmp_path / "m.keras")

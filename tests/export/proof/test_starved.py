@@ -82,6 +82,7 @@ def garble(table, rows):
     table[rows] = np.random.default_rng(0).normal(size=(len(rows), table.shape[1]))
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("layer", "rows"),
     [
@@ -106,6 +107,7 @@ def test_a_weight_behind_a_normalisation_is_found_in_ordinary_rows(tampered):
     assert "output in case batch_" in certificate.problems()[0]
 
 
+@pytest.mark.extended
 def test_pixels_of_a_model_for_another_range_do_not_saturate(tmp_path):
     """Images from -1 to 1 without a rescaling in the model: 0 to 255 alone would saturate every row."""
     keras.utils.set_random_seed(1)

@@ -28,6 +28,7 @@ def test_it_is_enabled_unless_the_environment_disables_it(package, environment, 
     assert python(f"import {package}, os; print(os.environ['{onednn.VARIABLE}'])", **environment) == (value, "")
 
 
+@pytest.mark.extended
 def test_tensorflow_without_it_is_reported_once_in_one_line():
     code = f"""
 import os

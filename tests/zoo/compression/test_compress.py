@@ -89,6 +89,7 @@ def test_what_is_chosen():
     assert choose(untimed, 0.005, "latency").quantize == "float32"
 
 
+@pytest.mark.extended
 def test_a_test_beyond_the_budget_leaves_nothing(classifier, tmp_path, monkeypatch):
     """What the validation examples allow, the test examples need not; and nothing half-written stays."""
     monkeypatch.setattr(search, "FORMS", ("float32", "float16"))

@@ -69,6 +69,7 @@ def test_depthwise_kernels_have_the_deviation_of_their_fan_in():
             assert kernel.std() == pytest.approx(np.sqrt(2) / kernel.shape[0], rel=0.15), layer.name
 
 
+@pytest.mark.extended
 def test_the_head_is_omitted_or_replaced(lite0):
     pixels = np.random.default_rng(0).uniform(0, 255, (2, 224, 224, 3)).astype("float32")
     body = zoo.build("efficientnet_lite0", weights="imagenet", include_top=False)

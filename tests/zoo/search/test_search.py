@@ -191,6 +191,7 @@ def test_what_is_not_a_search(tmp_path):
         tune.run("mnits")
 
 
+@pytest.mark.extended
 def test_an_error_of_the_first_trial_is_that_of_the_command(tmp_path):
     settings = {"data": "sealed_digits", "recipe.epochs": 1}
     with pytest.raises(ZooError, match="unknown metric 'val_acuracy'; did you mean val_accuracy") as caught:
