@@ -17,6 +17,7 @@ import pickle
 import re
 import struct
 import sys
+import threading
 import zipfile
 from collections import OrderedDict
 from pathlib import Path
@@ -294,17 +295,17 @@ class Watch:
     """Records the files that are opened while it is entered: by Python, and the secret by any library."""
 
     def __init__(self, folder):
-        self.folder, self.active, self.opened, self.before = str(folder), False, [], 0
+        self.folder, self.active, self.opened, self.before = str(folder), 0, [], 0
         self.secret = folder.parent / SECRET
         with h5py.File(self.secret, "w") as file:
             file["x"] = np.zeros(4, np.float32)
         libc = ctypes.CDLL(None, use_errno=True)
         self.inotify = libc.inotify_init1(os.O_NONBLOCK)
         assert libc.inotify_add_watch(self.inotify, os.fsencode(self.secret), 0x20) > 0  # IN_OPEN
-        sys.addaudithook(self._record)  # cannot be removed: it does nothing while `active` is false
+        sys.addaudithook(self._record)  # cannot be removed: it does nothing while `active` is 0
 
     def _record(self, event, arguments):
-        if self.active and event in [
+        if self.active == threading.get_ident() and event in [  # not those of other threads of the test process
             *("open", "os.listdir", "os.scandir", "os.remove", "os.rename", "os.system", "subprocess.Popen"),
             *("socket.connect", "shutil.rmtree", "os.mkdir"),
         ]:
@@ -312,11 +313,11 @@ class Watch:
 
     @contextlib.contextmanager
     def entered(self):
-        self.active = True
+        self.active = threading.get_ident()
         try:
             yield
         finally:
-            self.active = False
+            self.active = 0
         outside, self.opened = [e for e in self.opened if not self._is_allowed(*e)], []
         if not self.before:
             return  # the first reading, which imports and caches
