@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 from tests import commands
+from tests.plugins.tiers import only
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "examples"
@@ -34,9 +35,7 @@ def python(*words, cwd, fresh=False, **environment):
     return done.stdout
 
 
-@pytest.mark.parametrize(
-    "name", [n if n == "export_any_keras_model" else pytest.param(n, marks=pytest.mark.extended) for n in RUNS]
-)
+@pytest.mark.parametrize("name", only(RUNS, {"export_any_keras_model"}))
 def test_script(name, tmp_path):
     arguments, wanted = RUNS[name]
     out = python(str(FOLDER / f"{name}.py"), *arguments, cwd=tmp_path)

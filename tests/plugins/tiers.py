@@ -7,7 +7,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -24,7 +24,12 @@ def first(values: Iterable[Any], count: int = 1) -> list[Any]:
         ('a', ('b',))
     """
     values = list(values)
-    return [*values[:count], *(pytest.param(value, marks=pytest.mark.extended) for value in values[count:])]
+    return only(values, values[:count])
+
+
+def only(values: Iterable[Any], kept: Container[Any]) -> list[Any]:
+    """Return parameters of a test, of which those that are not in `kept` are for `make test-all`."""
+    return [value if value in kept else pytest.param(value, marks=pytest.mark.extended) for value in values]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -8,6 +8,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
+from tests.plugins.tiers import only
 from tests.zoo.conftest import data_dir
 from zoo.core import plan
 from zoo.core.capabilities import Initializes
@@ -27,7 +28,7 @@ KINDS = {  # one of each kind of contract
 def models():
     """Return all models as parameters; `make test` runs those of `KINDS`."""
     names = [name for name in zoo.list_models() if name not in ELSEWHERE]
-    return [name if name in KINDS else pytest.param(name, marks=pytest.mark.extended) for name in names]
+    return only(names, KINDS)
 
 
 MODELS = models()

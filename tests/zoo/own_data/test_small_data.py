@@ -12,6 +12,7 @@ import zoo
 from export.bundle.layout import read_manifest
 from pipelines.dataset import OWN
 from tests.photographs import photographs, save
+from tests.plugins.tiers import only
 from tests.zoo.conftest import data_dir, fit
 from zoo import export, predict, train, tune
 from zoo.core.plan import make_plan
@@ -77,7 +78,7 @@ SMALL = {  # model -> its data and settings
 }
 
 
-@pytest.mark.parametrize("model", [m if m == "table" else pytest.param(m, marks=pytest.mark.extended) for m in SMALL])
+@pytest.mark.parametrize("model", only(SMALL, {"table"}))
 def test_small_data_ends_in_a_proof(model, tmp_path):
     make, settings = SMALL[model]
     data = make(tmp_path / f"mine{'.csv' * (model in ('sentiment', 'table'))}")

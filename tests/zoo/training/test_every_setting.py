@@ -11,6 +11,7 @@ import numpy as np
 import pytest
 
 import zoo
+from tests.plugins.tiers import only
 from tests.zoo.conftest import data_dir
 from zoo.core.capabilities import Initializes
 from zoo.core.plan import make_plan
@@ -92,9 +93,7 @@ def assert_changes(model, field, value, plain):
 
 
 @pytest.mark.parametrize("field", sorted(OF_TASKS))
-@pytest.mark.parametrize(
-    "model", [m if m == "fashion_mnist" else pytest.param(m, marks=pytest.mark.extended) for m in MODELS]
-)
+@pytest.mark.parametrize("model", only(MODELS, {"fashion_mnist"}))
 def test_a_setting_changes_the_training_or_is_refused(model, field, plain):
     assert_changes(model, field, OF_TASKS[field], plain(model))
 
