@@ -305,7 +305,7 @@ class Watch:
         sys.addaudithook(self._record)  # cannot be removed: it does nothing while `active` is 0
 
     def _record(self, event, arguments):
-        if self.active == threading.get_ident() and event in [  # not those of other threads of the test process
+        if self.active and self.active == threading.get_ident() and event in [  # not those of other threads of the test process
             *("open", "os.listdir", "os.scandir", "os.remove", "os.rename", "os.system", "subprocess.Popen"),
             *("socket.connect", "shutil.rmtree", "os.mkdir"),
         ]:
