@@ -305,7 +305,10 @@ class Watch:
         sys.addaudithook(self._record)  # cannot be removed: it does nothing while `active` is 0
 
     def _record(self, event, arguments):
-        if self.active and self.active == threading.get_ident() and event in [  # not those of other threads of the test process
+        # not those of other threads; `threading` is gone when the process ends
+        if not self.active or self.active != threading.get_ident():
+            return
+        if event in [
             *("open", "os.listdir", "os.scandir", "os.remove", "os.rename", "os.system", "subprocess.Popen"),
             *("socket.connect", "shutil.rmtree", "os.mkdir"),
         ]:
