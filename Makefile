@@ -17,6 +17,9 @@ PROGRAMS = chromium nginx docker-compose nodejs gcc
 PACKAGES = $(PROGRAMS) libc6-dev
 ALL_EXTRAS = $(EXTRAS),onnx,openvino,quantizer,hub,huggingface,signing,attestation,third_party
 
+# with it, each of the many processes of a test run compiles these packages again
+unexport PYTHONDONTWRITEBYTECODE
+
 .PHONY: setup setup-all extras demo test test-all test-changed test-rest test-without-onednn test-latest check format tables docs site notebooks servers proof bench bench-full lock audit clean
 .DEFAULT_GOAL = help
 

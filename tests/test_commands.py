@@ -9,6 +9,7 @@ import psutil
 import pytest
 
 from tests import commands
+from tests.plugins.tiers import first
 from zoobase.importing import without_garbage_collection
 
 PROBE = """
@@ -74,10 +75,12 @@ print(on, gc.isenabled())
 
 @pytest.mark.parametrize(
     "code",
-    [
-        "from zoo.core import environment; environment.prepare()",
-        "from export.runtime.backend import load_tensorflow; load_tensorflow()",
-    ],
+    first(
+        [
+            "from zoo.core import environment; environment.prepare()",
+            "from export.runtime.backend import load_tensorflow; load_tensorflow()",
+        ]
+    ),
 )
 def test_tensorflow_is_imported_without_it(code):
     assert commands.run("-c", GARBAGE.replace("IMPORT", code), fresh=True).stdout == "[False, False] True\n"

@@ -35,7 +35,7 @@ def python(*words, cwd, fresh=False, **environment):
     return done.stdout
 
 
-@pytest.mark.parametrize("name", only(RUNS, {"export_any_keras_model"}))
+@pytest.mark.parametrize("name", only(RUNS, {"compare_two_files"}))
 def test_script(name, tmp_path):
     arguments, wanted = RUNS[name]
     out = python(str(FOLDER / f"{name}.py"), *arguments, cwd=tmp_path)

@@ -5,6 +5,7 @@ graph has.
 """
 
 import ast
+import functools
 from pathlib import Path
 
 import pytest
@@ -106,6 +107,7 @@ def hidden(text: str) -> list[str]:
     return lines
 
 
+@functools.cache
 def read_graph() -> dict[str, set[str]]:
     """Return {module: modules that it imports} of the three packages."""
     files = [path for package in PACKAGES for path in sorted((ROOT / package).rglob("*.py"))]
@@ -155,11 +157,8 @@ def room_of(module: str) -> str:
     return [*module.split("."), "__init__"][1]
 
 
-GRAPH = read_graph()
-
-
 def test_no_circle():
-    assert circles(GRAPH) == []
+    assert circles(read_graph()) == []
 
 
 def test_no_import_is_hidden():
@@ -199,7 +198,7 @@ def test_the_imports_for_type_checkers_and_of_a_constant_count(tmp_path, monkeyp
 def test_packages_and_their_layers_import_one_way():
     places = {name: {layer: i for i, layer in enumerate(layers)} for name, layers in LAYERS.items()}
     wrong = []
-    for module, other in ((module, other) for module, others in GRAPH.items() for other in sorted(others)):
+    for module, other in ((module, other) for module, others in read_graph().items() for other in sorted(others)):
         ours, theirs = module.partition(".")[0], other.partition(".")[0]
         inside = ours == theirs and places[ours][room_of(other)] >= places[ours][room_of(module)]
         if not inside and theirs not in PACKAGES[ours]:
@@ -242,8 +241,8 @@ def test_other_modules_hide_nothing(tmp_path):
 
 if __name__ == "__main__":
     for name in PACKAGES:
-        inside = {m: {o for o in others if o.partition(".")[0] == name} for m, others in GRAPH.items()}
+        inside = {m: {o for o in others if o.partition(".")[0] == name} for m, others in read_graph().items()}
         inside = {m: others for m, others in inside.items() if m.partition(".")[0] == name}
         knots = circles(inside)
-        height = f"{levels(GRAPH, name)} levels" if not knots else f"circles {knots}"
+        height = f"{levels(read_graph(), name)} levels" if not knots else f"circles {knots}"
         print(f"{name}: {len(inside)} modules, {sum(map(len, inside.values()))} imports, {height}")

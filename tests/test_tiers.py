@@ -140,6 +140,7 @@ def test_a_function_in_a_process_of_the_user_keeps_its_temporary_folder(tmp_path
     assert commands.run("-c", code, env=environment, fresh=True).returncode == 0
 
 
+@pytest.mark.extended
 def test_a_killed_proof_leaves_no_temporary_file(tmp_path):
     """Neither the fork server nor the processes of the runtimes do."""
     from tests.export.models import two_by_two

@@ -15,13 +15,13 @@ from zoobase.errors import MissingError
 def folder(trained, tmp_path):
     """Two finished runs of one model, one of another task, one unfinished and one damaged."""
     for name, accuracy in (("good", 0.9), ("better", 0.95)):
-        shutil.copytree(trained("mnist"), tmp_path / "runs" / "mnist" / name)
+        shutil.copytree(trained("fashion_mnist"), tmp_path / "runs" / "mnist" / name)
         run = RunFolder(tmp_path / "runs" / "mnist" / name)
         run.write("evaluation.json", run.read("evaluation.json") | {"metrics": {"accuracy": accuracy}})
         if not run.finished:
             run.finish({"run": str(run.path)})
     shutil.copytree(trained("bike_sharing"), tmp_path / "runs" / "bikes")
-    shutil.copytree(trained("mnist"), tmp_path / "runs" / "stopped")
+    shutil.copytree(trained("fashion_mnist"), tmp_path / "runs" / "stopped")
     for name in ("summary.json", "evaluation.json", "history.csv"):
         (tmp_path / "runs" / "stopped" / name).unlink(missing_ok=True)
     (tmp_path / "runs" / "broken").mkdir()

@@ -9,6 +9,7 @@ import tensorflow as tf
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
+from tests.plugins.tiers import first
 from tests.zoo.test_cli import cli, error
 from zoo import stylize
 from zoo.evaluation import images
@@ -43,6 +44,7 @@ def objective(vgg, photographs):
     return neural_style.Objective(perceptual_loss.Objective(vgg, style, perceptual_loss.Weights()), content), content
 
 
+@pytest.mark.extended
 def test_the_balance_of_the_losses_does_not_depend_on_the_size(vgg, monkeypatch):
     """A tiled image has the losses of one tile, but for the edges, where convolutions pad by zeros."""
     objective = perceptual_loss.Objective(vgg, np.zeros((32, 32, 3), np.uint8), perceptual_loss.Weights())
@@ -96,6 +98,7 @@ def test_the_features_are_those_of_the_package(vgg):
     assert not vgg.trainable_variables
 
 
+@pytest.mark.extended
 def test_gradient_is_that_of_the_total(objective):
     function, content = objective
     image = content.astype("float32") + RANDOM.normal(0, 5, content.shape).astype("float32")
@@ -106,7 +109,7 @@ def test_gradient_is_that_of_the_total(objective):
     assert ahead - behind == pytest.approx(float(np.linalg.norm(gradient)), rel=0.1)
 
 
-@pytest.mark.parametrize("optimizer", stylize.OPTIMIZERS)
+@pytest.mark.parametrize("optimizer", first(stylize.OPTIMIZERS))
 def test_the_loss_falls_and_the_result_is_deterministic(objective, optimizer):
     function, content = objective
     one, again = (neural_style.optimize_image(function, content, steps=8, optimizer=optimizer) for _ in range(2))

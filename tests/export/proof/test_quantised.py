@@ -141,6 +141,7 @@ def test_int8_is_measured_on_the_range_of_the_contract_too(digits, bundle, tmp_p
     assert rows_of(bundle.certificate)["int8"].note is None
 
 
+@pytest.mark.extended
 def test_calibration_with_other_data_fails_the_budget(digits, tmp_path):
     model, _, test = digits
     quantization = Quantization(("int8",), {"image": np.zeros((100, 8, 8, 1))})
@@ -156,6 +157,7 @@ def test_calibration_with_other_data_fails_the_budget(digits, tmp_path):
     assert agreeing / untied < 0.95
 
 
+@pytest.mark.extended
 def test_a_drop_beyond_the_budget_fails(digits, tmp_path):
     model, train, test = digits
     exact = model.predict(test[0], verbose=0)

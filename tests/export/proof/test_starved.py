@@ -62,6 +62,7 @@ def tampered(bundle, tmp_path):
     return verify
 
 
+@pytest.mark.extended
 def test_everything_that_the_inputs_can_reach_is_reached(bundle):
     coverage = bundle.certificate.coverage
     assert not bundle.certificate.shallow, coverage["unreached"]

@@ -2,6 +2,7 @@
 
 import keras
 import numpy as np
+import pytest
 from keras import layers, ops
 
 from export.contract.inference import infer_contract
@@ -20,6 +21,7 @@ def search(model):
     return coverage, more["serving_default"]
 
 
+@pytest.mark.extended
 def test_ids_that_a_recurrent_network_forgets_are_drawn_again():
     keras.utils.set_random_seed(0)
     tokens = keras.Input((32,), dtype="int32", name="tokens")

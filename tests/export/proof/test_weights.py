@@ -95,6 +95,7 @@ def test_exchanged_equal_arrays_are_counted(tmp_path):
     assert (result["unmatched"], result["findings"]) == (["b"], ["weight b has other values or is not there"])
 
 
+@pytest.mark.extended
 def test_factors_of_lora_that_keras_merges_are_compared_merged(tmp_path):
     """A Keras file holds the merged kernel; a SavedModel holds kernel and factors."""
     keras.utils.set_random_seed(0)

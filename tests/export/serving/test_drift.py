@@ -57,6 +57,7 @@ def compared(trained, inputs):
     return differences(trained, columns, outside, RATE)
 
 
+@pytest.mark.extended
 def test_false_alarms_are_as_rare_as_stated(trained):
     """In 300 windows; benchmarks/drift.py looks at 1,000, with new training rows each time."""
     alarms = 0

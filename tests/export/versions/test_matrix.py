@@ -159,6 +159,7 @@ def test_inputs_without_common_rows_are_given_as_those_of_one_call(tmp_path):
         runs._of_file(tmp_path / "file.onnx", (), samples)
 
 
+@pytest.mark.extended
 def test_the_change_of_the_metric_on_data(bundles, installed, tmp_path):
     folder = bundles("two_by_two").path
     inputs = {"left": np.ones((50, 5), np.float32), "right": np.ones((50, 3), np.float32)}
@@ -208,6 +209,7 @@ def wrong(format):
 
 
 @pytest.mark.parametrize("format", ["tflite", pytest.param("onnx", marks=pytest.mark.needs("onnx"))])
+@pytest.mark.extended
 def test_the_operator_that_is_wrong_is_named(operators, format, tmp_path):
     path = operators / FILES[format]
     endpoint, case = case_of(path, 3)

@@ -199,6 +199,7 @@ def test_invalid_settings(settings, message):
     assert error.value.exit_code == 2
 
 
+@pytest.mark.extended
 def test_the_preview_is_an_image(tmp_path, images):
     (tmp_path / "photos" / "a").mkdir(parents=True)
     for i in range(3):

@@ -38,6 +38,7 @@ def equal(first, second):
     assert first.train.element_spec == second.train.element_spec
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("location", first(["memory", "disk"]))
 def test_batches_do_not_depend_on_the_number_of_shards(location, fashion, folder, decode, tmp_path):
     datasets = [fashion, pipelines.load("shards", folder)]

@@ -71,6 +71,7 @@ def trained():
     return Trained(model, network, ranges, x, y)
 
 
+@pytest.mark.extended
 def test_the_weights_are_those_of_the_stock_model(trained):
     assert {id(v) for v in trained.model.trainable_variables} == {id(v) for v in trained.network.trainable_variables}
     kinds = {type(layer).__module__.partition(".")[0] for layer in trained.model.layers}
@@ -236,6 +237,7 @@ def test_recurrent_weights_are_rounded_to_four_bits():
     assert ranges_of(network) == {}
 
 
+@pytest.mark.extended
 def test_inner_models_and_layers_that_are_called_twice_are_rounded_once():
     one, other = keras.Input((4,), name="one"), keras.Input((4,), name="other")
     inner_input = keras.Input((4,), name="x")

@@ -8,6 +8,7 @@ import sys
 import pytest
 
 from tests import commands
+from tests.plugins.tiers import first
 
 _ARENAS = """
 import ctypes, os, sys, threading
@@ -54,7 +55,7 @@ tf.get_logger().warning("another warning")
 """
 
 
-@pytest.mark.parametrize("debug", ["", "1"])
+@pytest.mark.parametrize("debug", first(["", "1"]))
 def test_warnings_that_a_user_cannot_act_on_are_not_shown(debug):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONWARNINGS"} | {"ZOO_DEBUG": debug}
     shown = commands.run("-c", _WARNINGS, fresh=True, env=environment).stderr

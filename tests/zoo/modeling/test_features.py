@@ -151,6 +151,7 @@ def test_what_has_no_feature_maps_and_no_head_says_so():
 IMAGES = np.random.default_rng(0).uniform(0, 255, (2, 96, 96, 3)).astype("float32")
 
 
+@pytest.mark.extended
 def test_a_network_of_keras_applications_takes_pixels(monkeypatch):
     model = backbones.get("mobilenet_v2").build((96, 96, 3), "last")
     assert model.output.shape == (None, 1280)
@@ -209,6 +210,7 @@ def test_a_local_saved_model_is_a_backbone(saved_model):
     assert all(g is not None for g in gradients)
 
 
+@pytest.mark.extended
 def test_the_weights_of_a_saved_model_are_saved_and_loaded(saved_model, tmp_path):
     path, _ = saved_model
     arguments = {"backbone": path, "num_classes": 3, "image_shape": (96, 96, 3)}

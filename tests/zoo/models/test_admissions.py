@@ -109,6 +109,7 @@ def test_ranks_are_strings_and_ids_in_tflite(table, tmp_path):
     np.testing.assert_allclose(served["probability"], lite["probability"], atol=1e-6)
 
 
+@pytest.mark.extended
 def test_evaluation_has_baselines(cancer):
     plan = make_plan("admissions")
     evaluation = evaluate.evaluate_split(

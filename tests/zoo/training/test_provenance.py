@@ -27,12 +27,12 @@ from zoobase.files import sha256
 
 @pytest.fixture
 def bundle(trained, tmp_path):
-    return shutil.copytree(trained("mnist") / "bundle", tmp_path / "bundle")
+    return shutil.copytree(trained("fashion_mnist") / "bundle", tmp_path / "bundle")
 
 
 @pytest.mark.extended
 def test_the_provenance_has_what_a_training_used(trained, bundle):
-    run = RunFolder.open(trained("mnist"))
+    run = RunFolder.open(trained("fashion_mnist"))
     config, provenance = run.read("config.json"), read_manifest(bundle)["metadata"]["provenance"]
     definition = provenance["buildDefinition"]
     settings = definition["externalParameters"]["settings"]

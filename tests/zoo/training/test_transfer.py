@@ -86,6 +86,7 @@ def dataset(planned):
     return planned.load_data()
 
 
+@pytest.mark.extended
 def test_frozen_features_are_the_outputs_for_the_views(planned, dataset):
     model = planned.build(dataset.info)
     body = keras.Model(model.input, model.get_layer("embedding").output)

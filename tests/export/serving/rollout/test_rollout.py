@@ -37,6 +37,7 @@ def graph_of(base, version):
     return (base / str(version) / "variables" / "variables.data-00000-of-00001").read_bytes()
 
 
+@pytest.mark.extended
 def test_a_canary_is_promoted_and_taken_back(update, served):
     canary = publish_canary(update("better"), served, 0.1)
     assert canary.state == State(1, canary=2, share=0.1) == read_state(served)
@@ -127,6 +128,7 @@ def test_another_signature_is_refused(bundles, served, tmp_path):
     assert sorted(os.listdir(served)) == ["1"]
 
 
+@pytest.mark.extended
 def test_old_versions_are_removed(update, served):
     for _ in range(3):
         publish_canary(update("better"), served, 0.1)

@@ -45,6 +45,7 @@ def version(tmp_path_factory):
     return publish_folder(source, tmp_path_factory.mktemp("base"), checksums, {"schema": 1}).path
 
 
+@pytest.mark.extended
 def test_versions_of_killed_publishers_are_complete(version, tmp_path):
     reader = kill_publishers(version, tmp_path / "base", KILLS)
     assert reader.problems == []
@@ -61,6 +62,7 @@ def test_two_hundred_kills(version, tmp_path):
     assert len(reader.seen) >= 40
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     ("words", "kills", "problem"),
     [

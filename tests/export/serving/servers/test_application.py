@@ -158,6 +158,7 @@ def test_malformed_requests_get_400(client, head):
     assert client.predict()[0] == 200
 
 
+@pytest.mark.extended
 def test_64_clients_at_once_get_their_answers_or_503(client, bundles):
     images = np.random.default_rng(0).uniform(0, 255, (8, 12, 12, 1)).astype("float32")
     expected = load(bundles("functional_cnn").path)["serving_default"](image=images)["logits"]
@@ -187,6 +188,7 @@ def test_64_clients_at_once_get_their_answers_or_503(client, bundles):
     print(counts)
 
 
+@pytest.mark.extended
 def test_a_full_disk_and_too_few_descriptors_do_not_end_it(bundles):
     with served(bundles("functional_cnn").path) as client:
         process = client.process

@@ -41,6 +41,7 @@ def test_golden_rows_equal_those_of_litert_in_python(site):
     assert {state for state, _ in results.values()} == {"pass"}
 
 
+@pytest.mark.extended
 def test_a_difference_is_found(changed_site, page):
     site, net = changed_site
     golden = json.loads((net / "golden.json").read_text())
@@ -143,6 +144,7 @@ def test_the_command_checks_the_site(bundles, tmp_path):
     assert json.loads(process.stdout)["checked"] == {"golden.html": "pass"}
 
 
+@pytest.mark.extended
 def test_the_proof_runs_in_the_browser_only_where_it_is_named(damaged, bundles):
     bundle = bundles("two_by_two").path
     row = row_of(verify_bundle(bundle, runtimes=["browser"]), runtime="browser")

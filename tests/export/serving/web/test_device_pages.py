@@ -81,6 +81,7 @@ def bundle(tmp_path_factory):
     return export_model(model, path, contract=contract, formats=("saved_model", "tflite"))
 
 
+@pytest.mark.extended
 def test_the_browser_runs_a_file_of_one_size(bundle, tmp_path, litert, browser):
     site = write_site([bundle.path], tmp_path / "site", size=24)
     assert "Image to image" in (site / "index.html").read_text()
