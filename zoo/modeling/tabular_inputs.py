@@ -53,6 +53,17 @@ def encoded_columns(columns: Columns, embedding: int, prefix: str = "", bins: in
     return inputs, layers.Concatenate(name=f"{prefix}features")(parts) if len(parts) > 1 else parts[0]
 
 
+def ordinal_columns(columns: Columns) -> tuple[Tensors, Any]:
+    """Return inputs as `encoded_columns` does, and numbers and ids as they are, (B, F) float32."""
+    inputs, parts = {}, []
+    for column in columns:
+        name = column["name"]
+        x = inputs[name] = keras.Input((), dtype="float32" if column["kind"] == "number" else "int64", name=name)
+        x = layers.Rescaling(1.0, dtype="float32", name=f"{name}_number")(x)  # the stock layer that converts ids
+        parts.append(layers.Reshape((1,), dtype="float32", name=f"{name}_row")(x))
+    return inputs, layers.Concatenate(dtype="float32", name="ordinals")(parts) if len(parts) > 1 else parts[0]
+
+
 def _piecewise_linear(numbers: Sequence[Any], edges: Sequence[np.ndarray], prefix: str) -> Any:
     """Return the piecewise linear encoding of numbers, (B, N * T) float32 (Gorishniy 2022, arXiv:2203.05556)."""
     # A number is a row of T values, one for each interval: 0 below it, 1 above it, and the share of it in between. Only

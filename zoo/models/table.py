@@ -2,7 +2,8 @@
 
 Reference: Guo, Berkhahn 2016, arXiv:1604.06737 (entity embeddings); Gorishniy 2022, arXiv:2203.05556 (piecewise linear
            encoding of numbers); Gorishniy 2021, arXiv:2106.11959 (dense networks beside gradient boosting).
-Train:     python -m zoo.train table --data-dir my.csv --target price        (--recipe full: the mean of four networks)
+Train:     python -m zoo.train table --data-dir my.csv --target price        (--recipe full: the mean of four networks;
+           --model boosting: gradient-boosted trees, fitted by scikit-learn, in every format)
 """
 
 from __future__ import annotations
@@ -18,7 +19,8 @@ from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
 from zoo.modeling.blocks import ensemble_of
-from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns
+from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns, ordinal_columns
+from zoo.modeling.trees import TreeEnsemble
 from zoo.tasks.tabular.table import Table
 
 COLUMNS = (
@@ -50,6 +52,7 @@ def table(
     bins: int = 32,
     dropout: float = 0.1,
     ensemble: int = 1,
+    model: str = "network",
 ) -> keras.Model:
     """Regression or classification of the rows of a table, with lookups and encodings inside the model.
 
@@ -68,7 +71,15 @@ def table(
             normalised value alone.
         dropout: Share of the units that are set to zero in a training step.
         ensemble: Number of networks, each trained from a seed of its own, whose outputs are averaged.
+        model: "network", or "boosting": the trees of scikit-learn's histogram gradient boosting (Ke 2017), which are
+            fitted before the first epoch, and to which the arguments of the network do not apply.
     """
+    raw, encoded = looked_up_columns(columns)
+    if model == "boosting":
+        inputs, x = ordinal_columns(columns)
+        x = TreeEnsemble(outputs=max(num_classes, 1), name="trees")(x)
+        core = keras.Model(inputs, x if num_classes else layers.Reshape((), name="prediction")(x), name="core")
+        return keras.Model(raw, core(encoded), name="table")
 
     def build(name: str, prefix: str) -> keras.Model:
         inputs, x = encoded_columns(columns, embedding, prefix, bins)
@@ -84,5 +95,4 @@ def table(
         return keras.Model(inputs, x, name=name)
 
     core = ensemble_of(build, ensemble)
-    raw, encoded = looked_up_columns(columns)
     return keras.Model(raw, core(encoded), name="table")

@@ -127,6 +127,8 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
     if quantized:
         stock, model = model, quantization.quantize(model, recipe.qat)
         save = functools.partial(quantization.save_file, model, stock)
+    if not model.trainable_variables:  # fitted before, such as trees: one epoch evaluates it
+        recipe = dataclasses.replace(recipe, epochs=1)
     training, evaluated = replicas.share(training), replicas.share(validation)
     steps = training.steps(recipe.batch_size)
     size = replicas.validation_size(evaluated.count, max(recipe.batch_size, 256))

@@ -14,7 +14,8 @@ from pipelines.dataset import Dataset, Info
 from pipelines.sources import storage
 from zoo.core.recipe import Recipe
 from zoo.core.task import Prediction, SplitEvaluation
-from zoo.tasks.tabular.base import TabularTask
+from zoo.tasks.tabular.base import TabularTask, arrays
+from zoo.tasks.tabular.boosting import fit_boosting
 from zoo.tasks.tabular.classification import TabularClassification
 from zoo.tasks.tabular.regression import Regression
 from zoobase.errors import USAGE, DataError, UsageError, unknown
@@ -27,6 +28,7 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 PARTS = ("train", "validation", "test")
+MODELS = ("network", "boosting")
 LEAST = 2  # rows of a split: the metrics of one are not numbers
 
 
@@ -110,6 +112,29 @@ class Table(TabularTask):
     def sequential(self) -> bool:
         """Whether the rows are in the order of time."""
         return bool(self.time)
+
+    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        """Raise UsageError for a model that is neither a network nor boosting, or a setting that it does not have."""
+        if (model := arguments.get("model", MODELS[0])) not in MODELS:
+            raise unknown("model.model", model, MODELS)
+        of_network = sorted({"units", "embedding", "bins", "dropout", "ensemble"} & set(arguments))
+        if model == "boosting" and of_network:
+            raise UsageError(f"model.{of_network[0]} is of a network: omit it with --model boosting")
+
+    def initialize(self, model: keras.Model, dataset: Dataset) -> None:
+        """Fit the trees of a model that has some; nothing of it is trained by gradients."""
+        from zoo.modeling.trees import TreeEnsemble, trees_of
+
+        trees = next((layer for layer in model._flatten_layers() if isinstance(layer, TreeEnsemble)), None)
+        if trees is None:
+            return
+        info, target = dataset.info, self.target(dataset.info)
+        parts = (arrays(tabular.collect(dataset[split]), info, target) for split in ("train", "validation"))
+        boosting = fit_boosting(*parts, len(info.class_names or ()))
+        ids = {column: kept + 1 for column, kept in boosting.ids.items()}  # 0 is an unknown category
+        link = "expm1" if boosting.target else "exp" if boosting.settings["loss"] == "poisson" else "identity"
+        trees.fill(*trees_of(boosting.model, ids, len(info.class_names or ())), link)
+        storage.log.info("gradient boosting: %s trees, %s", len(trees.arrays["roots"].numpy()), boosting.settings)
 
     # === What the kind of the target decides ===
 
