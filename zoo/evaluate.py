@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.core.capabilities import Conformal, WritesResults, reduction
+from zoo.core.capabilities import Conformal, NamesAlternatives, WritesResults, reduction
 from zoo.core.run_folder import RunFolder
 from zoo.core.task import first_metrics
 from zoo.distribution.replicas import SINGLE, Replicas
@@ -129,7 +129,18 @@ def evaluate_split(
         result = plan.task.conformal(collect(plan, model, dataset, "validation", replicas), evaluation)
         extra = {} if result is None else {"conformal": result}
         evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra})
+    if isinstance(plan.task, NamesAlternatives) and (remarks := _advice(plan.task.alternatives, evaluation.metrics)):
+        evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, "remarks": remarks})
     return evaluation
+
+
+def _advice(alternatives: Mapping[str, str], metrics: Mapping[str, Any]) -> list[str]:
+    """Return a sentence for each baseline that is better, and can be trained in place of the model."""
+    from zoo.evaluation.intervals import WORSE
+
+    gains = metrics.get("gains", {})
+    worse = [name for name in alternatives if name in gains and gains[name]["verdict"] == WORSE]
+    return [f"{name} is better on these rows: zoo.train {alternatives[name]} trains and exports it" for name in worse]
 
 
 def share(path: str | Path, dataset: Dataset, replicas: Replicas) -> None:

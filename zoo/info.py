@@ -31,7 +31,7 @@ def run(name: str, layers: bool = False) -> dict[str, Any]:
     Args:
         name: Name of the model.
         layers: Whether to add "layers": for every exported model a list of its layers with their output shapes,
-            parameters, multiply-adds and receptive fields (`zoo.modeling.layer_table`).
+            parameters, multiply-adds and receptive fields (`zoo.core.layer_table`).
 
     Raises:
         UsageError: Unknown model; the message names the closest matches.
@@ -102,7 +102,7 @@ def _own_data(dataset: str) -> str:
 
 def _layers(task: BaseTask, model: Any) -> dict[str, list[dict[str, Any]]]:
     """Return the rows of the layers of every exported model, by the suffix of its bundle."""
-    from zoo.modeling.layer_table import layer_table
+    from zoo.core.layer_table import layer_table
 
     return {
         suffix: [dataclasses.asdict(row) for row in layer_table(served)]

@@ -128,6 +128,17 @@ class Conformal(Protocol):
 
 
 @runtime_checkable
+class NamesAlternatives(Protocol):
+    """Baselines that are models of the zoo, too.
+
+    Attributes:
+        alternatives: {name of a baseline: the options of `zoo.train` by which it is trained and exported}.
+    """
+
+    alternatives: Mapping[str, str]
+
+
+@runtime_checkable
 class WritesResults(Protocol):
     """Further files of an evaluation."""
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import functools
 import json
+import warnings
 from collections.abc import Sequence
 
 import keras
@@ -128,6 +129,7 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
         stock, model = model, quantization.quantize(model, recipe.qat)
         save = functools.partial(quantization.save_file, model, stock)
     if not model.trainable_variables:  # fitted before, such as trees: one epoch evaluates it
+        warnings.filterwarnings("ignore", "The model does not have any trainable weights")
         recipe = dataclasses.replace(recipe, epochs=1)
     training, evaluated = replicas.share(training), replicas.share(validation)
     steps = training.steps(recipe.batch_size)

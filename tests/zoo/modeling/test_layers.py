@@ -9,8 +9,8 @@ import tensorflow as tf
 
 import zoo
 from zoo import info
+from zoo.core.layer_table import layer_table
 from zoo.modeling.instance_methods import fused
-from zoo.modeling.layer_table import layer_table
 
 X = np.random.default_rng(0).normal(3, 2, (6, 5, 5, 4)).astype("float32")
 

@@ -7,7 +7,6 @@ import tensorflow as tf
 from sklearn.ensemble import HistGradientBoostingClassifier, HistGradientBoostingRegressor
 
 from export import export_model, load
-from tests.plugins.tiers import only
 from zoo.modeling.trees import NEVER, TreeEnsemble
 
 CATEGORIES = [False, False, True, False, True]
@@ -92,7 +91,8 @@ def test_weights_of_any_number_of_trees_are_loaded(tmp_path):
     assert len(models[1].weights) == len(models[0].weights)
 
 
-@pytest.mark.parametrize("kind", only(KINDS, {"categories"}))
+@pytest.mark.extended
+@pytest.mark.parametrize("kind", KINDS)
 def test_every_format_has_the_same_sums(kind, tmp_path):
     x, y = rows(1000)
     fitted, target = KINDS[kind](y)

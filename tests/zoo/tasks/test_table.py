@@ -12,11 +12,13 @@ import pipelines
 import zoo
 from pipelines import DataError, tabular
 from tests import commands
+from tests.plugins.tiers import only
 from tests.zoo.conftest import fit
 from tests.zoo.test_cli import cli
-from zoo import predict, train
+from zoo import evaluate, predict, train
 from zoo.core.plan import make_plan
 from zoo.modeling.tabular_inputs import encoded_columns
+from zoo.tasks.tabular.table import Table
 from zoobase.console import Console
 from zoobase.errors import UsageError
 
@@ -308,3 +310,33 @@ def test_a_parquet_file_is_a_table(homes, file, tmp_path):
     assert typed.info.statistics["types"] == same.info.statistics["types"]
     rows = predict.run(homes, [str(tmp_path / "homes.parquet")]).rows
     assert [row["price"] for row in rows] == [row["price"] for row in predict.run(homes, [str(file)]).rows]
+
+
+@pytest.mark.parametrize("target", only(["price", "kind"], {"kind"}))
+def test_boosted_trees_are_trained_and_exported(file, target, tmp_path):
+    """Categories, dates and missing numbers; regression has a link function, too."""
+    options = {"data_dir": str(file), "settings": {"model.model": "boosting", "task.target_column": target}}
+    summary = train.run("table", out=str(tmp_path / "run"), **options)
+    assert summary["epochs"] == 1
+    assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
+    name = "gradient boosting" + " (scikit-learn)" * (target == "kind")
+    for metric, value in summary["compared"][name].items():
+        assert summary["metrics"][metric] == pytest.approx(value, rel=1e-5), metric
+
+
+def test_arguments_of_a_network_are_none_of_boosting(file, tmp_path):
+    settings = {"model.model": "boosting", "model.units": [8]}
+    with pytest.raises(UsageError, match=r"model\.units is of a network: omit it with --model boosting"):
+        train.run("table", data_dir=str(file), settings=settings, out=str(tmp_path / "run"))
+    with pytest.raises(UsageError, match=r"unknown model\.model 'bosting'.*boosting"):
+        train.run("table", data_dir=str(file), settings={"model.model": "bosting"}, out=str(tmp_path / "run"))
+
+
+def test_a_baseline_that_is_better_is_named_with_its_option():
+    worse = {name: {"metric": "mae", "verdict": "worse"} for name in ("gradient boosting", "mean")}
+    (sentence,) = evaluate._advice(Table.alternatives, {"gains": worse})
+    assert sentence == "gradient boosting is better on these rows: zoo.train --model boosting trains and exports it"
+    assert (
+        evaluate._advice(Table.alternatives, {"gains": {"gradient boosting": {"metric": "mae", "verdict": "no gain"}}})
+        == []
+    )

@@ -54,6 +54,7 @@ class Table(TabularTask):
 
     title = "regression or classification of table rows"
     output = "prediction"  # of regression; classes are "logits"
+    alternatives = dict.fromkeys(("gradient boosting", "gradient boosting (scikit-learn)"), "--model boosting")
 
     def missing_features(self, info: Info) -> list[str]:
         """Return "named columns" for a dataset that is not a table."""

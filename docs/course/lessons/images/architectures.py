@@ -118,7 +118,7 @@ def write(page: Page) -> None:
         carries the maps of its first half to its second by shortcuts, too, but appends them instead of adding."""
     )
     import zoo
-    from zoo.modeling.layer_table import layer_table
+    from zoo.core.layer_table import layer_table
 
     rows = []
     for name in ("fashion_mnist", "efficientnet_lite0", "unet"):

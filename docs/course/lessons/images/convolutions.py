@@ -12,7 +12,7 @@ from docs.course.page import Page, axes_row, show
 if TYPE_CHECKING:
     import keras
 
-    from zoo.modeling.layer_table import LayerRow
+    from zoo.core.layer_table import LayerRow
 
 SOBEL = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], np.float32)
 FILTERS = {
@@ -239,7 +239,7 @@ def _padding(page: Page, image: np.ndarray) -> None:
 
 def _shapes(page: Page) -> None:
     import zoo
-    from zoo.modeling.layer_table import layer_table
+    from zoo.core.layer_table import layer_table
 
     page.heading("Shapes and parameters")
     page.code(output_side, parameters)
