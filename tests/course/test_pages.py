@@ -9,14 +9,16 @@ from PIL import Image
 import docs.course
 from docs.course.lessons import LESSONS, Lesson
 from docs.course.page import Page
+from tests.plugins.tiers import only
 from zoobase.errors import ZooError
 
 COURSE = Path(docs.course.__file__).parent
 NAMES = [lesson.name for lesson in LESSONS]
+LONG = {"autoencoders", "generative", "activations", "architectures"}
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("name", NAMES)
+@pytest.mark.parametrize("name", only(NAMES, {*NAMES} - LONG, pytest.mark.proof))
 def test_page_in_its_smallest_form(name, written):
     page = written(name)
     text = (page.folder / f"{name}.md").read_text()

@@ -27,9 +27,9 @@ def first(values: Iterable[Any], count: int = 1) -> list[Any]:
     return only(values, values[:count])
 
 
-def only(values: Iterable[Any], kept: Container[Any]) -> list[Any]:
-    """Return parameters of a test, of which those that are not in `kept` are for `make test-all`."""
-    return [value if value in kept else pytest.param(value, marks=pytest.mark.extended) for value in values]
+def only(values: Iterable[Any], kept: Container[Any], mark: Any = pytest.mark.extended) -> list[Any]:
+    """Return parameters of a test, of which those that are not in `kept` are marked: for `make test-all`, or `proof`."""
+    return [value if value in kept else pytest.param(value, marks=mark) for value in values]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -278,7 +278,7 @@ def test_one_of_several_pronunciations_is_enough():
     assert error_rate(["x"], [[]], [[]]) == 0
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_every_runtime_writes_the_same_phonemes(trained):
     run = trained("grapheme_to_phoneme")
     rows, _, images = predict.run(run, ["Keras", "keras"], top_k=1)

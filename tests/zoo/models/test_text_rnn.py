@@ -134,7 +134,7 @@ def test_every_token_is_evaluated_once_with_context():
     [
         pytest.param("text_rnn", {"temperature": 0.0}, marks=pytest.mark.extended),
         ("text_rnn", {"temperature": 0.8, "top_p": 0.9}),
-        pytest.param("text_transformer", {"temperature": 0.8}, marks=pytest.mark.extended),  # longer than its window
+        pytest.param("text_transformer", {"temperature": 0.8}, marks=pytest.mark.proof),  # longer than its window
     ],
 )
 def test_200_characters_are_equal_in_every_runtime(trained, name, options):

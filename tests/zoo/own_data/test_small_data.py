@@ -78,7 +78,10 @@ SMALL = {  # model -> its data and settings
 }
 
 
-@pytest.mark.parametrize("model", only(SMALL, {"table"}))
+@pytest.mark.parametrize(
+    "model",
+    [*only([name for name in SMALL if name != "flowers"], {"table"}), pytest.param("flowers", marks=pytest.mark.proof)],
+)
 def test_small_data_ends_in_a_proof(model, tmp_path):
     make, settings = SMALL[model]
     data = make(tmp_path / f"mine{'.csv' * (model in ('sentiment', 'table'))}")
@@ -180,7 +183,10 @@ SHORT = {  # model -> its data, settings of a short training, and an input
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize(("model", "quantize"), [("unet", ("int8",)), ("table", ("dynamic",)), ("sentiment", ())])
+@pytest.mark.parametrize(
+    ("model", "quantize"),
+    [pytest.param("unet", ("int8",), marks=pytest.mark.proof), ("table", ("dynamic",)), ("sentiment", ())],
+)
 def test_from_the_files_to_a_prediction(model, quantize, tmp_path):
     make, settings = SHORT[model]
     data = make(tmp_path / "mine")
