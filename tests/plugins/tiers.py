@@ -28,7 +28,7 @@ def first(values: Iterable[Any], count: int = 1) -> list[Any]:
 
 
 def only(values: Iterable[Any], kept: Container[Any], mark: Any = pytest.mark.extended) -> list[Any]:
-    """Return parameters of a test, of which those that are not in `kept` are marked: for `make test-all`, or `proof`."""
+    """Return parameters of a test, of which those that are not in `kept` are marked `extended`, or `mark`."""
     return [value if value in kept else pytest.param(value, marks=mark) for value in values]
 
 
