@@ -39,7 +39,7 @@ def folder(tmp_path_factory, trained):
     return folder
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 @pytest.mark.parametrize("function", RUNS, ids=lambda f: f"{f.__module__}.{f.__name__}")
 def test_commands(function, folder, monkeypatch):
     monkeypatch.chdir(folder)

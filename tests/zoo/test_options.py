@@ -168,7 +168,7 @@ def folder(monkeypatch, tmp_path):
     return run
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_a_text_is_not_the_name_of_a_folder(folder, tmp_path):
     row = {"season": "summer", "month": "06", "hour": "08", "weekday": "Mon", "holiday": "No", "workingday": "Yes"}
     text = json.dumps(row | {"weather": "Clear"})

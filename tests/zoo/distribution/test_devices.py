@@ -70,7 +70,7 @@ def printed(tmp_path_factory):
     return process.stdout.splitlines()
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 @pytest.mark.parametrize("size", [32, 33])
 def test_two_devices_equal_one(size, printed):
     """Dictionaries of strings and numbers, outputs (B,), a penalty; a last batch of 12 examples, or of 3: 1 and 2."""

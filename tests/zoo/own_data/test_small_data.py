@@ -150,7 +150,7 @@ def test_no_claims_of_other_data(name):
         assert claim not in text
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_from_a_csv_of_texts_to_the_header_of_the_hub(tmp_path, capsys):
     rows = [f'"{w} {i} parcel",{label}' for i in range(60) for w, label in (("late", "bad"), ("prompt", "good"))]
     (tmp_path / "complaints.csv").write_text("\n".join(["text,label", *rows]))

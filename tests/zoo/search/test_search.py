@@ -87,7 +87,7 @@ def searched(tmp_path_factory):
     return folder, printed
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_interrupted_trials_are_tried_again_and_shared(searched):
     folder, printed = searched
     study, trials = trials_of(folder)

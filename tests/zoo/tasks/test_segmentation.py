@@ -283,7 +283,7 @@ def test_an_encoder_starts_from_its_trained_weights():
         np.testing.assert_array_equal(variable, whole[variable.path])
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_a_model_on_a_backbone_is_trained_and_proven(tmp_path):
     settings = {"model.encoder": backbones.TINY, "model.depth": 3, "model.width": 4, "recipe.epochs": 1}
     settings |= {"recipe.limit": 40, "task.height": 24, "task.width": 28}

@@ -75,7 +75,7 @@ def assert_same(one, other):
         assert a.read() == b.read()
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_a_full_disk_in_a_resumed_run_is_one_sentence_and_loses_nothing(whole, tmp_path):
     out = tmp_path / "full"
     killed(out, epoch=2, delay=0.05)

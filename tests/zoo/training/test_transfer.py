@@ -248,7 +248,7 @@ def test_landmark_predictions_have_tags():
     assert prediction.lines[-1] == f"tags: {', '.join(dataset.info.class_names[:3])}"
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_skin_lesions_have_medical_metrics(trained):
     evaluation = json.loads((trained("skin_lesions") / "evaluation.json").read_text())
     assert {"auc", "sensitivity", "specificity"} <= set(evaluation["metrics"])

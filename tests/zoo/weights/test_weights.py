@@ -84,7 +84,7 @@ def test_prediction_with_shipped_weights(tmp_path):
         predict.run("flowers", ["hello"])
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_default_weights_are_exported_as_a_bundle(tmp_path, monkeypatch):
     monkeypatch.chdir(tmp_path)
     (bundle,) = export.run("admissions")
