@@ -9,6 +9,7 @@ everything is meant to be installed there, so that a skip is an error.
 
 from __future__ import annotations
 
+import functools
 import importlib.metadata
 import importlib.util
 import shutil
@@ -37,7 +38,7 @@ def missing(name: str) -> str | None:
         path = chromium.find() if name == "chromium" else shutil.which(name)
         return None if path else f"apt-get install {PROGRAMS[name]}"
     if name in ENVIRONMENTS:
-        return None if ENVIRONMENTS[name].installed else ENVIRONMENTS[name].command
+        return None if name in _environments() else ENVIRONMENTS[name].command
     extras = requirements()
     if name not in extras:
         raise pytest.UsageError(str(unknown("need", name, [*PROGRAMS, *ENVIRONMENTS, *extras])))
@@ -58,6 +59,15 @@ def require(*names: str) -> None:
 def quantizations() -> tuple[str, ...]:
     """Return the quantized forms that can be written here: TFLite's converter writes three, extras the others."""
     return tuple(name for name, q in QUANTIZATIONS.items() if all(map(importlib.util.find_spec, q.modules)))
+
+
+@functools.cache
+def _environments() -> frozenset[str]:
+    return frozenset(name for name, environment in ENVIRONMENTS.items() if environment.installed)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    _environments()  # those of the user's cache, before a test uses another one
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

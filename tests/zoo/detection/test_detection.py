@@ -197,6 +197,7 @@ def test_every_runtime_serves_boxes(run, photograph, runtime):
 EXPLAINED = """
 import sys, types
 import numpy as np
+from zoo.core.task import Query
 from zoo.tasks.image.detection import Detection
 found = {"boxes": [[[1, 2, 13, 12]]], "scores": [[0.9]], "classes": [[1]], "probabilities": [[[0.1, 0.9]]]}
 served = {"detect": {name: np.array(value, "float32") for name, value in found.items()}}
