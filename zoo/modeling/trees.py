@@ -112,8 +112,9 @@ class TreeEnsemble(keras.layers.Layer):
             known = ops.where(is_missing, 0.0, value)
             turn = ops.cast(known > tf.gather(thresholds, node), "int32")
             if sets.shape[0] > 1:
-                place = row * sets.shape[1] + ops.cast(known, "int32") % sets.shape[1]
-                turn = ops.where(row > 0, tf.gather(ops.reshape(sets, (-1,)), place), turn)
+                place = ops.cast(ops.clip(known, 0.0, sets.shape[1] - 1.0), "int32")  # the last one is of no value
+                of_set = tf.gather(ops.reshape(sets, (-1,)), row * sets.shape[1] + place)
+                turn = ops.where(row > 0, of_set, turn)
             node = ops.where(child == node, node, child + ops.where(is_missing, missing, turn))
         reached = ops.reshape(tf.gather(leaves, node), (-1, roots.shape[0] // self.outputs, self.outputs, 2))
         exact, rest = ops.unstack(ops.sum(reached, axis=1) + ops.transpose(start), 2, axis=-1)
@@ -145,7 +146,7 @@ def trees_of(
     """
     columns, values = _columns_of(fitted)
     places = {k: [v if ids is None else ids[k][v] for v in values[k]] for k in values}
-    width = 1 + max((place for of_column in places.values() for place in of_column), default=0)
+    width = 2 + max((place for of_column in places.values() for place in of_column), default=0)
     sets, nodes, thresholds, leaves, roots, depth = [np.zeros(width, np.int32)], [], [], [], [], 0
     for predictor in (p for iteration in fitted._predictors for p in iteration):
         roots.append(root := sum(map(len, nodes)))
@@ -169,8 +170,9 @@ def trees_of(
         depth = max(depth, int(found["depth"].max()))
     start = np.asarray(fitted._baseline_prediction, np.float64).reshape(-1)
     if classes:
-        roots, start = _of_classes(fitted, np.array(roots), start, classes, sum(map(len, nodes)))
-        nodes.append(np.array([[0, sum(map(len, nodes)), 0, 0]]))  # a leaf of no value
+        empty = sum(map(len, nodes))  # a leaf of no value
+        roots, start = _of_classes(fitted, np.array(roots), start, classes, empty)
+        nodes.append(np.array([[0, empty, 0, 0]]))
         thresholds.append(np.zeros(1, np.float32))
         leaves.append(np.zeros(1))
     largest = sum(np.abs(values).max() for values in leaves) + np.abs(start).max()
