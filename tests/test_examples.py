@@ -92,7 +92,7 @@ PRINTED = {  # notebook -> lines of its output, which do not depend on the machi
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("name", only(PRINTED, {"train_and_prove"}, pytest.mark.proof))
+@pytest.mark.parametrize("name", only(PRINTED, {"train_and_prove"}, PRINTED))
 def test_notebook(name, tmp_path):
     script, page = (NOTEBOOKS / f"{name}.py").read_text(), (NOTEBOOKS / f"{name}.md").read_text()
     for cell in re.split(r"^# %%.*\n", script, flags=re.MULTILINE):

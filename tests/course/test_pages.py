@@ -18,7 +18,7 @@ LONG = {"autoencoders", "generative", "activations", "architectures"}
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("name", only(NAMES, {*NAMES} - LONG, pytest.mark.proof))
+@pytest.mark.parametrize("name", only(NAMES, {*NAMES} - LONG, LONG))
 def test_page_in_its_smallest_form(name, written):
     page = written(name)
     text = (page.folder / f"{name}.md").read_text()

@@ -13,6 +13,8 @@ from pathlib import Path
 
 import pytest
 
+from tests import test_imports
+
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption("--changed", metavar="REV", help="run the tests that import what differs from a revision")
@@ -38,8 +40,6 @@ def changed_files(root: Path, revision: str) -> set[Path]:
 
 def reaching(changed: set[Path]) -> set[Path]:
     """Return the files from which imports lead to one of the changed files, those included."""
-    from tests import test_imports  # reads the imports of all files
-
     files = [p for name in (*test_imports.PACKAGES, "tests") for p in (test_imports.ROOT / name).rglob("*.py")]
     modules = {test_imports.module_of(path): path for path in files}
     imports = {path: {modules[name] for name in test_imports.imported(path, set(modules))} for path in files}

@@ -27,9 +27,10 @@ def first(values: Iterable[Any], count: int = 1) -> list[Any]:
     return only(values, values[:count])
 
 
-def only(values: Iterable[Any], kept: Container[Any], mark: Any = pytest.mark.extended) -> list[Any]:
-    """Return parameters of a test, of which those that are not in `kept` are marked `extended`, or `mark`."""
-    return [value if value in kept else pytest.param(value, marks=mark) for value in values]
+def only(values: Iterable[Any], kept: Container[Any], proof: Container[Any] = ()) -> list[Any]:
+    """Return parameters of a test, of which those that are not in `kept` are marked `proof` or else `extended`."""
+    marks = {True: pytest.mark.proof, False: pytest.mark.extended}
+    return [value if value in kept else pytest.param(value, marks=marks[value in proof]) for value in values]
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:

@@ -17,15 +17,11 @@ from zoo.evaluation import outputs as inference
 from zoo.training.compiling import compile_model
 
 ELSEWHERE = {"landmarks", "grapheme_to_phoneme", "faces"}  # flowers and attention with other data; not trained
-
-
 ALIKE = {"skin_lesions", "gan", "mnist", "mnist_cnn", "text", "efficientnet_lite0"}  # of a kind of another, for `proof`
 KINDS = {  # one of each kind of contract
     *("fashion_mnist", "pix2pix", "sentiment", "keywords", "bike_sharing"),  # images, pairs, texts, sounds, rows
     *("attention", "text_rnn", "autoencoder", "dcgan"),  # sequences, states, encoder and decoder, samples from noise
 }
-
-
 MODELS = [name for name in zoo.list_models() if name not in ELSEWHERE]
 
 
@@ -122,9 +118,7 @@ def test_served_models_have_no_random_and_no_lambda_layers(entry):
             assert not isinstance(layer, keras.layers.Lambda), f"{layer.name} contains code that cannot be saved"
 
 
-@pytest.mark.parametrize(
-    "name", [*only([name for name in MODELS if name not in ALIKE], KINDS), *only(sorted(ALIKE), (), pytest.mark.proof)]
-)
+@pytest.mark.parametrize("name", only(MODELS, KINDS, ALIKE))
 def test_a_test_sized_training_gives_a_verified_bundle(trained, name):
     run = trained(name)
     certificates = [json.loads(path.read_text()) for path in run.glob("bundle*/parity.json")]

@@ -10,7 +10,7 @@ import export
 import pipelines
 from pipelines.text import words_and_characters
 from tests.pipelines.text.test_words import TEXTS
-from tests.plugins.tiers import first, only
+from tests.plugins.tiers import only
 from zoo.tasks.text import tokenizer_snippets
 
 MODELS = ["attention", "minilm", "sentiment", "text", "text_rnn", "word2vec"]  # models with token ids as inputs
@@ -23,9 +23,7 @@ def _tokens(code, folder, monkeypatch):
     return names["tokens"]
 
 
-@pytest.mark.parametrize(
-    "name", [*first([name for name in MODELS if name != "text"]), *only(["text"], (), pytest.mark.proof)]
-)
+@pytest.mark.parametrize("name", only(MODELS, MODELS[:1], {"text"}))
 def test_the_snippet_of_the_card_equals_the_text_endpoint(trained, name, monkeypatch):
     bundle = trained(name) / "bundle"
     (code,) = re.findall(

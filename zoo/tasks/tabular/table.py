@@ -118,7 +118,7 @@ class Table(TabularTask):
         """Raise UsageError for a model that is neither a network nor boosting, or a setting that it does not have."""
         if (model := arguments.get("model", MODELS[0])) not in MODELS:
             raise unknown("model.model", model, MODELS)
-        of_network = sorted({"units", "embedding", "bins", "dropout", "ensemble"} & set(arguments))
+        of_network = sorted(set(arguments) - {"model"})
         if model == "boosting" and of_network:
             raise UsageError(f"model.{of_network[0]} is of a network: omit it with --model boosting")
 
