@@ -29,7 +29,6 @@ from export.formats import graph_reader, saved_model
 from export.formats.format import NATIVE
 from export.protocol import calls
 from export.runners import run_keras
-from export.runners.jobs.run_structure import run_deep
 
 ADDRESSES = "_all_variables"  # what the endpoints use, which Keras lists in the order of addresses in memory
 OBJECTS = "_CHECKPOINTABLE_OBJECT_GRAPH"
@@ -508,4 +507,4 @@ def main() -> None:
 
 
 if __name__ == "__main__":
-    run_deep(main)
+    main()

@@ -300,7 +300,6 @@ def bytes_that_assign(e):
 
 
 def bytes_after_the_output(e):
-    (given,) = (i.name for i in e.meta.signature_def["bytes"].inputs.values())
     specs = tf.TensorSpec((None,), tf.string), LOGITS
     name = e.traced(lambda text, y: tf.where(tf.reduce_any(tf.strings.length(text) == 12345), -y, y), *specs)
     e.after("bytes", name)
