@@ -20,14 +20,12 @@ from collections.abc import Callable, Collection, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import machine
 import numpy as np
-import runner
 
 from export.contract import Endpoint
 from export.formats import graph_reader, saved_model
 from export.formats.format import NATIVE
-from export.protocol import calls
+from export.protocol import calls, machine, runner
 from export.runners import run_keras
 
 ADDRESSES = "_all_variables"  # what the endpoints use, which Keras lists in the order of addresses in memory
@@ -298,7 +296,9 @@ class SavedModel:
 
     def differences(self, theirs: SavedModel) -> Iterator[str]:
         """Yield clauses about what another SavedModel holds in place of this one, which the model writes."""
-        for place in sorted(self.parts.keys() | theirs.parts.keys()):
+        for place in sorted(
+            self.parts.keys() | theirs.parts.keys(), key=lambda name: (name.startswith("object"), name)
+        ):
             one, other = self.parts.get(place), theirs.parts.get(place)
             if one is None or other is None:
                 yield f"{place} is {'missing' if other is None else 'not of the model'}"

@@ -44,7 +44,8 @@ class Edited:
 
     def call(self, name="serving_default"):
         """Return the node of the graph that calls the function of a signature."""
-        return next(n for n in self.graph.node if n.attr["f"].func.name == self.wrapper(name).signature.name)
+        called = self.wrapper(name).signature.name
+        return next(n for n in self.graph.node if "f" in n.attr and n.attr["f"].func.name == called)
 
     def variable(self, end):
         """Return the number of the object, and the node, of the first variable whose name ends so."""
@@ -123,7 +124,7 @@ def other_rewriters(e):
 
 
 def negated(function):
-    (name,) = function.ret
+    name = next(output.name for output in function.signature.output_arg if output.type == 1)
     node = function.node_def.add(name="negative", op="Neg", input=[function.ret[name]])
     node.attr["T"].type = 1
     function.ret[name] = "negative:y:0"
@@ -176,11 +177,11 @@ def captures_of_the_call_exchanged(e):
 def initializer_that_scatters(e):
     """It runs when a session of C++ or TensorFlow 1 loads the model."""
     _, bias = e.variable("logits/bias")
-    for name, value in (("at", np.int32([0])), ("added", np.float32([1e-6]))):
+    for name, value in (("at", np.int32([0])), ("updates", np.float32([1e-6]))):
         node = e.graph.node.add(name=name, op="Const")
         node.attr["dtype"].type = 3 if name == "at" else 1
         node.attr["value"].tensor.CopyFrom(tf.make_tensor_proto(value))
-    node = e.graph.node.add(name="scatter", op="ResourceScatterAdd", input=[bias.name, "at", "added"])
+    node = e.graph.node.add(name="scatter", op="ResourceScatterUpdate", input=[bias.name, "at", "updates"])
     node.attr["dtype"].type, node.attr["Tindices"].type = 1, 3
     e.node(e.meta.collection_def["saved_model_main_op"].node_list.value[0]).input.append("^scatter")
 
@@ -251,13 +252,11 @@ def collection_of_tensorflow_1(e):
     e.meta.collection_def["trainable_variables"].bytes_list.value.append(b"\n\x04mean")
 
 
-def saver_that_adds(e):
+def saver_that_negates(e):
     save = e.function(e.node(e.meta.saver_def.save_tensor_name.partition(":")[0]).attr["f"].func.name)
-    save.attr["_noinline"].b = True
-    read = next(n for n in save.node_def if n.op == "ReadVariableOp")
-    read.op = "ReadVariableOp"
-    read.attr["dtype"].type = 1
-    next(n for n in save.node_def if n.op == "Identity").input[0] = "savev2_const"
+    identity = next(n for n in save.node_def if n.op == "Identity")
+    save.node_def.add(name="negative", op="Neg", input=[identity.input[0]]).attr["T"].type = 1
+    identity.input[0] = "negative:y:0"
 
 
 def placeholder_of_another_name(e):
@@ -334,7 +333,7 @@ FAULTS = {
     variables_that_share_a_resource: SESSION,
     method_of_a_signature: SERVING,
     collection_of_tensorflow_1: "fine-tuning in TensorFlow 1",
-    saver_that_adds: "savers",
+    saver_that_negates: "savers",
     placeholder_of_another_name: "clients that name nodes",
     file_that_is_read_first: "graph tools",
     other_definition_of_an_operator: "graph tools",
