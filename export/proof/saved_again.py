@@ -68,6 +68,9 @@ class SavedModel:
         self.endpoints = {name: self.objects[self.root[name]].function.concrete_functions for name in not_carried}
         self.parts: dict[str, Part] = {}
         self._library = {f.signature.name: f for f in self.meta.graph_def.library.function}
+        gradients = self.meta.graph_def.library.registered_gradients
+        self._differentiated = set[bytes]()  # operators that have one of these gradients
+        self._gradients = {g.registered_op_type.encode(): g.gradient_func for g in gradients}
         self._nodes = {node.name: f"n{i}" for i, node in enumerate(self.meta.graph_def.node)}
         self._ids, self._functions, self._resources = _Numbers(), _Numbers(), _Numbers()
         self._pending: deque[tuple[str, str]] = deque()  # functions that were reached, and from where
@@ -110,7 +113,10 @@ class SavedModel:
     def _read_objects(self) -> None:
         places, last = {0: ""}, self.root.get(ADDRESSES)
         self._ids[0]
-        done: set[int] = set()
+        functions = (self.concrete[name] for name in self._gradients.values() if name in self.concrete)
+        bound = {i for function in functions for i in function.bound_inputs}
+        done = {i for i in bound if self.objects[i].WhichOneof("kind") == "captured_tensor"}  # read with the functions
+        captured = len(done)
         # what nothing leads to comes last, in the order of the file
         while pending := [i for i in places if i not in done and i != last] or [i for i in places if i not in done]:
             for index in pending:
@@ -119,7 +125,7 @@ class SavedModel:
                     self._ids[edge]
                     places.setdefault(edge, f"{places[index]}/{name}" if places[index] else name)
                 self.parts[f"object {places[index] or 'of the root'}"] = [self._object(index, places[index])]
-            if len(places) == len(done) and len(done) < len(self.objects):
+            if len(places) + captured == len(done) and len(done) < len(self.objects):
                 other = next(i for i in range(len(self.objects)) if i not in done)
                 places[other] = f"{self._ids[other]}, to which nothing leads"
 
@@ -213,9 +219,17 @@ class SavedModel:
         names = {node.name: f"n{i}" for i, node in enumerate(function.node_def)}
         names |= {argument.name: f"in{i}" for i, argument in enumerate(signature.input_arg)}
         results = [_renamed(function.ret[argument.name], names) for argument in signature.output_arg]
-        acting = sorted(names[function.control_ret[name]] for name in signature.control_output)
+        acting = {name: names[node] for name, node in function.control_ret.items()}
+        fields = [
+            results,
+            len(function.ret),
+            sorted(acting.values()),
+            sorted(map(acting.get, signature.control_output)),
+        ]
         for name in ("ret", "control_ret"):
             header.ClearField(name)
+        if function.signature.name in self._gradients.values():
+            fields.append([self._captured(i) for i in self.concrete[function.signature.name].bound_inputs])
         header.signature.ClearField("control_output")
         header.signature.name = ""
         for argument in (*header.signature.input_arg, *header.signature.output_arg):
@@ -224,7 +238,17 @@ class SavedModel:
             self._attributes(attributes.attr, names, place)
         self._attributes(header.attr, names, place)
         nodes = [self._node(node, names, place) for node in function.node_def]
-        return [("results", repr([results, acting, _bytes(header)]).encode()), *nodes]
+        return [("results", repr([*fields, _bytes(header)]).encode()), *nodes]
+
+    def _captured(self, index: int) -> Any:
+        """Return what a gradient captures: a tensor of the function that it belongs to, or an object."""
+        item = self.objects[index].captured_tensor
+        if not item.concrete_function:
+            return self._ids[index]
+        nodes = [n.name for n in self._library[item.concrete_function].node_def]
+        name = item.name.partition(":")[0]
+        place = nodes.index(name) if name in nodes else name
+        return self._function(item.concrete_function, "a gradient"), place, item.name.partition(":")[2]
 
     def _node(self, node: Any, names: Mapping[str, str], place: str) -> tuple[str, bytes]:
         item = _sparse(node, "experimental_debug_info", copy=True)
@@ -247,11 +271,14 @@ class SavedModel:
             if name == "_class":
                 places = [text.decode().removeprefix("loc:@") for text in value.list.s]
                 value.list.s[:] = [names.get(p, self._nodes.get(p, p)).encode() for p in places]
-            elif name in ("shared_name", "_gradient_op_type") and value.s:
-                value.s = f"{name} {self._resources[value.s]}".encode()
+            elif name == "_gradient_op_type" and value.s in self._gradients:
+                self._differentiated.add(value.s)
+                value.s = self._function(self._gradients[value.s], f"gradient of {place}").encode()
+            elif name == "shared_name" and value.s:
+                value.s = f"resource {self._resources[value.s]}".encode()
             elif name in ("debug_name", "_user_specified_name"):
                 value.s = _last(value.s.decode()).encode()
-            elif name == "value" and [*map(_objects, value.tensor.string_val)] == [self._tracked]:
+            elif name == "value" and [*map(_objects, value.tensor.string_val[:2])] == [self._tracked]:
                 value.tensor.string_val[:] = [OBJECTS.encode()]  # what the saver writes is what the checkpoint holds
             elif name == "config_proto":
                 value.s = _bytes(_sparse(config_pb2.ConfigProto.FromString(value.s), *OF_MACHINE, copy=True))
@@ -273,20 +300,23 @@ class SavedModel:
             setattr(meta.saver_def, name, _renamed(getattr(meta.saver_def, name), self._nodes))
         for collection in meta.collection_def.values():
             collection.node_list.value[:] = [_renamed(value, self._nodes) for value in collection.node_list.value]
-        for gradient in meta.graph_def.library.registered_gradients:
-            gradient.gradient_func = self._function(gradient.gradient_func, "a gradient")
-            gradient.registered_op_type = str(self._resources[gradient.registered_op_type.encode()])
         for name, signature in meta.signature_def.items():
             self.parts[f"signature {name}"] = [("signature", _bytes(signature))]
         operators = meta.meta_info_def.stripped_op_list.op
-        others = [op for op in operators if _definition(op) != _definition(op_def_registry.get(op.name))]
-        self.parts["the definitions of operators"] = [(op.name, _bytes(op)) for op in others]
+        defined = [op for op in operators if _definition(op) != _definition(op_def_registry.get(op.name))]
+        self.parts["the definitions of operators"] = [(op.name, _bytes(op)) for op in defined]
         for field in ("signature_def", "object_graph_def"):
             meta.ClearField(field)
+        library = meta.graph_def.library
+        unused = [g for g in library.registered_gradients if g.registered_op_type.encode() not in self._differentiated]
+        meta.graph_def.library.CopyFrom(_sparse(library, "function", "registered_gradients", copy=True))
+        library.registered_gradients.extend(unused)
         for field in ("node", "debug_info"):
             meta.graph_def.ClearField(field)
-        meta.graph_def.library.ClearField("function")
         meta.meta_info_def.ClearField("stripped_op_list")
+        counts = len(self.concrete), len(self._tracked.nodes)
+        others = _sparse(self.meta.object_graph_def, "nodes", "concrete_functions"), _sparse(self._tracked, "nodes")
+        self.parts["the objects"] = [("numbers of functions or objects", repr([counts, others]).encode())]
         self.parts["the meta graph"] = [("saver, initialiser, asset or version", _bytes(rest))]
         files = sorted(p for p in self.folder.rglob("*") if p.relative_to(self.folder).parts[0] not in APART)
         for file in files:
@@ -309,9 +339,9 @@ class SavedModel:
 def _difference(one: Part, other: Part) -> str:
     counts = [Counter(kind for kind, _ in part) for part in (one, other)]
     if further := sorted(counts[1] - counts[0]):
-        return f"it also has {', '.join(further)}"
+        return f"it also has {', '.join(further[:5])}"
     if missing := sorted(counts[0] - counts[1]):
-        return f"it has no {', '.join(missing)}"
+        return f"it has no {', '.join(missing[:5])}"
     kind, found = next((a[0], b[0]) for a, b in zip(one, other, strict=True) if a != b)
     return f"it has {found} where the model has {kind}" if kind != found else f"another {kind}"
 

@@ -202,7 +202,6 @@ MODELS |= {
     "float64": _policy("float64"),
     "int8": _quantized("int8"),
     "int4": _quantized("int4"),
-    "float8": _quantized("float8"),
     "lstm": _sequence(lambda: layers.LSTM(4)),
     "gru": _sequence(lambda: layers.GRU(4, dropout=0.1, recurrent_dropout=0.1)),
     "bidirectional": _sequence(lambda: layers.Bidirectional(layers.LSTM(4))),
