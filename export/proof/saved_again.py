@@ -12,6 +12,7 @@ variable; what leads to them is compared.
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import re
 import zipfile
@@ -62,10 +63,10 @@ class SavedModel:
         (self.meta,) = message.meta_graphs
         self.folder = folder
         self.reader = tf.train.load_checkpoint(str(folder / "variables" / "variables"))
+        self._not_carried = not_carried
         self._tracked = _objects(self.reader.get_tensor(OBJECTS))
         self.objects, self.concrete = self.meta.object_graph_def.nodes, self.meta.object_graph_def.concrete_functions
         self.root = {edge.local_name: edge.node_id for edge in self.objects[0].children}
-        self.endpoints = {name: self.objects[self.root[name]].function.concrete_functions for name in not_carried}
         self.parts: dict[str, Part] = {}
         self._library = {f.signature.name: f for f in self.meta.graph_def.library.function}
         gradients = self.meta.graph_def.library.registered_gradients
@@ -78,6 +79,10 @@ class SavedModel:
         self._read_graph()
         self._read_functions()
         self._read_rest(message)
+
+    def functions_of(self, name: str) -> list[str]:
+        """Return the functions of an endpoint."""
+        return [*self.objects[self.root[name]].function.concrete_functions] if name in self.root else []
 
     def is_stateful(self, function: str) -> bool:
         """Return whether a function acts, or reads what another may change."""
@@ -189,7 +194,7 @@ class SavedModel:
         return f"function {self._functions[name]}"
 
     def _read_functions(self) -> None:
-        not_carried = {name for names in self.endpoints.values() for name in names}
+        not_carried = {function for name in self._not_carried for function in self.functions_of(name)}
         while self._pending:
             name, place = self._pending.popleft()
             function = self._library[name]
@@ -458,81 +463,109 @@ def _merged_differences(
 # === The SavedModel that the model writes ===
 
 
-def _endpoint(data: Mapping[str, Any], model: Any, theirs: SavedModel) -> Endpoint:
-    """Return an endpoint whose call is the model's own or, if that is not known, a function with its arguments."""
-
-    def call(values: Mapping[str, Any]) -> dict[str, Any]:
-        return calls.name_outputs(data, model(calls.arrange(data, values), training=False))
-
-    endpoint = Endpoint.from_json(data)
-    return dataclasses.replace(
-        endpoint, call=_stand_in(data["name"], model, theirs) if data["name"] in theirs.endpoints else call
-    )
+class Incomparable(Exception):
+    """Why a SavedModel cannot be compared."""
 
 
-def _stand_in(name: str, model: Any, theirs: SavedModel) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    """Return a function that takes, captures and returns what an endpoint does, and computes nothing."""
-    import tensorflow as tf
+class _StandIns:
+    """Functions that take, capture and return what endpoints of a SavedModel do, and compute nothing."""
 
-    (function,) = theirs.endpoints[name]
-    concrete = theirs.concrete[function]
-    captured = [_captured(index, model, theirs) for index in concrete.bound_inputs]
+    def __init__(self, model: Any, theirs: SavedModel, carried: Mapping[str, Endpoint]) -> None:
+        self._model, self._theirs, self._carried = model, theirs, carried
+        self._uses: dict[int, Callable[[], Any]] = {}  # by object, which several may capture
 
-    def call(values: Mapping[str, Any]) -> dict[str, Any]:
-        for capture in captured:
-            capture()
-        if theirs.is_stateful(function) and not captured:
-            tf.raw_ops.RandomUniform(shape=[1], dtype=tf.float32)
-        specs = {key: field.tensor_spec_value for key, field in concrete.output_signature.dict_value.fields.items()}
-        return {key: tf.raw_ops.Placeholder(dtype=s.dtype, shape=tf.TensorShape(s.shape)) for key, s in specs.items()}
+    def function(self, name: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+        import tensorflow as tf
 
-    return call
+        (function,) = self._theirs.functions_of(name)
+        concrete = self._theirs.concrete[function]
+        captured = [self._use(index) for index in concrete.bound_inputs]
+
+        def call(values: Mapping[str, Any]) -> dict[str, Any]:
+            for use in captured:
+                use()
+            if self._theirs.is_stateful(function) and not captured:
+                tf.raw_ops.RandomUniform(shape=[1], dtype=tf.float32)
+            specs = {key: field.tensor_spec_value for key, field in concrete.output_signature.dict_value.fields.items()}
+            return {k: tf.raw_ops.Placeholder(dtype=s.dtype, shape=tf.TensorShape(s.shape)) for k, s in specs.items()}
+
+        return call
+
+    def _use(self, index: int) -> Callable[[], Any]:
+        """Return a function that uses what an object of the SavedModel is in the model."""
+        if index not in self._uses:
+            self._uses[index] = self._new_use(index)
+        return self._uses[index]
+
+    def _new_use(self, index: int) -> Callable[[], Any]:
+        import tensorflow as tf
+
+        item, listed = self._theirs.objects[index], self._theirs.listed("variables")
+        if index in listed:
+            return self._model.variables[listed.index(index)].value.read_value
+        if item.WhichOneof("kind") == "variable":  # no variable of the model: it stands for itself
+            value = self._theirs.reader.get_tensor(self._theirs.key(index))
+            return tf.Variable(value, item.variable.trainable, name=item.variable.name).read_value
+        if (tensor := self._shared.get(index)) is None:
+            if item.WhichOneof("kind") != "constant":
+                raise Incomparable("an endpoint uses a table that no function of the Keras file uses")
+            tensor = tf.constant(tf.make_ndarray(self._theirs.node(item.constant.operation).attr["value"].tensor))
+        table = tensor.dtype == tf.resource
+        return lambda: tf.raw_ops.LookupTableSizeV2(table_handle=tensor) if table else tf.identity(tensor)
+
+    @functools.cached_property
+    def _shared(self) -> dict[int, Any]:
+        """What the functions of the model capture, by the objects that those of the SavedModel do."""
+        import tensorflow as tf
+
+        shared = {}
+        for name, endpoint in self._carried.items():
+            shapes = {t.name: (endpoint.batch, *t.shape[1:]) for t in endpoint.inputs}
+            specs = {t.name: tf.TensorSpec(shapes[t.name], t.dtype) for t in endpoint.inputs}
+            traced = tf.function(endpoint.call, autograph=False).get_concrete_function(specs)
+            for function in self._theirs.functions_of(name):
+                shared |= dict(zip(self._theirs.concrete[function].bound_inputs, traced.captured_inputs, strict=False))
+        return shared
 
 
-def _captured(index: int, model: Any, theirs: SavedModel) -> Callable[[], Any]:
-    """Return a function that uses what an object of the SavedModel is in the model; what the model lacks is copied."""
-    import tensorflow as tf
-
-    item = theirs.objects[index]
-    if item.WhichOneof("kind") == "constant":
-        value = tf.constant(tf.make_ndarray(theirs.node(item.constant.operation).attr["value"].tensor))
-        return lambda: tf.identity(value)
-    if item.WhichOneof("kind") != "variable":
-        tables = [t for t in tf.train.TrackableView(model).descendants() if hasattr(t, "resource_handle")]
-        return tables[theirs.listed("_misc_assets").index(index)].size
-    listed = theirs.listed("variables")
-    if index in listed:
-        return model.variables[listed.index(index)].value.read_value
-    value = theirs.reader.get_tensor(theirs.key(index))
-    return tf.Variable(value, item.variable.trainable, name=item.variable.name).read_value
+def _own_call(data: Mapping[str, Any], model: Any) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    return lambda values: calls.name_outputs(data, model(calls.arrange(data, values), training=False))
 
 
-def compare(job: Mapping[str, Any]) -> tuple[str | None, list[str]]:
-    """Return why the SavedModel cannot be compared, or None, and clauses about what differs."""
+def compare(job: Mapping[str, Any]) -> list[str]:
+    """Return clauses about what differs; raise Incomparable."""
     import keras
     import tensorflow as tf
 
-    not_carried = [data["name"] for data in job["endpoints"] if not Endpoint.from_json(data).is_carried_by(NATIVE)]
+    endpoints = {data["name"]: Endpoint.from_json(data) for data in job["endpoints"]}
+    not_carried = [name for name, endpoint in endpoints.items() if not endpoint.is_carried_by(NATIVE)]
     theirs = SavedModel(Path(job["folder"]), not_carried)
     with zipfile.ZipFile(job[NATIVE]) as archive:
         written = {"Keras": json.loads(archive.read("metadata.json"))["keras_version"]}
     written["TensorFlow"] = theirs.meta.meta_info_def.tensorflow_version
     for name, installed in {"Keras": keras.__version__, "TensorFlow": tf.__version__}.items():
         if written[name] != installed:
-            return f"it was written by {name} {written[name]}, and {installed} is installed", []
+            raise Incomparable(f"it was written by {name} {written[name]}, and {installed} is installed")
     model = run_keras.load_model({"format": NATIVE, "path": job[NATIVE]}, {})
+    own = {data["name"]: _own_call(data, model) for data in job["endpoints"]}
+    endpoints = {name: dataclasses.replace(endpoint, call=own[name]) for name, endpoint in endpoints.items()}
+    stand_ins = _StandIns(model, theirs, {n: e for n, e in endpoints.items() if n not in not_carried})
+    endpoints |= {name: dataclasses.replace(endpoints[name], call=stand_ins.function(name)) for name in not_carried}
     again = Path(job["result"]).parent / "again"
-    saved_model.save(model, [_endpoint(data, model, theirs) for data in job["endpoints"]], again, reusable=True)
+    saved_model.save(model, list(endpoints.values()), again, reusable=True)
     ours = SavedModel(again, not_carried)
-    return None, [*ours.differences(theirs), *checkpoint_differences(ours, theirs, model), *theirs.writes()]
+    return [*ours.differences(theirs), *checkpoint_differences(ours, theirs, model), *theirs.writes()]
 
 
 def main() -> None:
     """Write what differs as the result of the job."""
     job = machine.read_job()
     missing = runner.import_modules(job["modules"])
-    incomparable, differences = (None, []) if missing else compare(job)
-    result = {"missing": missing, "incomparable": incomparable, "differences": differences}
+    result: dict[str, Any] = {"missing": missing, "incomparable": None, "differences": []}
+    try:
+        result["differences"] = [] if missing else compare(job)
+    except Incomparable as reason:
+        result["incomparable"] = str(reason)
     Path(job["result"]).write_text(json.dumps(result))
 
 

@@ -39,7 +39,7 @@ def bundle(tmp_path_factory):
 
 
 FAULTS = {
-    "one pixel value": "SelectV2",
+    "one pixel value": "Equal",
     "a branch of tf.cond": "StatelessIf",
     "dice, once in 1e9 calls": "RandomUniform",
     "a counter after a million calls": "AssignAddVariableOp",
