@@ -17,7 +17,7 @@ import json
 import re
 import zipfile
 from collections import Counter, deque
-from collections.abc import Callable, Collection, Iterator, Mapping
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -409,25 +409,31 @@ def _objects(text: bytes) -> Any:
 
 def checkpoint_differences(ours: SavedModel, theirs: SavedModel, model: Any) -> Iterator[str]:
     """Yield clauses about tensors that are not those of the model."""
-    keys, others = ({*saved.reader.get_variable_to_shape_map()} - {OBJECTS} for saved in (ours, theirs))
-    yield from (f"its checkpoint holds {key}, which the model does not have" for key in sorted(others - keys))
+    readers = ours.reader, theirs.reader
+    keys, others = ({*reader.get_variable_to_shape_map()} - {OBJECTS} for reader in readers)
     yield from (f"its checkpoint does not hold {key}" for key in sorted(keys - others))
-    values = {key: (ours.reader.get_tensor(key), theirs.reader.get_tensor(key)) for key in sorted(keys & others)}
     of_model = {f"variables/{i}/.ATTRIBUTES/VARIABLE_VALUE": v for i, v in enumerate(model.variables)}
-    drawn = {key for key, variable in of_model.items() if variable.path.endswith(SEED)}  # anew without a seed
-    merged: set[str] = set()
+    exempt = {key for key, variable in of_model.items() if variable.path.endswith(SEED)}  # drawn anew without a seed
     if keys == others:
-        yield from _merged_differences(model, of_model, values, merged)
-    for key, (expected, value) in values.items():
-        if (value.dtype, value.shape) != (expected.dtype, expected.shape) or not (
-            key in drawn | merged or value.tobytes() == expected.tobytes()
-        ):
-            name = of_model[key].path if key in of_model else key
-            yield f"its variable {name} has another value"
-    size = sum(map(_stored, (theirs.reader.get_tensor(key) for key in {*others, OBJECTS})))
+        yield from _merged_differences(model, of_model, readers, exempt)
+    size = _stored(theirs.reader.get_tensor(OBJECTS))
+    for key in sorted(others):
+        value = np.asarray(theirs.reader.get_tensor(key))
+        size += _stored(value)
+        if key not in keys:
+            yield f"its checkpoint holds {key}, which the model does not have"
+        elif not _is_equal(np.asarray(ours.reader.get_tensor(key)), value, key in exempt):
+            yield f"its variable {of_model[key].path if key in of_model else key} has another value"
     data = (theirs.folder / "variables" / "variables.data-00000-of-00001").stat().st_size
     if data != size:
         yield f"its checkpoint has {data:,} bytes, its tensors {size:,}"
+
+
+def _is_equal(one: np.ndarray, other: np.ndarray, of_any_value: bool) -> bool:
+    if one.shape != other.shape or one.dtype.kind != other.dtype.kind or one.itemsize != other.itemsize:
+        return False
+    equal = one.tolist() == other.tolist() if one.dtype.kind in "OS" else one.tobytes() == other.tobytes()
+    return equal or of_any_value
 
 
 def _stored(value: Any) -> int:
@@ -440,7 +446,7 @@ def _stored(value: Any) -> int:
 
 
 def _merged_differences(
-    model: Any, of_model: Mapping[str, Any], values: Mapping[str, tuple[Any, Any]], merged: set[str]
+    model: Any, of_model: Mapping[str, Any], readers: Sequence[Any], merged: set[str]
 ) -> Iterator[str]:
     """Yield layers with LoRA whose kernel, merged with its factors as Keras saves it, differs; add their variables."""
     keys = {id(variable): key for key, variable in of_model.items()}
@@ -449,14 +455,15 @@ def _merged_differences(
             continue
         stores: tuple[dict[str, Any], dict[str, Any]] = {}, {}
         own = [(keys[id(variable)], variable) for variable in layer.variables]
-        for store, index in zip(stores, (0, 1), strict=True):
+        for store, reader in zip(stores, readers, strict=True):
             for key, variable in own:
-                variable.assign(values[key][index])
+                variable.assign(reader.get_tensor(key))
             layer.save_own_variables(store)
-        merged |= {key for key, _ in own}
-        arrays = [[np.asarray(value, np.float64) for value in store.values()] for store in stores]
-        scales = [np.abs(value).max(initial=0) * 1e-6 + (value == np.round(value)).all() for value in arrays[0]]
-        if any(np.abs(a - b).max(initial=0) > s for a, b, s in zip(*arrays, scales, strict=True)):
+        merged.update(key for key, _ in own)
+        arrays = [[np.asarray(value) for value in store.values()] for store in stores]
+        # they were merged with the kernels of another machine; an integer may be rounded to the next one
+        steps = [1.0 if a.dtype.kind in "iu" else 1e-6 * np.abs(a).max(initial=0) for a in arrays[0]]
+        if any(np.abs(a - b.astype(float)).max(initial=0) > s for a, b, s in zip(*arrays, steps, strict=True)):
             yield f"its layer {layer.name} with LoRA has other weights"
 
 
@@ -484,7 +491,7 @@ class _StandIns:
         def call(values: Mapping[str, Any]) -> dict[str, Any]:
             for use in captured:
                 use()
-            if self._theirs.is_stateful(function) and not captured:
+            if self._theirs.is_stateful(function):
                 tf.raw_ops.RandomUniform(shape=[1], dtype=tf.float32)
             specs = {key: field.tensor_spec_value for key, field in concrete.output_signature.dict_value.fields.items()}
             return {k: tf.raw_ops.Placeholder(dtype=s.dtype, shape=tf.TensorShape(s.shape)) for k, s in specs.items()}
