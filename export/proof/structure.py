@@ -1,4 +1,4 @@
-"""Structure: the graph of a SavedModel against the trace of the Keras file beside it, a converted one against another.
+"""Structure: a SavedModel against the one that the Keras file beside it writes, a converted graph against another.
 
 Each in a confined process of its own.
 """
