@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from export.artifacts import saved_again
 from export.contract import Artifact
 from export.formats import QUANTIZATIONS, onnx, saved_model, tflite
 from export.formats.format import NATIVE
@@ -18,7 +19,8 @@ from export.runtime import process
 
 FORMAT = saved_model.FORMAT.name
 CONVERTED = (tflite.FORMAT.name, onnx.FORMAT.name)
-SAVED_AGAIN, CONVERT_AGAIN = (Path(__file__).with_name(f"{name}.py") for name in ("saved_again", "convert_again"))
+SAVED_AGAIN = Path(saved_again.__file__)
+CONVERT_AGAIN = Path(__file__).with_name("convert_again.py")
 LARGEST_COUNT = 5  # differences that are named
 RUNTIME = "structure"  # in the column of runtimes: it traces, and runs nothing
 

@@ -13,9 +13,10 @@ from tensorflow.core.protobuf import config_pb2
 from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectGraph
 
 from export import infer_contract, verify_bundle
+from export.artifacts import saved_again
+from export.artifacts.whole_saved_model import OBJECTS, SavedModel, checkpoint_differences
 from export.contract import Endpoint, Tensor
 from export.formats.saved_model import save
-from export.proof import saved_again
 from export.proof.certificate import FAIL, INCOMPLETE
 from tests.export import other_models
 from tests.export.conftest import reseal, row_of
@@ -26,12 +27,12 @@ WITHOUT_LAYERS = types.SimpleNamespace(variables=[], _flatten_layers=list)
 
 
 def read(folder):
-    return saved_again.SavedModel(folder, ["bytes"])
+    return SavedModel(folder, ["bytes"])
 
 
 def differences(folder, changed, model=WITHOUT_LAYERS):
     ours, theirs = read(folder), read(changed)
-    found = [*ours.differences(theirs), *saved_again.checkpoint_differences(ours, theirs, model)]
+    found = [*ours.differences(theirs), *checkpoint_differences(ours, theirs, model)]
     return [*found, *theirs.writes()]
 
 
@@ -98,7 +99,7 @@ def order_of_the_library(e):
 
 def order_of_what_the_endpoints_use(e):
     tensors = e.tensors()
-    tracked = TrackableObjectGraph.FromString(tensors[saved_again.OBJECTS])
+    tracked = TrackableObjectGraph.FromString(tensors[OBJECTS])
     for nodes in (e.objects, tracked.nodes):
         edges = nodes[e.child("_all_variables").node_id].children
         for edge, number in zip(edges, [edge.node_id for edge in edges][::-1], strict=True):
@@ -106,7 +107,7 @@ def order_of_what_the_endpoints_use(e):
     text = tracked.SerializeToString()
     saved = next(n for n in e.graph.node if n.op == "Const" and n.attr["dtype"].type == tf.string)
     saved.attr["value"].tensor.string_val[:] = [text]
-    e.store(tensors | {saved_again.OBJECTS: text})
+    e.store(tensors | {OBJECTS: text})
 
 
 def debug_information(e):
