@@ -211,24 +211,13 @@ MODELS |= {
     "masking": lambda: keras.Sequential([keras.Input((5, 3), name="x"), layers.Masking(), layers.LSTM(2)]),
     "tagger": _sequence(lambda: layers.Bidirectional(layers.GRU(3, return_sequences=True))),
 }
-# Sizes and settings at which each is small; the others of keras.applications differ from these in width and depth only
+# Networks of keras.applications, at sizes and settings at which each is small
 MODELS |= {
-    name: _application(name, size, **options)
-    for name, size, options in (
-        ("MobileNet", 32, {"alpha": 0.25}),
-        ("MobileNetV2", 32, {"alpha": 0.35}),
-        ("MobileNetV3Small", 32, {"minimalistic": False}),
-        ("MobileNetV3Large", 32, {}),
-        ("EfficientNetB0", 32, {}),
-        ("EfficientNetV2B0", 32, {}),
-        ("DenseNet121", 32, {}),
-        ("NASNetMobile", 32, {}),
-        ("ResNet50", 32, {}),
-        ("ResNet50V2", 32, {}),
-        ("InceptionV3", 75, {}),
-        ("InceptionResNetV2", 75, {}),
-        ("Xception", 71, {}),
-        ("VGG16", 32, {}),
-        ("ConvNeXtTiny", 32, {}),
-    )
+    "MobileNet": _application("MobileNet", 32, alpha=0.25),
+    "MobileNetV2": _application("MobileNetV2", 32, alpha=0.35),
+    "MobileNetV3Small": _application("MobileNetV3Small"),
+    "EfficientNetB0": _application("EfficientNetB0"),
+    "ResNet50V2": _application("ResNet50V2"),
+    "VGG16": _application("VGG16"),
+    "ConvNeXtTiny": _application("ConvNeXtTiny"),
 }

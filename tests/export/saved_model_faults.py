@@ -210,7 +210,10 @@ def keys_of_the_checkpoint_exchanged(e):
     graph = trackable_object_graph_pb2.TrackableObjectGraph.FromString(tensors[OBJECTS])
     for attribute in (a for node in graph.nodes for a in node.attributes):
         attribute.checkpoint_key = {gamma: beta, beta: gamma}.get(attribute.checkpoint_key, attribute.checkpoint_key)
-    e.store(tensors | {OBJECTS: graph.SerializeToString(), gamma: tensors[beta], beta: tensors[gamma]})
+    text = graph.SerializeToString()
+    saved = next(n for n in e.graph.node if n.op == "Const" and n.attr["dtype"].type == tf.string)
+    saved.attr["value"].tensor.string_val[:] = [text]
+    e.store(tensors | {OBJECTS: text, gamma: tensors[beta], beta: tensors[gamma]})
 
 
 def control_input_that_assigns(e):

@@ -240,6 +240,26 @@ def test_a_right_model_has_no_differences(name, tmp_path):
     assert compared(other_models.MODELS[name](), tmp_path) == []
 
 
+@keras.saving.register_keras_serializable("tests")
+class Tables(keras.layers.Layer):
+    """A table from strings to numbers that are no integers, and one that can change."""
+
+    def __init__(self, **options):
+        super().__init__(**options)
+        values = tf.lookup.KeyValueTensorInitializer(["a", "b"], [0.5, 1.5], tf.string, tf.float32)
+        self.scores = tf.lookup.StaticHashTable(values, -1.0)
+        self.ids = tf.lookup.experimental.MutableHashTable(tf.string, tf.int64, -1)
+
+    def call(self, text):
+        scores = self.scores.lookup(text) + tf.cast(self.ids.lookup(text), tf.float32)
+        return tf.ensure_shape(scores, text.shape)
+
+
+def test_tables_of_any_types_are_compared(tmp_path):
+    text = keras.Input((1,), dtype="string", name="text")
+    assert compared(keras.Model(text, Tables()(text)), tmp_path) == []
+
+
 def test_lora_counts_as_keras_saves_it(tmp_path, monkeypatch):
     """A Keras file has the sum of a kernel and its factors, so that only this sum is compared."""
     keras.utils.set_random_seed(0)
