@@ -58,9 +58,9 @@ class SavedModel:
         self.root = {edge.local_name: edge.node_id for edge in self.objects[0].children}
         self.parts: dict[str, Part] = {}
         self._library = {f.signature.name: f for f in self.meta.graph_def.library.function}
-        gradients = self.meta.graph_def.library.registered_gradients
+        self._registered = self.meta.graph_def.library.registered_gradients
+        self._gradients = {g.registered_op_type.encode(): g.gradient_func for g in self._registered}
         self._differentiated = set[bytes]()  # operators that have one of these gradients
-        self._gradients = {g.registered_op_type.encode(): g.gradient_func for g in gradients}
         self._nodes = {node.name: f"n{i}" for i, node in enumerate(self.meta.graph_def.node)}
         self._ids, self._functions, self._resources = _Numbers(), _Numbers(), _Numbers()
         self._pending: deque[tuple[str, str]] = deque()  # functions that were reached, and from where
@@ -142,12 +142,11 @@ class SavedModel:
         return [name for name in names if name]
 
     def _object(self, index: int, place: str) -> tuple[str, bytes]:
-        item, kind = _copy(self.objects[index]), self.objects[index].WhichOneof("kind") or "object"
-        for name in ("children", "dependencies", "saveable_objects"):  # which the edges are
-            item.ClearField(name)
+        item = _without(self.objects[index], "children", "dependencies", "saveable_objects")  # which the edges are
+        kind = item.WhichOneof("kind") or "object"
         functions = self._called_by(item)
         fields: list[Any] = [[(name, self._ids[edge]) for name, edge in self._edges(index)]]
-        fields += [_sparse(self.concrete[name], "bound_inputs") for name in functions]
+        fields += [_bytes(_without(self.concrete[name], "bound_inputs")) for name in functions]
         if kind == "function":
             item.function.concrete_functions[:] = [self._function(name, place) for name in functions]
         elif kind == "bare_concrete_function":
@@ -164,7 +163,7 @@ class SavedModel:
         """Return what the checkpoint says of an object, and whether it leads to the same objects there."""
         item = self._tracked.nodes[index]
         edges, others = ([(e.local_name, e.node_id) for e in o.children] for o in (item, self.objects[index]))
-        return [edges == others, _sparse(item, "children")]
+        return [edges == others, _bytes(_without(item, "children"))]
 
     # === Graph and functions ===
 
@@ -209,19 +208,13 @@ class SavedModel:
         return reached
 
     def _body(self, function: Any, place: str) -> Part:
-        header, signature = _sparse(function, "node_def", copy=True), function.signature
+        header, signature = _without(function, "node_def", "ret", "control_ret"), function.signature
         names = {node.name: f"n{i}" for i, node in enumerate(function.node_def)}
         names |= {argument.name: f"in{i}" for i, argument in enumerate(signature.input_arg)}
         results = [_renamed(function.ret[argument.name], names) for argument in signature.output_arg]
         acting = {name: names[node] for name, node in function.control_ret.items()}
-        fields = [
-            results,
-            len(function.ret),
-            sorted(acting.values()),
-            sorted(map(acting.get, signature.control_output)),
-        ]
-        for name in ("ret", "control_ret"):
-            header.ClearField(name)
+        fields = [results, len(function.ret), sorted(acting.values())]
+        fields.append(sorted(acting[name] for name in signature.control_output))
         if function.signature.name in self._gradients.values():
             fields.append([self._captured(i) for i in self.concrete[function.signature.name].bound_inputs])
         header.signature.ClearField("control_output")
@@ -245,7 +238,7 @@ class SavedModel:
         return self._function(item.concrete_function, "a gradient"), place, item.name.partition(":")[2]
 
     def _node(self, node: Any, names: Mapping[str, str], place: str) -> tuple[str, bytes]:
-        item = _sparse(node, "experimental_debug_info", copy=True)
+        item = _without(node, "experimental_debug_info")
         item.name = names[node.name]
         if node.op in self._library:
             item.op = self._function(node.op, place)
@@ -275,14 +268,14 @@ class SavedModel:
             elif name == "value" and [*map(_objects, value.tensor.string_val[:2])] == [self._tracked]:
                 value.tensor.string_val[:] = [OBJECTS.encode()]  # what the saver writes is what the checkpoint holds
             elif name == "config_proto":
-                value.s = _bytes(_sparse(config_pb2.ConfigProto.FromString(value.s), *OF_MACHINE, copy=True))
+                value.s = _bytes(_without(config_pb2.ConfigProto.FromString(value.s), *OF_MACHINE))
 
     # === The rest ===
 
     def _read_rest(self, message: Any) -> None:
         from tensorflow.python.framework import op_def_registry
 
-        rest = _copy(message)
+        rest = _without(message)
         (meta,) = rest.meta_graphs
         for signature in meta.signature_def.values():
             for infos in (signature.inputs, signature.outputs):
@@ -299,19 +292,23 @@ class SavedModel:
         operators = meta.meta_info_def.stripped_op_list.op
         defined = [op for op in operators if _definition(op) != _definition(op_def_registry.get(op.name))]
         self.parts["the definitions of operators"] = [(op.name, _bytes(op)) for op in defined]
-        for field in ("signature_def", "object_graph_def"):
-            meta.ClearField(field)
-        library = meta.graph_def.library
-        unused = [g for g in library.registered_gradients if g.registered_op_type.encode() not in self._differentiated]
-        meta.graph_def.library.CopyFrom(_sparse(library, "function", "registered_gradients", copy=True))
+        unused = [g for g in self._registered if g.registered_op_type.encode() not in self._differentiated]
+        library = _without(meta.graph_def.library, "function", "registered_gradients")
         library.registered_gradients.extend(unused)
-        for field in ("node", "debug_info"):
-            meta.graph_def.ClearField(field)
+        graph = _without(meta.graph_def, "node", "library", "debug_info")
+        for field in ("signature_def", "object_graph_def", "graph_def"):
+            meta.ClearField(field)
         meta.meta_info_def.ClearField("stripped_op_list")
-        counts = len(self.concrete), len(self._tracked.nodes)
-        others = _sparse(self.meta.object_graph_def, "nodes", "concrete_functions"), _sparse(self._tracked, "nodes")
-        self.parts["the objects"] = [("numbers of functions or objects", repr([counts, others]).encode())]
-        self.parts["the meta graph"] = [("saver, initialiser, asset or version", _bytes(rest))]
+        counts = f"{len(self.concrete)} {len(self._tracked.nodes)}".encode()
+        for name, fields in {
+            "library": library,
+            "rest of the graph": graph,
+            "saver, initialiser, asset or version": rest,
+            "object graph": _without(self.meta.object_graph_def, "nodes", "concrete_functions"),
+            "object graph of the checkpoint": _without(self._tracked, "nodes"),
+        }.items():
+            self.parts[f"the {name}"] = [(name, _bytes(fields))]
+        self.parts["the objects"] = [("number of functions or objects", counts)]
         files = sorted(p for p in self.folder.rglob("*") if p.relative_to(self.folder).parts[0] not in APART)
         for file in files:
             name = file.relative_to(self.folder).as_posix()
@@ -340,9 +337,12 @@ def _difference(one: Part, other: Part) -> str:
     return f"it has {found} where the model has {kind}" if kind != found else f"another {kind}"
 
 
-def _copy(message: Any) -> Any:
+def _without(message: Any, *fields: str) -> Any:
+    """Return a copy of a message without some of its fields."""
     copied = type(message)()
     copied.CopyFrom(message)
+    for field in fields:
+        copied.ClearField(field)
     return copied
 
 
@@ -350,19 +350,11 @@ def _bytes(message: Any) -> bytes:
     return message.SerializeToString(deterministic=True)
 
 
-def _sparse(message: Any, *fields: str, copy: bool = False) -> Any:
-    """Return a message without some fields: a copy, or its bytes."""
-    copied = _copy(message)
-    for field in fields:
-        copied.ClearField(field)
-    return copied if copy else _bytes(copied)
-
-
 def _definition(operator: Any) -> bytes | None:
     """Return the definition of an operator without its documentation; None if there is none."""
     if operator is None:
         return None
-    bare = _sparse(operator, "summary", "description", copy=True)
+    bare = _without(operator, "summary", "description")
     for item in (*bare.input_arg, *bare.output_arg, *bare.attr):
         item.ClearField("description")
     return _bytes(bare)
