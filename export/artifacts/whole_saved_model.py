@@ -107,11 +107,11 @@ class SavedModel:
     def _read_objects(self) -> None:
         places, last = {0: ""}, self.root.get(ADDRESSES)
         self._ids[0]
-        functions = (self.concrete[name] for name in self._gradients.values() if name in self.concrete)
-        bound = {i for function in functions for i in function.bound_inputs}
-        done = {i for i in bound if self.objects[i].WhichOneof("kind") == "captured_tensor"}  # read with the functions
-        captured = len(done)
-        # what nothing leads to comes last, in the order of the file
+        gradients = (self.concrete[name] for name in self._gradients.values() if name in self.concrete)
+        captured = {index for gradient in gradients for index in gradient.bound_inputs}
+        done = {
+            i for i in captured if self.objects[i].WhichOneof("kind") == "captured_tensor"
+        }  # read with the functions
         while pending := [i for i in places if i not in done and i != last] or [i for i in places if i not in done]:
             for index in pending:
                 done.add(index)
@@ -119,9 +119,8 @@ class SavedModel:
                     self._ids[edge]
                     places.setdefault(edge, f"{places[index]}/{name}" if places[index] else name)
                 self.parts[f"object {places[index] or 'of the root'}"] = [self._object(index, places[index])]
-            if len(places) + captured == len(done) and len(done) < len(self.objects):
-                other = next(i for i in range(len(self.objects)) if i not in done)
-                places[other] = f"{self._ids[other]}, to which nothing leads"
+        for index in sorted({*range(len(self.objects))} - done):
+            self.parts[f"object {index}, to which nothing leads"] = [self._object(index, f"{index}")]
 
     def _edges(self, index: int) -> list[tuple[str, int]]:
         """Return (name, object) of what an object leads to, in a canonical order."""
