@@ -215,7 +215,8 @@ class SavedModel:
         fields = [results, len(function.ret), sorted(acting.values())]
         fields.append(sorted(acting[name] for name in signature.control_output))
         if function.signature.name in self._gradients.values():
-            fields.append([self._captured(i) for i in self.concrete[function.signature.name].bound_inputs])
+            concrete = self.concrete[function.signature.name]
+            fields.append([*map(self._captured, concrete.bound_inputs), _bytes(_without(concrete, "bound_inputs"))])
         header.signature.ClearField("control_output")
         header.signature.name = ""
         for argument in (*header.signature.input_arg, *header.signature.output_arg):
