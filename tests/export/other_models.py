@@ -211,8 +211,8 @@ MODELS |= {
     "masking": lambda: keras.Sequential([keras.Input((5, 3), name="x"), layers.Masking(), layers.LSTM(2)]),
     "tagger": _sequence(lambda: layers.Bidirectional(layers.GRU(3, return_sequences=True))),
 }
-# Networks of keras.applications, at sizes and settings at which each is small
-MODELS |= {
+# Networks of keras.applications, at sizes and settings at which each is small; tracing one takes up to a minute
+APPLICATIONS = {
     "MobileNet": _application("MobileNet", 32, alpha=0.25),
     "MobileNetV2": _application("MobileNetV2", 32, alpha=0.35),
     "MobileNetV3Small": _application("MobileNetV3Small"),

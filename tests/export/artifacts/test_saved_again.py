@@ -240,6 +240,12 @@ def test_a_right_model_has_no_differences(name, tmp_path):
     assert compared(other_models.MODELS[name](), tmp_path) == []
 
 
+@pytest.mark.proof
+@pytest.mark.parametrize("name", other_models.APPLICATIONS)
+def test_a_network_of_keras_has_no_differences(name, tmp_path):
+    assert compared(other_models.APPLICATIONS[name](), tmp_path) == []
+
+
 @keras.saving.register_keras_serializable("tests")
 class Tables(keras.layers.Layer):
     """A table from strings to numbers that are no integers, and one that can change."""
