@@ -1,4 +1,4 @@
-"""Structure: the graph of a SavedModel against the trace of the Keras file beside it, a converted one against another.
+"""Structure: a SavedModel against the one that the Keras file beside it writes, a converted graph against another.
 
 Each in a confined process of its own.
 """
@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from export.artifacts import saved_again
 from export.contract import Artifact
 from export.formats import QUANTIZATIONS, onnx, saved_model, tflite
 from export.formats.format import NATIVE
@@ -18,43 +19,44 @@ from export.runtime import process
 
 FORMAT = saved_model.FORMAT.name
 CONVERTED = (tflite.FORMAT.name, onnx.FORMAT.name)
+SAVED_AGAIN = Path(saved_again.__file__)
 CONVERT_AGAIN = Path(__file__).with_name("convert_again.py")
+LARGEST_COUNT = 5  # differences that are named
 RUNTIME = "structure"  # in the column of runtimes: it traces, and runs nothing
 
 
 def compare_structure(request: ProofRequest) -> Row | None:
-    """Return the row of a SavedModel whose graph was compared; None if there is no SavedModel."""
-    # The signatures that carry the model's own call are compared operator by operator, weights and tables by their
-    # values. Others, such as those that decode images, have no counterpart in the Keras file.
+    """Return the row of a SavedModel that was compared with another export of the Keras file; None if there is none."""
     usable = {a.format: a for a in request.artifacts if a.state is None}
     if FORMAT not in usable:
         return None
-    row = Row(usable[FORMAT].path, FORMAT, RUNTIME)
+    row = Row(usable[FORMAT].path, FORMAT, RUNTIME, required=True)
     if NATIVE not in usable:
-        return row.with_findings(Finding("there is no Keras file to compare its graph with", NOT_RUN))
-    names = [name for name in usable[FORMAT].endpoints if name in usable[NATIVE].endpoints]
-    others = [name for name in usable[FORMAT].endpoints if name not in names]
-    notes = [Finding(f"{', '.join(others)} not compared: the Keras file has no such function", NOTE)] if others else []
-    if not names:
+        return row.with_findings(Finding("there is no Keras file to compare it with", NOT_RUN))
+    endpoints = request.contract.carried_by(FORMAT)
+    others = [endpoint.name for endpoint in endpoints if not endpoint.is_carried_by(NATIVE)]
+    if len(others) == len(endpoints):
         return row.with_findings(Finding("the Keras file has none of its signatures", NOT_RUN))
     job = {
         "folder": str((request.folder / usable[FORMAT].path).resolve()),
         "keras": str((request.folder / usable[NATIVE].path).resolve()),
-        "endpoints": [request.contract[name].to_json() for name in names],
+        "endpoints": [endpoint.to_json() for endpoint in endpoints],
         "modules": list(request.modules),
     }
-    packages = sorted({name.partition(".")[0] for name in request.modules})
+    packages = {"export", "zoobase", *(name.partition(".")[0] for name in request.modules)}
     with tempfile.TemporaryDirectory(prefix="structure-") as scratch:
         report, problem = process.run_job(
-            "jobs/run_structure.py", job, Path(scratch), "keras", packages=packages, reads=[request.folder]
+            str(SAVED_AGAIN), job, Path(scratch), "keras", packages=sorted(packages), reads=[request.folder]
         )
     if report is None:
         # without it a file that ends the process would escape the comparison
-        return row.with_findings(Finding(f"its graph was not compared: the process {problem}", NOT_RUN), required=True)
+        return row.with_findings(Finding(f"it was not compared: the process {problem}", NOT_RUN))
     if report["missing"]:
         return row.with_findings(Finding(f"needs the code of the model: {report['missing']}; install it", NOT_RUN))
-    different = {name: text for name, text in report["differences"].items() if text}
-    return row.with_findings(*(Finding(f"endpoint {name}: {text}", FAIL) for name, text in different.items()), *notes)
+    if report["incomparable"]:
+        return row.with_findings(Finding(f"it was not compared: {report['incomparable']}", NOT_RUN))
+    notes = [Finding(f"{', '.join(others)} not compared: the Keras file has no such function", NOTE)] if others else []
+    return row.with_findings(*(Finding(text, FAIL) for text in report["differences"][:LARGEST_COUNT]), *notes)
 
 
 def compare_conversions(request: ProofRequest) -> list[Row]:

@@ -108,7 +108,7 @@ def replace_saved_model(folder, model, contract, **calls):
         Endpoint(e.name, e.inputs, e.outputs, calls.get(e.name, e.call), e.formats, e.batch) for e in contract.endpoints
     ]
     shutil.rmtree(folder / "saved_model/1")
-    save(model, endpoints, folder / "saved_model/1")
+    save(model, endpoints, folder / "saved_model/1", reusable=True)
     reseal(folder)
 
 
