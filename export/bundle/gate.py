@@ -12,9 +12,9 @@ from typing import Any
 
 from export.artifacts import ANY, check_trusted, describe, locate, reservations_of
 from export.bundle import layout
-from export.formats import FORMATS, format_of, saved_model
+from export.formats import DEFAULT_FORMATS, FORMATS, QUANTIZATIONS, format_of, saved_model
 from export.formats.format import sentence
-from export.proof.certificate import PASS, RESERVED
+from export.proof.certificate import PASS, RESERVED, Certificate
 from export.runtime.process import home_of
 from zoobase.errors import CheckFailed, ExportError
 
@@ -44,6 +44,12 @@ def find_saved_model(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
 def find_contradiction(manifest: Mapping[str, Any], certificate: Mapping[str, Any]) -> str | None:
     """Return the first contradiction between a manifest and the certificate of the same bundle, or None."""
     artifacts = {artifact["path"]: artifact for artifact in manifest["artifacts"]}
+    for path, artifact in artifacts.items():
+        form, format = artifact.get("quantize"), FORMATS[artifact["format"]]
+        if form and not (
+            form in QUANTIZATIONS and format_of(form) is format and path.endswith(f"/{form}{format.extension}")
+        ):
+            return f"manifest.json calls {path} a file of the quantised form {form}, which has another name"
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in certificate["artifacts"]:
         if row["format"] not in ("reference", "bundle") and not row.get("extra"):
@@ -61,7 +67,13 @@ def find_contradiction(manifest: Mapping[str, Any], certificate: Mapping[str, An
         return (
             f"the certificate compares the weights of {compared[0]} by value, and golden/ has no longer what it needs"
         )
+    if (verdict := Certificate.from_json(dict(certificate)).verdict) != certificate["verdict"]:
+        return f"the certificate has the verdict {certificate['verdict']}, and its rows give {verdict}"
     request = certificate.get("request") or {}
+    chosen = request.get("formats", ())
+    demanded = () if tuple(chosen) in (DEFAULT_FORMATS, tuple(FORMATS)) else chosen
+    if {*manifest["demanded"]} != {*demanded}:
+        return "manifest.json demands other formats than the certificate says were asked for"
     written = {(a["format"], a.get("quantize")) for a in manifest["artifacts"]}
     asked = [(format, None) for format in request.get("formats", ())]
     asked += [(format_of(kind).name, kind) for kind in request.get("quantize", ())]

@@ -105,8 +105,7 @@ def differences(folder: Path, sums: str = SUMS) -> list[str]:
 
 def write_json(path: Path, data: Any) -> None:
     """Write indented JSON."""
-    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths need not be UTF-8
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
 def check_manifest(folder: Path | str, manifest: Any) -> dict[str, Any]:
@@ -320,10 +319,13 @@ def _exchange(one: Path, other: Path) -> None:
     os.rename(temporary, one)
 
 
-def write_assets(folder: Path, contract: Contract, assets: Mapping[str, Any]) -> None:
-    """Write the labels of a contract and additional files, {name: bytes or path}."""
-    if contract.labels is not None:
-        (folder / "labels.txt").write_text("".join(f"{label}\n" for label in contract.labels))
+def write_text(path: Path, text: str) -> None:
+    """Write a text as it is, on every system; paths in it need not be UTF-8."""
+    path.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def write_assets(folder: Path, assets: Mapping[str, Any]) -> None:
+    """Write additional files, {name: bytes or path}."""
     for name, content in assets.items():
         path = (folder / name).resolve()
         if folder.resolve() not in path.parents or path.exists():
