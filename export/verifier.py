@@ -9,7 +9,7 @@ from pathlib import Path
 
 from export.artifacts import check_confined
 from export.bundle import closed, layout
-from export.bundle.gate import code_refusal, find_contradiction, refusal
+from export.bundle.gate import code_refusal, false_claim, find_contradiction, refusal
 from export.bundle.signature import find_forgery
 from export.contract import Artifact, Contract
 from export.formats import FORMATS
@@ -69,7 +69,7 @@ def verify_bundle(
     contract = Contract.from_json(manifest["contract"])
     exported = layout.read_certificate(folder)
     cases = read_golden(folder / "golden", contract)
-    contradiction = find_contradiction(manifest, exported)
+    contradiction = find_contradiction(manifest, exported) or false_claim(manifest, exported)
     problems = [contradiction] if contradiction else [*closed.problems(folder, manifest, exported, cases)]
     artifacts = [Artifact.from_json(data) for data in manifest["artifacts"]]
     code = code_refusal(folder, manifest["code_dependency"], trust)

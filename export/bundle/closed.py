@@ -28,7 +28,7 @@ from export.parity.rest_requests import requests_of
 from export.proof.certificate import Certificate
 from export.proof.image_diff import PREFIX
 from export.proof.layer_diff import FILE as LAYERS
-from export.protocol import weight_sums
+from export.protocol import rest, weight_sums
 from export.protocol.calls import one_line
 from zoobase.errors import ExportError
 
@@ -48,7 +48,8 @@ def problems(folder: Path, manifest: Mapping[str, Any], certificate: Mapping[str
     if unread(manifest) is None:
         texts = documents_of(folder, manifest, Certificate.from_json(dict(certificate)))
         texts |= {f"{GOLDEN}/{name}": body for name, body in requests_of(contract, cases).items()}
-    known = {*_names(folder, manifest, contract), *(texts or _OLDER)}
+    requests = [f"{GOLDEN}/rest/{e.name}.{form}.json" for e in contract.endpoints for form in rest.FORMS]
+    known = {*_names(folder, manifest, contract), *(texts or (*_OLDER, *requests))}
     yield from _twins(names)
     for name in names:
         if (folder / name).stat().st_mode & 0o111:

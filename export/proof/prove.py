@@ -85,7 +85,8 @@ def prove(
                 arguments = artifact, row, runs[runtime.name, artifact.path]
                 row = check_run(request, *arguments, floor, policy)
                 if row.state == FAIL and not reference.keys() >= {*artifact.endpoints}:
-                    row = _undecided(request, *arguments, policy, row)
+                    measured = {e: floor.get(e, {}) for e in reference}
+                    row = _undecided(request, *arguments, measured, policy, row)
             rows.append(row)
     rows += required_but_absent(rows, require)
     environment = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
@@ -143,11 +144,12 @@ def _may_be_rounding(request: ProofRequest, runs: tolerances.Runs, floor: Floor,
 
 
 def _undecided(
-    request: ProofRequest, artifact: Artifact, row: Row, run: ArtifactRun, policy: Policy, failed: Row
+    request: ProofRequest, artifact: Artifact, row: Row, run: ArtifactRun, measured: Floor, policy: Policy, failed: Row
 ) -> Row:
-    """Return a failed row as one that was not decided, if the noise of a reference that did not run could excuse it."""
+    """Return a failed row as one that was not decided, if the noise of endpoints not `measured` could excuse it."""
     most, largest = tolerances.at_most(request, policy)
-    if check_run(most, artifact, row, run, largest, policy).state == FAIL:
+    most = replace(most, cases={e: (request if e in measured else most).cases[e] for e in most.cases})
+    if check_run(most, artifact, row, run, {**largest, **measured}, policy).state == FAIL:
         return failed
     text = f"{failed.reason}; whether that is rounding no reference says, for none ran it here"
     return row.with_findings(Finding(text, NOT_RUN), required=True)
