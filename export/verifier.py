@@ -19,8 +19,10 @@ from export.parity.golden import differences_from_drawn
 from export.proof.certificate import FAIL, NOT_RUN, NOTE, Certificate, Finding, ProofRequest, Row
 from export.proof.layer_diff import with_worst_layers
 from export.proof.prove import prove
-from export.proof.structure import compare_conversions, compare_structure
+from export.proof.structure import RUNTIME, compare_conversions, compare_structure
 from zoobase.errors import ExportError
+
+NOT_COMPARED = "they were not compared whole with another export, as was asked for"
 
 
 def verify_bundle(
@@ -30,7 +32,7 @@ def verify_bundle(
     require: Sequence[str] = (),
     trust: Collection[str] = (),
     signer: str | os.PathLike[str] | None = None,
-    deep: bool = False,
+    deep: bool | None = None,
 ) -> Certificate:
     """Check every file of a bundle, and run every artifact again in fresh processes.
 
@@ -42,8 +44,8 @@ def verify_bundle(
             be run although they are not on the list of inference operators; "unconfined" runs them where the kernel
             cannot confine the processes.
         signer: The public key (PEM) of who must have signed the bundle, or None; needs the extra `signing`.
-        deep: Whether the Keras file is converted again, and the graphs of the TFLite and ONNX files compared with the
-            result.
+        deep: Whether each file is compared whole with the one that the Keras file gives when it is exported again; if
+            not, the certificate is incomplete. None: unless `runtimes` are named.
 
     Returns:
         The new certificate. Damaged files are not run, nor what could execute code that is not trusted.
@@ -94,10 +96,10 @@ def verify_bundle(
     files = files.with_findings(*found, *undecided, *(Finding(text, NOTE) for text in notes), required=True)
     certificate = prove(request, runtimes, require)
     rows = with_worst_layers(request, certificate.rows)
-    if runtimes is None and (structure := compare_structure(request)) is not None:
-        rows = (*rows, structure)
-    if deep:
-        rows = (*rows, *compare_conversions(request))
+    if deep or (deep is None and runtimes is None):
+        rows = (*rows, *filter(None, [compare_structure(request)]), *compare_conversions(request))
+    elif deep is False:
+        rows = (*rows, Row("files", "bundle", RUNTIME, (Finding(NOT_COMPARED, NOT_RUN),), required=True))
     ours = [files, signature] if signer is not None else [files]
     return replace(certificate, rows=(*ours, *rows), coverage=layout.read_coverage(folder))
 

@@ -19,6 +19,7 @@ from export.runtime import process
 FORMAT = saved_model.FORMAT.name
 CONVERTED = (tflite.FORMAT.name, onnx.FORMAT.name)
 CONVERT_AGAIN = Path(__file__).with_name("convert_again.py")
+NO_KERAS_FILE = "there is no Keras file to compare its graph with"
 RUNTIME = "structure"  # in the column of runtimes: it traces, and runs nothing
 
 
@@ -31,7 +32,7 @@ def compare_structure(request: ProofRequest) -> Row | None:
         return None
     row = Row(usable[FORMAT].path, FORMAT, RUNTIME)
     if NATIVE not in usable:
-        return row.with_findings(Finding("there is no Keras file to compare its graph with", NOT_RUN))
+        return row.with_findings(Finding(NO_KERAS_FILE, NOT_RUN))
     names = [name for name in usable[FORMAT].endpoints if name in usable[NATIVE].endpoints]
     others = [name for name in usable[FORMAT].endpoints if name not in names]
     notes = [Finding(f"{', '.join(others)} not compared: the Keras file has no such function", NOTE)] if others else []
@@ -58,24 +59,27 @@ def compare_structure(request: ProofRequest) -> Row | None:
 
 
 def compare_conversions(request: ProofRequest) -> list[Row]:
-    """Convert the Keras file again, and return a row for each file whose graph was compared with the result."""
-    # The same versions of the converters must be installed. Files with measured ranges are not compared, for these come
-    # from data that a bundle does not hold.
+    """Convert the Keras file again, and return a row for each file: it is compared whole with the result."""
+    # The same versions of the converters must be installed. Ranges of activations are not compared, for they come from
+    # data that a bundle does not hold.
     usable = [a for a in request.artifacts if a.state is None]
     native = next((a for a in usable if a.format == NATIVE), None)
     rows, files = {}, []
     for artifact in (a for a in usable if a.format in CONVERTED):
         row = rows[artifact.path] = Row(artifact.path, artifact.format, RUNTIME)
         names = [name for name in artifact.endpoints if native is not None and name in native.endpoints]
-        if reason := _not_convertible(artifact, names):
-            rows[artifact.path] = row.with_findings(Finding(reason, NOT_RUN))
+        if reason := _not_convertible(artifact, names) if native else NO_KERAS_FILE:
+            rows[artifact.path] = row.with_findings(
+                Finding(f"it was not compared whole: {reason}", NOT_RUN), required=True
+            )
             continue
         others = [name for name in artifact.endpoints if name not in names]
-        if others:
-            text = f"{', '.join(others)} not compared: the Keras file has no such function"
-            rows[artifact.path] = row.with_findings(Finding(text, NOTE))
+        notes = [f"{', '.join(others)} not compared: the Keras file has no such function"] if others else []
+        if artifact.quantize and QUANTIZATIONS[artifact.quantize].is_calibrated:
+            notes.append("ranges of activations not compared: calibration data are not in the bundle")
+        rows[artifact.path] = row.with_findings(*(Finding(text, NOTE) for text in notes))
         facts = {"path": artifact.path, "format": artifact.format, "quantize": artifact.quantize, "opset": onnx.OPSET}
-        files.append(facts | {"endpoints": names})
+        files.append(facts | {"endpoints": names, "whole": not others})
     if not files:
         return list(rows.values())
     job = {
@@ -94,13 +98,12 @@ def compare_conversions(request: ProofRequest) -> list[Row]:
         path = file["path"]
         if report is None or report["missing"]:
             why = f"the process {problem}" if report is None else f"{report['missing']} is missing; install it"
-            findings = [Finding(f"its graph was not compared: {why}", NOT_RUN)]
+            findings = [Finding(f"it was not compared whole: {why}", NOT_RUN)]
         elif path in report["errors"]:
-            findings = [Finding(f"its graph was not compared: {report['errors'][path]}", NOT_RUN)]
+            findings = [Finding(f"it was not compared whole: {report['errors'][path]}", NOT_RUN)]
         else:
-            different = report["differences"][path].items()
-            findings = [Finding(f"endpoint {name}: {text}", FAIL) for name, text in different if text]
-        rows[path] = rows[path].with_findings(*findings)
+            findings = [Finding(text) for text in [report["differences"][path]] if text]
+        rows[path] = rows[path].with_findings(*findings, required=True)
     return list(rows.values())
 
 
@@ -108,8 +111,13 @@ def _not_convertible(artifact: Artifact, names: Sequence[str]) -> str | None:
     """Return why an artifact cannot be compared with another conversion, or None."""
     if not names:
         return "the Keras file has none of its signatures"
-    if artifact.quantize and QUANTIZATIONS[artifact.quantize].is_calibrated:
+    form = QUANTIZATIONS.get(artifact.quantize)
+    if form and form.is_calibrated and artifact.format == onnx.FORMAT.name:
         return f"{artifact.quantize} ranges come from calibration data, which the bundle does not hold"
+    if form and not form.modules and tflite.SELECTIVE[1] in " ".join(artifact.producer):
+        return "which operators stay float was chosen by calibration data, which the bundle does not hold"
+    if artifact.note == tflite.OF_TRAINING:
+        return "its weights are those of quantization-aware training, which the bundle does not hold"
     others = [f"{name} {version}" for name, version in artifact.producer.items() if _installed(name) != version]
     return f"it was converted by {', '.join(others)}, which is not installed" if others else None
 
