@@ -116,7 +116,11 @@ def test_biases_of_integer_files_are_compared_within_their_step(converter, copy,
 
     def shift(steps):
         def change(model, schema):
-            tensor = next(t for t in model.subgraphs[0].tensors if t.type == schema.TensorType.INT32 and t.quantization)
+            tensor = next(
+                t
+                for t in model.subgraphs[0].tensors
+                if t.type == schema.TensorType.INT32 and t.quantization.scale is not None
+            )
             values = np.asarray(model.buffers[tensor.buffer].data, np.uint8).view(np.int32) + np.int32(steps)
             model.buffers[tensor.buffer].data = values.view(np.uint8)
 
