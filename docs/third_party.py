@@ -62,7 +62,9 @@ def measure(model: ThirdPartyModel, folder: Path) -> dict[str, Any]:
         "error": error,
         "shallow": certificate.get("coverage", {}).get("shallow", []),
         "rows": [{key: row[key] for key in keys} for row in certificate.get("artifacts", ())],
-        "graphs": [{key: row[key] for key in keys} for row in verified if row["runtime"] == "structure"],
+        "graphs": [
+            {key: row[key] for key in keys} for row in verified if row["runtime"] in ("structure", "whole file")
+        ],
         "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime),
     }
 

@@ -19,7 +19,7 @@ from export.parity.golden import differences_from_drawn
 from export.proof.certificate import FAIL, NOT_RUN, NOTE, Certificate, Finding, ProofRequest, Row
 from export.proof.layer_diff import with_worst_layers
 from export.proof.prove import prove
-from export.proof.structure import RUNTIME, compare_conversions, compare_structure
+from export.proof.structure import WHOLE, compare_files, compare_structure
 from zoobase.errors import ExportError
 
 NOT_COMPARED = "they were not compared whole with another export, as was asked for"
@@ -97,9 +97,9 @@ def verify_bundle(
     certificate = prove(request, runtimes, require)
     rows = with_worst_layers(request, certificate.rows)
     if deep or (deep is None and runtimes is None):
-        rows = (*rows, *filter(None, [compare_structure(request)]), *compare_conversions(request))
+        rows = (*rows, *filter(None, [compare_structure(request)]), *compare_files(request))
     elif deep is False:
-        rows = (*rows, Row("files", "bundle", RUNTIME, (Finding(NOT_COMPARED, NOT_RUN),), required=True))
+        rows = (*rows, Row("files", "bundle", WHOLE, (Finding(NOT_COMPARED, NOT_RUN),), required=True))
     ours = [files, signature] if signer is not None else [files]
     return replace(certificate, rows=(*ours, *rows), coverage=layout.read_coverage(folder))
 

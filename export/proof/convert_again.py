@@ -1,15 +1,12 @@
-"""Convert the Keras file of a bundle again, and compare its TFLite and ONNX files with the results, field by field.
+"""Write the files of a bundle again from its Keras file, and compare them field by field with what it holds.
 
 A script: `python -P launch.py convert_again.py JOB`, in a confined process; the job names the Keras file, the contract,
-the endpoints, and the files. A converter of one release writes the same file again: every field is compared, but for
-the names of what is inside a graph.
+the contract, and the files. One release writes the same file again: see `export.artifacts.whole_file`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
-import itertools
 import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -19,9 +16,9 @@ import machine
 import numpy as np
 import runner
 
-from export.contract import Endpoint
-from export.formats import QUANTIZATIONS, saved_model, tflite, tflite_metadata
-from export.formats import onnx as onnx_format
+from export.artifacts.whole_file import READERS, first_difference
+from export.contract import Contract, Endpoint
+from export.formats import FORMATS, QUANTIZATIONS, saved_model, tflite
 from export.formats.format import NATIVE
 from export.protocol import calls
 from export.protocol.arrays import read_arrays
@@ -31,176 +28,6 @@ from export.runners.jobs.run_structure import run_deep
 
 TFLITE = tflite.FORMAT.name
 CALIBRATING = "batch_7"  # a case that every endpoint has
-LONG = 64  # values and bytes that are compared by their digest
-NAMES_OF_VALUES = {
-    *(("NodeProto", name) for name in ("input", "output")),
-    *((kind, "name") for kind in ("TensorProto", "ValueInfoProto")),
-    ("Dimension", "dim_param"),
-}
-
-
-class Approximate(tuple[float, ...]):
-    """Real numbers that are stored as integers of a scale that calibration gave: equal within a step of each side."""
-
-    step = 0.0
-
-
-class TFLiteFile:
-    """A TFLite file as plain values: every field of every table, each index as what it points at.
-
-    Attributes:
-        whole: All of the file; its signatures are `whole["signatureDefs"]`.
-    """
-
-    def __init__(self, path: Path, has_ranges: bool = False) -> None:
-        """Read a file; `has_ranges` leaves out the scales of activations, which come from calibration data."""
-        from ai_edge_litert import schema_py_generated as schema
-
-        self._file, self._has_ranges = path.read_bytes(), has_ranges
-        self._model = model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(self._file, 0))
-        self._names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-        self._integers = (schema.TensorType.INT32, schema.TensorType.INT64)
-        self._read, self._graphs = {0}, {}  # buffers, and subgraphs by index; buffer 0 stands for none
-        graphs = [self._subgraph(index) for index in range(len(model.subgraphs))]
-        signatures = {_text(s.signatureKey): self._plain(s) for s in model.signatureDefs or []}
-        metadata = [self._plain(entry) for entry in model.metadata or [] if not self._is_of_us(entry)]
-        unread = [i for i, b in enumerate(model.buffers) if i not in self._read and (b.data is not None or b.size)]
-        given = {"subgraphs": graphs, "signatureDefs": signatures, "metadata": metadata, "unread buffers": unread}
-        others = {name: self._plain(value) for name, value in vars(model).items() if name not in {*given, "buffers"}}
-        self.whole = given | others
-
-    def _is_of_us(self, entry: Any) -> bool:
-        """Return whether an entry is the metadata that `tflite.contradiction` compares with the contract."""
-        if is_of_us := _text(entry.name) == tflite_metadata.NAME:
-            self._read.add(entry.buffer)
-        return is_of_us
-
-    def _plain(self, value: Any) -> Any:
-        if isinstance(value, np.ndarray):
-            return [str(value.dtype), value.tolist()] if value.size < LONG else _digest(value.tobytes(), value.dtype)
-        if isinstance(value, list):
-            return [self._plain(item) for item in value]
-        if isinstance(value, bytes):
-            return _text(value)
-        return self._fields(value) if hasattr(value, "__dict__") else value
-
-    def _fields(self, table: Any) -> dict[str, Any]:
-        fields = dict(vars(table))
-        if "opcodeIndex" in fields:
-            code = self._model.operatorCodes[fields.pop("opcodeIndex")]
-            name = _text(code.customCode) or self._names.get(max(code.builtinCode, code.deprecatedBuiltinCode))
-            fields = {"operator": name, "code": code} | fields
-        known = {}
-        for name in fields:
-            if name == "buffer":
-                known[name] = self._content(fields[name])
-            elif name.endswith("ubgraphIndex"):
-                known[name] = self._subgraph(fields[name])
-        if "quantization" in fields and self._has_ranges:
-            known |= self._without_range(table)
-        return {name: known[name] if name in known else self._plain(value) for name, value in fields.items()}
-
-    def _subgraph(self, index: int) -> Any:
-        """Return a subgraph, its operators first; of its tensors those that it takes and returns are named."""
-        if index not in self._graphs:
-            self._graphs[index] = "a subgraph that calls itself"
-            graph = self._model.subgraphs[index]
-            ends = {int(i) for tensors in (graph.inputs, graph.outputs) for i in ([] if tensors is None else tensors)}
-            for number, tensor in enumerate(graph.tensors or []):
-                tensor.name = tensor.name if number in ends else None
-            graph.name = None
-            self._graphs[index] = self._fields_first(graph)
-        return self._graphs[index]
-
-    def _fields_first(self, graph: Any) -> dict[str, Any]:
-        return {"operators": self._plain(graph.operators)} | self._fields(graph)
-
-    def _content(self, index: int) -> str:
-        self._read.add(index)
-        return _digest(self._bytes(index))
-
-    def _bytes(self, index: int) -> bytes:
-        buffer = self._model.buffers[index]
-        # ai-edge-quantizer writes large ones behind the FlatBuffer
-        if buffer.size:
-            return self._file[buffer.offset :][: buffer.size]
-        return b"" if buffer.data is None else np.asarray(buffer.data, np.uint8).tobytes()
-
-    def _without_range(self, tensor: Any) -> dict[str, Any]:
-        """Return what replaces the quantization of an activation, and that of a bias, whose scale is one of these."""
-        content, scale = self._bytes(tensor.buffer), getattr(tensor.quantization, "scale", None)
-        if scale is None or (content and tensor.type not in self._integers):
-            return {}
-        if not content:
-            return {"quantization": len(scale)}
-        dtype = np.int32 if tensor.type == self._integers[0] else np.int64
-        value = Approximate((np.frombuffer(content, dtype) * np.asarray(scale, float)).tolist())
-        value.step = float(np.max(scale))
-        self._read.add(tensor.buffer)
-        return {"quantization": len(scale), "buffer": value}
-
-
-class OnnxFile:
-    """An ONNX file as plain values: every field of every message, values called by their order."""
-
-    def __init__(self, path: Path, has_ranges: bool = False) -> None:
-        import onnx
-
-        model = onnx.load(path, load_external_data=False)
-        ends = [value.name for value in (*model.graph.input, *model.graph.output)]
-        self._names = {"": ""} | {name: name for name in ends}
-        self.whole = self._plain(model)
-
-    def _plain(self, message: Any) -> dict[str, Any]:
-        from google.protobuf.unknown_fields import UnknownFieldSet
-
-        fields: dict[str, Any] = {}
-        kind = message.DESCRIPTOR.name
-        for field, value in message.ListFields():
-            if kind == "NodeProto" and field.name == "name":
-                continue
-            values = (
-                [value] if hasattr(value, "ListFields") or isinstance(value, str | bytes | int | float) else [*value]
-            )
-            plain = [self._plain(v) if hasattr(v, "ListFields") else self._scalar(kind, field.name, v) for v in values]
-            fields[field.name] = plain if len(plain) < LONG or kind != "TensorProto" else _digest(repr(plain).encode())
-        if kind == "GraphProto":  # their order is that of names
-            fields["initializer"] = sorted(fields.get("initializer", []), key=lambda tensor: tensor["name"])
-        if len(UnknownFieldSet(message)):
-            fields["fields that this release of ONNX does not know"] = len(UnknownFieldSet(message))
-        return fields
-
-    def _scalar(self, kind: str, field: str, value: Any) -> Any:
-        if (kind, field) in NAMES_OF_VALUES:
-            return self._names.setdefault(value, f"#{len(self._names)}")
-        return _digest(value) if isinstance(value, bytes) and len(value) > LONG else value
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
-
-
-def _digest(content: bytes, *more: Any) -> str:
-    return " ".join(map(str, (*more, len(content), "bytes", hashlib.sha256(content).hexdigest()[:16])))
-
-
-def first_difference(one: Any, other: Any, where: str = "") -> str | None:
-    """Return where two plain values differ first, and how, as a clause; None if they do not."""
-    if isinstance(one, dict) and isinstance(other, dict):
-        pairs = ((name, one.get(name), other.get(name), f"{where}.{name}") for name in {**one, **other})
-    elif isinstance(one, list) and isinstance(other, list):
-        numbered = enumerate(itertools.zip_longest(one, other))
-        pairs = ((number, a, b, f"{where}[{number}]") for number, (a, b) in numbered)
-    elif isinstance(one, Approximate) and isinstance(other, Approximate):
-        is_equal = len(one) == len(other) and np.allclose(one, other, rtol=0, atol=one.step + other.step)
-        return None if is_equal else f"{where[1:]} has other values"
-    else:
-        shown = [
-            (str(value.get("operator", "more")) if isinstance(value, dict) else repr(value))[:80]
-            for value in (other, one)
-        ]
-        return None if one == other else f"{where[1:]} is {shown[0]} where the model gives {shown[1]}"
-    return next((found for _, a, b, path in pairs if (found := first_difference(a, b, path))), None)
 
 
 def differences(ours: Any, theirs: Any, file: Mapping[str, Any]) -> str | None:
@@ -228,7 +55,6 @@ def _endpoint(model: Any, data: Mapping[str, Any]) -> Endpoint:
 def _calibration(golden: Path, endpoints: Sequence[str], scratch: Path) -> dict[str, str]:
     """Return files with golden inputs in place of calibration data, for ranges that are not compared."""
     files = {}
-    scratch.mkdir(parents=True, exist_ok=True)
     for endpoint in endpoints:
         stored = read_arrays(golden / f"{endpoint}.inputs.npz")
         rows = {name: value for (case, name), value in stored.items() if case == CALIBRATING}
@@ -237,13 +63,18 @@ def _calibration(golden: Path, endpoints: Sequence[str], scratch: Path) -> dict[
     return files
 
 
-def _converted(job: Mapping[str, Any], model: Any, file: Mapping[str, Any], scratch: Path) -> Path:
-    """Return the file that the converter writes now."""
+def _written(job: Mapping[str, Any], model: Any, file: Mapping[str, Any], scratch: Path) -> Path:
+    """Return the file that the converter, or Keras, writes now."""
+    again = scratch / "again"
+    again.mkdir(exist_ok=True)
+    if FORMATS[file["format"]].needs_code:
+        contract = Contract(tuple(map(Endpoint.from_json, job["endpoints"].values())))
+        return again / FORMATS[file["format"]].write(model, contract, again, 1).path
     endpoints = [_endpoint(model, job["endpoints"][name]) for name in file["endpoints"]]
     is_tflite, saved = file["format"] == TFLITE, scratch / f"saved-{file['format']}"
     if not saved.exists():
         saved_model.save(model, endpoints, saved, batch=1 if is_tflite else None)
-    out = scratch / "again" / f"{file['quantize']}.{file['format']}"
+    out = again / f"{file['quantize']}.{file['format']}"
     quantization = QUANTIZATIONS.get(file["quantize"])
     work = {saved_model.FORMAT.name: str(saved), "out": str(out), "opset": file.get("opset")}
     if is_tflite:
@@ -265,9 +96,6 @@ def _converted(job: Mapping[str, Any], model: Any, file: Mapping[str, Any], scra
     return out
 
 
-READERS = {TFLITE: TFLiteFile, onnx_format.FORMAT.name: OnnxFile}
-
-
 def main() -> None:
     """Write {path: difference or null} as the result of the job, and the errors by path."""
     job = machine.read_job()
@@ -275,7 +103,7 @@ def main() -> None:
     model = None if result["missing"] else run_keras.load_model({"format": NATIVE, "path": job[NATIVE]}, {})
     for file in job["files"] if model is not None else ():
         try:
-            again = _converted(job, model, file, Path(job["result"]).parent)
+            again = _written(job, model, file, Path(job["result"]).parent)
             form = QUANTIZATIONS.get(file["quantize"])
             paths = (again, Path(job["folder"], file["path"]))
             ours, theirs = (READERS[file["format"]](path, bool(form and form.is_calibrated)) for path in paths)

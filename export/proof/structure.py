@@ -17,9 +17,9 @@ from export.proof.certificate import FAIL, NOT_RUN, NOTE, Finding, ProofRequest,
 from export.runtime import process
 
 FORMAT = saved_model.FORMAT.name
-CONVERTED = (tflite.FORMAT.name, onnx.FORMAT.name)
 CONVERT_AGAIN = Path(__file__).with_name("convert_again.py")
 NO_KERAS_FILE = "there is no Keras file to compare its graph with"
+WHOLE = "whole file"  # in the column of runtimes, as the next
 RUNTIME = "structure"  # in the column of runtimes: it traces, and runs nothing
 
 
@@ -58,15 +58,15 @@ def compare_structure(request: ProofRequest) -> Row | None:
     return row.with_findings(*(Finding(f"endpoint {name}: {text}", FAIL) for name, text in different.items()), *notes)
 
 
-def compare_conversions(request: ProofRequest) -> list[Row]:
-    """Convert the Keras file again, and return a row for each file: it is compared whole with the result."""
+def compare_files(request: ProofRequest) -> list[Row]:
+    """Write every file again from the Keras file, itself included, and return a row for each: it is compared whole."""
     # The same versions of the converters must be installed. Ranges of activations are not compared, for they come from
     # data that a bundle does not hold.
     usable = [a for a in request.artifacts if a.state is None]
     native = next((a for a in usable if a.format == NATIVE), None)
     rows, files = {}, []
-    for artifact in (a for a in usable if a.format in CONVERTED):
-        row = rows[artifact.path] = Row(artifact.path, artifact.format, RUNTIME)
+    for artifact in (a for a in usable if a.format != FORMAT):
+        row = rows[artifact.path] = Row(artifact.path, artifact.format, WHOLE)
         names = [name for name in artifact.endpoints if native is not None and name in native.endpoints]
         if reason := _not_convertible(artifact, names) if native else NO_KERAS_FILE:
             rows[artifact.path] = row.with_findings(
@@ -118,8 +118,9 @@ def _not_convertible(artifact: Artifact, names: Sequence[str]) -> str | None:
         return "which operators stay float was chosen by calibration data, which the bundle does not hold"
     if artifact.note == tflite.OF_TRAINING:
         return "its weights are those of quantization-aware training, which the bundle does not hold"
-    others = [f"{name} {version}" for name, version in artifact.producer.items() if _installed(name) != version]
-    return f"it was converted by {', '.join(others)}, which is not installed" if others else None
+    versions = {name: version for name, version in artifact.producer.items() if name != "h5py"}  # which writes alike
+    others = [f"{name} {version}" for name, version in versions.items() if _installed(name) != version]
+    return f"it was written by {', '.join(others)}, which is not installed" if others else None
 
 
 def _installed(distribution: str) -> str | None:

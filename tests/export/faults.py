@@ -17,7 +17,7 @@ import numpy as np
 from export import export_model, infer_contract, verify_bundle
 from export.formats.saved_model import save
 from export.proof.certificate import FAIL, RESERVED
-from export.proof.structure import RUNTIME
+from export.proof.structure import RUNTIME, WHOLE
 from export.runtime.backend import load_tensorflow
 from tests.export.conftest import reseal
 from tests.export.formats.test_tflite_metadata import normalized_twice, reverse_labels, rewritten
@@ -229,9 +229,11 @@ class Outcome:
 def found_by(certificate):
     failed = [row for row in certificate.rows if row.state == FAIL and not row.extra]
     kinds = {
-        "bundle": any(row.format == "bundle" or (not row.endpoints and row.runtime != RUNTIME) for row in failed),
-        "examples": any(row.endpoints and row.runtime != RUNTIME for row in failed),
-        "structure": any(row.runtime == RUNTIME for row in failed),
+        "bundle": any(
+            row.format == "bundle" or (not row.endpoints and row.runtime not in (RUNTIME, WHOLE)) for row in failed
+        ),
+        "examples": any(row.endpoints and row.runtime not in (RUNTIME, WHOLE) for row in failed),
+        "structure": any(row.runtime in (RUNTIME, WHOLE) for row in failed),
         "reservation": certificate.verdict == RESERVED,
     }
     return tuple(kind for kind, is_found in kinds.items() if is_found) or ("nothing",)

@@ -1,38 +1,24 @@
-"""TFLite and ONNX files are compared whole, field by field, with what the converter writes again."""
+"""Files are compared whole, field by field, with what the converter or Keras writes again."""
 
-import importlib.util
 import shutil
-import sys
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from export import Quantization, export_model, verify_bundle
+from export.artifacts.whole_file import READERS, first_difference
 from export.bundle.layout import read_manifest
 from export.formats import onnx, tflite
-from export.proof import structure
 from export.proof.certificate import FAIL, INCOMPLETE, PASS
-from export.runtime import process
+from export.proof.structure import WHOLE
 from tests.export.conftest import create, reseal, row_of
 from tests.export.proof.conversion_faults import ONNX, TFLITE, change_onnx, change_tflite
 from tests.plugins import needs
 
-FORMATS = ("keras", "tflite", *(() if needs.missing("onnx") else ("onnx",)))
+FORMATS = ("keras", "hdf5", "weights", "tflite", *(() if needs.missing("onnx") else ("onnx",)))
 TFLITE_FILE, ONNX_FILE = "tflite/float32.tflite", "onnx/model.onnx"
 CALIBRATED = {"int8", "16x8"}
-
-
-@pytest.fixture(scope="module")
-def converter():
-    """Return the script as a module, which it is only in a confined process."""
-    paths = [str(process.PROTOCOL), str(process.RUNNERS), str(process.RUNNERS / "jobs")]
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(sys, "path", [*paths, *sys.path])
-        spec = importlib.util.spec_from_file_location("convert_again", structure.CONVERT_AGAIN)
-        module = importlib.util.module_from_spec(spec)
-        spec.loader.exec_module(module)
-        yield module
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +40,7 @@ def copy(bundle, tmp_path):
 def verified(folder):
     reseal(folder)
     certificate = verify_bundle(folder, runtimes=["litert", "onnxruntime"], deep=True)
-    return certificate.verdict, {row.artifact: row for row in certificate.rows if row.runtime == structure.RUNTIME}
+    return certificate.verdict, {row.artifact: row for row in certificate.rows if row.runtime == WHOLE}
 
 
 def test_every_form_of_a_right_bundle_is_written_again(copy):
@@ -67,25 +53,25 @@ def test_every_form_of_a_right_bundle_is_written_again(copy):
     assert {row.state for row in rows.values()} == {PASS}
 
 
-def differing(converter, of_format, one, other, **options):
-    read = converter.READERS[of_format.FORMAT.name]
-    return converter.first_difference(read(one, **options).whole, read(other, **options).whole)
+def differing(of_format, one, other, **options):
+    read = READERS[of_format.FORMAT.name]
+    return first_difference(read(one, **options).whole, read(other, **options).whole)
 
 
 @pytest.mark.parametrize("name", TFLITE)
-def test_faults_of_tflite_files_are_named(converter, copy, bundle, name):
+def test_faults_of_tflite_files_are_named(copy, bundle, name):
     path, _ = bundle
     change_tflite(copy / TFLITE_FILE, lambda model, schema: None)  # as a rewritten file is, without a fault
-    assert differing(converter, tflite, path / TFLITE_FILE, copy / TFLITE_FILE) is None
+    assert differing(tflite, path / TFLITE_FILE, copy / TFLITE_FILE) is None
     change_tflite(shutil.copy(path / TFLITE_FILE, copy / "other.tflite"), TFLITE[name][1])
-    assert differing(converter, tflite, path / TFLITE_FILE, copy / "other.tflite")
+    assert differing(tflite, path / TFLITE_FILE, copy / "other.tflite")
 
 
 @pytest.mark.needs("onnx")
 @pytest.mark.parametrize("name", ONNX)
-def test_faults_of_onnx_files_are_named(converter, copy, bundle, name):
+def test_faults_of_onnx_files_are_named(copy, bundle, name):
     change_onnx(copy / ONNX_FILE, ONNX[name][1])
-    assert differing(converter, onnx, bundle[0] / ONNX_FILE, copy / ONNX_FILE)
+    assert differing(onnx, bundle[0] / ONNX_FILE, copy / ONNX_FILE)
 
 
 def test_a_file_that_another_consumer_reads_otherwise_fails(copy, bundle):
@@ -110,7 +96,7 @@ def test_values_outside_an_onnx_file_are_refused(copy):
     assert "is in external files" in row_of(certificate, artifact=ONNX_FILE).reason
 
 
-def test_biases_of_integer_files_are_compared_within_their_step(converter, copy, bundle):
+def test_biases_of_integer_files_are_compared_within_their_step(copy, bundle):
     """Their scales are those of activations, which depend on the data of a calibration."""
     path, name = bundle[0], "tflite/int8.tflite"
 
@@ -128,7 +114,7 @@ def test_biases_of_integer_files_are_compared_within_their_step(converter, copy,
 
     for steps, expected in ((0, None), (1, None), (3, "has other values")):
         change_tflite(shutil.copy(path / name, copy / "other.tflite"), shift(steps))
-        found = differing(converter, tflite, path / name, copy / "other.tflite", has_ranges=True)
+        found = differing(tflite, path / name, copy / "other.tflite", has_ranges=True)
         assert found is None if expected is None else expected in found
 
 
@@ -140,7 +126,7 @@ def test_what_cannot_be_written_again_is_incomplete(copy):
     reseal(copy, artifacts=artifacts)
     verdict, rows = verified(copy)
     assert (verdict, rows[TFLITE_FILE].state) == (INCOMPLETE, "not_run")
-    assert rows[TFLITE_FILE].reason.endswith("it was converted by tensorflow 1.0, which is not installed")
+    assert rows[TFLITE_FILE].reason.endswith("it was written by tensorflow 1.0, which is not installed")
     shallow = verify_bundle(copy, runtimes=["litert"], deep=False)
     assert (shallow.verdict, "as was asked for" in shallow.problems()[0]) == (INCOMPLETE, True)
     assert verify_bundle(copy, runtimes=["litert"]).verdict == PASS
