@@ -22,6 +22,7 @@ from typing import Any
 import click
 
 from docs.third_party_models import APPLICATIONS, CAUSES, HUB, MODELS, ThirdPartyModel
+from export.proof.structure import RUNTIME, WHOLE
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import unknown
@@ -62,9 +63,7 @@ def measure(model: ThirdPartyModel, folder: Path) -> dict[str, Any]:
         "error": error,
         "shallow": certificate.get("coverage", {}).get("shallow", []),
         "rows": [{key: row[key] for key in keys} for row in certificate.get("artifacts", ())],
-        "graphs": [
-            {key: row[key] for key in keys} for row in verified if row["runtime"] in ("structure", "whole file")
-        ],
+        "graphs": [{key: row[key] for key in keys} for row in verified if row["runtime"] in (RUNTIME, WHOLE)],
         "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime),
     }
 

@@ -228,12 +228,12 @@ class Outcome:
 
 def found_by(certificate):
     failed = [row for row in certificate.rows if row.state == FAIL and not row.extra]
+    compared = [row for row in failed if row.runtime in (RUNTIME, WHOLE)]
+    others = [row for row in failed if row not in compared]
     kinds = {
-        "bundle": any(
-            row.format == "bundle" or (not row.endpoints and row.runtime not in (RUNTIME, WHOLE)) for row in failed
-        ),
-        "examples": any(row.endpoints and row.runtime not in (RUNTIME, WHOLE) for row in failed),
-        "structure": any(row.runtime in (RUNTIME, WHOLE) for row in failed),
+        "bundle": any(row.format == "bundle" or not row.endpoints for row in others),
+        "examples": any(row.endpoints for row in others),
+        "structure": bool(compared),
         "reservation": certificate.verdict == RESERVED,
     }
     return tuple(kind for kind, is_found in kinds.items() if is_found) or ("nothing",)

@@ -9,11 +9,12 @@ import pytest
 from export import Quantization, export_model, verify_bundle
 from export.artifacts.whole_file import READERS, first_difference
 from export.bundle.layout import read_manifest
-from export.formats import onnx, tflite
+from export.formats import hdf5, keras, onnx, tflite, weights
 from export.proof.certificate import FAIL, INCOMPLETE, PASS
 from export.proof.structure import WHOLE
 from tests.export.conftest import create, reseal, row_of
 from tests.export.proof.conversion_faults import ONNX, TFLITE, change_onnx, change_tflite
+from tests.export.proof.keras_faults import CONFIGS, HDF5, KERAS, change_config
 from tests.plugins import needs
 
 FORMATS = ("keras", "hdf5", "weights", "tflite", *(() if needs.missing("onnx") else ("onnx",)))
@@ -72,6 +73,36 @@ def test_faults_of_tflite_files_are_named(copy, bundle, name):
 def test_faults_of_onnx_files_are_named(copy, bundle, name):
     change_onnx(copy / ONNX_FILE, ONNX[name][1])
     assert differing(onnx, bundle[0] / ONNX_FILE, copy / ONNX_FILE)
+
+
+KERAS_FILES = {"model.keras": keras, "model.h5": hdf5, "model.weights.h5": weights}
+
+
+@pytest.mark.parametrize("name", CONFIGS)
+def test_another_configuration_of_any_keras_file_is_named(copy, bundle, name):
+    for file, of_format in KERAS_FILES.items():
+        change_config(copy / file, CONFIGS[name])
+        assert differing(of_format, bundle[0] / file, copy / file)
+
+
+@pytest.mark.parametrize("file", KERAS_FILES)
+def test_whatever_else_is_in_a_keras_file_is_named(copy, bundle, file):
+    for name, change in (KERAS if file == "model.keras" else HDF5).items():
+        shutil.copy(bundle[0] / file, copy / file)
+        assert differing(KERAS_FILES[file], bundle[0] / file, copy / file) is None
+        change(copy / file)
+        assert differing(KERAS_FILES[file], bundle[0] / file, copy / file), name
+
+
+def test_a_keras_file_that_the_model_does_not_write_fails(copy):
+    for file, name in (("model.h5", "ReLU clipped at 1000"), ("model.weights.h5", "a dropout of 1e-6")):
+        change_config(copy / file, CONFIGS[name])
+    KERAS["a script among the assets"](copy / "model.keras")
+    verdict, rows = verified(copy)
+    assert verdict == FAIL
+    assert "max_value is 1000.0 where the model gives None" in rows["model.h5"].reason
+    assert "rate is 1e-06 where the model gives" in rows["model.weights.h5"].reason
+    assert "evil.sh" in rows["model.keras"].reason
 
 
 def test_a_file_that_another_consumer_reads_otherwise_fails(copy, bundle):
