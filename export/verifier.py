@@ -8,6 +8,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from export.artifacts import check_confined
+from export.artifacts.readable import unreadable
 from export.bundle import closed, layout
 from export.bundle.gate import code_refusal, false_claim, find_contradiction, refusal
 from export.bundle.signature import find_forgery
@@ -74,12 +75,15 @@ def verify_bundle(
     contradiction = find_contradiction(manifest, exported) or false_claim(manifest, exported)
     problems = [contradiction] if contradiction else [*closed.problems(folder, manifest, exported, cases)]
     artifacts = [Artifact.from_json(data) for data in manifest["artifacts"]]
+    unread = unreadable([path for a in artifacts if a.state is None and (path := folder / a.path).exists()])
     code = code_refusal(folder, manifest["code_dependency"], trust)
     for artifact, data in zip(artifacts, manifest["artifacts"], strict=True):
         if artifact.state is None and code and FORMATS[artifact.format].needs_code:
             artifact.state, artifact.reason = NOT_RUN, code
         elif artifact.state is None and (
-            reason := refusal(folder, data, trust) or _contradiction(folder, artifact, contract)
+            reason := unread.get(folder / artifact.path)
+            or refusal(folder, data, trust)
+            or _contradiction(folder, artifact, contract)
         ):
             artifact.state, artifact.reason = FAIL, reason
     request = ProofRequest(

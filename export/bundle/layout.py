@@ -20,7 +20,7 @@ from export.formats import FORMATS, QUANTIZATIONS
 from export.formats.saved_model import choose_version
 from export.proof.certificate import UNSUPPORTED, Certificate
 from zoobase.errors import ExportError
-from zoobase.files import discard, sha256
+from zoobase.files import check_dense, discard, sha256
 
 SCHEMA = Path(__file__).with_name("manifest.schema.json")
 PARITY_SCHEMA = Path(__file__).parent.parent / "parity.schema.json"
@@ -56,6 +56,7 @@ def files_of(folder: Path) -> Iterator[str]:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise ExportError(f"{path} is neither a plain file nor a folder; a bundle holds nothing else")
         if path.is_file():
+            check_dense(path)
             yield path.relative_to(folder).as_posix()
 
 
