@@ -10,6 +10,7 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
+from export.artifacts.whole_file import READERS
 from export.contract import Artifact
 from export.formats import QUANTIZATIONS, onnx, saved_model, tflite
 from export.formats.format import NATIVE
@@ -111,6 +112,8 @@ def _not_convertible(artifact: Artifact, names: Sequence[str]) -> str | None:
     """Return why an artifact cannot be compared with another conversion, or None."""
     if not names:
         return "the Keras file has none of its signatures"
+    if artifact.format not in READERS:
+        return f"nothing here reads the whole of a {artifact.format} file"
     form = QUANTIZATIONS.get(artifact.quantize)
     if form and form.is_calibrated and artifact.format == onnx.FORMAT.name:
         return f"{artifact.quantize} ranges come from calibration data, which the bundle does not hold"
