@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
+import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,11 +20,13 @@ from export.contract.inference import infer_contract
 from export.contract.sampling import corner_values, has_corners, sample_values
 from export.formats.format import Description
 from export.formats.keras import merged_weights, read_model
-from export.parity.cases import LARGEST_CASE, GoldenCase, scores_of
+from export.parity.cases import LARGEST_CASE, GoldenCase, read_golden, scores_of, write_golden
 from export.proof.certificate import describe_coverage
 from export.proof.coverage import Coverage
 from export.proof.reference import run_reference
 from export.protocol import weight_sums
+from export.runtime import process
+from zoobase.errors import CheckFailed
 
 CORNERS = 16  # rows
 BATCHES = (65, 257)  # beyond those of golden inputs
@@ -102,13 +106,12 @@ def certify(
         if format is torch_program.FORMAT:
             weight_sums.write(folder, torch_program.weights(Path(reference)))
         else:
-            model = read_model(Path(reference))
-            weight_sums.write(folder, ((w.path, np.asarray(w.value)) for w in model.weights), merged_weights(model))
+            _in_process(Path(reference), {"weights": str(folder)}, folder)
 
     def more_cases(description: Description, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> list[GoldenCase]:
         every = [*cases, *_corners(endpoint), *_beyond(endpoint)]
         if READABLE[description.format].needs_code:
-            every, summary = _covering(description.path, endpoint, every)
+            every, summary = _in_process_covering(description.path, endpoint, every)
             coverage.update({endpoint.name: summary} if summary else {})
         unsampled[endpoint.name] = _unsampled(endpoint, every)
         return every[len(cases) :]
@@ -182,16 +185,56 @@ def _rows(case: GoldenCase) -> int:
     return len(next(iter(case.inputs.values())))
 
 
-def _covering(path: Path, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> tuple[list[GoldenCase], dict[str, Any]]:
+def _in_process(path: Path, job: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
+    """Run the main function of this module on a Keras file in a confined process, and return what it found."""
+    options = {"packages": ["export", "zoobase"], "reads": [path]}
+    result, problem = process.run_job(__file__, {**job, "path": str(path.resolve())}, scratch, "keras", **options)
+    if problem:
+        raise CheckFailed(f"{path} cannot be loaded: the process {problem}")
+    return result
+
+
+def _in_process_covering(
+    path: Path, endpoint: Endpoint, cases: Sequence[GoldenCase]
+) -> tuple[list[GoldenCase], dict[str, Any]]:
     """Return the cases with those that cover the Keras model at a path, and the summary of what they reached."""
-    model = read_model(path)
+    with tempfile.TemporaryDirectory(prefix="covering-") as scratch:
+        write_golden(Path(scratch, "cases"), {endpoint.name: cases})
+        summary = _in_process(path, {"endpoint": endpoint.to_json()}, Path(scratch))
+        more = read_golden(Path(scratch, "more"), Contract((endpoint,)))[endpoint.name]
+    return [*cases, *more], summary
+
+
+def _covering(model: Any, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> tuple[list[GoldenCase], dict[str, Any]]:
+    """Return further cases, which cover a Keras model, and the summary of what all of them reached."""
     calls = {e.name: e.call for e in infer_contract(model).endpoints}
     if endpoint.name not in calls:  # of a contract that the file itself does not imply
-        return list(cases), {}
+        return [], {}
     live = Contract((dataclasses.replace(endpoint, call=calls[endpoint.name]),))
     every, coverage = {endpoint.name: list(cases)}, Coverage(model)
     with coverage.observer.observing(live) as observed:
         for name, more in coverage.search(observed, every).items():
             every[name] += more
         run_reference(observed, every, model.weights)
-    return every[endpoint.name], coverage.summary()
+    return [dataclasses.replace(case, outputs={}) for case in every[endpoint.name][len(cases) :]], coverage.summary()
+
+
+def main() -> None:
+    """Load the Keras file of a job; write the checksums of its weights, or what covers it and what that reached."""
+    import machine
+
+    job, summary = machine.read_job(), {}
+    model = read_model(Path(job["path"]))
+    if "weights" in job:
+        values = ((weight.path, np.asarray(weight.value)) for weight in model.weights)
+        weight_sums.write(Path(job["weights"]), values, merged_weights(model))
+    else:
+        folder, endpoint = Path(job["result"]).parent, Endpoint.from_json(job["endpoint"])
+        cases = read_golden(folder / "cases", Contract((endpoint,)))[endpoint.name]
+        more, summary = _covering(model, endpoint, cases)
+        write_golden(folder / "more", {endpoint.name: more})
+    Path(job["result"]).write_text(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()

@@ -53,6 +53,15 @@ def test_a_right_conversion_is_certified_with_the_coverage_of_its_inputs(convers
     assert 0 < max(written["endpoints"][0]["noise_floor"]["batch_1"].values()) < 1e-5
 
 
+def test_the_reference_is_loaded_in_a_confined_process(conversions, monkeypatch):
+    *_, reference, files = conversions
+    monkeypatch.setattr("export.certifier.read_model", None)  # of this process
+    certified = certify(reference, files[None])
+    assert certified.comparison.verdict == "same"
+    assert certified.coverage["serving_default"]["tables"]["tokens"]["read"] == 2000
+    assert certified.comparison.weights["matched"] > 0
+
+
 BEYOND = {  # faults that no golden input shows
     "large batches": lambda x, y: tf.where(tf.shape(y)[0] > 200, -y, y),
     "minus zero": lambda x, y: y + tf.cast(tf.reduce_any(tf.math.reciprocal(x) < -1e38, 1)[:, None], tf.float32),
