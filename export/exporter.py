@@ -73,7 +73,7 @@ class Documents:
     Attributes:
         card: Optional title, description, licence, data, metrics, intervals of 95 % (metric: [low, high]), command,
             notes, images (paths of PNG files), code ({heading: Python}).
-        assets: Additional files of the bundle, {name: bytes or path}.
+        assets: Additional files of the bundle, {name: bytes or path}: data, as their names say, such as "words.txt".
         metadata: JSON-serializable values for the manifest.
     """
 

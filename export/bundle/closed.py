@@ -35,7 +35,6 @@ from zoobase.errors import ExportError
 GOLDEN = "golden"
 OF_SAVED_MODEL = ("saved_model.pb", "fingerprint.pb", "variables/variables.index", WARMUP, statistics.FILE)
 SHARD = re.compile(r"variables/variables\.data-\d{5}-of-\d{5}")
-DATA = (".json", ".txt", ".csv", ".tsv", ".model", ".png", ".jpg", ".wav")  # ends of the names of a caller's files
 PNG, END_OF_PNG = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 _OLDER = ("README.md", "DEVICES.md", "labels.txt", "models.config")  # documents of other releases
 Cases = Mapping[str, Sequence[GoldenCase]]
@@ -91,7 +90,7 @@ def _names(folder: Path, manifest: Mapping[str, Any], contract: Contract) -> Ite
         yield from (f"{GOLDEN}/{endpoint.name}.{kind}.npz" for kind in ("inputs", "outputs"))
         yield f"{FIGURES}/{PREFIX}{endpoint.name}.png"
     yield from (f"{FIGURES}/{name}" for name in manifest.get("card", {}).get("images", ()))
-    yield from (name for name in manifest.get("assets", ()) if name.endswith(DATA))
+    yield from (name for name in manifest.get("assets", ()) if name.endswith(layout.DATA))
     for artifact in manifest["artifacts"]:
         path, format = artifact["path"], FORMATS[artifact["format"]]
         if artifact["state"] is None and format.name == saved_model.FORMAT.name:
@@ -119,7 +118,7 @@ def _content(path: Path) -> str | None:
             content = path.read_bytes()
             if not (content.startswith(PNG) and content.endswith(END_OF_PNG)):
                 return "is not a PNG image"
-        elif path.suffix in DATA and path.read_bytes()[:2] == b"#!":
+        elif path.suffix in layout.DATA and path.read_bytes()[:2] == b"#!":
             return "is a script"
     except (ExportError, OSError, ValueError, zipfile.BadZipFile) as error:
         return f"cannot be read ({one_line(error)[:200]})"

@@ -26,6 +26,7 @@ SCHEMA = Path(__file__).with_name("manifest.schema.json")
 PARITY_SCHEMA = Path(__file__).parent.parent / "parity.schema.json"
 MANIFEST, SUMS, PARITY = "manifest.json", "SHA256SUMS", "parity.json"
 IF_EXISTS = ("error", "new-version", "replace")
+DATA = (".json", ".txt", ".csv", ".tsv", ".model", ".png", ".jpg", ".wav")  # ends of the names of a caller's files
 EXCHANGE, HERE = 2, -100  # RENAME_EXCHANGE of linux/fs.h, AT_FDCWD of fcntl.h
 
 
@@ -331,6 +332,8 @@ def write_assets(folder: Path, assets: Mapping[str, Any]) -> None:
         path = (folder / name).resolve()
         if folder.resolve() not in path.parents or path.exists():
             raise ExportError(f"asset {name!r} would leave the bundle or replace one of its files; choose another name")
+        if not name.endswith(DATA):
+            raise ExportError(f"asset {name!r} is no file of data; a name ends in {', '.join(DATA)}")
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):
             path.write_bytes(content)
