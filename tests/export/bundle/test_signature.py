@@ -40,7 +40,7 @@ def test_whoever_changes_the_sums_too_is_found(damaged, keys):
 def test_the_command_line_signs_and_verifies(bundles, keys, tmp_path):
     private, public, _ = keys
     model = bundles("two_by_two").path / "model.keras"
-    options = ["--formats", "weights", "--sign", str(private), "--quiet"]
+    options = ["--formats", "keras,weights", "--sign", str(private), "--quiet"]
     verbs.main(["model", str(model), "-o", str(tmp_path / "b"), *options], standalone_mode=False)
     with pytest.raises(SystemExit) as ended:
         verbs.main(["verify", str(tmp_path / "b"), "--signer", str(public), "--quiet"], standalone_mode=False)
