@@ -439,3 +439,10 @@ def _depends(values: Mapping[str, list[bool]], tensor: str) -> bool:
     outputs = values.get(name, [False])
     index = int(rest[-1]) if rest and rest[-1].isdigit() else 0
     return outputs[index] if index < len(outputs) else outputs[-1]
+
+
+def asset_files(folder: Path) -> list[str]:
+    """Return the names of the files that the graphs of a SavedModel read as assets."""
+    model = _message()()
+    model.ParseFromString((folder / "saved_model.pb").read_bytes())
+    return [asset.filename for meta in model.meta_graphs for asset in meta.asset_file_def]

@@ -8,16 +8,11 @@ import keras
 import numpy as np
 import pytest
 
-from export import Quantization, export_model, infer_contract, verify_bundle
-from export.bundle.layout import read_manifest
-from export.formats import QUANTIZATIONS, format_of
+from export import export_model, infer_contract, verify_bundle
 from export.formats.saved_model import save
 from export.proof.certificate import FAIL, PASS
 from tests.export.conftest import reseal
-from tests.export.faults import CALLS, OUTPUTS, changed_call, with_call
-from tests.plugins import needs
-
-ONNX = () if needs.missing("onnx") else ("onnx",)
+from tests.export.faults import CALLS, OUTPUTS, changed_call
 
 
 def network():
@@ -121,57 +116,3 @@ def test_inputs_of_one_shape_are_distinguished(tmp_path, swapped):
 
     (row,) = (r for r in verify_bundle(with_saved_model(made, tmp_path, call)).rows if r.runtime == "structure")
     assert row.state == (FAIL if swapped else PASS), row.reason
-
-
-@pytest.fixture(scope="module")
-def converted(bundle, tmp_path_factory):
-    _, model, contract = bundle
-    path = tmp_path_factory.mktemp("converted") / "bundle"
-    quantization = Quantization(needs.quantizations(), {"image": pictures(100)})
-    formats = ("keras", "tflite", *ONNX)
-    return export_model(model, path, formats=formats, contract=contract, quantization=quantization)
-
-
-def pictures(count):
-    return np.random.default_rng(0).uniform(0, 255, (count, 8, 8, 3)).astype("float32")
-
-
-def deep_rows(folder):
-    certificate = verify_bundle(folder, runtimes=["litert", "onnxruntime"], deep=True)
-    return {row.artifact: row for row in certificate.rows if row.runtime == "structure"}
-
-
-def test_conversions_of_a_clean_bundle_have_the_graphs_of_another_conversion(converted):
-    rows = deep_rows(converted.path)
-    for name in needs.quantizations():
-        if QUANTIZATIONS[name].is_calibrated:
-            format = format_of(name)
-            row = rows.pop(f"{format.name}/{name}{format.extension}")
-            assert "calibration data, which the bundle does not hold" in row.reason
-    assert {"tflite/float32.tflite", "tflite/float16.tflite", "tflite/dynamic.tflite"} <= rows.keys()
-    assert {row.state for row in rows.values()} == {PASS}
-
-
-def test_another_graph_of_a_conversion_is_named(converted, bundle, tmp_path):
-    _, clean, contract = bundle
-    triggered = with_call(contract, changed_call(contract, OUTPUTS["one pixel value"]))
-    tampered = export_model(clean, tmp_path / "tampered", contract=triggered, formats=("tflite", *ONNX))
-    folder = shutil.copytree(converted.path, tmp_path / "bundle")
-    for path in ("tflite/float32.tflite", *(["onnx/model.onnx"] if ONNX else [])):
-        shutil.copyfile(tampered.path / path, folder / path)
-    reseal(folder)
-    rows = deep_rows(folder)
-    assert rows["tflite/float16.tflite"].state == PASS
-    assert "it has SELECT" in rows["tflite/float32.tflite"].reason
-    if ONNX:
-        assert "where the model has MatMul" in rows["onnx/model.onnx"].reason
-
-
-def test_a_file_of_another_converter_is_not_compared(converted, tmp_path):
-    folder = shutil.copytree(converted.path, tmp_path / "bundle")
-    artifacts = read_manifest(folder)["artifacts"]
-    for artifact in artifacts:
-        artifact["producer"] |= {"tensorflow": "1.0"} if artifact["format"] == "tflite" else {}
-    reseal(folder, artifacts=artifacts)
-    row = deep_rows(folder)["tflite/float32.tflite"]
-    assert (row.state, row.reason) == ("not_run", "it was converted by tensorflow 1.0, which is not installed")
