@@ -194,8 +194,8 @@ def run_script(
     # `export.protocol.machine`. Its temporary files are in the scratch folder.
     path, folder = RUNNERS / script, folder.resolve()
     job_file, log_file = folder / f"{path.name}.json", folder / f"{path.name}.log"
-    timeout, writes = time_limit(), [*writes]
-    timeout = min(timeout, seconds or timeout)
+    limit, writes = time_limit(), [*writes]
+    timeout = seconds or limit
     for target in writes:
         os.makedirs(target, exist_ok=True)
     paths = [str(PROTOCOL), str(RUNNERS), str(RUNNERS / "jobs"), *filter(None, map(home_of, packages))]

@@ -170,6 +170,10 @@ def test_another_release_makes_the_verdict_incomplete(damaged):
     with zipfile.ZipFile(folder / "model.keras", "w") as archive:
         for name, content in members.items():
             archive.writestr(name, content)
+    manifest = json.loads((folder / "manifest.json").read_text())
+    for artifact in manifest["artifacts"]:
+        artifact["producer"] |= {"keras": "3.0.0"} if "keras" in artifact["producer"] else {}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
     reseal(folder)
     certificate = verify_bundle(folder)
     row = row_of(certificate, runtime="structure")

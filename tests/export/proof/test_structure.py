@@ -90,7 +90,7 @@ def test_another_value_is_named(bundle, tmp_path):
     (endpoint,) = infer_contract(other).endpoints
     certificate = verify_bundle(with_saved_model(bundle, tmp_path, endpoint.call, other))
     (row,) = (row for row in certificate.rows if row.runtime == "structure")
-    assert "its variable conv2d/kernel has another value" in row.reason
+    assert re.search(r"its variable conv2d\w*/kernel has another value", row.reason)
 
 
 def test_it_is_said_what_was_not_compared(bundle, tmp_path):
