@@ -332,9 +332,7 @@ class Watch:
     def _is_allowed(self, event, path):
         path = os.fsdecode(path) if isinstance(path, str | bytes | os.PathLike) else ""
         if event == "open" and re.search(r"\.pyc?$|/__pycache__/|^$|^<string>$", path):
-            return (
-                True  # a late import; an open descriptor; where Python 3.13 looks for a syntax error
-            )
+            return True  # a late import; an open descriptor; where Python 3.13 looks for a syntax error
         if event == "os.listdir" and os.path.abspath(path).startswith(tuple(filter(None, sys.path))):
             return True  # a folder in which such a module is looked for
         return os.path.abspath(path).startswith(self.folder)
