@@ -22,6 +22,7 @@ from typing import Any
 import click
 
 from docs.third_party_models import APPLICATIONS, CAUSES, HUB, MODELS, ThirdPartyModel
+from export.proof.structure import RUNTIME, WHOLE
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import unknown
@@ -54,7 +55,7 @@ def measure(model: ThirdPartyModel, folder: Path) -> dict[str, Any]:
     after = resource.getrusage(resource.RUSAGE_CHILDREN)
     is_published = certificate.get("verdict", "").startswith("pass")
     trust = () if model.library == APPLICATIONS else ("--trust", "keras_hub")  # its classes are in the Keras file
-    verified = _certificate("verify", bundle, "--deep", *trust)[0]["artifacts"] if is_published else ()
+    verified = _certificate("verify", bundle, *trust)[0]["artifacts"] if is_published else ()
     keys = ("artifact", "format", "runtime", "state", "reason", "note")
     return {
         "parameters": built.count_params(),
@@ -62,7 +63,7 @@ def measure(model: ThirdPartyModel, folder: Path) -> dict[str, Any]:
         "error": error,
         "shallow": certificate.get("coverage", {}).get("shallow", []),
         "rows": [{key: row[key] for key in keys} for row in certificate.get("artifacts", ())],
-        "graphs": [{key: row[key] for key in keys} for row in verified if row["runtime"] == "structure"],
+        "graphs": [{key: row[key] for key in keys} for row in verified if row["runtime"] in (RUNTIME, WHOLE)],
         "cpu_seconds": round(after.ru_utime + after.ru_stime - before.ru_utime - before.ru_stime),
     }
 
@@ -105,7 +106,7 @@ def page(results: Mapping[str, Any]) -> str:
         f"Written by `python -m docs.third_party` on {where}. Every family of `keras.applications`, by its smallest "
         "member with `weights=None`, 10 classes and images of 32x32 or its least size, and twelve backbones of "
         "keras-hub at toy size: each is saved as `.keras` and exported by the command `export model` without another "
-        "argument. *Graphs* is what `export verify --deep` says of the SavedModel and of the TFLite file. "
+        "argument. *Graphs* is what `export verify` says of the SavedModel and of the TFLite file. "
         "Weights are random; batch normalisation of `keras.applications` has the statistics of 32 random "
         "images, because with those of a new model the outputs of deep ones are constant, which a certificate refuses. "
         "`make proof` repeats it and compares the results with this page "

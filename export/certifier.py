@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import dataclasses
+import json
 import os
-from collections.abc import Collection, Mapping, Sequence
+import tempfile
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -12,19 +14,24 @@ from typing import Any
 import numpy as np
 
 from export.artifacts import READABLE, describe, torch_program
-from export.artifacts.equivalence import Comparison, compare
-from export.contract import Contract, Endpoint
+from export.artifacts.equivalence import SAME, Comparison, compare
+from export.contract import Contract, Endpoint, Tensor
 from export.contract.inference import infer_contract
-from export.contract.sampling import corner_values, has_corners
+from export.contract.sampling import corner_values, has_corners, sample_values
 from export.formats.format import Description
 from export.formats.keras import merged_weights, read_model
-from export.parity.cases import GoldenCase, scores_of
+from export.parity.cases import LARGEST_CASE, GoldenCase, read_golden, scores_of, write_golden
 from export.proof.certificate import describe_coverage
 from export.proof.coverage import Coverage
 from export.proof.reference import run_reference
 from export.protocol import weight_sums
+from export.runtime import process
+from zoobase.errors import CheckFailed
 
 CORNERS = 16  # rows
+BATCHES = (65, 257)  # beyond those of golden inputs
+PAIRS = 64  # rows that alternate two ids
+SAMPLED = "same on the sampled inputs"
 
 
 @dataclass
@@ -34,16 +41,30 @@ class Certified:
     comparison: Comparison
     # by endpoint, as in a certificate; empty where the reference has no layers that can be observed
     coverage: dict[str, dict[str, Any]] = field(default_factory=dict)
+    unsampled: dict[str, list[str]] = field(default_factory=dict)  # by endpoint: what no input was like
+
+    @property
+    def conclusion(self) -> str:
+        """The verdict, which is about the inputs that were sampled and no others."""
+        return f"{SAMPLED}{self.comparison.verdict.removeprefix(SAME)}" if self.is_same else self.comparison.verdict
+
+    @property
+    def is_same(self) -> bool:
+        """Whether all values are equal, be it under other names or within a budget."""
+        return self.comparison.verdict.startswith(SAME)
 
     def to_json(self) -> dict[str, Any]:
-        """Return the form that `-o` writes and --json prints: that of `compare`, and `coverage`."""
-        return self.comparison.to_json() | {"coverage": self.coverage}
+        """Return the form that `-o` writes and --json prints: that of `compare`, with `coverage` and `unsampled`."""
+        more = {"coverage": self.coverage, "unsampled": self.unsampled, "conclusion": self.conclusion}
+        return self.comparison.to_json() | more
 
     def sentences(self) -> list[str]:
         """Return what the inputs reached, and which weights are there, for people."""
         texts = [(name, text) for name, summary in self.coverage.items() for text in describe_coverage(summary)]
         sentences = [f"coverage: {f'{name}: ' if len(self.coverage) > 1 else ''}{text}" for name, text in texts]
         sentences = sentences or ["coverage: not measured; only that of a Keras reference can be"]
+        for name, axes in self.unsampled.items() if self.is_same else ():
+            sentences.append(f"not sampled{f' of {name}' if len(self.unsampled) > 1 else ''}: {'; '.join(axes)}")
         if weights := self.comparison.weights:
             sentences.append(f"weights: {weights['matched']} of {weights['of']} are in the candidate, by their values")
         return sentences
@@ -59,11 +80,12 @@ def certify(
 ) -> Certified:
     """Compare two artifacts of any format as `export.compare` does, which also says what is raised.
 
-    Rows of the largest contrast are added. If the reference is a Keras file, so are inputs that read every row of its
-    tables with an effect, and inputs near the constants that it compares with; what all of them reached is measured,
-    and the constants of the candidate are compared with its weights, as with those of a program of PyTorch: one that
-    holds a weight with some rows changed is different, whatever it answered. Weights that were folded into others are
-    only counted.
+    Rows of the largest contrast are added, larger batches, twice the lengths, minus zero, and pairs of ids. What no
+    input was like is named, for the verdict is about the sampled inputs. If the reference is a Keras file, so are those
+    that read every row of its tables with an effect, and inputs near the constants that it compares with; what all of
+    them reached is measured, and the constants of the candidate are compared with its weights, as with those of a
+    program of PyTorch: one that holds a weight with some rows changed is different, whatever it answered. Weights that
+    were folded into others are only counted.
 
     Args:
         reference: An artifact.
@@ -77,26 +99,27 @@ def certify(
         'same'
     """
     coverage: dict[str, dict[str, Any]] = {}
+    unsampled: dict[str, list[str]] = {}
     format = READABLE[describe(Path(reference)).format]
 
     def write_weights(folder: Path) -> None:
         if format is torch_program.FORMAT:
             weight_sums.write(folder, torch_program.weights(Path(reference)))
         else:
-            model = read_model(Path(reference))
-            weight_sums.write(folder, ((w.path, np.asarray(w.value)) for w in model.weights), merged_weights(model))
+            _in_process(Path(reference), {"weights": str(folder)}, folder)
 
     def more_cases(description: Description, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> list[GoldenCase]:
-        every = [*cases, *_corners(endpoint)]
+        every = [*cases, *_corners(endpoint), *_beyond(endpoint)]
         if READABLE[description.format].needs_code:
-            every, summary = _covering(description.path, endpoint, every)
+            every, summary = _in_process_covering(description.path, endpoint, every)
             coverage.update({endpoint.name: summary} if summary else {})
+        unsampled[endpoint.name] = _unsampled(endpoint, every)
         return every[len(cases) :]
 
     has_weights = format.needs_code or format is torch_program.FORMAT
     options = {"more_cases": more_cases, "weights": write_weights if has_weights else None}
     result = compare(reference, candidate, samples=samples, match=match, trust=trust, **options)
-    return Certified(result, coverage)
+    return Certified(result, coverage, unsampled)
 
 
 def _corners(endpoint: Endpoint) -> list[GoldenCase]:
@@ -105,21 +128,113 @@ def _corners(endpoint: Endpoint) -> list[GoldenCase]:
         return []
     rng, rows = np.random.default_rng(0), CORNERS * (endpoint.batch or 1)
     inputs = {tensor.name: corner_values(tensor, rows, rng) for tensor in endpoint.inputs}
-    return [
-        GoldenCase("corners", inputs, rows=tuple(f"corner {row}" for row in range(rows)), scores=scores_of(endpoint))
-    ]
+    return [_case("corners", inputs, endpoint, tuple(f"corner {row}" for row in range(rows)))]
 
 
-def _covering(path: Path, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> tuple[list[GoldenCase], dict[str, Any]]:
+def _beyond(endpoint: Endpoint) -> Iterator[GoldenCase]:
+    """Yield what golden inputs leave out: larger batches, longer inputs, minus zero, and rows of two ids."""
+    rng, size = np.random.default_rng(0), endpoint.batch or 1
+    for rows in BATCHES:
+        inputs = {t.name: sample_values(t, rows * size, rng) for t in endpoint.inputs}
+        if sum(value.nbytes for value in inputs.values()) <= LARGEST_CASE:
+            yield _case(f"batch_{rows}", inputs, endpoint)
+    if any(None in tensor.shape[1:] for tensor in endpoint.inputs):
+        inputs = {t.name: _doubled(t, sample_values(t, 2 * size, rng)) for t in endpoint.inputs}
+        yield _case("twice_as_long", inputs, endpoint)
+    if real := [t.name for t in endpoint.inputs if t.dtype.startswith("float") and t.meaning != "token"]:
+        inputs = {t.name: sample_values(t, size, rng) for t in endpoint.inputs}
+        zeros = {name: np.full_like(inputs[name], -0.0) for name in real}
+        yield _case("minus_zero", inputs | zeros, endpoint, ("minus zero",) * size)
+    if any(tensor.meaning == "token" for tensor in endpoint.inputs):
+        inputs = {t.name: sample_values(t, PAIRS * size, rng) for t in endpoint.inputs}
+        for tensor in (t for t in endpoint.inputs if t.meaning == "token" and len(t.shape) == 2):
+            ids = inputs[tensor.name]
+            ids[:, 0::2], ids[:, 1::2] = ids[:, :1], ids[:, -1:]
+        yield _case("pairs_of_ids", inputs, endpoint)
+
+
+def _case(name: str, inputs: Mapping[str, np.ndarray], endpoint: Endpoint, rows: tuple[str, ...] = ()) -> GoldenCase:
+    return GoldenCase(name, dict(inputs), rows=rows, scores=scores_of(endpoint))
+
+
+def _doubled(tensor: Tensor, values: np.ndarray) -> np.ndarray:
+    """Return values twice along each axis whose size is known only at run time."""
+    for axis, size in enumerate(tensor.shape):
+        values = np.concatenate([values, values], axis) if axis and size is None else values
+    return values
+
+
+def _unsampled(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> list[str]:
+    """Return what none of the inputs of an endpoint is like, for people."""
+    axes = [] if endpoint.batch else [f"batches of more than {max(map(_rows, cases))} rows"]
+    for tensor in endpoint.inputs:
+        values = [case.inputs[tensor.name] for case in cases]
+        if None in tensor.shape[1:]:
+            axes.append(f"{tensor.name} of sizes above {max(max(v.shape[1:]) for v in values)}")
+        if tensor.meaning == "token":
+            ids = len(np.unique(np.concatenate([v.reshape(-1) for v in values])))
+            axes.append(f"{tensor.name} with most pairs of ids, and {int(np.max(tensor.high)) + 1 - ids} ids alone")
+        elif tensor.dtype.startswith("float"):
+            finite = [v[np.isfinite(v)] for v in values]
+            low, high = min(v.min(initial=0) for v in finite), max(v.max(initial=0) for v in finite)
+            axes.append(f"{tensor.name} outside {low:g} to {high:g}, NaN and infinities")
+    return [*axes, "more than a few calls"]
+
+
+def _rows(case: GoldenCase) -> int:
+    return len(next(iter(case.inputs.values())))
+
+
+def _in_process(path: Path, job: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
+    """Run the main function of this module on a Keras file in a confined process, and return what it found."""
+    options = {"packages": ["export", "zoobase"], "reads": [path]}
+    result, problem = process.run_job(__file__, {**job, "path": str(path.resolve())}, scratch, "keras", **options)
+    if problem:
+        raise CheckFailed(f"{path} cannot be loaded: the process {problem}")
+    return result
+
+
+def _in_process_covering(
+    path: Path, endpoint: Endpoint, cases: Sequence[GoldenCase]
+) -> tuple[list[GoldenCase], dict[str, Any]]:
     """Return the cases with those that cover the Keras model at a path, and the summary of what they reached."""
-    model = read_model(path)
+    with tempfile.TemporaryDirectory(prefix="covering-") as scratch:
+        write_golden(Path(scratch, "cases"), {endpoint.name: cases})
+        summary = _in_process(path, {"endpoint": endpoint.to_json()}, Path(scratch))
+        more = read_golden(Path(scratch, "more"), Contract((endpoint,)))[endpoint.name]
+    return [*cases, *more], summary
+
+
+def _covering(model: Any, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> tuple[list[GoldenCase], dict[str, Any]]:
+    """Return further cases, which cover a Keras model, and the summary of what all of them reached."""
     calls = {e.name: e.call for e in infer_contract(model).endpoints}
     if endpoint.name not in calls:  # of a contract that the file itself does not imply
-        return list(cases), {}
+        return [], {}
     live = Contract((dataclasses.replace(endpoint, call=calls[endpoint.name]),))
     every, coverage = {endpoint.name: list(cases)}, Coverage(model)
     with coverage.observer.observing(live) as observed:
         for name, more in coverage.search(observed, every).items():
             every[name] += more
         run_reference(observed, every, model.weights)
-    return every[endpoint.name], coverage.summary()
+    return [dataclasses.replace(case, outputs={}) for case in every[endpoint.name][len(cases) :]], coverage.summary()
+
+
+def main() -> None:
+    """Load the Keras file of a job; write the checksums of its weights, or what covers it and what that reached."""
+    import machine
+
+    job, summary = machine.read_job(), {}
+    model = read_model(Path(job["path"]))
+    if "weights" in job:
+        values = ((weight.path, np.asarray(weight.value)) for weight in model.weights)
+        weight_sums.write(Path(job["weights"]), values, merged_weights(model))
+    else:
+        folder, endpoint = Path(job["result"]).parent, Endpoint.from_json(job["endpoint"])
+        cases = read_golden(folder / "cases", Contract((endpoint,)))[endpoint.name]
+        more, summary = _covering(model, endpoint, cases)
+        write_golden(folder / "more", {endpoint.name: more})
+    Path(job["result"]).write_text(json.dumps(summary))
+
+
+if __name__ == "__main__":
+    main()

@@ -5,6 +5,7 @@ from __future__ import annotations
 import datetime
 import functools
 import inspect
+import json
 import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
@@ -14,8 +15,7 @@ from typing import Any, ParamSpec
 import numpy as np
 
 from export.bundle import layout, tf_serving
-from export.bundle.card import FIGURES, write_card
-from export.bundle.gate import find_saved_model
+from export.bundle.card import DOCUMENTS, FIGURES, copy_images, documents_of
 from export.bundle.layout import Bundle, choose_path, choose_saved_model_version, publish_bundle, withhold, write_assets
 from export.bundle.npu import with_npu_report
 from export.contract import Artifact, Contract, check_exportable, statistics, with_labels
@@ -42,7 +42,7 @@ from zoobase.errors import ExportError, ExportFailed, Unsupported
 from zoobase.files import check_space, full_disk, is_full, staging, without_folders
 
 NOT_QUANTIZED = Quantization()
-FACTS = ("title", "description", "licence", "data", "intervals")  # of the card, which pages of the model show
+FACTS = ("title", "description", "licence", "data", "intervals", "command", "notes", "code")  # of the card
 
 
 @dataclass(frozen=True)
@@ -73,7 +73,7 @@ class Documents:
     Attributes:
         card: Optional title, description, licence, data, metrics, intervals of 95 % (metric: [low, high]), command,
             notes, images (paths of PNG files), code ({heading: Python}).
-        assets: Additional files of the bundle, {name: bytes or path}.
+        assets: Additional files of the bundle, {name: bytes or path}: data, as their names say, such as "words.txt".
         metadata: JSON-serializable values for the manifest.
     """
 
@@ -174,12 +174,12 @@ def _export(request: ExportRequest, target: Path, version: int, publish: Callabl
             certificate, manifest = _write_and_prove(request, folder, version)
         if certificate.verdict == FAIL:
             check_space(folder)  # a converter in a process of its own, or C++, may have met the end of it
+        manifest |= {"name": target.name}
+        manifest["card"]["images"] = copy_images(folder, request.documents.card.get("images", ()))
         layout.write_json(folder / layout.PARITY, certificate.to_json())
-        if find_saved_model(manifest):
-            (folder / tf_serving.CONFIG).write_text(tf_serving.models_config(target.name))
-        # without the folders of this machine, but for those of the images, which are copied
-        card = {k: value if k == "images" else without_folders(value) for k, value in request.documents.card.items()}
-        write_card(folder, request.contract, certificate, manifest, card, target.name)
+        read = Certificate.from_json(layout.read_certificate(folder))  # as `verify` will
+        for name, text in documents_of(folder, json.loads(json.dumps(manifest)), read).items():
+            layout.write_text(folder / name, text)
         manifest = layout.seal(folder, manifest)
         if certificate.verdict in (PASS, RESERVED):
             request.progress(f"publishing {target}")
@@ -220,7 +220,7 @@ def _write_and_prove(request: ExportRequest, folder: Path, version: int) -> tupl
     for quantize in request.quantization.forms:
         progress(f"writing {format_of(quantize).name} {quantize}")
         artifacts.append(_write_quantized(request, folder, quantize))
-    write_assets(folder, contract, documents.assets)
+    write_assets(folder, documents.assets)
     demanded = frozenset() if request.formats in (DEFAULT_FORMATS, tuple(FORMATS)) else frozenset(request.formats)
     progress("proving every artifact in fresh processes")
     subject = ProofRequest(
@@ -258,6 +258,8 @@ def _write_and_prove(request: ExportRequest, folder: Path, version: int) -> tupl
         "metrics": {k: getattr(v, "item", lambda v=v: v)() for k, v in documents.card.get("metrics", {}).items()},
         "metadata": without_folders(dict(documents.metadata)),
         "card": finite(without_folders({key: documents.card[key] for key in FACTS if documents.card.get(key)})),
+        "assets": sorted(documents.assets),
+        "documents": DOCUMENTS,
     }
     return certificate, manifest
 

@@ -3,24 +3,27 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
 from export.artifacts import check_confined
-from export.bundle import layout
-from export.bundle.gate import code_refusal, find_contradiction, refusal
+from export.artifacts.readable import unreadable
+from export.bundle import closed, layout
+from export.bundle.gate import code_refusal, false_claim, find_contradiction, refusal
 from export.bundle.signature import find_forgery
 from export.contract import Artifact, Contract
 from export.formats import FORMATS
 from export.parity.cases import read_golden
 from export.parity.evidence import check_evidence
+from export.parity.golden import differences_from_drawn
 from export.proof.certificate import FAIL, NOT_RUN, NOTE, Certificate, Finding, ProofRequest, Row
 from export.proof.layer_diff import with_worst_layers
 from export.proof.prove import prove
-from export.proof.structure import compare_conversions, compare_structure
+from export.proof.structure import WHOLE, compare_files, compare_structure
 from zoobase.errors import ExportError
+
+NOT_COMPARED = "they were not compared whole with another export, as was asked for"
 
 
 def verify_bundle(
@@ -30,7 +33,7 @@ def verify_bundle(
     require: Sequence[str] = (),
     trust: Collection[str] = (),
     signer: str | os.PathLike[str] | None = None,
-    deep: bool = False,
+    deep: bool | None = None,
 ) -> Certificate:
     """Check every file of a bundle, and run every artifact again in fresh processes.
 
@@ -42,8 +45,8 @@ def verify_bundle(
             be run although they are not on the list of inference operators; "unconfined" runs them where the kernel
             cannot confine the processes.
         signer: The public key (PEM) of who must have signed the bundle, or None; needs the extra `signing`.
-        deep: Whether the Keras file is converted again, and the graphs of the TFLite and ONNX files compared with the
-            result.
+        deep: Whether each file is compared whole with the one that the Keras file gives when it is exported again; if
+            not, the certificate is incomplete. None: unless `runtimes` are named.
 
     Returns:
         The new certificate. Damaged files are not run, nor what could execute code that is not trusted.
@@ -68,35 +71,39 @@ def verify_bundle(
     check_confined(folder, trust)
     contract = Contract.from_json(manifest["contract"])
     exported = layout.read_certificate(folder)
-    contradiction = find_contradiction(manifest, exported)
-    problem = contradiction or _label_difference(folder, contract) or _unlisted_file(folder, manifest)
+    cases = read_golden(folder / "golden", contract)
+    contradiction = find_contradiction(manifest, exported) or false_claim(manifest, exported)
+    problems = [contradiction] if contradiction else [*closed.problems(folder, manifest, exported, cases)]
     artifacts = [Artifact.from_json(data) for data in manifest["artifacts"]]
+    unread = unreadable([path for a in artifacts if a.state is None and (path := folder / a.path).exists()])
     code = code_refusal(folder, manifest["code_dependency"], trust)
     for artifact, data in zip(artifacts, manifest["artifacts"], strict=True):
         if artifact.state is None and code and FORMATS[artifact.format].needs_code:
             artifact.state, artifact.reason = NOT_RUN, code
         elif artifact.state is None and (
-            reason := refusal(folder, data, trust) or _contradiction(folder, artifact, contract)
+            reason := unread.get(folder / artifact.path)
+            or refusal(folder, data, trust)
+            or _contradiction(folder, artifact, contract)
         ):
             artifact.state, artifact.reason = FAIL, reason
     request = ProofRequest(
-        folder,
-        contract,
-        artifacts,
-        read_golden(folder / "golden", contract),
-        manifest["code_dependency"],
-        demanded=frozenset(manifest["demanded"]),
-        floor=exported["noise_floor"],
+        folder, contract, artifacts, cases, manifest["code_dependency"], demanded=frozenset(manifest["demanded"])
     )
+    for case in (case for of_endpoint in cases.values() for case in of_endpoint):
+        case.row_noise, case.unstable_rows = {}, ()  # measured again, whatever the bundle says
+    drawn = [item for e in contract.endpoints for item in differences_from_drawn(e, cases[e.name])]
+    problems += [text for text, is_missing in drawn if is_missing]
     failures, notes = check_evidence(contract, request.cases)
-    found = [Finding(text) for text in ([problem] if problem else failures[:1])]
-    files = files.with_findings(*found, *(Finding(text, NOTE) for text in notes))
+    found = [Finding(text) for text in (problems or failures[:1])]
+    undecided = [Finding(text, NOT_RUN) for text in [closed.unread(manifest)] if text]
+    undecided += [Finding(text, NOT_RUN) for text, is_missing in drawn if not is_missing]
+    files = files.with_findings(*found, *undecided, *(Finding(text, NOTE) for text in notes), required=True)
     certificate = prove(request, runtimes, require)
     rows = with_worst_layers(request, certificate.rows)
-    if runtimes is None and (structure := compare_structure(request)) is not None:
-        rows = (*rows, structure)
-    if deep:
-        rows = (*rows, *compare_conversions(request))
+    if deep or (deep is None and runtimes is None):
+        rows = (*rows, *filter(None, [compare_structure(request)]), *compare_files(request))
+    elif deep is False:
+        rows = (*rows, Row("files", "bundle", WHOLE, (Finding(NOT_COMPARED, NOT_RUN),), required=True))
     ours = [files, signature] if signer is not None else [files]
     return replace(certificate, rows=(*ours, *rows), coverage=layout.read_coverage(folder))
 
@@ -108,37 +115,3 @@ def _contradiction(folder: Path, artifact: Artifact, contract: Contract) -> str 
         return find(folder / artifact.path, contract) if find else None
     except ExportError as error:
         return str(error)
-
-
-def _unlisted_file(folder: Path, manifest: Mapping[str, Any]) -> str | None:
-    """Return a clause about a file that a loader or a person could take for an artifact, and that none is."""
-    # A server serves the highest version below `saved_model/`, whatever the manifest says.
-    paths = [folder / artifact["path"] for artifact in manifest["artifacts"]]
-    for path in sorted(folder.rglob("*")):
-        name = path.relative_to(folder).as_posix()
-        is_known = any(path == known or known in path.parents for known in paths)
-        if path.is_file() and path.stat().st_mode & 0o111:
-            return f"{name} is executable, and no file of a bundle is"
-        if is_known or (path.is_dir() and not (path / "saved_model.pb").exists()):
-            continue
-        head = b""
-        if path.is_file():
-            with path.open("rb") as file:
-                head = file.read(16)
-        if format := next((f.name for f in FORMATS.values() if f.matches(path, head)), None):
-            return f"{name} is a {format} file, and no artifact of the manifest"
-    return None
-
-
-def _label_difference(folder: Path, contract: Contract) -> str | None:
-    if contract.labels is None:
-        return None
-    if not (folder / "labels.txt").is_file():
-        return "labels.txt is missing, and the contract declares labels"
-    lines = (folder / "labels.txt").read_text(encoding="utf-8", errors="replace").splitlines()
-    for number, (line, label) in enumerate(zip(lines, contract.labels, strict=False)):
-        if line != label:
-            return f"labels.txt names class {number} {line!r} where the contract declares {label!r}"
-    if len(lines) != len(contract.labels):
-        return f"labels.txt has {len(lines)} lines for {len(contract.labels)} classes"
-    return None

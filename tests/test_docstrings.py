@@ -44,7 +44,7 @@ def folder(tmp_path_factory):
 
     path = tmp_path_factory.mktemp("docstrings")
     model = keras.Sequential([keras.Input((4,), name="x"), keras.layers.Dense(2)])
-    publish(export_model(model, path / "bundle", formats=("saved_model",)).path, path / "served")
+    publish(export_model(model, path / "bundle", formats=("keras", "saved_model")).path, path / "served")
     return path
 
 

@@ -259,7 +259,8 @@ def main(source: str, out: str, budget: float, goal: str, data: str | None, epoc
     """
     result = run(source, out=out, budget=budget, goal=goal, data=data, epochs=epochs, console=console)
     show(console, result)
-    console.print(f"next: python -m export verify {out}/bundle")
+    runtime = "litert" if result["file"].endswith(".tflite") else "onnxruntime"  # the bundle has no Keras file
+    console.print(f"next: python -m export verify {out}/bundle --runtime {runtime}")
     console.result(result)
 
 

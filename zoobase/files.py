@@ -24,6 +24,9 @@ FULL = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 REMOVE_AT_END = ("/bin/sh", "-c", 'read -r _; rm -rf -- "$0"; sleep 10; exec rm -rf -- "$0"')
 
 
+LARGEST_SPARSE = 2**30  # bytes of a file that may have holes, as compressing file systems make them
+
+
 def cache_root(cache_dir: str | os.PathLike | None = None) -> Path:
     """Return the folder of downloads: `cache_dir`, else $ZOO_CACHE, else keras-proof-zoo in the user's cache."""
     base = Path(os.environ.get("XDG_CACHE_HOME") or "~/.cache") / "keras-proof-zoo"
@@ -34,6 +37,16 @@ def sha256(path: Path) -> str:
     """Return the SHA-256 of a file in hexadecimal."""
     with open(path, "rb") as file:
         return hashlib.file_digest(file, "sha256").hexdigest()
+
+
+def check_dense(path: Path) -> None:
+    """Raise CheckFailed for a large file that is almost nothing but holes: reading them takes time without end."""
+    status = path.stat()
+    on_disk = getattr(status, "st_blocks", status.st_size) * 512
+    if status.st_size > LARGEST_SPARSE and on_disk < status.st_size / 100:
+        raise CheckFailed(
+            f"{path} is refused: of its {status.st_size / 1e9:,.0f} GB {on_disk / 1e6:,.0f} MB are on the disk"
+        )
 
 
 def check_present(path: Path) -> None:

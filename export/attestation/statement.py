@@ -34,7 +34,7 @@ RESULTS = {PASS: "PASSED", FAIL: "FAILED"}  # of a verdict; any other is WARNED
 def statements_of(bundle: Path, verification: Certificate | None = None) -> list[bytes]:
     """Return the encoded statements of a bundle, that of the certificate first."""
     # That one has the digests of the others, so that none can be left out or exchanged. A verification is stated in
-    # place of `parity.json`: it compares the graph of the SavedModel, too.
+    # place of `parity.json`: it compares the SavedModel as a whole, too.
     if damage := layout.find_damage(bundle):
         raise CheckFailed(f"{bundle} is damaged ({damage[0]}); export it again")
     manifest, certificate = layout.read_manifest(bundle), layout.read_certificate(bundle)

@@ -1,4 +1,7 @@
-"""The README.md of a bundle: header for the Hub, description, proof, and how to serve and run it."""
+"""The documents of a bundle: what its manifest and its certificate give, so that `verify` can write them again.
+
+README.md has a header for the Hub, description, proof, and how to serve and run it.
+"""
 
 from __future__ import annotations
 
@@ -8,10 +11,11 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from export.bundle.devices import netron_hint, sizes_of, write_devices
+from export.bundle import devices
+from export.bundle.devices import netron_hint, sizes_of
 from export.bundle.hub_header import header
 from export.bundle.snippets import fenced, filled
-from export.bundle.tf_serving import CONFIG, docker_command
+from export.bundle.tf_serving import CONFIG, docker_command, models_config
 from export.contract import Contract, Tensor, labels_text, range_text, shape_text
 from export.formats import saved_model, tflite
 from export.proof import image_diff
@@ -26,30 +30,40 @@ from export.proof.certificate import (
 )
 from zoobase.errors import ExportError
 
-FIGURES = "figures"
+DOCUMENTS = 1  # raised whenever the same manifest gives other documents
+FIGURES, README, LABELS = "figures", "README.md", "labels.txt"
 
 
-def write_card(
-    folder: Path,
-    contract: Contract,
-    certificate: Certificate,
-    manifest: Mapping[str, Any],
-    card: Mapping[str, Any],
-    name: str,
-) -> None:
-    """Write `README.md` and `DEVICES.md`, and copy the images of the card to `figures/`."""
-    # The card has the keys title, description, licence, data, metrics, intervals (metric: [low, high]), command, notes,
+def documents_of(folder: Path, manifest: Mapping[str, Any], certificate: Certificate) -> dict[str, str]:
+    """Return the texts of a bundle by their names: what its manifest, its certificate and its figures give."""
+    contract, name = Contract.from_json(manifest["contract"]), manifest["name"]
+    device = devices.page(folder, contract, manifest["artifacts"], certificate.rows)
+    found = {README: _readme(folder, contract, certificate, manifest, device and device[1])}
+    found |= {devices.FILE: device[0]} if device else {}
+    if contract.labels is not None:
+        found[LABELS] = "".join(f"{label}\n" for label in contract.labels)
+    if any(a["format"] == saved_model.FORMAT.name and a["state"] is None for a in manifest["artifacts"]):
+        found[CONFIG] = models_config(name)
+    return found
+
+
+def _readme(
+    folder: Path, contract: Contract, certificate: Certificate, manifest: Mapping[str, Any], device: str | None
+) -> str:
+    """Return the text of `README.md`, given the line about devices."""
+    # The card has the keys title, description, licence, data, intervals (metric: [low, high]), command, notes,
     # images and code ({heading: Python}). HTML and links in these texts are shown as text.
+    card, name = {**manifest["card"], "metrics": manifest["metrics"]}, manifest["name"]
     formats = {a["format"]: a for a in manifest["artifacts"] if a["state"] is None}
     parts = [header(card, contract, formats, name)]
     parts += [f"# {_one_line(card.get('title', name))}", _plain(card.get("description") or "")]
     parts += _facts(card)
-    parts += _copied_images(folder, card.get("images", ()))
+    parts += [_image_link(image) for image in card.get("images", ())]
     parts += [f"## Proof: {certificate.verdict}", *(f"Reservation: {_plain(r)}." for r in certificate.reservations())]
     parts += [_proof(certificate.rows), _image_table(certificate.rows)]
     said = describe_examples(certificate.examples) + describe_coverage(certificate.coverage)
     parts += [_plain(f"{text[:1].upper()}{text[1:]}.") for text in said]
-    parts += [_image_link(path) for path in sorted((folder / FIGURES).glob(f"{image_diff.PREFIX}*.png"))]
+    parts += [_image_link(path.name) for path in sorted((folder / FIGURES).glob(f"{image_diff.PREFIX}*.png"))]
     if code := manifest["code_dependency"]:
         parts.append(
             f"The Keras files contain classes of {code['package']}: `import {', '.join(code['modules'])}` before "
@@ -61,7 +75,7 @@ def write_card(
         _endpoints(contract, formats),
         _plain(labels_text(contract)),
         netron_hint(manifest["artifacts"]),
-        write_devices(folder, contract, manifest["artifacts"], certificate.rows),
+        device,
     ]
     if saved_model.FORMAT.name in formats:
         parts += _serving(contract, name)
@@ -72,9 +86,7 @@ def write_card(
     parts.append(
         "`sha256sum -c SHA256SUMS` detects damage, not manipulation: whoever can change files can change the sums."
     )
-    (folder / "README.md").write_text(
-        "\n\n".join(part for part in parts if part) + "\n", encoding="utf-8", errors="backslashreplace"
-    )
+    return "\n\n".join(part for part in parts if part) + "\n"
 
 
 def _facts(card: Mapping[str, Any]) -> list[str]:
@@ -89,18 +101,20 @@ def _facts(card: Mapping[str, Any]) -> list[str]:
     return facts + ([f"Created by\n\n    {command}"] if command else [])
 
 
-def _copied_images(folder: Path, images: Iterable[Any]) -> list[str]:
-    links = []
+def copy_images(folder: Path, images: Iterable[Any]) -> list[str]:
+    """Copy the images of a card to `figures/`, and return their names."""
+    names = []
     for image in map(Path, images):
         if not image.is_file():
             raise ExportError(f"card image {image} does not exist; give the path of a PNG file")
         (folder / FIGURES).mkdir(exist_ok=True)
-        links.append(_image_link(Path(shutil.copyfile(image, folder / FIGURES / image.name))))
-    return links
+        shutil.copyfile(image, folder / FIGURES / image.name)
+        names.append(image.name)
+    return names
 
 
-def _image_link(path: Path) -> str:
-    return f"![{_one_line(path.stem.replace('_', ' '))}]({FIGURES}/{urllib.parse.quote(path.name)})"
+def _image_link(name: str) -> str:
+    return f"![{_one_line(Path(name).stem.replace('_', ' '))}]({FIGURES}/{urllib.parse.quote(name)})"
 
 
 def _table(titles: Iterable[str], rows: Iterable[Iterable[Any]]) -> str:

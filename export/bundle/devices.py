@@ -43,10 +43,10 @@ JAVASCRIPT = {
 }
 
 
-def write_devices(
+def page(
     folder: Path, contract: Contract, artifacts: Sequence[Mapping[str, Any]], rows: Sequence[Row] = ()
-) -> str | None:
-    """Write `DEVICES.md` if there is a TFLite or ONNX file; return the line of the card that links to it."""
+) -> tuple[str, str] | None:
+    """Return `DEVICES.md` and the line of the card that links to it, or None without a TFLite or ONNX file."""
     held = [artifact for artifact in artifacts if artifact["state"] is None]
     parts, topics = ["# On devices"], []
     if files := [artifact for artifact in held if artifact["format"] == tflite.FORMAT.name]:
@@ -57,8 +57,7 @@ def write_devices(
         topics.append("ONNX")
     if not topics:
         return None
-    (folder / FILE).write_text("\n\n".join(parts) + "\n", encoding="utf-8")
-    return f"{', '.join(topics)}: [{FILE}]({FILE})."
+    return "\n\n".join(parts) + "\n", f"{', '.join(topics)}: [{FILE}]({FILE})."
 
 
 def netron_hint(artifacts: Sequence[Mapping[str, Any]]) -> str | None:

@@ -12,9 +12,9 @@ from typing import Any
 
 from export.artifacts import ANY, check_trusted, describe, locate, reservations_of
 from export.bundle import layout
-from export.formats import FORMATS, format_of, saved_model
+from export.formats import DEFAULT_FORMATS, FORMATS, format_of, saved_model
 from export.formats.format import sentence
-from export.proof.certificate import PASS, RESERVED
+from export.proof.certificate import PASS, RESERVED, Certificate
 from export.runtime.process import home_of
 from zoobase.errors import CheckFailed, ExportError
 
@@ -30,7 +30,8 @@ def read_proven(folder: Path, use: str) -> dict[str, Any]:
     verdict = layout.read_verdict(folder)
     if verdict not in (PASS, RESERVED):
         raise CheckFailed(f"the verdict of {folder} is {verdict}; only a bundle that passed {use}")
-    if problem := find_contradiction(manifest, layout.read_certificate(folder)):
+    certificate = layout.read_certificate(folder)
+    if problem := find_contradiction(manifest, certificate) or false_claim(manifest, certificate):
         raise CheckFailed(f"{folder} is not what was proven: {problem}; export it again")
     return manifest
 
@@ -44,6 +45,10 @@ def find_saved_model(manifest: Mapping[str, Any]) -> dict[str, Any] | None:
 def find_contradiction(manifest: Mapping[str, Any], certificate: Mapping[str, Any]) -> str | None:
     """Return the first contradiction between a manifest and the certificate of the same bundle, or None."""
     artifacts = {artifact["path"]: artifact for artifact in manifest["artifacts"]}
+    for path, artifact in artifacts.items():
+        form, format = artifact.get("quantize"), FORMATS[artifact["format"]]
+        if form and (format_of(form) is not format or Path(path).name != f"{form}{format.extension}"):
+            return f"manifest.json calls {path} a file of the quantised form {form}, which has another name"
     rows: dict[str, list[Mapping[str, Any]]] = {}
     for row in certificate["artifacts"]:
         if row["format"] not in ("reference", "bundle") and not row.get("extra"):
@@ -68,6 +73,16 @@ def find_contradiction(manifest: Mapping[str, Any], certificate: Mapping[str, An
     for format, kind in asked:
         if (format, kind) not in written:
             return f"{' '.join(filter(None, (format, kind)))} was asked for, and manifest.json lists no such artifact"
+    return None
+
+
+def false_claim(manifest: Mapping[str, Any], certificate: Mapping[str, Any]) -> str | None:
+    """Return what a bundle says of its own proof and what its rows do not give, as a clause, or None."""
+    if (verdict := Certificate.from_json(dict(certificate)).verdict) != certificate["verdict"]:
+        return f"the certificate has the verdict {certificate['verdict']}, and its rows give {verdict}"
+    chosen = tuple((certificate.get("request") or {}).get("formats", ()))
+    if {*manifest["demanded"]} != {*(() if chosen in (DEFAULT_FORMATS, tuple(FORMATS)) else chosen)}:
+        return "manifest.json demands other formats than the certificate says were asked for"
     return None
 
 

@@ -20,12 +20,13 @@ from export.formats import FORMATS, QUANTIZATIONS
 from export.formats.saved_model import choose_version
 from export.proof.certificate import UNSUPPORTED, Certificate
 from zoobase.errors import ExportError
-from zoobase.files import discard, sha256
+from zoobase.files import check_dense, discard, sha256
 
 SCHEMA = Path(__file__).with_name("manifest.schema.json")
 PARITY_SCHEMA = Path(__file__).parent.parent / "parity.schema.json"
 MANIFEST, SUMS, PARITY = "manifest.json", "SHA256SUMS", "parity.json"
 IF_EXISTS = ("error", "new-version", "replace")
+DATA = (".json", ".txt", ".csv", ".tsv", ".model", ".png", ".jpg", ".wav")  # ends of the names of a caller's files
 EXCHANGE, HERE = 2, -100  # RENAME_EXCHANGE of linux/fs.h, AT_FDCWD of fcntl.h
 
 
@@ -56,6 +57,7 @@ def files_of(folder: Path) -> Iterator[str]:
         if path.is_symlink() or not (path.is_file() or path.is_dir()):
             raise ExportError(f"{path} is neither a plain file nor a folder; a bundle holds nothing else")
         if path.is_file():
+            check_dense(path)
             yield path.relative_to(folder).as_posix()
 
 
@@ -105,8 +107,7 @@ def differences(folder: Path, sums: str = SUMS) -> list[str]:
 
 def write_json(path: Path, data: Any) -> None:
     """Write indented JSON."""
-    text = json.dumps(data, indent=1, ensure_ascii=False) + "\n"
-    path.write_text(text, encoding="utf-8", errors="backslashreplace")  # paths need not be UTF-8
+    write_text(path, json.dumps(data, indent=1, ensure_ascii=False) + "\n")
 
 
 def check_manifest(folder: Path | str, manifest: Any) -> dict[str, Any]:
@@ -320,14 +321,19 @@ def _exchange(one: Path, other: Path) -> None:
     os.rename(temporary, one)
 
 
-def write_assets(folder: Path, contract: Contract, assets: Mapping[str, Any]) -> None:
-    """Write the labels of a contract and additional files, {name: bytes or path}."""
-    if contract.labels is not None:
-        (folder / "labels.txt").write_text("".join(f"{label}\n" for label in contract.labels))
+def write_text(path: Path, text: str) -> None:
+    """Write a text as it is, on every system; paths in it need not be UTF-8."""
+    path.write_bytes(text.encode("utf-8", "backslashreplace"))
+
+
+def write_assets(folder: Path, assets: Mapping[str, Any]) -> None:
+    """Write additional files, {name: bytes or path}."""
     for name, content in assets.items():
         path = (folder / name).resolve()
         if folder.resolve() not in path.parents or path.exists():
             raise ExportError(f"asset {name!r} would leave the bundle or replace one of its files; choose another name")
+        if not name.endswith(DATA):
+            raise ExportError(f"asset {name!r} is no file of data; a name ends in {', '.join(DATA)}")
         path.parent.mkdir(parents=True, exist_ok=True)
         if isinstance(content, bytes):
             path.write_bytes(content)

@@ -61,7 +61,7 @@ def certify_command(console: Console, out: Path | None, **arguments: Any) -> Non
     result = certify(**_prepared(**arguments))
     if out:
         write_atomic(out, json.dumps(result.to_json(), indent=1) + "\n")
-    _finish(result.comparison, result.to_json(), console, result.sentences())
+    _finish(result.comparison, result.to_json(), console, result.sentences(), result.conclusion)
 
 
 def _prepared(samples: Path | None, match: tuple[str, ...], **others: Any) -> dict[str, Any]:
@@ -71,7 +71,9 @@ def _prepared(samples: Path | None, match: tuple[str, ...], **others: Any) -> di
     return others | {"samples": read_samples(samples) if samples else None, "match": dict(map(_pair, match))}
 
 
-def _finish(result: Any, data: Any, console: Console, sentences: Sequence[str] = ()) -> None:
+def _finish(
+    result: Any, data: Any, console: Console, sentences: Sequence[str] = (), conclusion: str | None = None
+) -> None:
     """Print a comparison, and exit with its code."""
     if console.json:
         console.result(data)
@@ -80,7 +82,7 @@ def _finish(result: Any, data: Any, console: Console, sentences: Sequence[str] =
         for text in sentences:
             echo(text)
     if not console.json and (not console.quiet or result.exit_code):
-        echo(f"{result.candidate}: {result.verdict}. Next: python -m export inspect {result.candidate}")
+        echo(f"{result.candidate}: {conclusion or result.verdict}. Next: python -m export inspect {result.candidate}")
     sys.exit(result.exit_code)
 
 

@@ -30,9 +30,13 @@ def command(
     ranges and meanings, and give the file to `python -m export model --contract`.
     """
     from export.artifacts import describe, is_trusted
+    from export.artifacts.readable import unreadable
     from export.bundle.layout import MANIFEST, read_coverage
     from export.proof.certificate import describe_coverage
+    from zoobase.errors import CheckFailed
 
+    if artifact.exists() and (problems := unreadable([artifact])):
+        raise CheckFailed(f"{artifact} is refused: {problems[artifact]}")
     description = describe(artifact)
     bundle = next((folder for folder in artifact.resolve().parents if (folder / MANIFEST).is_file()), None)
     coverage = read_coverage(bundle) if bundle else {}

@@ -18,7 +18,7 @@ from zoobase.console import echo
 @click.option("--require", multiple=True, metavar="NAME", help="Incomplete without this runtime or format.")
 @click.option("--junit", type=PATH, metavar="FILE", help="Also write JUnit XML, for CI.")
 @click.option("--signer", type=PATH, metavar="KEY", help="Public key (PEM) that BUNDLE.sig must fit.")
-@click.option("--deep", is_flag=True, help="Convert the Keras file again, and compare the graphs of TFLite and ONNX.")
+@click.option("--deep/--no-deep", default=None, help="Compare each file whole with another export; incomplete without.")
 @trust_option
 @common_options
 def command(
@@ -27,7 +27,7 @@ def command(
     require: tuple[str, ...],
     junit: Path | None,
     signer: Path | None,
-    deep: bool,
+    deep: bool | None,
     trust: tuple[str, ...],
     console: Console,
 ) -> None:

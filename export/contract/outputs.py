@@ -37,6 +37,7 @@ def infer_outputs(
             except Exception as error:  # any error of any layer
                 problem = problem or error
                 continue
+            sized = _bounded(model, sized, rows)
             run = sized, _outputs(model, result, sized, rows), None if rows == PROBES else rows
             if _fits(model, sized, rows):
                 return run
@@ -68,12 +69,24 @@ def _sampled_size(tensor: Tensor, sample: Any) -> int | None:
     return max((n for n, d in zip(shape[1:], tensor.shape[1:], strict=True) if d is None), default=None)
 
 
-def _call(model: Any, inputs: Sequence[Tensor], rows: int) -> Any:
+def _bounded(model: Any, inputs: list[Tensor], rows: int) -> list[Tensor]:
+    """Return the inputs with fixed sizes if the model runs on no larger ones, such as a table of positions."""
+    if not any(t.min_size for t in inputs):
+        return inputs
+    try:
+        _call(model, inputs, rows, sizes=1)
+    except Exception:  # any error of any layer
+        shapes = {t.name: tuple(t.min_size if d is None else d for d in t.shape[1:]) for t in inputs}
+        return [dataclasses.replace(t, shape=(t.shape[0], *shapes[t.name]), min_size=None) for t in inputs]
+    return inputs
+
+
+def _call(model: Any, inputs: Sequence[Tensor], rows: int, sizes: int = 0) -> Any:
     import keras
 
     endpoint = tensor_endpoint(model, inputs, ())
     rng = np.random.default_rng(zlib.crc32(endpoint.name.encode()))
-    values = {t.name: keras.ops.convert_to_tensor(sample_values(t, rows, rng), t.dtype) for t in inputs}
+    values = {t.name: keras.ops.convert_to_tensor(sample_values(t, rows, rng, sizes), t.dtype) for t in inputs}
     return model(arrange(endpoint.to_json(), values), training=False)
 
 

@@ -166,7 +166,7 @@ class _Graph:
         return operators
 
     def _enter(self, node: Any, called: set[str], operators: dict[tuple[str, str], str]) -> None:
-        for name in _called(node):
+        for name in callees(node):
             if name in self.functions and name not in called:
                 called.add(name)
                 for inner in self.functions[name].node_def:
@@ -227,7 +227,7 @@ class _Graph:
             inner = [self.functions[name] for name in called & self.functions.keys()]
             nodes = {(function.signature.name, n.name): n for function in inner for n in function.node_def}
             exposed |= {key: node.op for key, node in nodes.items()}
-            called = {name for node in nodes.values() for name in _called(node)} - {scope for scope, _ in exposed}
+            called = {name for node in nodes.values() for name in callees(node)} - {scope for scope, _ in exposed}
         standard: set[tuple[str, str]] = set()
         for start, operators in ((self.saver.save_tensor_name, SAVING), (self.saver.restore_op_name, RESTORING)):
             for (scope, name), op in (self.reachable([start]) if start else {}).items():
@@ -278,7 +278,7 @@ class _Graph:
 
     def _calls_of(self, function: str) -> list[tuple[str, Any]]:
         scopes = {"": self.nodes.values()} | {name: f.node_def for name, f in self.functions.items()}
-        return [(scope, node) for scope, inner in scopes.items() for node in inner if function in _called(node)]
+        return [(scope, node) for scope, inner in scopes.items() for node in inner if function in callees(node)]
 
     def everything(self) -> dict[tuple[str, str], str]:
         """Return every node, those inside functions included."""
@@ -290,7 +290,8 @@ def _node_name(tensor: str) -> str:
     return tensor.removeprefix("^").partition(":")[0]
 
 
-def _called(node: Any) -> Iterator[str]:
+def callees(node: Any) -> Iterator[str]:
+    """Yield the names of what a node may call: its operator, and the functions in its attributes."""
     yield node.op
     for value in node.attr.values():
         if value.func.name:
@@ -438,3 +439,10 @@ def _depends(values: Mapping[str, list[bool]], tensor: str) -> bool:
     outputs = values.get(name, [False])
     index = int(rest[-1]) if rest and rest[-1].isdigit() else 0
     return outputs[index] if index < len(outputs) else outputs[-1]
+
+
+def asset_files(folder: Path) -> list[str]:
+    """Return the names of the files that the graphs of a SavedModel read as assets."""
+    model = _message()()
+    model.ParseFromString((folder / "saved_model.pb").read_bytes())
+    return [asset.filename for meta in model.meta_graphs for asset in meta.asset_file_def]

@@ -18,6 +18,7 @@ from export.contract import Artifact, Contract, Endpoint
 from export.contract.quantization import Budget, QuantizedForm, calibration_of
 from export.formats.format import Description, Format, Port, Signature
 from export.formats.saved_model import save
+from export.protocol.calls import one_line
 from export.runtime import process
 from zoobase.errors import Unsupported
 from zoobase.requirements import install_command
@@ -166,8 +167,21 @@ def _ports(values: Any) -> tuple[Port, ...]:
     return tuple(map(port, values))
 
 
+def contradiction(path: Path, contract: Contract) -> str | None:
+    """Return why a file is not one of a bundle, as a clause: its values lie elsewhere; None if it is, or unreadable."""
+    if importlib.util.find_spec("onnx") is None:
+        return None
+    description = Description(path, FORMAT.name, 0)
+    try:
+        describe(description)
+    except Exception as error:  # a damaged file may raise anything
+        return f"it cannot be read ({one_line(error)[:200]})"
+    return next(iter(description.risks), None)
+
+
 FORMAT = Format(
     *("onnx", ".onnx", write, matches, describe),
+    contradiction=contradiction,
     is_default=False,
     has_strings=False,
     quantizations=QUANTIZATIONS,

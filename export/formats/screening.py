@@ -31,7 +31,7 @@ def check_content(path: Path, format: str) -> None:
         starts_as_zip = stream.read(2) == b"PK"
     is_zip = zipfile.is_zipfile(path)
     if format == "keras" or (is_zip and starts_as_zip and format not in BY_NAME):  # a format may be a zip file itself
-        _check_zip(path)
+        check_zip(path)
         return
     if is_zip and (problem := _unexpected_zip(path, format)) is not None:
         raise CheckFailed(
@@ -43,7 +43,7 @@ def check_content(path: Path, format: str) -> None:
         raise CheckFailed(f"{path} is refused: it is of format {format} and also an HDF5 file; write it again without")
 
 
-def _check_zip(path: Path) -> None:
+def check_zip(path: Path) -> None:
     """Check that a zip file begins at the first byte and ends at the last, and the weights in it."""
     check_archive(path)
     with zipfile.ZipFile(path) as archive, path.open("rb") as stream:

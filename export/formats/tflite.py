@@ -35,6 +35,7 @@ QUANTIZATIONS = (
     QuantizedForm("int4", "int4", None, Budget(10.0, 0.90), *SELECTIVE),
 )
 SIMULATED = "int8"  # the form that may have the ranges of a training
+OF_TRAINING = "of quantization-aware training"
 FLOAT = dict.fromkeys(("weights", "activations"))  # the types of a file that is not quantised
 SCRATCH = ".tflite-work"  # in the staging folder; `clean` removes it
 RANDOM = frozenset({"RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"})
@@ -63,7 +64,8 @@ def write_quantized(
     """Prepare `tflite/NAME.tflite`."""
     endpoints, rows = contract.carried_by(FORMAT.name), {}
     if simulation is not None:
-        return _prepare(simulation.model, endpoints, folder, simulation.contract, quantization, {}, of="simulation")
+        artifact = _prepare(simulation.model, endpoints, folder, simulation.contract, quantization, {}, of="simulation")
+        return replace(artifact, note=OF_TRAINING)
     if quantization.is_calibrated:
         rows = calibration_of(endpoints, calibration)
         endpoints = tuple(e for e in endpoints if e.name in rows)
@@ -320,6 +322,8 @@ def contradiction(path: Path, contract: Contract) -> str | None:
         endpoints = _endpoints_of(file, contract)
     except Exception as error:  # the file may be damaged
         return f"its signatures cannot be read ({type(error).__name__})"
+    if endpoints[:1] == [None]:
+        return "its first subgraph, which Interpreter.invoke() runs, is that of no signature"
     return tflite_metadata.difference(path, attached, contract, endpoints)
 
 

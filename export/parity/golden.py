@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import dataclasses
 import zlib
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from typing import Any
 
 import numpy as np
@@ -26,7 +26,8 @@ from export.contract.sampling import (
     texts_of,
 )
 from export.parity import recurrent_steps
-from export.parity.cases import LARGEST_CASE, TYPICAL, GoldenCase, scores_of
+from export.parity.cases import LARGEST_CASE, REAL, TYPICAL, GoldenCase, scores_of
+from export.protocol.arrays import pack
 from zoobase import suggestion
 from zoobase.errors import ExportError
 
@@ -39,7 +40,7 @@ def cases_for(
 ) -> list[GoldenCase]:
     """Return the cases of an endpoint: real samples (N, ...), batches, extremes, strings, and undefined inputs."""
     # `typical` holds real examples of every input: the only ones on which quantised artifacts are evaluated.
-    rng = np.random.default_rng(zlib.crc32(endpoint.name.encode()))
+    rng = _rng(endpoint)
     size = endpoint.batch or 1
     cases = []
     real = {t.name: _fit(t, samples[t.name]) for t in endpoint.inputs if samples and t.name in samples}
@@ -70,6 +71,36 @@ def cases_for(
         GoldenCase(recurrent_steps.NAME, inputs, chain=chain) for inputs, chain in recurrent_steps.inputs_for(endpoint)
     ]
     return [dataclasses.replace(c, scores=scores_of(endpoint)) for c in (*cases, *_undefined(endpoint, size, rng))]
+
+
+def differences_from_drawn(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> Iterator[tuple[str, bool]]:
+    """Yield (clause, whether it is missing) for each case that the contract gives and that is not among `cases`."""
+    # Real examples cannot be drawn again: theirs are taken as they are, and which inputs they fill is found by drawing.
+    given = {case.name: case for case in cases}
+    real, typical = ({} if name not in given else given[name].inputs for name in REAL)
+    rows, rng = len(next(iter(real.values()), ())), _rng(endpoint)
+    drawn = {t.name: sample_values(t, rows, rng) for t in endpoint.inputs} if real else {}
+    samples = {name: value for name, value in real.items() if _content(value) != _content(drawn[name])}
+    for case in cases_for(endpoint, samples, typical):
+        other = given.get(case.name)
+        if other is None or any(
+            getattr(case, key) != getattr(other, key) for key in ("compared", "may_raise", "chain")
+        ):
+            yield (
+                f"golden case {case.name} of {endpoint.name}, which the contract gives, is missing or not compared",
+                True,
+            )
+        elif case.rows != other.rows or any(_content(v) != _content(other.inputs[k]) for k, v in case.inputs.items()):
+            yield f"golden case {case.name} of {endpoint.name} has other inputs than this release draws", False
+
+
+def _content(array: np.ndarray) -> tuple[Any, ...]:
+    packed = pack({"": array})
+    return tuple((name, value.dtype, value.shape, value.tobytes()) for name, value in packed.items())
+
+
+def _rng(endpoint: Endpoint) -> np.random.Generator:
+    return np.random.default_rng(zlib.crc32(endpoint.name.encode()))
 
 
 def _strings(endpoint: Endpoint, size: int, rng: np.random.Generator) -> Iterator[GoldenCase]:

@@ -22,9 +22,15 @@ ROWS = 2  # enough to distinguish rows from columns
 
 
 def write_requests(golden: Path, contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> None:
-    """Write the bodies for every endpoint that a SavedModel carries; one above 2 MB is left out."""
-    folder = golden / rest.FOLDER
-    folder.mkdir()
+    """Write the bodies of `requests_of` below the folder of golden inputs."""
+    (golden / rest.FOLDER).mkdir()
+    for name, body in requests_of(contract, cases).items():
+        (golden / name).write_text(body)
+
+
+def requests_of(contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> dict[str, str]:
+    """Return {file: body} for every endpoint that a SavedModel carries; one above 2 MB is left out."""
+    found = {}
     for endpoint in contract.carried_by(saved_model.FORMAT.name):
         if (case := _case(endpoint, cases[endpoint.name])) is None:
             continue
@@ -34,7 +40,8 @@ def write_requests(golden: Path, contract: Contract, cases: Mapping[str, Sequenc
             except rest.NotJson:
                 continue
             if len(body) <= LARGEST_CASE:
-                (folder / f"{endpoint.name}.{form}.json").write_text(body)
+                found[f"{rest.FOLDER}/{endpoint.name}.{form}.json"] = body
+    return found
 
 
 def compare_replies(

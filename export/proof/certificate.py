@@ -36,8 +36,6 @@ class ProofRequest:
     probing: bool = False  # whether an HDF5 file that cannot be loaded is unsupported (at export) or damaged
     demanded: frozenset[str] = field(default_factory=frozenset)  # formats that were requested by name
     images: Path | None = None  # folder for comparison images of endpoints that return images, or None
-    # the noise floor that the export recorded, by endpoint and output
-    floor: Mapping[str, Mapping[str, float]] = field(default_factory=dict)
 
     @property
     def modules(self) -> Sequence[str]:
@@ -142,8 +140,7 @@ class Certificate:
     Attributes:
         rows: The rows; "artifacts" in parity.json.
         policy: The tolerances.
-        noise_floor: {endpoint: {output: largest difference of the reference from itself}}, as recorded at export and
-            measured in this proof.
+        noise_floor: {endpoint: {output: largest difference of the reference from itself}}, measured in this proof.
         environment: Where the proof ran.
         between: {endpoint: the largest pairwise difference of artifacts}.
         jumps: {endpoint: {case: named rows at which the reference is discontinuous, which are not compared}}.

@@ -1,15 +1,16 @@
-"""Convert the Keras file of a bundle again, and compare the graphs of its TFLite and ONNX files with the result.
+"""Write the files of a bundle again from its Keras file, and compare them field by field with what it holds.
 
-A script: `python -P launch.py convert_again.py JOB`, in a confined process; the job names the Keras file, the contract,
-the endpoints, and the files. Names and the order of operators do not count; constants count by their values.
+A script: `python -P launch.py convert_again.py JOB`, in a confined process; the job names the Keras file, the contract
+and the files. One release writes the same file again: see `export.artifacts.whole_file`.
 """
 
 from __future__ import annotations
 
 import dataclasses
-import hashlib
 import json
-from collections.abc import Callable, Mapping
+import sys
+import threading
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -17,178 +18,30 @@ import machine
 import numpy as np
 import runner
 
-from export.contract import Endpoint
-from export.formats import QUANTIZATIONS, saved_model, tflite
-from export.formats import onnx as onnx_format
+from export.artifacts.whole_file import READERS, first_difference
+from export.contract import Contract, Endpoint
+from export.formats import FORMATS, QUANTIZATIONS, saved_model, tflite
 from export.formats.format import NATIVE
 from export.protocol import calls
+from export.protocol.arrays import read_arrays
 from export.runners import run_keras
 from export.runners.jobs import convert_onnx, convert_tflite, quantize_tflite
-from export.runners.jobs.run_structure import Digests, first_difference, run_deep
 
 TFLITE = tflite.FORMAT.name
+CALIBRATING = "batch_7"  # a case that every endpoint has
 
 
-class FileDigests(Digests):
-    """The canonical form of a file: digests of `outputs` by signature, and of operators without one, `acting`."""
-
-    def __init__(self) -> None:
-        super().__init__()
-        self.outputs: dict[str, dict[str, str]] = {}
-        self.acting: dict[str, list[str]] = {}
-
-
-class TFLiteDigests(FileDigests):
-    """The graphs of a TFLite file."""
-
-    def __init__(self, path: Path) -> None:
-        from ai_edge_litert import schema_py_generated as schema
-
-        super().__init__()
-        self._file = path.read_bytes()
-        self._model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(self._file, 0))
-        names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
-        self._codes = [  # without versions, which are the largest that any signature of the file needs
-            f"{names.get(max(c.builtinCode, c.deprecatedBuiltinCode))} {_text(c.customCode)}".strip()
-            for c in self._model.operatorCodes or []
-        ]
-        for signature in self._model.signatureDefs or []:
-            graph = self._model.subgraphs[signature.subgraphIndex]
-            name = _text(signature.signatureKey)
-            given = {int(e.tensorIndex): self.add("input", (), _text(e.name)) for e in signature.inputs or []}
-            known, acting = self._follow(graph, given)
-            self.outputs[name] = {_text(e.name): known[int(e.tensorIndex)] for e in signature.outputs or []}
-            self.acting[name] = acting
-
-    def _follow(self, graph: Any, known: dict[int, str]) -> tuple[dict[int, str], list[str]]:
-        """Return the digest of every tensor of a subgraph, given those of its inputs, and what acts in it."""
-        acting = []
-        for index, tensor in enumerate(graph.tensors):
-            if index not in known:
-                known[index] = self.add(*self._constant(tensor))
-        for operator in graph.operators or []:
-            inputs = tuple(known[int(i)] if i >= 0 else "" for i in operator.inputs)
-            results = [self._type(graph.tensors[int(i)]) for i in operator.outputs]
-            attributes = f"{self._options(operator)} {results}"
-            name = self._codes[operator.opcodeIndex]
-            for number, output in enumerate(operator.outputs):
-                known[int(output)] = self.add(f"{name}:{number}" if number else name, inputs, attributes)
-            if not len(operator.outputs):
-                acting.append(self.add(name, inputs, attributes))
-        return known, acting
-
-    def _constant(self, tensor: Any) -> tuple[str, tuple[str, ...], str]:
-        buffer = self._model.buffers[tensor.buffer]
-        # ai-edge-quantizer writes large ones behind the FlatBuffer
-        data = np.frombuffer(self._file, np.uint8)[buffer.offset :][: buffer.size] if buffer.size else buffer.data
-        content = "none" if data is None else hashlib.sha256(np.asarray(data).tobytes()).hexdigest()
-        return "constant", (), f"{self._type(tensor)} {content} {tensor.isVariable}"
-
-    @staticmethod
-    def _type(tensor: Any) -> str:
-        quantization = tensor.quantization
-        numbers = () if quantization is None else (quantization.scale, quantization.zeroPoint)
-        values = [np.asarray(n).tolist() for n in numbers if n is not None]
-        return f"{tensor.type} {np.asarray(tensor.shape).tolist() if tensor.shape is not None else None} {values}"
-
-    def _options(self, operator: Any) -> str:
-        options = {**_fields(operator.builtinOptions), **_fields(operator.builtinOptions2)}
-        for name, value in options.items():
-            if name.endswith("ubgraphIndex"):
-                options[name] = self._body(int(value))
-        custom = None if operator.customOptions is None else np.asarray(operator.customOptions).tobytes()
-        return f"{sorted(options.items())} {custom!r}"
-
-    def _body(self, index: int) -> str:
-        graph = self._model.subgraphs[index]
-        given = {int(t): self.add("argument", (), str(number)) for number, t in enumerate(graph.inputs)}
-        known, acting = self._follow(graph, given)
-        return self.add("function", (*(known[int(t)] for t in graph.outputs), *acting), "")
-
-
-class OnnxDigests(FileDigests):
-    """The graph of an ONNX file."""
-
-    def __init__(self, path: Path) -> None:
-        import onnx
-
-        super().__init__()
-        model = onnx.load(path, load_external_data=False)
-        self._functions = {(f.domain, f.name): _serialized(f) for f in model.functions}
-        self._domains = sorted((imported.domain, imported.version) for imported in model.opset_import)
-        known = self._follow(model.graph, {})
-        self.outputs[""] = {value.name: known[value.name] for value in model.graph.output}
-
-    def _follow(self, graph: Any, known: dict[str, str]) -> dict[str, str]:
-        known = {**known, "": ""}
-        for tensor in graph.initializer:
-            known[tensor.name] = self.add("constant", (), _tensor(tensor))
-        for value in graph.input:
-            known.setdefault(value.name, self.add("input", (), value.name))
-        for node in graph.node:
-            inputs = tuple(known[name] for name in node.input)
-            if node.op_type == "Identity" and not node.domain:
-                known[node.output[0]] = inputs[0]
-                continue
-            attributes = sorted((a.name, self._attribute(a, known)) for a in node.attribute)
-            function = self._functions.get((node.domain, node.op_type), "")
-            text = f"{node.domain} {self._domains} {attributes} {function}"
-            for number, name in enumerate(node.output):
-                known[name] = self.add(f"{node.op_type}:{number}" if number else node.op_type, inputs, text)
-        return known
-
-    def _attribute(self, attribute: Any, known: dict[str, str]) -> str:
-        import onnx
-
-        if attribute.type == onnx.AttributeProto.TENSOR:
-            return _tensor(attribute.t)
-        graphs = [attribute.g] if attribute.type == onnx.AttributeProto.GRAPH else list(attribute.graphs)
-        if not graphs:
-            return _serialized(attribute)
-        bodies = []
-        for graph in graphs:
-            arguments = {value.name: self.add("argument", (), str(n)) for n, value in enumerate(graph.input)}
-            inner = self._follow(graph, known | arguments)
-            bodies.append(self.add("function", tuple(inner[value.name] for value in graph.output), ""))
-        return repr(bodies)
-
-
-def _text(value: Any) -> str:
-    return value.decode("utf-8", "replace") if isinstance(value, bytes) else str(value or "")
-
-
-def _fields(options: Any) -> dict[str, Any]:
-    return {k: np.asarray(v).tolist() for k, v in vars(options).items()} if options is not None else {}
-
-
-def _serialized(message: Any) -> str:
-    return hashlib.sha256(message.SerializeToString(deterministic=True)).hexdigest()
-
-
-def _tensor(tensor: Any) -> str:
-    import onnx
-
-    if tensor.data_location == onnx.TensorProto.EXTERNAL:
-        return f"external {_serialized(tensor)}"
-    value = onnx.numpy_helper.to_array(tensor)
-    content = repr(value.tolist()).encode() if value.dtype.kind == "O" else value.tobytes()
-    return f"{value.dtype} {value.shape} {hashlib.sha256(content).hexdigest()}"
-
-
-def differences(ours: FileDigests, theirs: FileDigests, names: Mapping[str, str]) -> dict[str, str | None]:
-    """Return {endpoint: how its graph differs, or None}; `names` are those of their signatures by endpoint."""
-    found: dict[str, str | None] = {}
-    for endpoint, name in names.items():
-        one, other = ours.outputs[name], theirs.outputs.get(name, {})
-        found[endpoint] = None
-        if set(one) != set(other):
-            found[endpoint] = f"it has the outputs {', '.join(sorted(other)) or 'none'}, not {', '.join(sorted(one))}"
-        elif different := next((output for output in one if one[output] != other[output]), None):
-            clause = first_difference(ours, theirs, one[different], other[different])
-            found[endpoint] = f"{different}: {clause}"
-        elif ours.acting.get(name) != theirs.acting.get(name):
-            found[endpoint] = "it runs other operators that act without an output"
-    return found
+def differences(ours: Any, theirs: Any, file: Mapping[str, Any]) -> str | None:
+    """Return how a file differs from the one that is written again, or None."""
+    # Endpoints that the Keras file lacks cannot be converted again: then the others are compared, one by one.
+    if file["whole"]:
+        return first_difference(ours.whole, theirs.whole)
+    signatures = [f.whole["signatureDefs"] for f in (ours, theirs)]
+    given = ({name: of_file.get(name) for name in file["endpoints"]} for of_file in signatures)
+    held = [signature["subgraphIndex"] for signature in signatures[1].values()]
+    if any(graph is not one for graph, one in zip(theirs.whole["subgraphs"], held, strict=False)):
+        return "its first subgraphs are not those of its signatures"
+    return first_difference(*given)
 
 
 def _endpoint(model: Any, data: Mapping[str, Any]) -> Endpoint:
@@ -200,17 +53,35 @@ def _endpoint(model: Any, data: Mapping[str, Any]) -> Endpoint:
     return dataclasses.replace(Endpoint.from_json(data), call=call)
 
 
-def _converted(job: Mapping[str, Any], model: Any, file: Mapping[str, Any], scratch: Path) -> Path:
-    """Return the file that the converter writes now."""
+def _calibration(golden: Path, endpoints: Sequence[str], scratch: Path) -> dict[str, str]:
+    """Return files with golden inputs in place of calibration data, for ranges that are not compared."""
+    files = {}
+    for endpoint in endpoints:
+        stored = read_arrays(golden / f"{endpoint}.inputs.npz")
+        rows = {name: value for (case, name), value in stored.items() if case == CALIBRATING}
+        files[endpoint] = str(scratch / f"{endpoint}.npz")
+        np.savez(files[endpoint], allow_pickle=False, **rows)
+    return files
+
+
+def _written(job: Mapping[str, Any], model: Any, file: Mapping[str, Any], scratch: Path) -> Path:
+    """Return the file that the converter, or Keras, writes now."""
+    again = scratch / "again"
+    again.mkdir(exist_ok=True)
+    if FORMATS[file["format"]].needs_code:
+        contract = Contract(tuple(map(Endpoint.from_json, job["endpoints"].values())))
+        return again / FORMATS[file["format"]].write(model, contract, again, 1).path
     endpoints = [_endpoint(model, job["endpoints"][name]) for name in file["endpoints"]]
     is_tflite, saved = file["format"] == TFLITE, scratch / f"saved-{file['format']}"
     if not saved.exists():
         saved_model.save(model, endpoints, saved, batch=1 if is_tflite else None)
-    out = scratch / "again" / f"{file['quantize']}.{file['format']}"
+    out = again / f"{file['quantize']}.{file['format']}"
     quantization = QUANTIZATIONS.get(file["quantize"])
     work = {saved_model.FORMAT.name: str(saved), "out": str(out), "opset": file.get("opset")}
     if is_tflite:
         work |= {"signatures": file["endpoints"], "calibration": {}, "keep_float": 0}
+        if quantization and quantization.is_calibrated:
+            work["calibration"] = _calibration(Path(job["folder"], "golden"), file["endpoints"], out.parent)
         types = quantization.types() if quantization else tflite.FLOAT
         if quantization and quantization.modules:
             exact = str(out.with_suffix(".exact"))
@@ -226,24 +97,34 @@ def _converted(job: Mapping[str, Any], model: Any, file: Mapping[str, Any], scra
     return out
 
 
-READERS: dict[str, Callable[[Path], FileDigests]] = {TFLITE: TFLiteDigests, onnx_format.FORMAT.name: OnnxDigests}
-
-
 def main() -> None:
-    """Write {path: {endpoint: difference or null}} as the result of the job, and the errors by path."""
+    """Write {path: difference or null} as the result of the job, and the errors by path."""
     job = machine.read_job()
     result: dict[str, Any] = {"missing": runner.import_modules(job["modules"]), "differences": {}, "errors": {}}
     model = None if result["missing"] else run_keras.load_model({"format": NATIVE, "path": job[NATIVE]}, {})
     for file in job["files"] if model is not None else ():
         try:
-            again = _converted(job, model, file, Path(job["result"]).parent)
-            ours, theirs = (READERS[file["format"]](path) for path in (again, Path(job["folder"], file["path"])))
-            names = {name: name if file["format"] == TFLITE else "" for name in file["endpoints"]}
-            result["differences"][file["path"]] = differences(ours, theirs, names)
+            again = _written(job, model, file, Path(job["result"]).parent)
+            form = QUANTIZATIONS.get(file["quantize"])
+            paths = (again, Path(job["folder"], file["path"]))
+            ours, theirs = (READERS[file["format"]](path, bool(form and form.is_calibrated)) for path in paths)
+            result["differences"][file["path"]] = differences(ours, theirs, file)
         except Exception as error:  # whatever a converter or a damaged file raises is a finding about that file
             result["errors"][file["path"]] = calls.one_line(error)
     Path(job["result"]).write_text(json.dumps(result))
 
 
+def _run_deep() -> None:
+    """Run `main` as deep as its graphs are; end with exit code 1 if it wrote no result."""
+    job = json.loads(Path(sys.argv[1]).read_text())  # before a converter takes its own arguments from sys.argv
+    sys.setrecursionlimit(10**6)
+    threading.stack_size(2**29)
+    worker = threading.Thread(target=main)
+    worker.start()
+    worker.join()
+    if not Path(job["result"]).is_file():
+        sys.exit(1)
+
+
 if __name__ == "__main__":
-    run_deep(main)
+    _run_deep()

@@ -185,6 +185,8 @@ def run_script(
     writes: Iterable[str | Path] = (),
     network: bool = False,
     python: str | None = None,
+    seconds: float | None = None,
+    memory: int | None = None,
 ) -> ProcessResult:
     """Run `runners/<script>` on a job in a process of its own and wait for it."""
     # It finds the folders of the runners and of the protocol on its path, and the packages that are named. The kernel
@@ -192,7 +194,8 @@ def run_script(
     # `export.protocol.machine`. Its temporary files are in the scratch folder.
     path, folder = RUNNERS / script, folder.resolve()
     job_file, log_file = folder / f"{path.name}.json", folder / f"{path.name}.log"
-    timeout, writes = time_limit(), [*writes]
+    limit, writes = time_limit(), [*writes]
+    timeout = seconds or limit
     for target in writes:
         os.makedirs(target, exist_ok=True)
     paths = [str(PROTOCOL), str(RUNNERS), str(RUNNERS / "jobs"), *filter(None, map(home_of, packages))]
@@ -200,7 +203,8 @@ def run_script(
         "reads": [*map(os.path.realpath, reads), *paths, str(path)],
         "writes": [str(folder), *map(os.path.realpath, writes)],
     }
-    job_file.write_text(json.dumps(job | {"memory": memory_limit(), "confine": allowed | {"network": network}}))
+    limits = {"memory": memory or memory_limit(), "confine": allowed | {"network": network}}
+    job_file.write_text(json.dumps(job | limits))
     environment = {"TMPDIR": str(folder), **(environment or {})}
     files = {"script": str(path), "job": str(job_file), "log": str(log_file), "cwd": str(folder)}
     started = time.monotonic()

@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import threading
 from collections.abc import Collection, Mapping
 from dataclasses import dataclass
 from pathlib import Path
@@ -16,12 +18,16 @@ from export.attestation.policy import ATTESTATION, EXTRA, OF_PUBLISHING, RECORD,
 from export.bundle import layout
 from export.bundle.gate import find_saved_model, read_proven, refusal, reservation
 from export.formats.saved_model import choose_version
+from export.proof.certificate import PASS, RESERVED
+from export.verifier import verify_bundle
 from zoobase.errors import CheckFailed, ExportError
 from zoobase.files import sha256, staging
 
 ROLLOUT = "rollout"  # of a base path: which versions are stable and canary
 STAGING = ".publishing-"  # not a number, so TF Serving ignores it
+CHOSEN = ("next", "time")  # versions whose number is chosen when they are published
 ATTEMPTS = 1000
+_verifying = threading.Lock()  # those who publish one bundle at once wait for one verification
 
 
 @dataclass(frozen=True)
@@ -41,7 +47,7 @@ def publish(
     allow: Collection[str] = (),
     policy: str | os.PathLike[str] | None = None,
 ) -> Published:
-    """Publish the SavedModel of a bundle as a version under a TF Serving base path.
+    """Verify a bundle, and publish its SavedModel as a version under a TF Serving base path.
 
     Publishing is atomic, also if this process is killed. Existing versions are never modified. Several processes may
     publish at once: with "next" each gets its own number.
@@ -50,14 +56,16 @@ def publish(
         source: A proven bundle.
         base_path: The folder of one model's versions; created if it does not exist.
         version: "next", "time" (seconds since 1970), or a positive int64.
-        trust: Operators that may be served although they are not on the list of inference operators.
+        trust: Operators that may be served although they are not on the list of inference operators; and packages, as
+            of `verify_bundle`.
         allow: Reservations of the proof with which it is published all the same: "random", "stateful", "clock",
             "external", "branches", or "any".
-        policy: A file that says what the bundle must hold, as of `export admit`; or None.
+        policy: A file that says what the bundle must hold, as of `export admit`; or None. With signers in it their
+            attestation stands in for the verification.
 
     Raises:
         ExportError: If `source` contains no SavedModel, or the version exists or is invalid.
-        CheckFailed: If the bundle is damaged, its proof did not pass or has reservations that are not allowed, its
+        CheckFailed: If the bundle is damaged, does not pass here, or has reservations that are not allowed, its
             SavedModel is not trusted, or the policy does not admit it.
 
     Example:
@@ -67,10 +75,11 @@ def publish(
         '2'
     """
     base = Path(base_path).absolute()
-    saved_model = proven_saved_model(Path(source), trust, allow, policy)
     if (base / ROLLOUT).exists():
         raise ExportError(f"{base_path} serves by {ROLLOUT}/models.config; publish with --canary SHARE, then promote")
-    return saved_model.copy(base, version)
+    if version not in CHOSEN and os.path.lexists(base / str(number := choose_version(version, base))):
+        raise _taken(number, base)  # before the bundle is verified
+    return proven_saved_model(Path(source), trust, allow, policy).copy(base, version)
 
 
 @dataclass(frozen=True)
@@ -91,8 +100,9 @@ def proven_saved_model(
     folder: Path, trust: Collection[str] = (), allow: Collection[str] = (), policy: str | os.PathLike[str] | None = None
 ) -> ProvenSavedModel:
     """Return the SavedModel of a bundle, if `publish` may publish it; it raises what `publish` raises."""
-    if policy is not None:
-        admit(folder, read_policy(Path(policy)))
+    rules = read_policy(Path(policy)) if policy is not None else None
+    if rules is not None:
+        admit(folder, rules)
     manifest = read_proven(folder, "is published")
     artifact = find_saved_model(manifest)
     if artifact is None:
@@ -101,6 +111,9 @@ def proven_saved_model(
         raise CheckFailed(reason)
     if reason := reservation(folder, artifact, allow):
         raise CheckFailed(reason)
+    if not (rules and rules.signers):  # else somebody whose key is known has attested the certificate
+        with _verifying:
+            _verify(folder, sha256(folder / layout.SUMS), frozenset(trust))
     path = artifact["path"]
     checksums = {
         name.removeprefix(f"{path}/"): entry["sha256"]
@@ -114,6 +127,14 @@ def proven_saved_model(
     envelopes = envelopes_of(folder)
     attestation = envelopes.read_bytes() if envelopes.is_file() else None
     return ProvenSavedModel(folder / path, checksums, record, attestation)
+
+
+@functools.cache
+def _verify(folder: Path, sums: str, trust: Collection[str]) -> None:
+    """Raise CheckFailed unless a bundle passes here and now; one with the same checksums is verified once a process."""
+    certificate = verify_bundle(folder, trust=trust)
+    if certificate.verdict not in (PASS, RESERVED):
+        raise CheckFailed(f"{folder} is not published: it is {certificate.verdict} here: {certificate.problems()[0]}")
 
 
 def publish_folder(
@@ -143,9 +164,13 @@ def publish_folder(
             if not os.path.lexists(target):
                 with contextlib.suppress(layout.PathTaken):  # created by another publisher meanwhile
                     return Published(layout.publish(content, target), number)
-            if version not in ("next", "time"):
-                raise ExportError(f"version {number} exists already in {base}; versions are never replaced: use next")
+            if version not in CHOSEN:
+                raise _taken(number, base)
     raise ExportError(f"no free version in {base} after {ATTEMPTS} attempts; another process is writing there")
+
+
+def _taken(number: int, base: Path) -> ExportError:
+    return ExportError(f"version {number} exists already in {base}; versions are never replaced: use next")
 
 
 def find_version_damage(folder: Path) -> list[str]:

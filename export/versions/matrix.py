@@ -140,6 +140,7 @@ class Subject(ProofRequest):
     """What is run: the artifacts of a bundle, or one file."""
 
     is_bundle: bool = True  # whether the folder is a bundle, which has the cases as files
+    floor: Mapping[str, Mapping[str, float]] = dataclasses.field(default_factory=dict)  # that the export recorded
 
     def run(self, artifact: Artifact, runtime: Runtime) -> ArtifactRun:
         """Return the run of an artifact in a confined process."""

@@ -1,12 +1,14 @@
 """Bundles of real models, exported once for all tests, and copies of them that tests may damage."""
 
+import contextlib
 import json
 import shutil
 
 import pytest
 
 from export import export_model, infer_contract
-from export.bundle.layout import Bundle, read_manifest, seal
+from export.bundle.card import documents_of
+from export.bundle.layout import Bundle, read_manifest, seal, write_text
 from export.contract import Contract, Endpoint, Tensor
 from export.formats.saved_model import save
 from export.proof.certificate import Certificate
@@ -92,9 +94,14 @@ def damaged(bundles, tmp_path):
 
 
 def reseal(folder, **changes):
-    """Hash a changed bundle again, so that only running it can detect the change."""
-    manifest = json.loads((folder / "manifest.json").read_text())
-    seal(folder, manifest | changes)
+    """Hash a changed bundle again, and write what its manifest gives, so that only running it can detect the change."""
+    manifest = json.loads((folder / "manifest.json").read_text()) | changes
+    if changes and "documents" in manifest:
+        certificate = Certificate.from_json(json.loads((folder / "parity.json").read_text()))
+        with contextlib.suppress(Exception):  # of a malformed manifest
+            for name, text in documents_of(folder, manifest, certificate).items():
+                write_text(folder / name, text)
+    seal(folder, manifest)
 
 
 def row_of(certificate, **fields):
@@ -108,7 +115,7 @@ def replace_saved_model(folder, model, contract, **calls):
         Endpoint(e.name, e.inputs, e.outputs, calls.get(e.name, e.call), e.formats, e.batch) for e in contract.endpoints
     ]
     shutil.rmtree(folder / "saved_model/1")
-    save(model, endpoints, folder / "saved_model/1")
+    save(model, endpoints, folder / "saved_model/1", reusable=True)
     reseal(folder)
 
 

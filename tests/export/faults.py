@@ -17,7 +17,7 @@ import numpy as np
 from export import export_model, infer_contract, verify_bundle
 from export.formats.saved_model import save
 from export.proof.certificate import FAIL, RESERVED
-from export.proof.structure import RUNTIME
+from export.proof.structure import RUNTIME, WHOLE
 from export.runtime.backend import load_tensorflow
 from tests.export.conftest import reseal
 from tests.export.formats.test_tflite_metadata import normalized_twice, reverse_labels, rewritten
@@ -228,10 +228,12 @@ class Outcome:
 
 def found_by(certificate):
     failed = [row for row in certificate.rows if row.state == FAIL and not row.extra]
+    compared = [row for row in failed if row.runtime in (RUNTIME, WHOLE)]
+    others = [row for row in failed if row not in compared]
     kinds = {
-        "bundle": any(row.format == "bundle" or (not row.endpoints and row.runtime != RUNTIME) for row in failed),
-        "examples": any(row.endpoints and row.runtime != RUNTIME for row in failed),
-        "structure": any(row.runtime == RUNTIME for row in failed),
+        "bundle": any(row.format == "bundle" or not row.endpoints for row in others),
+        "examples": any(row.endpoints for row in others),
+        "structure": bool(compared),
         "reservation": certificate.verdict == RESERVED,
     }
     return tuple(kind for kind, is_found in kinds.items() if is_found) or ("nothing",)
@@ -256,14 +258,14 @@ def run(folder):
     (folder / "other").mkdir()
     triggered = with_call(contract, changed_call(contract, OUTPUTS["one pixel value"]))
     other = export_model(model, folder / "other/b", contract=triggered, formats=("tflite", "onnx")).path
-    yield Outcome("clean", "nothing is changed", found_by(verify_bundle(clean, deep=True)))
+    yield Outcome("clean", "nothing is changed", found_by(verify_bundle(clean)))
 
-    def verified(change, deep=False):
+    def verified(change):
         copy = shutil.copytree(clean, folder / "copy")
         try:
             change(copy)
             reseal(copy)
-            return found_by(verify_bundle(copy, deep=deep))
+            return found_by(verify_bundle(copy))
         finally:
             shutil.rmtree(copy)
 
@@ -291,7 +293,7 @@ def run(folder):
         alter(changed)
         yield Outcome("weights of the SavedModel", name, verified(of_model(changed)))
     for name, edit in FOLDER.items():
-        yield Outcome("files of the bundle", name, verified(lambda copy, edit=edit: edit(copy, other), deep=True))
+        yield Outcome("files of the bundle", name, verified(lambda copy, edit=edit: edit(copy, other)))
 
 
 def page(outcomes):

@@ -12,6 +12,7 @@ from benchmarks.conversions import weights_of
 from export import certify, compare
 from export.__main__ import verbs
 from export.runtime.backend import load_tensorflow
+from tests.plugins import tiers
 
 tf = load_tensorflow()
 
@@ -50,6 +51,46 @@ def test_a_right_conversion_is_certified_with_the_coverage_of_its_inputs(convers
     assert not coverage["shallow"]
     assert coverage["tables"]["tokens"] == {"rows": 2000, "read": 2000}
     assert 0 < max(written["endpoints"][0]["noise_floor"]["batch_1"].values()) < 1e-5
+
+
+def test_the_reference_is_loaded_in_a_confined_process(conversions, monkeypatch):
+    *_, reference, files = conversions
+    monkeypatch.setattr("export.certifier.read_model", None)  # of this process
+    certified = certify(reference, files[None])
+    assert certified.comparison.verdict == "same"
+    assert certified.coverage["serving_default"]["tables"]["tokens"]["read"] == 2000
+    assert certified.comparison.weights["matched"] > 0
+
+
+BEYOND = {  # faults that no golden input shows
+    "large batches": lambda x, y: tf.where(tf.shape(y)[0] > 200, -y, y),
+    "minus zero": lambda x, y: y + tf.cast(tf.reduce_any(tf.math.reciprocal(x) < -1e38, 1)[:, None], tf.float32),
+    "long inputs": lambda x, y: tf.where(tf.shape(x)[1] > 19, -y, y),
+}
+
+
+@pytest.mark.parametrize("fault", tiers.first(BEYOND))
+def test_what_golden_inputs_leave_out_is_drawn(tmp_path, fault):
+    """And a right conversion is the same on the sampled inputs, which are named by what they are not."""
+    size, weight = None if fault == "long inputs" else 3, tf.constant([1.0, 2.0])
+
+    def save(name, change):
+        @tf.function(input_signature=[tf.TensorSpec((None, size), tf.float32, "x")])
+        def serve(x):
+            return {"scores": change(x, tf.reduce_mean(x, 1, keepdims=True) * weight)}
+
+        module = tf.Module()
+        module.serve = serve
+        tf.saved_model.save(module, tmp_path / name, signatures=serve)
+
+    for name, change in (("reference", lambda x, y: y), ("right", lambda x, y: y), ("wrong", BEYOND[fault])):
+        save(name, change)
+    assert compare(tmp_path / "reference", tmp_path / "wrong").verdict == "same"
+    assert certify(tmp_path / "reference", tmp_path / "wrong").conclusion == "different"
+    certified = certify(tmp_path / "reference", tmp_path / "right")
+    assert (certified.conclusion, certified.comparison.verdict) == ("same on the sampled inputs", "same")
+    assert "batches of more than 257 rows; " in certified.sentences()[-1]
+    assert "NaN and infinities; more than a few calls" in certified.sentences()[-1]
 
 
 @pytest.mark.extended

@@ -57,6 +57,24 @@ def test_sizes_that_are_too_small_are_found_without_an_error():
     assert infer_contract(model, {"x": sample}).endpoints[0].inputs[0].min_size == 60
 
 
+class Positions(layers.Layer):
+    """Adds a vector for each of at most twelve positions."""
+
+    def build(self, shape):
+        self.table = self.add_weight((12, shape[-1]))
+
+    def call(self, x):
+        return x + keras.ops.slice(self.table, (0, 0), (keras.ops.shape(x)[1], x.shape[-1]))
+
+
+def test_a_table_of_positions_bounds_the_length():
+    """Other golden cases are longer than the samples, where the model can be."""
+    tokens = keras.Input((None,), dtype="int32", name="tokens")
+    x = layers.GlobalAveragePooling1D()(Positions()(layers.Embedding(9, 4)(tokens)))
+    (endpoint,) = infer_contract(keras.Model(tokens, x), {"tokens": np.zeros((2, 12), "int32")}).endpoints
+    assert endpoint.inputs[0].shape == (None, 12)
+
+
 def test_a_unet_may_refuse_odd_sides(tmp_path):
     x = keras.Input((None, None, 3), name="x")
     down = layers.Conv2D(4, 3, strides=2, padding="same")(x)

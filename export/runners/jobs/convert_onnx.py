@@ -23,10 +23,20 @@ def convert(job: dict[str, Any]) -> dict[str, Any]:
         from tf2onnx import convert as tf2onnx
 
         tf2onnx.main()
+        _forget_the_folder(job["out"])
         return {"error": None, "unknown": unknown(job["out"]), "versions": versions}
     except Exception as error:
         message = f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]
         return {"error": message, "unknown": [], "versions": versions}
+
+
+def _forget_the_folder(file: str) -> None:
+    """Remove the path of the SavedModel, of this machine, from a graph."""
+    import onnx
+
+    model = onnx.load(file)
+    model.graph.doc_string = ""
+    onnx.save(model, file)
 
 
 def unknown(file: str) -> list[str]:

@@ -11,6 +11,7 @@ import pytest
 from export import Contract, Endpoint, Tensor, compare, export_model, publish, verify_bundle
 from export.__main__ import verbs
 from export.artifacts import describe, locate, reservations
+from export.contract.endpoints import tensor_endpoint
 from export.proof.certificate import RESERVED
 from export.runtime.backend import load_tensorflow
 from tests.export.test_cli import run
@@ -243,8 +244,8 @@ def test_a_pass_with_reservations_is_published_only_by_leave(tmp_path):
         return {"y": tf.cond(tf.reduce_max(inputs["x"]) > 1e6, lambda: -y, lambda: y)}
 
     x, y = Tensor("x", "float32", (None, 4), low=-1, high=1), Tensor("y", "float32", (None, 2))
-    contract = Contract((Endpoint("serving_default", (x,), (y,), call, ("saved_model",)),))
-    bundle = export_model(model, tmp_path / "b", contract=contract, formats=("saved_model",))
+    contract = Contract((tensor_endpoint(model, (x,), (y,)), Endpoint("guarded", (x,), (y,), call, ("saved_model",))))
+    bundle = export_model(model, tmp_path / "b", contract=contract, formats=("keras", "saved_model"))
     assert bundle.certificate.verdict == RESERVED == "pass, with stated reservations"
     (text,) = bundle.certificate.reservations()
     assert text.startswith("saved_model/1: it chooses by input numbers")

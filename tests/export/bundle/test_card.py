@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from export import Checks, export_model
-from export.bundle.devices import write_devices
+from export.bundle.devices import page
 from export.bundle.hub_header import header, pipeline_tag, without_header
 from export.contract import Contract, Endpoint, Tensor
 from export.runners import run_litert_c
@@ -89,9 +89,8 @@ def artifact(format, path, batch, state=None):
 
 def test_the_code_names_the_files_shapes_and_dtypes(tmp_path):
     artifacts = [artifact("tflite", "tflite/int8.tflite", 1), artifact("onnx", "onnx/model.onnx", None)]
-    line = write_devices(tmp_path, contract([IMAGE, TOKENS], [LOGITS]), artifacts)
+    text, line = page(tmp_path, contract([IMAGE, TOKENS], [LOGITS]), artifacts)
     assert line == "Android, iOS, C++, ONNX: [DEVICES.md](DEVICES.md)."
-    text = (tmp_path / "DEVICES.md").read_text()
     for part in (
         'implementation("com.google.ai.edge.litert:litert:2.3.0"); int8.tflite lies in src/main/assets',
         'CompiledModel.create(context.assets, "int8.tflite", CompiledModel.Options(Accelerator.CPU))',
@@ -109,13 +108,12 @@ def test_the_code_names_the_files_shapes_and_dtypes(tmp_path):
     ):
         assert part in text, part
     assert "$" not in text
-    assert write_devices(tmp_path, contract([IMAGE], [LOGITS]), [artifact("tflite", "x", 1, "fail")]) is None
+    assert page(tmp_path, contract([IMAGE], [LOGITS]), [artifact("tflite", "x", 1, "fail")]) is None
 
 
 def test_strings_have_no_code(tmp_path):
     kind = Tensor("kind", "string", (None, 1), "category", vocabulary=("a",))
-    write_devices(tmp_path, contract([kind], [LOGITS]), [artifact("tflite", "f", 1), artifact("onnx", "o", None)])
-    text = (tmp_path / "DEVICES.md").read_text()
+    text, _ = page(tmp_path, contract([kind], [LOGITS]), [artifact("tflite", "f", 1), artifact("onnx", "o", None)])
     assert text.count("strings, for which there is no code here") == 2
     assert "| `kind` | string | (1, 1) |" in text
 

@@ -16,12 +16,10 @@ from export import publish, verify_bundle
 from export.__main__ import verbs
 from export.artifacts import ANY, describe, is_trusted
 from export.bundle import gate
-from export.proof.certificate import FAIL
 from export.protocol import machine
 from export.runtime.backend import load_tensorflow
 from tests import commands
 from tests.export.conftest import reseal
-from tests.export.faults import FOLDER
 from zoobase import console
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 
@@ -73,7 +71,8 @@ def test_a_module_in_the_bundle_is_never_imported(damaged, tmp_path):
     reseal(folder, code_dependency={"package": "payload", "modules": ["payload"]})
     plain = run("export", "verify", ".", "--runtime", "keras", "--json", cwd=folder)
     rows = {row["artifact"]: row for row in json.loads(plain.stdout)["artifacts"]}
-    assert plain.returncode == 3
+    assert plain.returncode == 1
+    assert rows["files"]["reason"].startswith("payload.py is no file of this bundle")
     assert rows["model.keras"]["state"] == "not_run"
     assert "needs the code of payload, which is not trusted; --trust payload" in rows["model.keras"]["reason"]
     trusted = run("export", "verify", ".", "--runtime", "keras", "--trust", "payload", "--json", cwd=folder)
@@ -223,28 +222,6 @@ def test_what_cannot_be_confined_is_loaded_where_that_is_trusted_only(bundles, m
     assert export.compare(file, file, trust=["unconfined"]).verdict == "same"
     certificate = export.verify_bundle(folder, runtimes=["litert"], trust=["unconfined"])
     assert {row.state for row in certificate.rows if row.runtime == "litert"} == {"pass"}
-
-
-def second_keras_file(folder, other):
-    shutil.copy(folder / "model.keras", folder / "golden/better.keras")
-
-
-CHANGES = {  # a fault of a folder, the sentence
-    "a second version of the SavedModel": "saved_model/2 is a saved_model file, and no artifact of the manifest",
-    "an executable file": "run.sh is executable, and no file of a bundle is",
-    "a second Keras file": "golden/better.keras is a keras file, and no artifact of the manifest",
-    "checksums of the weights are gone": "by value, and golden/ has no longer what it needs",
-}
-
-
-@pytest.mark.parametrize("change", CHANGES)
-def test_what_does_not_belong_to_a_bundle_fails_it(damaged, change):
-    folder = damaged("functional_cnn")
-    FOLDER.get(change, second_keras_file)(folder, None)
-    reseal(folder)
-    certificate = verify_bundle(folder, runtimes=["c_api"])
-    assert certificate.verdict == FAIL
-    assert CHANGES[change] in certificate.problems()[0]
 
 
 def test_a_bundle_agrees_with_its_certificate(bundles):

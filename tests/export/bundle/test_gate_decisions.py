@@ -37,7 +37,9 @@ def change(folder, name, **changes):
 
 def test_a_bundle_that_passed_is_read(stored):
     assert gate.read_proven(stored, "is loaded") == json.loads((stored / "manifest.json").read_text())
-    change(stored, "parity.json", verdict=RESERVED)
+    rows = json.loads((stored / "parity.json").read_text())["artifacts"]
+    rows[-1]["reservations"] = {"random": ["RandomUniform"]}
+    change(stored, "parity.json", verdict=RESERVED, artifacts=rows)
     assert gate.read_proven(stored, "is loaded")["artifacts"]
 
 

@@ -220,12 +220,12 @@ HOSTILE = "<script>alert(1)</script> [x](javascript:alert(1)) ![x](http://tracke
 
 
 def test_texts_in_a_card_are_neutral(tmp_path):
-    manifest = {"artifacts": [], "code_dependency": None}
     facts = dict.fromkeys(("title", "description", "licence", "data", "notes"), HOSTILE)
-    facts |= {"metrics": {HOSTILE: 0.5}, "command": f"train\n{HOSTILE}", "code": {HOSTILE: "print()\n```\n# out\n"}}
+    facts |= {"command": f"train\n{HOSTILE}", "code": {HOSTILE: "print()\n```\n# out\n"}}
     certificate = Certificate((Row(HOSTILE, "keras", HOSTILE, (Finding(HOSTILE),)),))
-    card.write_card(tmp_path, CONTRACT, certificate, manifest, facts, "bundle")
-    text = (tmp_path / "README.md").read_text()
+    manifest = {"artifacts": [], "code_dependency": None, "contract": CONTRACT.to_json(), "name": "bundle"}
+    manifest |= {"card": facts, "metrics": {HOSTILE: 0.5}}
+    text = card.documents_of(tmp_path, manifest, certificate)["README.md"]
     code = "    " + f"train\n{HOSTILE}".replace("\n", "\n    ")
     assert code in text
     outside = text.replace(code, "")

@@ -29,8 +29,7 @@ def test_whoever_changes_the_sums_too_is_found(damaged, keys):
     assert [(row.artifact, row.state) for row in certificate.rows[:2]] == [("files", "pass"), ("signature", "pass")]
     assert certificate.verdict == "pass"
     assert f"does not hold for {other}" in verify_bundle(folder, signer=other).problems()[0]
-    (folder / "README.md").write_text("ours")
-    reseal(folder)
+    reseal(folder, metadata={"author": "another"})
     assert verify_bundle(folder, runtimes=["c_api"]).verdict == "pass"
     certificate = verify_bundle(folder, runtimes=["c_api"], signer=public)
     assert certificate.verdict == "fail"
@@ -41,7 +40,7 @@ def test_whoever_changes_the_sums_too_is_found(damaged, keys):
 def test_the_command_line_signs_and_verifies(bundles, keys, tmp_path):
     private, public, _ = keys
     model = bundles("two_by_two").path / "model.keras"
-    options = ["--formats", "weights", "--sign", str(private), "--quiet"]
+    options = ["--formats", "keras,weights", "--sign", str(private), "--quiet"]
     verbs.main(["model", str(model), "-o", str(tmp_path / "b"), *options], standalone_mode=False)
     with pytest.raises(SystemExit) as ended:
         verbs.main(["verify", str(tmp_path / "b"), "--signer", str(public), "--quiet"], standalone_mode=False)

@@ -103,9 +103,19 @@ def test_bundles_that_are_refused(damaged, tmp_path):
     assert not (tmp_path / "m").exists()
 
 
+def test_a_bundle_that_was_sealed_again_is_verified(with_saved_model, tmp_path):
+    """Its certificate still says that it passed."""
+    folder = with_saved_model("functional_cnn", lambda model, x: {"logits": model(x["image"], training=False) * 1.001})
+    with pytest.raises(
+        CheckFailed, match=r"is not published: it is fail here: saved_model/1 in tensorflow: .* differs by"
+    ):
+        publish(folder, tmp_path / "m")
+
+
 def test_a_file_that_changes_while_it_is_copied(damaged, tmp_path, monkeypatch):
     folder = damaged("two_by_two")
     monkeypatch.setattr("export.bundle.layout.find_damage", lambda folder: [])
+    monkeypatch.setattr("export.serving.publisher._verify", lambda *arguments: None)
     (folder / "saved_model/1/variables/variables.index").write_bytes(b"x")
     with pytest.raises(CheckFailed, match="changed while it was being published"):
         publish(folder, tmp_path / "m")
@@ -132,9 +142,7 @@ def test_folders_of_killed_publishers_are_removed_and_those_of_running_ones_are_
 
 
 def test_the_command(bundle, tmp_path):
-    process = run("publish", bundle, tmp_path / "m", "--json")
-    assert json.loads(process.stdout) == {"path": str(tmp_path / "m" / "1"), "version": 1}
     process = run("publish", bundle, tmp_path / "m")
-    assert "2: published. Next: python -m export serve-check" in process.stdout
-    assert run("publish", bundle, tmp_path / "m", "--version", "2").returncode == 2
+    assert "1: published. Next: python -m export serve-check" in process.stdout
+    assert run("publish", bundle, tmp_path / "m", "--version", "1").returncode == 2
     assert run("publish", tmp_path, tmp_path / "m").returncode == 2

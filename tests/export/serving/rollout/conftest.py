@@ -24,7 +24,7 @@ def update(bundles, shared):
             kernel, bias = model.layers[-1].get_weights()
             factor, shift = changes[name]
             model.layers[-1].set_weights([factor * kernel, bias + shift])
-            export_model(model, path, contract=contract, formats=("saved_model",))
+            export_model(model, path, contract=contract, formats=("keras", "saved_model"))
 
         return shared(f"bundle-update-{name}", make)
 

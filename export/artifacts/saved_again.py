@@ -1,0 +1,134 @@
+"""Write the SavedModel of a bundle again from its Keras file, and compare the two field by field.
+
+A script: `python -P launch.py saved_again.py JOB`, in a confined process.
+
+Endpoints that the Keras file does not carry cannot be traced again. Their functions may compute anything, but change no
+variable; what leads to them is compared.
+"""
+
+from __future__ import annotations
+
+import dataclasses
+import functools
+import json
+import zipfile
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any
+
+from export.artifacts.whole_saved_model import SavedModel, checkpoint_differences
+from export.contract import Endpoint
+from export.formats import saved_model
+from export.formats.format import NATIVE
+from export.protocol import calls, machine, runner
+from export.runners import run_keras
+
+
+class Incomparable(Exception):
+    """Why a SavedModel cannot be compared."""
+
+
+class _StandIns:
+    """Functions that take, capture and return what endpoints of a SavedModel do, and compute nothing."""
+
+    def __init__(self, model: Any, theirs: SavedModel, carried: Mapping[str, Endpoint]) -> None:
+        self._model, self._theirs, self._carried = model, theirs, carried
+        self._uses: dict[int, Callable[[], Any]] = {}  # by object, which several may capture
+
+    def function(self, name: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+        import tensorflow as tf
+
+        (function,) = self._theirs.functions_of(name)
+        concrete = self._theirs.concrete[function]
+        captured = [self._use(index) for index in concrete.bound_inputs]
+
+        def call(values: Mapping[str, Any]) -> dict[str, Any]:
+            for use in captured:
+                use()
+            if self._theirs.is_stateful(function):
+                tf.raw_ops.RandomUniform(shape=[1], dtype=tf.float32)
+            specs = {key: field.tensor_spec_value for key, field in concrete.output_signature.dict_value.fields.items()}
+            return {k: tf.raw_ops.Placeholder(dtype=s.dtype, shape=tf.TensorShape(s.shape)) for k, s in specs.items()}
+
+        return call
+
+    def _use(self, index: int) -> Callable[[], Any]:
+        """Return a function that uses what an object of the SavedModel is in the model."""
+        if index not in self._uses:
+            self._uses[index] = self._new_use(index)
+        return self._uses[index]
+
+    def _new_use(self, index: int) -> Callable[[], Any]:
+        import tensorflow as tf
+
+        item, listed = self._theirs.objects[index], self._theirs.listed("variables")
+        if index in listed:
+            return self._model.variables[listed.index(index)].value.read_value
+        if item.WhichOneof("kind") == "variable":  # no variable of the model: it stands for itself
+            value = self._theirs.reader.get_tensor(self._theirs.key(index))
+            return tf.Variable(value, item.variable.trainable, name=item.variable.name).read_value
+        if (tensor := self._shared.get(index)) is None:
+            if item.WhichOneof("kind") != "constant":
+                raise Incomparable("an endpoint uses a table that no function of the Keras file uses")
+            tensor = tf.constant(tf.make_ndarray(self._theirs.node(item.constant.operation).attr["value"].tensor))
+        table = tensor.dtype == tf.resource
+        return lambda: tf.raw_ops.LookupTableSizeV2(table_handle=tensor) if table else tf.identity(tensor)
+
+    @functools.cached_property
+    def _shared(self) -> dict[int, Any]:
+        """What the functions of the model capture, by the objects that those of the SavedModel do."""
+        import tensorflow as tf
+
+        shared = {}
+        for name, endpoint in self._carried.items():
+            shapes = {t.name: (endpoint.batch, *t.shape[1:]) for t in endpoint.inputs}
+            specs = {t.name: tf.TensorSpec(shapes[t.name], t.dtype) for t in endpoint.inputs}
+            traced = tf.function(endpoint.call, autograph=False).get_concrete_function(specs)
+            for function in self._theirs.functions_of(name):
+                shared |= dict(zip(self._theirs.concrete[function].bound_inputs, traced.captured_inputs, strict=False))
+        return shared
+
+
+def _own_call(data: Mapping[str, Any], model: Any) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
+    return lambda values: calls.name_outputs(data, model(calls.arrange(data, values), training=False))
+
+
+def compare(job: Mapping[str, Any]) -> list[str]:
+    """Return clauses about what differs; raise Incomparable."""
+    import keras
+    import tensorflow as tf
+
+    endpoints = {data["name"]: Endpoint.from_json(data) for data in job["endpoints"]}
+    not_carried = [name for name, endpoint in endpoints.items() if not endpoint.is_carried_by(NATIVE)]
+    theirs = SavedModel(Path(job["folder"]), not_carried)
+    with zipfile.ZipFile(job[NATIVE]) as archive:
+        written = {"Keras": json.loads(archive.read("metadata.json"))["keras_version"]}
+    written["TensorFlow"] = theirs.meta.meta_info_def.tensorflow_version
+    for name, installed in {"Keras": keras.__version__, "TensorFlow": tf.__version__}.items():
+        if written[name] != installed:
+            raise Incomparable(f"it was written by {name} {written[name]}, and {installed} is installed")
+    model = run_keras.load_model({"format": NATIVE, "path": job[NATIVE]}, {})
+    own = {data["name"]: _own_call(data, model) for data in job["endpoints"]}
+    endpoints = {name: dataclasses.replace(endpoint, call=own[name]) for name, endpoint in endpoints.items()}
+    stand_ins = _StandIns(model, theirs, {n: e for n, e in endpoints.items() if n not in not_carried})
+    endpoints |= {name: dataclasses.replace(endpoints[name], call=stand_ins.function(name)) for name in not_carried}
+    again = Path(job["result"]).parent / "again"
+    saved_model.save(model, list(endpoints.values()), again, reusable=True)
+    ours = SavedModel(again, not_carried)
+    return [*ours.differences(theirs), *checkpoint_differences(ours, theirs, model), *theirs.writes()]
+
+
+def main() -> None:
+    """Write what differs as the result of the job."""
+    job = machine.read_job()
+    missing = runner.import_modules(job["modules"])
+    result: dict[str, Any] = {"missing": missing, "incomparable": None, "differences": []}
+    try:
+        result["differences"] = [] if missing else compare(job)
+    except Incomparable as reason:
+        result["incomparable"] = str(reason)
+    Path(job["result"]).write_text(json.dumps(result))
+
+
+if __name__ == "__main__":
+    main()
