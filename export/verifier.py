@@ -20,7 +20,7 @@ from export.parity.golden import differences_from_drawn
 from export.proof.certificate import FAIL, NOT_RUN, NOTE, Certificate, Finding, ProofRequest, Row
 from export.proof.layer_diff import with_worst_layers
 from export.proof.prove import prove
-from export.proof.structure import WHOLE, compare_files, compare_structure
+from export.proof.structure import WHOLE, compare_files
 from zoobase.errors import ExportError
 
 NOT_COMPARED = "they were not compared whole with another export, as was asked for"
@@ -30,6 +30,7 @@ def verify_bundle(
     path: str | os.PathLike[str],
     *,
     runtimes: Sequence[str] | None = None,
+    formats: Collection[str] | None = None,
     require: Sequence[str] = (),
     trust: Collection[str] = (),
     signer: str | os.PathLike[str] | None = None,
@@ -40,6 +41,8 @@ def verify_bundle(
     Args:
         path: The bundle.
         runtimes: Run only these; None for all.
+        formats: Run and compare only files of these formats, "keras" among them if they are to be compared whole; the
+            checksums of all are checked. None for all.
         require: Runtimes and formats without which the certificate is incomplete.
         trust: Packages, installed here, whose code the Keras files may import; and operators of a SavedModel that may
             be run although they are not on the list of inference operators; "unconfined" runs them where the kernel
@@ -74,10 +77,11 @@ def verify_bundle(
     cases = read_golden(folder / "golden", contract)
     contradiction = find_contradiction(manifest, exported) or false_claim(manifest, exported)
     problems = [contradiction] if contradiction else [*closed.problems(folder, manifest, exported, cases)]
-    artifacts = [Artifact.from_json(data) for data in manifest["artifacts"]]
+    listed = [data for data in manifest["artifacts"] if formats is None or data["format"] in formats]
+    artifacts = [Artifact.from_json(data) for data in listed]
     unread = unreadable([path for a in artifacts if a.state is None and (path := folder / a.path).exists()])
     code = code_refusal(folder, manifest["code_dependency"], trust)
-    for artifact, data in zip(artifacts, manifest["artifacts"], strict=True):
+    for artifact, data in zip(artifacts, listed, strict=True):
         if artifact.state is None and code and FORMATS[artifact.format].needs_code:
             artifact.state, artifact.reason = NOT_RUN, code
         elif artifact.state is None and (
@@ -101,7 +105,7 @@ def verify_bundle(
     certificate = prove(request, runtimes, require)
     rows = with_worst_layers(request, certificate.rows)
     if deep or (deep is None and runtimes is None):
-        rows = (*rows, *filter(None, [compare_structure(request)]), *compare_files(request))
+        rows = (*rows, *compare_files(request))
     elif deep is False:
         rows = (*rows, Row("files", "bundle", WHOLE, (Finding(NOT_COMPARED, NOT_RUN),), required=True))
     ours = [files, signature] if signer is not None else [files]

@@ -1,7 +1,5 @@
 """Write the SavedModel of a bundle again from its Keras file, and compare the two field by field.
 
-A script: `python -P launch.py saved_again.py JOB`, in a confined process.
-
 Endpoints that the Keras file does not carry cannot be traced again. Their functions may compute anything, but change no
 variable; what leads to them is compared.
 """
@@ -12,7 +10,7 @@ import dataclasses
 import functools
 import json
 import zipfile
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -20,8 +18,6 @@ from export.artifacts.whole_saved_model import SavedModel, checkpoint_difference
 from export.contract import Endpoint
 from export.formats import saved_model
 from export.formats.format import NATIVE
-from export.protocol import calls, machine, runner
-from export.runners import run_keras
 
 
 class Incomparable(Exception):
@@ -89,46 +85,25 @@ class _StandIns:
         return shared
 
 
-def _own_call(data: Mapping[str, Any], model: Any) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-    return lambda values: calls.name_outputs(data, model(calls.arrange(data, values), training=False))
-
-
-def compare(job: Mapping[str, Any]) -> list[str]:
+def differences(model: Any, native: Path, folder: Path, endpoints: Sequence[Endpoint], again: Path) -> list[str]:
     """Return clauses about what differs; raise Incomparable."""
+    # `native` is the Keras file of the model, `folder` the SavedModel, `again` where it is written again. The calls of
+    # the endpoints are those of the model; those that the Keras file does not carry are not called.
     import keras
     import tensorflow as tf
 
-    endpoints = {data["name"]: Endpoint.from_json(data) for data in job["endpoints"]}
-    not_carried = [name for name, endpoint in endpoints.items() if not endpoint.is_carried_by(NATIVE)]
-    theirs = SavedModel(Path(job["folder"]), not_carried)
-    with zipfile.ZipFile(job[NATIVE]) as archive:
+    not_carried = [endpoint.name for endpoint in endpoints if not endpoint.is_carried_by(NATIVE)]
+    theirs = SavedModel(folder, not_carried)
+    with zipfile.ZipFile(native) as archive:
         written = {"Keras": json.loads(archive.read("metadata.json"))["keras_version"]}
     written["TensorFlow"] = theirs.meta.meta_info_def.tensorflow_version
     for name, installed in {"Keras": keras.__version__, "TensorFlow": tf.__version__}.items():
         if written[name] != installed:
             raise Incomparable(f"it was written by {name} {written[name]}, and {installed} is installed")
-    model = run_keras.load_model({"format": NATIVE, "path": job[NATIVE]}, {})
-    own = {data["name"]: _own_call(data, model) for data in job["endpoints"]}
-    endpoints = {name: dataclasses.replace(endpoint, call=own[name]) for name, endpoint in endpoints.items()}
-    stand_ins = _StandIns(model, theirs, {n: e for n, e in endpoints.items() if n not in not_carried})
-    endpoints |= {name: dataclasses.replace(endpoints[name], call=stand_ins.function(name)) for name in not_carried}
-    again = Path(job["result"]).parent / "again"
-    saved_model.save(model, list(endpoints.values()), again, reusable=True)
+    stand_ins = _StandIns(model, theirs, {e.name: e for e in endpoints if e.name not in not_carried})
+    replaced = [
+        dataclasses.replace(e, call=stand_ins.function(e.name)) if e.name in not_carried else e for e in endpoints
+    ]
+    saved_model.save(model, replaced, again, reusable=True)
     ours = SavedModel(again, not_carried)
     return [*ours.differences(theirs), *checkpoint_differences(ours, theirs, model), *theirs.writes()]
-
-
-def main() -> None:
-    """Write what differs as the result of the job."""
-    job = machine.read_job()
-    missing = runner.import_modules(job["modules"])
-    result: dict[str, Any] = {"missing": missing, "incomparable": None, "differences": []}
-    try:
-        result["differences"] = [] if missing else compare(job)
-    except Incomparable as reason:
-        result["incomparable"] = str(reason)
-    Path(job["result"]).write_text(json.dumps(result))
-
-
-if __name__ == "__main__":
-    main()

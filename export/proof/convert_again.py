@@ -18,6 +18,7 @@ import machine
 import numpy as np
 import runner
 
+from export.artifacts import saved_again
 from export.artifacts.whole_file import READERS, first_difference
 from export.contract import Contract, Endpoint
 from export.formats import FORMATS, QUANTIZATIONS, saved_model, tflite
@@ -31,8 +32,8 @@ TFLITE = tflite.FORMAT.name
 CALIBRATING = "batch_7"  # a case that every endpoint has
 
 
-def differences(ours: Any, theirs: Any, file: Mapping[str, Any]) -> str | None:
-    """Return how a file differs from the one that is written again, or None."""
+def difference(ours: Any, theirs: Any, file: Mapping[str, Any]) -> str | None:
+    """Return how a converted file differs from the one that is written again, or None."""
     # Endpoints that the Keras file lacks cannot be converted again: then the others are compared, one by one.
     if file["whole"]:
         return first_difference(ours.whole, theirs.whole)
@@ -97,18 +98,28 @@ def _written(job: Mapping[str, Any], model: Any, file: Mapping[str, Any], scratc
     return out
 
 
+def differences(job: Mapping[str, Any], model: Any, file: Mapping[str, Any]) -> list[str]:
+    """Return clauses about how a file differs from the one that is written again."""
+    scratch, path = Path(job["result"]).parent, Path(job["folder"], file["path"])
+    if file["format"] == saved_model.FORMAT.name:
+        endpoints = [_endpoint(model, job["endpoints"][name]) for name in file["carried"]]
+        return saved_again.differences(model, Path(job[NATIVE]), path, endpoints, scratch / "again" / "saved_model")
+    again = _written(job, model, file, scratch)
+    form = QUANTIZATIONS.get(file["quantize"])
+    ours, theirs = (READERS[file["format"]](one, bool(form and form.is_calibrated)) for one in (again, path))
+    return [text for text in [difference(ours, theirs, file)] if text]
+
+
 def main() -> None:
-    """Write {path: difference or null} as the result of the job, and the errors by path."""
+    """Write {path: differences} as the result of the job, and the errors by path."""
     job = machine.read_job()
     result: dict[str, Any] = {"missing": runner.import_modules(job["modules"]), "differences": {}, "errors": {}}
     model = None if result["missing"] else run_keras.load_model({"format": NATIVE, "path": job[NATIVE]}, {})
     for file in job["files"] if model is not None else ():
         try:
-            again = _written(job, model, file, Path(job["result"]).parent)
-            form = QUANTIZATIONS.get(file["quantize"])
-            paths = (again, Path(job["folder"], file["path"]))
-            ours, theirs = (READERS[file["format"]](path, bool(form and form.is_calibrated)) for path in paths)
-            result["differences"][file["path"]] = differences(ours, theirs, file)
+            result["differences"][file["path"]] = differences(job, model, file)
+        except saved_again.Incomparable as reason:
+            result["errors"][file["path"]] = str(reason)
         except Exception as error:  # whatever a converter or a damaged file raises is a finding about that file
             result["errors"][file["path"]] = calls.one_line(error)
     Path(job["result"]).write_text(json.dumps(result))

@@ -1,7 +1,4 @@
-"""Structure: a SavedModel against the one that the Keras file beside it writes, a converted graph against another.
-
-Each in a confined process of its own.
-"""
+"""Whole files: each file of a bundle against the one that the Keras file beside it writes, in a confined process."""
 
 from __future__ import annotations
 
@@ -10,7 +7,6 @@ import tempfile
 from collections.abc import Sequence
 from pathlib import Path
 
-from export.artifacts import saved_again
 from export.artifacts.whole_file import READERS
 from export.contract import Artifact
 from export.formats import QUANTIZATIONS, onnx, saved_model, tflite
@@ -18,47 +14,12 @@ from export.formats.format import NATIVE
 from export.proof.certificate import FAIL, NOT_RUN, NOTE, Finding, ProofRequest, Row
 from export.runtime import process
 
-FORMAT = saved_model.FORMAT.name
-SAVED_AGAIN = Path(saved_again.__file__)
+SAVED_MODEL = saved_model.FORMAT.name
 CONVERT_AGAIN = Path(__file__).with_name("convert_again.py")
 LARGEST_COUNT = 5  # differences that are named
 NO_KERAS_FILE = "there is no Keras file to compare it with"
 WHOLE = "whole file"  # in the column of runtimes, as the next
-RUNTIME = "structure"  # in the column of runtimes: it traces, and runs nothing
-
-
-def compare_structure(request: ProofRequest) -> Row | None:
-    """Return the row of a SavedModel that was compared with another export of the Keras file; None if there is none."""
-    usable = {a.format: a for a in request.artifacts if a.state is None}
-    if FORMAT not in usable:
-        return None
-    row = Row(usable[FORMAT].path, FORMAT, RUNTIME, required=True)
-    if NATIVE not in usable:
-        return row.with_findings(Finding(NO_KERAS_FILE, NOT_RUN))
-    endpoints = request.contract.carried_by(FORMAT)
-    others = [endpoint.name for endpoint in endpoints if not endpoint.is_carried_by(NATIVE)]
-    if len(others) == len(endpoints):
-        return row.with_findings(Finding("the Keras file has none of its signatures", NOT_RUN))
-    job = {
-        "folder": str((request.folder / usable[FORMAT].path).resolve()),
-        "keras": str((request.folder / usable[NATIVE].path).resolve()),
-        "endpoints": [endpoint.to_json() for endpoint in endpoints],
-        "modules": list(request.modules),
-    }
-    packages = {"export", "zoobase", *(name.partition(".")[0] for name in request.modules)}
-    with tempfile.TemporaryDirectory(prefix="structure-") as scratch:
-        report, problem = process.run_job(
-            str(SAVED_AGAIN), job, Path(scratch), "keras", packages=sorted(packages), reads=[request.folder]
-        )
-    if report is None:
-        # without it a file that ends the process would escape the comparison
-        return row.with_findings(Finding(f"it was not compared: the process {problem}", NOT_RUN))
-    if report["missing"]:
-        return row.with_findings(Finding(f"needs the code of the model: {report['missing']}; install it", NOT_RUN))
-    if report["incomparable"]:
-        return row.with_findings(Finding(f"it was not compared: {report['incomparable']}", NOT_RUN))
-    notes = [Finding(f"{', '.join(others)} not compared: the Keras file has no such function", NOTE)] if others else []
-    return row.with_findings(*(Finding(text, FAIL) for text in report["differences"][:LARGEST_COUNT]), *notes)
+RUNTIME = "structure"  # of a SavedModel, whose functions are traced again
 
 
 def compare_files(request: ProofRequest) -> list[Row]:
@@ -68,13 +29,12 @@ def compare_files(request: ProofRequest) -> list[Row]:
     usable = [a for a in request.artifacts if a.state is None]
     native = next((a for a in usable if a.format == NATIVE), None)
     rows, files = {}, []
-    for artifact in (a for a in usable if a.format != FORMAT):
-        row = rows[artifact.path] = Row(artifact.path, artifact.format, WHOLE)
+    for artifact in usable:
+        runtime = RUNTIME if artifact.format == SAVED_MODEL else WHOLE
+        row = Row(artifact.path, artifact.format, runtime, required=True)
         names = [name for name in artifact.endpoints if native is not None and name in native.endpoints]
         if reason := _not_convertible(artifact, names) if native else NO_KERAS_FILE:
-            rows[artifact.path] = row.with_findings(
-                Finding(f"it was not compared whole: {reason}", NOT_RUN), required=True
-            )
+            rows[artifact.path] = row.with_findings(_not_compared(reason))
             continue
         others = [name for name in artifact.endpoints if name not in names]
         notes = [f"{', '.join(others)} not compared: the Keras file has no such function"] if others else []
@@ -82,7 +42,8 @@ def compare_files(request: ProofRequest) -> list[Row]:
             notes.append("ranges of activations not compared: calibration data are not in the bundle")
         rows[artifact.path] = row.with_findings(*(Finding(text, NOTE) for text in notes))
         facts = {"path": artifact.path, "format": artifact.format, "quantize": artifact.quantize, "opset": onnx.OPSET}
-        files.append(facts | {"endpoints": names, "whole": not others})
+        carried = [endpoint.name for endpoint in request.contract.carried_by(artifact.format)]
+        files.append(facts | {"endpoints": names, "carried": carried, "whole": not others})
     if not files:
         return list(rows.values())
     job = {
@@ -97,24 +58,28 @@ def compare_files(request: ProofRequest) -> list[Row]:
         report, problem = process.run_job(
             str(CONVERT_AGAIN), job, Path(scratch), "keras", packages=sorted(packages), reads=[request.folder]
         )
-    for file in files:
-        path = file["path"]
+    for path in (file["path"] for file in files):
         if report is None or report["missing"]:
+            # without it a file that ends the process would escape the comparison
             why = f"the process {problem}" if report is None else f"{report['missing']} is missing; install it"
-            findings = [Finding(f"it was not compared whole: {why}", NOT_RUN)]
+            findings = [_not_compared(why)]
         elif path in report["errors"]:
-            findings = [Finding(f"it was not compared whole: {report['errors'][path]}", NOT_RUN)]
+            findings = [_not_compared(report["errors"][path])]
         else:
-            findings = [Finding(text) for text in [report["differences"][path]] if text]
-        rows[path] = rows[path].with_findings(*findings, required=True)
+            findings = [Finding(text, FAIL) for text in report["differences"][path][:LARGEST_COUNT]]
+        rows[path] = rows[path].with_findings(*findings)
     return list(rows.values())
+
+
+def _not_compared(reason: str) -> Finding:
+    return Finding(f"it was not compared whole: {reason}", NOT_RUN)
 
 
 def _not_convertible(artifact: Artifact, names: Sequence[str]) -> str | None:
     """Return why an artifact cannot be compared with another conversion, or None."""
     if not names:
         return "the Keras file has none of its signatures"
-    if artifact.format not in READERS:
+    if artifact.format not in (*READERS, SAVED_MODEL):
         return f"nothing here reads the whole of a {artifact.format} file"
     form = QUANTIZATIONS.get(artifact.quantize)
     if form and form.is_calibrated and artifact.format == onnx.FORMAT.name:

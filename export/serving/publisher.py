@@ -17,6 +17,7 @@ from export.attestation.envelope import envelopes_of
 from export.attestation.policy import ATTESTATION, EXTRA, OF_PUBLISHING, RECORD, VERSION_SUMS, admit, read_policy
 from export.bundle import layout
 from export.bundle.gate import find_saved_model, read_proven, refusal, reservation
+from export.formats import FORMATS, saved_model
 from export.formats.saved_model import choose_version
 from export.proof.certificate import PASS, RESERVED
 from export.verifier import verify_bundle
@@ -27,6 +28,8 @@ ROLLOUT = "rollout"  # of a base path: which versions are stable and canary
 STAGING = ".publishing-"  # not a number, so TF Serving ignores it
 CHOSEN = ("next", "time")  # versions whose number is chosen when they are published
 ATTEMPTS = 1000
+# What is verified: the SavedModel, and the files that Keras writes, by which it is judged
+VERIFIED = (saved_model.FORMAT.name, *(name for name, format in FORMATS.items() if format.needs_code))
 _verifying = threading.Lock()  # those who publish one bundle at once wait for one verification
 
 
@@ -47,7 +50,9 @@ def publish(
     allow: Collection[str] = (),
     policy: str | os.PathLike[str] | None = None,
 ) -> Published:
-    """Verify a bundle, and publish its SavedModel as a version under a TF Serving base path.
+    """Verify the SavedModel of a bundle, and publish it as a version under a TF Serving base path.
+
+    It and the Keras files are run again, and compared whole with what the Keras file of the bundle writes.
 
     Publishing is atomic, also if this process is killed. Existing versions are never modified. Several processes may
     publish at once: with "next" each gets its own number.
@@ -131,8 +136,8 @@ def proven_saved_model(
 
 @functools.cache
 def _verify(folder: Path, sums: str, trust: Collection[str]) -> None:
-    """Raise CheckFailed unless a bundle passes here and now; one with the same checksums is verified once a process."""
-    certificate = verify_bundle(folder, trust=trust)
+    """Raise CheckFailed unless a SavedModel passes here and now; one with the same checksums is verified once."""
+    certificate = verify_bundle(folder, formats=VERIFIED, trust=trust)
     if certificate.verdict not in (PASS, RESERVED):
         raise CheckFailed(f"{folder} is not published: it is {certificate.verdict} here: {certificate.problems()[0]}")
 
