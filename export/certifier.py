@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import json
 import os
 import tempfile
+import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,9 +17,12 @@ import numpy as np
 
 from export.artifacts import READABLE, describe, torch_program
 from export.artifacts.equivalence import SAME, Comparison, compare
+from export.artifacts.whole_file import READERS, first_difference
+from export.artifacts.whole_saved_model import SavedModel, checkpoint_differences
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.inference import infer_contract
 from export.contract.sampling import corner_values, has_corners, sample_values
+from export.formats import saved_model
 from export.formats.format import Description
 from export.formats.keras import merged_weights, read_model
 from export.parity.cases import LARGEST_CASE, GoldenCase, read_golden, scores_of, write_golden
@@ -32,6 +37,7 @@ CORNERS = 16  # rows
 BATCHES = (65, 257)  # beyond those of golden inputs
 PAIRS = 64  # rows that alternate two ids
 SAMPLED = "same on the sampled inputs"
+SAME_GRAPHS = "same graphs and weights"
 
 
 @dataclass
@@ -42,10 +48,13 @@ class Certified:
     # by endpoint, as in a certificate; empty where the reference has no layers that can be observed
     coverage: dict[str, dict[str, Any]] = field(default_factory=dict)
     unsampled: dict[str, list[str]] = field(default_factory=dict)  # by endpoint: what no input was like
+    has_same_graphs: bool = False  # whether the files, of one format, are equal field by field
 
     @property
     def conclusion(self) -> str:
-        """The verdict, which is about the inputs that were sampled and no others."""
+        """The verdict, which is about the inputs that were sampled and no others unless the graphs are equal."""
+        if self.has_same_graphs:
+            return SAME_GRAPHS
         return f"{SAMPLED}{self.comparison.verdict.removeprefix(SAME)}" if self.is_same else self.comparison.verdict
 
     @property
@@ -63,7 +72,7 @@ class Certified:
         texts = [(name, text) for name, summary in self.coverage.items() for text in describe_coverage(summary)]
         sentences = [f"coverage: {f'{name}: ' if len(self.coverage) > 1 else ''}{text}" for name, text in texts]
         sentences = sentences or ["coverage: not measured; only that of a Keras reference can be"]
-        for name, axes in self.unsampled.items() if self.is_same else ():
+        for name, axes in self.unsampled.items() if self.is_same and not self.has_same_graphs else ():
             sentences.append(f"not sampled{f' of {name}' if len(self.unsampled) > 1 else ''}: {'; '.join(axes)}")
         if weights := self.comparison.weights:
             sentences.append(f"weights: {weights['matched']} of {weights['of']} are in the candidate, by their values")
@@ -85,7 +94,8 @@ def certify(
     that read every row of its tables with an effect, and inputs near the constants that it compares with; what all of
     them reached is measured, and the constants of the candidate are compared with its weights, as with those of a
     program of PyTorch: one that holds a weight with some rows changed is different, whatever it answered. Weights that
-    were folded into others are only counted.
+    were folded into others are only counted. Two files of one format are also compared field by field: if they are
+    equal, the conclusion is about all inputs.
 
     Args:
         reference: An artifact.
@@ -119,7 +129,18 @@ def certify(
     has_weights = format.needs_code or format is torch_program.FORMAT
     options = {"more_cases": more_cases, "weights": write_weights if has_weights else None}
     result = compare(reference, candidate, samples=samples, match=match, trust=trust, **options)
-    return Certified(result, coverage, unsampled)
+    is_same = result.verdict.startswith(SAME) and _are_equal(describe(Path(reference)), describe(Path(candidate)))
+    return Certified(result, coverage, unsampled, is_same)
+
+
+def _are_equal(one: Description, other: Description) -> bool:
+    """Return whether two files have the same format and are equal field by field; False where they cannot be read."""
+    if one.format != other.format or one.format not in (*READERS, saved_model.FORMAT.name):
+        return False
+    with tempfile.TemporaryDirectory(prefix="comparing-") as scratch, contextlib.suppress(CheckFailed):
+        job = {"format": one.format, "other": str(other.path.resolve())}
+        return _in_process(one.path, job, Path(scratch), [other.path])["equal"]
+    return False
 
 
 def _corners(endpoint: Endpoint) -> list[GoldenCase]:
@@ -185,9 +206,9 @@ def _rows(case: GoldenCase) -> int:
     return len(next(iter(case.inputs.values())))
 
 
-def _in_process(path: Path, job: Mapping[str, Any], scratch: Path) -> dict[str, Any]:
-    """Run the main function of this module on a Keras file in a confined process, and return what it found."""
-    options = {"packages": ["export", "zoobase"], "reads": [path]}
+def _in_process(path: Path, job: Mapping[str, Any], scratch: Path, others: Sequence[Path] = ()) -> dict[str, Any]:
+    """Run the main function of this module on a file in a confined process, and return what it found."""
+    options = {"packages": ["export", "zoobase"], "reads": [path, *others]}
     result, problem = process.run_job(__file__, {**job, "path": str(path.resolve())}, scratch, "keras", **options)
     if problem:
         raise CheckFailed(f"{path} cannot be loaded: the process {problem}")
@@ -219,16 +240,30 @@ def _covering(model: Any, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> tu
     return [dataclasses.replace(case, outputs={}) for case in every[endpoint.name][len(cases) :]], coverage.summary()
 
 
+def _are_equal_files(format: str, paths: Sequence[Path]) -> bool:
+    if format != saved_model.FORMAT.name:
+        return first_difference(*(READERS[format](path).whole for path in paths)) is None
+    one, other = (SavedModel(path, ()) for path in paths)
+    without_layers = types.SimpleNamespace(variables=[], _flatten_layers=list)
+    return not [*one.differences(other), *checkpoint_differences(one, other, without_layers)]
+
+
 def main() -> None:
-    """Load the Keras file of a job; write the checksums of its weights, or what covers it and what that reached."""
+    """Load the Keras file of a job; write the checksums of its weights, or what covers it and what that reached.
+
+    Of a job with another file, whether both are equal.
+    """
     import machine
 
     job, summary = machine.read_job(), {}
-    model = read_model(Path(job["path"]))
-    if "weights" in job:
+    if "other" in job:
+        summary["equal"] = _are_equal_files(job["format"], [Path(job["path"]), Path(job["other"])])
+    elif "weights" in job:
+        model = read_model(Path(job["path"]))
         values = ((weight.path, np.asarray(weight.value)) for weight in model.weights)
         weight_sums.write(Path(job["weights"]), values, merged_weights(model))
     else:
+        model = read_model(Path(job["path"]))
         folder, endpoint = Path(job["result"]).parent, Endpoint.from_json(job["endpoint"])
         cases = read_golden(folder / "cases", Contract((endpoint,)))[endpoint.name]
         more, summary = _covering(model, endpoint, cases)

@@ -83,12 +83,19 @@ def test_what_golden_inputs_leave_out_is_drawn(tmp_path, fault):
         module.serve = serve
         tf.saved_model.save(module, tmp_path / name, signatures=serve)
 
-    for name, change in (("reference", lambda x, y: y), ("right", lambda x, y: y), ("wrong", BEYOND[fault])):
+    for name, change in (
+        ("reference", lambda x, y: y),
+        ("copy", lambda x, y: y),
+        ("right", lambda x, y: 1.0 * y),
+        ("wrong", BEYOND[fault]),
+    ):
         save(name, change)
     assert compare(tmp_path / "reference", tmp_path / "wrong").verdict == "same"
     assert certify(tmp_path / "reference", tmp_path / "wrong").conclusion == "different"
     certified = certify(tmp_path / "reference", tmp_path / "right")
     assert (certified.conclusion, certified.comparison.verdict) == ("same on the sampled inputs", "same")
+    assert not certified.has_same_graphs
+    assert certify(tmp_path / "reference", tmp_path / "copy").conclusion == "same graphs and weights"
     assert "batches of more than 257 rows; " in certified.sentences()[-1]
     assert "NaN and infinities; more than a few calls" in certified.sentences()[-1]
 
