@@ -248,6 +248,13 @@ def test_a_table_that_the_keras_file_does_not_use_cannot_be_compared(tmp_path):
         compared(model, tmp_path, endpoint)
 
 
+def test_variables_of_float8_cannot_be_compared(tmp_path):
+    model = keras.Sequential([keras.Input((8,)), keras.layers.Dense(4)])
+    model.quantize("float8")
+    with pytest.raises(saved_again.Incomparable, match="float8"):
+        compared(model, tmp_path)
+
+
 @pytest.mark.parametrize("name", first(other_models.MODELS))
 def test_a_right_model_has_no_differences(name, tmp_path):
     keras.utils.set_random_seed(0)
