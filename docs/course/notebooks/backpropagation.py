@@ -27,9 +27,12 @@
 #
 # ### The error term
 #
-# For one unit with a sigmoid and half the squared error, the chain rule gives the course's error term $\delta$:
+# The error term $\delta$ of a unit is the derivative of the error with respect to its input $z$. For one unit with a sigmoid and half the
+# squared error, the chain rule gives:
 #
-# $$\delta = (y - \hat y)\,\sigma'(z), \qquad \Delta w_j = \eta\,\delta\,x_j$$
+# $$\delta = \frac{\partial E}{\partial z} = (\hat y - y)\,\sigma'(z), \qquad \Delta w_j = -\eta\,\delta\,x_j$$
+#
+# Some texts define it with the other sign, $(y - \hat y)\,\sigma'(z)$, and add $\eta\,\delta\,x_j$: the step is the same.
 #
 # ### Backpropagation, layer by layer
 #
@@ -57,13 +60,13 @@ import tensorflow as tf
 
 x, y, w = np.array([0.5, -0.2, 0.1]), 1.0, np.array([0.3, 0.8, -0.5])
 prediction = 1 / (1 + np.exp(-x @ w))
-delta = (y - prediction) * prediction * (1 - prediction)
+delta = (prediction - y) * prediction * (1 - prediction)
 variable = tf.Variable(w)
 with tf.GradientTape() as tape:
     error = 0.5 * (y - tf.sigmoid(tf.tensordot(variable, x, 1))) ** 2
 gradient = tape.gradient(error, variable).numpy()
-print("by the error term:", -delta * x, "by TensorFlow:", gradient)
-assert np.allclose(-delta * x, gradient)
+print("by the error term:", delta * x, "by TensorFlow:", gradient)
+assert np.allclose(delta * x, gradient)
 
 # %% [markdown]
 # ## Exercises
@@ -85,7 +88,7 @@ def sigmoid(z):
 
 h = sigmoid(x @ w1)
 out = sigmoid(h @ w2)
-delta2 = -(y - out) * out * (1 - out)
+delta2 = (out - y) * out * (1 - out)
 delta1 = delta2 @ w2.T * h * (1 - h)
 gradients = x.T @ delta1, h.T @ delta2
 variables = tf.Variable(w1), tf.Variable(w2)

@@ -17,8 +17,6 @@
 #
 # $$p \pm 2 \sqrt{\frac{p\,(1 - p)}{n}}$$
 #
-# Code: `export.serving.rollout.update_check.Requirements`
-#
 # ### A canary
 #
 # Each request goes to the new version with probability $c$. After $n$ requests the new version has answered about

@@ -39,6 +39,21 @@
 #
 # Code: `docs.course.lessons.basics.fitting.momentum_step`
 #
+# Nesterov's form, which `recipe.optimizer=sgd` with `recipe.momentum` trains with, takes the gradient where the velocity leads:
+#
+# $$w_t = w_{t-1} + \beta v_t - \eta\,g_t$$
+#
+# ### Adam
+#
+# Moving averages of the gradient and of its square, corrected for their start at zero, give each weight its own step, whose size hardly
+# depends on the scale of the gradient (Kingma, Ba 2015). The default of most recipes; $\beta_1 = 0.9$, $\beta_2 = 0.999$:
+#
+# $$m_t = \beta_1 m_{t-1} + (1 - \beta_1)\,g_t, \qquad v_t = \beta_2 v_{t-1} + (1 - \beta_2)\,g_t^2$$
+#
+# $$w_t = w_{t-1} - \eta\,\frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}$$
+#
+# Code: `zoo.training.optimizers.make_optimizer`
+#
 # ### Learning rate decay
 #
 # $$\eta_t = \frac{\eta_0}{2} \left( 1 + \cos \frac{\pi t}{T} \right) \quad (\mathrm{cosine}), \qquad \eta_t = \eta_0\,d^{\lfloor t / s \rfloor} \quad (\mathrm{steps})$$
@@ -58,6 +73,20 @@ thinned = fitting.dropped(hidden, rate=0.4, seed=0)
 print(f"mean {thinned.mean():.3f}, share of zeros {(thinned == 0).mean():.3f}")
 assert abs(thinned.mean() - 1) < 0.02
 assert abs((thinned == 0).mean() - 0.4) < 0.02
+
+# %% [markdown]
+# Three steps of Adam by the formulas, and by Keras:
+
+# %%
+weight, mean, square = np.array([1.0, -2.0]), np.zeros(2), np.zeros(2)
+variable, adam = keras.Variable(weight), keras.optimizers.Adam(0.1, epsilon=1e-7)
+for t, gradient in enumerate(np.array([[0.5, -40.0], [0.1, -10.0], [-0.2, 5.0]]), start=1):
+    mean = 0.9 * mean + 0.1 * gradient
+    square = 0.999 * square + 0.001 * gradient**2
+    weight = weight - 0.1 * (mean / (1 - 0.9**t)) / (np.sqrt(square / (1 - 0.999**t)) + 1e-7)
+    adam.apply([keras.ops.convert_to_tensor(gradient, "float32")], [variable])
+print(weight, keras.ops.convert_to_numpy(variable))
+assert np.allclose(weight, keras.ops.convert_to_numpy(variable), atol=1e-5)
 
 # %% [markdown]
 # ## Exercises

@@ -10,7 +10,8 @@
 # %% [markdown]
 # ## Formulas
 #
-# $G$ is the generator, $D$ the discriminator (a probability of *real*), $z$ noise, $x$ a real image.
+# $G$ is the generator, $D$ the discriminator, $z$ noise, $x$ a real image. In the minimax loss $D$ is a probability of *real*, between 0 and
+# 1; with least squares it is any real number, without a sigmoid.
 #
 # ### Minimax
 #
@@ -34,13 +35,20 @@
 #
 # $$L = L_{\mathrm{GAN}}(G, D) + \lambda\,\mathbb{E}_{a,b}\left[ \lVert b - G(a) \rVert_1 \right]$$
 #
-# Code: `zoo.models.pix2pix.Pix2Pix.compute_losses`
+# The discriminator is a *PatchGAN*: a convolutional network whose output is a map, one value for each patch of the image that it sees, and
+# $L_{\mathrm{GAN}}$ is the mean over the patches. It judges textures; what the whole image shows is judged by the second term.
+#
+# Code: `zoo.models.pix2pix.Pix2Pix.compute_losses`, `zoo.modeling.blocks.patch_discriminator`
 #
 # ### CycleGAN: two sets without pairs
 #
 # $G: A \to B$ and $F: B \to A$. What goes there and back shall be what it was:
 #
 # $$L_{\mathrm{cycle}} = \mathbb{E}_a\left[ \lVert F(G(a)) - a \rVert_1 \right] + \mathbb{E}_b\left[ \lVert G(F(b)) - b \rVert_1 \right]$$
+#
+# An image that is in the target set already shall not change; this *identity loss* keeps the colours:
+#
+# $$L_{\mathrm{identity}} = \mathbb{E}_b\left[ \lVert G(b) - b \rVert_1 \right] + \mathbb{E}_a\left[ \lVert F(a) - a \rVert_1 \right]$$
 #
 # Code: `zoo.models.cyclegan.CycleGAN.compute_losses`
 #

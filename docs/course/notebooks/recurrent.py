@@ -21,10 +21,11 @@
 #
 # ### Backpropagation through time
 #
-# The loss of step $T$ reaches step $k$ through a product of $T - k$ Jacobian matrices. With factors smaller than one it vanishes, with larger
+# The loss of step $T$ reaches step $k$ through a product of $T - k$ Jacobian matrices, that of the last step first (states and gradients are
+# rows). With factors smaller than one it vanishes, with larger
 # ones it explodes, which is why the norm of the gradient $g$ is clipped to $c$:
 #
-# $$\frac{\partial E_T}{\partial h_k} = \frac{\partial E_T}{\partial h_T} \prod_{t=k+1}^{T} \frac{\partial h_t}{\partial h_{t-1}}, \qquad \frac{\partial h_t}{\partial h_{t-1}} = \mathrm{diag}(1 - h_t^2)\,U^\top, \qquad g \leftarrow g \cdot \min\left( 1, \frac{c}{\lVert g \rVert} \right)$$
+# $$\frac{\partial E_T}{\partial h_k} = \frac{\partial E_T}{\partial h_T} \prod_{t=T}^{k+1} \frac{\partial h_t}{\partial h_{t-1}}, \qquad \frac{\partial h_t}{\partial h_{t-1}} = \mathrm{diag}(1 - h_t^2)\,U^\top, \qquad g \leftarrow g \cdot \min\left( 1, \frac{c}{\lVert g \rVert} \right)$$
 #
 # Code: `docs.course.lessons.sequences.recurrent.gradient_through_time`, `zoo.training.optimizers.make_optimizer`
 #
@@ -49,6 +50,15 @@
 # $$\tilde h_t = \tanh(x_t W_h + r_t \odot (h_{t-1} U_h + b_{h}') + b_h), \qquad h_t = z_t \odot h_{t-1} + (1 - z_t) \odot \tilde h_t$$
 #
 # Code: `docs.course.lessons.sequences.recurrent.gru_step`
+#
+# ### Temperature
+#
+# A text is written character by character, each drawn from the softmax of the logits $l$, which are divided by a temperature $\tau$: below one
+# the likeliest characters gain, above one the others do, and in the limit of zero the likeliest is always taken.
+#
+# $$p_i = \frac{e^{l_i / \tau}}{\sum_j e^{l_j / \tau}}$$
+#
+# Code: `zoo.tasks.text.decoding.sampler`
 #
 # ### Cross-entropy of a text
 #

@@ -51,6 +51,34 @@
 #
 # Code: `zoo.models.attention.Translator.attention_output`, `zoo.models.attention.attention`
 #
+# ### Teacher forcing and beam search
+#
+# In training the decoder is given the right previous character $y_{t-1}$, not its own (*teacher forcing*), so that all steps have a target:
+#
+# $$E = -\sum_t \ln p(y_t \mid y_1, \dots, y_{t-1}, x)$$
+#
+# Then it is given its own. *Beam search* keeps the $k$ best beginnings by their sum of logarithms, divided by the length, in place of the one
+# that is best at each step.
+#
+# Code: `zoo.tasks.text.translation.Translation`, `zoo.tasks.text.decoding.beam_search`
+#
+# ### From attention to a Transformer
+#
+# In *self-attention* queries, keys and values are all made of the same sequence $x$ (rows $x_t$ of width $d$), and a *causal* mask keeps each
+# position from those after it:
+#
+# $$Q = x W_Q, \quad K = x W_K, \quad V = x W_V, \qquad A = \mathrm{softmax}\left( \frac{Q K^\top}{\sqrt{d}} + M \right), \qquad M_{ij} = \begin{cases} 0 & j \le i \\ -\infty & j > i \end{cases}$$
+#
+# Several *heads* do this with narrower matrices, and their outputs $A V$ are joined and multiplied by $W_O$. A *block* adds that to its input,
+# and then adds a dense network of each position, both of layer-normalised inputs:
+#
+# $$x \leftarrow x + \mathrm{heads}(\mathrm{norm}(x)), \qquad x \leftarrow x + W_2\,\mathrm{gelu}(W_1\,\mathrm{norm}(x))$$
+#
+# Attention does not know the order, so that positions are added to the embeddings or, here, rotate queries and keys (Su 2021,
+# arXiv:2104.09864). Several blocks, a last normalisation and a dense layer of the size of the vocabulary are a language model.
+#
+# Code: `zoo.models.text_transformer.CausalBlock`, `zoo.models.text_transformer.text_transformer`
+#
 # The loss of word2vec by hand and by `SkipGram`:
 
 # %%
@@ -76,6 +104,22 @@ print(f"by hand {by_hand:.5f}, by the model {float(loss / pairs):.5f}")
 assert np.isclose(by_hand, float(loss / pairs), atol=1e-4)
 
 # %% [markdown]
+# Causal self-attention of one head by the formulas, and by Keras:
+
+# %%
+import keras
+
+x = np.random.default_rng(0).normal(size=(5, 4)).astype("float32")
+layer = keras.layers.MultiHeadAttention(num_heads=1, key_dim=4, use_bias=False)
+expected = layer(x[None], x[None], use_causal_mask=True)[0]
+w_query, w_key, w_value, w_output = (w.reshape(4, 4) for w in layer.get_weights())
+scores = (x @ w_query) @ (x @ w_key).T / np.sqrt(4)
+scores[np.triu_indices(5, 1)] = -np.inf  # positions that come later
+weights = np.exp(scores) / np.exp(scores).sum(axis=1, keepdims=True)
+print(weights.round(2))
+assert np.allclose(weights @ (x @ w_value) @ w_output, expected, atol=1e-5)
+
+# %% [markdown]
 # ## Exercises
 #
 # ### 1. Analogies
@@ -96,8 +140,6 @@ assert "queen" in found
 # Compute multiplicative attention of one query over three states by the formulas, and compare with `keras.layers.Attention`.
 
 # %% solution
-import keras
-
 random = np.random.default_rng(1)
 query, states = random.normal(size=(1, 1, 4)).astype("float32"), random.normal(size=(1, 3, 4)).astype("float32")
 scores = query[0, 0] @ states[0].T

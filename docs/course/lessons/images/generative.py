@@ -1,4 +1,4 @@
-"""Generative adversarial networks: progress, mode collapse, and images to images."""
+"""Generative adversarial networks: progress, a divergence, and images to images."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ import numpy as np
 
 from docs.course.page import Page, axes_row, band, show, train_command
 
-BAD = {"recipe.learning_rate": 0.1, "recipe.momentum": 0.9, "recipe.epochs": 8}  # of the provoked collapse
+BAD = {"recipe.learning_rate": 0.1, "recipe.momentum": 0.9, "recipe.epochs": 8}  # with which it diverges
 SAMPLES = 2000
 
 
@@ -125,13 +125,15 @@ def _shipped(page: Page) -> None:
 
 
 def _collapse(page: Page, good: list[Any]) -> None:
-    page.heading("Mode collapse, provoked and noticed")
+    page.heading("A training that diverges, and how it is noticed")
     page.text(
-        f"""If the generator finds a few images that the discriminator takes for real, it may make only those: mode
-        collapse. A learning rate two hundred times higher and the usual momentum
-        ({", ".join(f"`{k}={v}`" for k, v in BAD.items())}) provoke it in `dcgan`. The loss does not say so: that of the
-        discriminator is *lower*. The diversity does, the spread of the features of generated images relative to that of
-        real ones, and so do the classes that a classifier sees in them."""
+        f"""Two failures end in images that are all alike. In *mode collapse* the generator makes only the few images
+        that the discriminator takes for real. In a *divergence* the discriminator wins: it is never deceived, the
+        generator gets no useful gradient, and its images mean nothing. A learning rate two hundred times higher and the
+        usual momentum ({", ".join(f"`{k}={v}`" for k, v in BAD.items())}) make `dcgan` diverge: the loss of its
+        discriminator is near zero, which looks like a success of that network. What tells both failures is the
+        diversity, the spread of the features of generated images relative to that of real ones, and the classes that a
+        classifier sees in them; `evaluate` reports either as mode collapse."""
     )
     page.code(coverage)
     bad = BAD | page.choose({}, {"recipe.epochs": 2})
@@ -160,7 +162,7 @@ def _collapse(page: Page, good: list[Any]) -> None:
     page.output("\n".join(f"{name}: {all_seeds[0]['remarks'][0]}" for name, all_seeds in measures.items()))
     page.claim(
         all(m["collapsed"] for m in measures["provoked"]),
-        "The provoked collapse is reported with every seed (`collapsed` in `evaluation.json`).",
+        "The loss of diversity is reported with every seed (`collapsed` in `evaluation.json`).",
     )
     if not page.small:  # which trains two epochs
         page.claim(

@@ -62,16 +62,15 @@ def size(path: Path) -> int:
 
 
 def optimizer_after_loading(model: keras.Model, folder: Path) -> dict[str, int]:
-    """Return the step at which the optimizer stands after saving and loading, by format."""
+    """Return how many variables the optimizer has before saving, and after loading, by format."""
     import keras
 
-    steps = {}
+    counts = {"trained": len(model.optimizer.variables)}
     for ending in ("keras", "h5"):
         with contextlib.redirect_stdout(None):
             model.save(folder / f"trained.{ending}")
-        optimizer = keras.saving.load_model(folder / f"trained.{ending}").optimizer
-        steps[ending] = int(optimizer.iterations) if optimizer.built else 0
-    return steps
+        counts[ending] = len(keras.saving.load_model(folder / f"trained.{ending}").optimizer.variables)
+    return counts
 
 
 def write(page: Page) -> None:
@@ -110,13 +109,15 @@ def write(page: Page) -> None:
         losses[0] == losses[1] and all(np.array_equal(a, b) for a, b in zip(*weights, strict=True)),
         "The resumed run has the same losses and, bit for bit, the same weights as the one that was not interrupted.",
     )
-    steps = _optimizer(page)
+    counts = _optimizer(page)
     page.text(
-        f"""Keras' own files differ here: after loading, the optimizer stands at step {steps["keras"]} with `.keras`
-        and at step {steps["h5"]} with `.h5`."""
+        f"""Keras' own files differ here. Adam has {counts["trained"]} variables: the step, and two
+        moving averages for each weight. After loading there are {counts["keras"]} of them with `.keras`, and
+        {counts["h5"]} with `.h5`: from the HDF5 file training does not continue, `fit` raises a `ValueError`."""
     )
     page.code(optimizer_after_loading)
-    page.claim(steps["keras"] > 0, "The `.keras` file holds the state of the optimizer.")
+    page.claim(counts["keras"] == counts["trained"], "The `.keras` file holds all variables of the optimizer.")
+    page.claim(counts["h5"] < counts["trained"], "The `.h5` file does not.")
     _best_and_guard(page, whole)
 
 

@@ -170,8 +170,8 @@ def _by_hand(page: Page) -> None:
         """A review becomes the list of its words; the network has one row of weights for each word, adds the rows of
         the words that occur, and ends in a sigmoid. It is trained in NumPy. Most words do not help: words that occur
         seldom cannot be learnt, and words that occur as often in bad reviews as in good ones (`the`, `and`) say
-        nothing. Without them a review is a third as long, and the network learns as much from less, and overfits
-        less."""
+        nothing. Without them a review is a third as long, and so is an epoch; what that costs in accuracy the table
+        says."""
     )
     page.code(vocabulary, train_by_hand)
     splits = _reviews(page)
