@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import itertools
 import json
+import re
 import zipfile
 from collections.abc import Mapping
 from pathlib import Path
@@ -21,6 +22,7 @@ from export.formats.screening import WEIGHTS
 from zoobase.hdf5 import open_hdf5
 
 TRAINING = ("optimizer", "optimizer_weights")  # groups of HDF5 files
+NUMBER = re.compile(r"_\d+$")
 LONG = 64  # values and bytes that are compared by their digest
 NAMES_OF_VALUES = {
     *(("NodeProto", name) for name in ("input", "output")),
@@ -224,6 +226,8 @@ def _tree(file: Any) -> dict[str, Any]:
         if name.partition("/")[0] in TRAINING:
             return
         attributes = {key: _attribute(value) for key, value in item.attrs.items()}
+        if isinstance(own := attributes.get("name"), str):
+            attributes["name"] = NUMBER.sub("", own)  # Keras counts the layers of a process that it names itself
         values = [str(item.dtype), list(item.shape), _values(item)] if hasattr(item, "shape") else []
         found[name] = attributes, *values
 

@@ -103,7 +103,7 @@ def differences(job: Mapping[str, Any], model: Any, file: Mapping[str, Any]) -> 
     scratch, path = Path(job["result"]).parent, Path(job["folder"], file["path"])
     if file["format"] == saved_model.FORMAT.name:
         endpoints = [_endpoint(model, job["endpoints"][name]) for name in file["carried"]]
-        return saved_again.differences(model, Path(job[NATIVE]), path, endpoints, scratch / "again" / "saved_model")
+        return saved_again.differences(model, Path(job[NATIVE]), path, endpoints, scratch / "saved")
     again = _written(job, model, file, scratch)
     form = QUANTIZATIONS.get(file["quantize"])
     ours, theirs = (READERS[file["format"]](one, bool(form and form.is_calibrated)) for one in (again, path))
