@@ -79,6 +79,7 @@ def test_the_weights_are_those_of_the_stock_model(trained):
     assert np.mean(trained.network.predict(trained.images[1297:], verbose=0).argmax(-1) == trained.labels[1297:]) > 0.9
 
 
+@pytest.mark.extended
 def test_ranges_follow_the_activations_until_they_are_frozen(trained):
     assert trained.ranges[6] != trained.ranges[7] == trained.ranges[8] == trained.ranges[9]  # of ten epochs
     assert all(part.frozen for part in trained.network.layers if isinstance(part, FreezableNormalization))

@@ -78,10 +78,12 @@ def test_two_devices_equal_one(size, printed):
     assert 0 < float(line.split()[2]) < 1e-5
 
 
+@pytest.mark.extended
 def test_auto_takes_every_device(printed):
     assert "replicas 2" in printed
 
 
+@pytest.mark.extended
 def test_what_replicas_cannot_share_is_refused_by_name(printed):
     assert [line for line in printed if line.startswith("trained")] == []
     refused = [line.removeprefix("refused ") for line in printed if line.startswith("refused")]

@@ -58,6 +58,7 @@ def test_a_canary_is_promoted_and_taken_back(update, served):
         rollback(served)
 
 
+@pytest.mark.extended
 def test_a_canary_is_withdrawn(update, served):
     publish_canary(update("better"), served, 0.5)
     assert rollback(served) == State(1)
@@ -78,6 +79,7 @@ def test_what_a_person_changed_in_the_configuration_is_kept(update, served):
     assert read_state(served) == State(2, previous=(1,))
 
 
+@pytest.mark.extended
 def test_another_classifier_is_refused_before_anything_is_written(update, served):
     before = sorted(os.listdir(served))
     with pytest.raises(CheckFailed, match=r"agrees with .* less than 0.99; the first that differs is row \d+ of "):
