@@ -143,6 +143,7 @@ class Optimization:
         "Time budget of one training, validation included: `epochs` is lowered according to the measured speed, the "
         "last epoch ends with the budget, and the schedule with it; 0 is off.",
         check=NOT_NEGATIVE,
+        option=True,
     )
 
 

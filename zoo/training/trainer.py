@@ -13,6 +13,7 @@ import keras
 from pipelines.dataset import Dataset
 from pipelines.feeding import Feed
 from zoo import weights
+from zoo.candidates import selection
 from zoo.compression import distillation, quantization
 from zoo.compression.constraints import Compression
 from zoo.core.capabilities import Initializes, Phased, Previews
@@ -63,7 +64,7 @@ def train_best(session: Session) -> CheckpointCallback:
             check_file(kept[0].folder.weights)
             write_with_checksum(folder.weights, kept[0].folder.weights.read_bytes())
         folder.write_history(results[best].rows)
-        folder.select_candidate(plans[best].candidate, session.info)
+        folder.select(session.info, candidate=plans[best].candidate)
     return results[best]
 
 
@@ -89,7 +90,7 @@ def train(session: Session) -> CheckpointCallback:
     """Train a model by `fit` as the recipe states; the run folder holds the complete state, from which it resumes."""
     plan, dataset, replicas = session.plan, session.dataset, session.replicas
     replicas.check(plan.recipe)
-    if isinstance(plan.task, Phased):
+    if isinstance(plan.task, Phased) and not plan.selected:
         for name in ("sparsity", "clusters", "teacher", "qat"):
             if getattr(plan.recipe, name) != getattr(Recipe(), name):
                 raise UsageError(
@@ -109,6 +110,8 @@ def train(session: Session) -> CheckpointCallback:
 
 def initial_model(plan: Plan, dataset: Dataset, replicas: Replicas = SINGLE) -> keras.Model:
     """Build the model of a plan with the weights from which its training starts."""
+    if plan.selected:
+        return selection.fitted(plan, dataset)
     keras.utils.set_random_seed(plan.seed)
     with dtype_policy(plan.precision), replicas.scope():
         model = plan.build(dataset.info)
