@@ -66,7 +66,7 @@ def fitted(plan: Plan, dataset: Dataset) -> keras.Model:
     return model
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Trial:
     """A candidate on validation."""
 
@@ -102,7 +102,7 @@ def _losses(task: BaseTask, evaluation: SplitEvaluation) -> np.ndarray:
     raise TypeError(f"{task.title}: neither classes nor numbers")
 
 
-def select(trials: Sequence[Trial], blocks: bool = False) -> tuple[int, str]:
+def select(trials: Sequence[Trial], blocks: bool = False, errors: float = 1.0) -> tuple[int, str]:
     """Return the place of the candidate to export, of some from the cheapest on, and one sentence that says why.
 
     The one-standard-error rule (Breiman, Friedman, Olshen, Stone 1984): the cheapest candidate whose mean loss is at
@@ -111,6 +111,7 @@ def select(trials: Sequence[Trial], blocks: bool = False) -> tuple[int, str]:
     Args:
         trials: The candidates, the cheapest first.
         blocks: Whether neighbouring examples depend on each other.
+        errors: Standard errors that count as no difference; 0 for candidates that cost the same.
     """
     choices = [one for one in trials if one.name != CONSTANT]
     best = min(choices, key=lambda one: one.losses.mean())
@@ -118,10 +119,12 @@ def select(trials: Sequence[Trial], blocks: bool = False) -> tuple[int, str]:
     def is_close(one: Trial, other: Trial) -> bool:
         difference = one.losses - other.losses
         margin = jackknife_margin(lambda kept: difference[kept].mean(), len(difference), blocks=blocks)
-        return bool(difference.mean() <= float(margin) / STUDENT)
+        return bool(difference.mean() <= errors * float(margin) / STUDENT)
 
     chosen = next(one for one in choices if one is best or is_close(one, best))
-    if chosen is not best:
+    if not errors:
+        why = f"{chosen.title} has the lowest loss"
+    elif chosen is not best:
         why = f"no candidate is better than {chosen.title} by more than a standard error: the cheapest of the best"
     elif chosen is choices[0]:
         why = f"no candidate is better than {chosen.title}, the cheapest"
@@ -133,15 +136,15 @@ def select(trials: Sequence[Trial], blocks: bool = False) -> tuple[int, str]:
     return trials.index(chosen), f"selected on {len(chosen.losses):,} validation examples: {why}"
 
 
-def write(trials: Sequence[Trial], folder: RunFolder, console: Console, blocks: bool = False) -> tuple[int, str]:
-    """Return what `select` does, and write and print it, with the candidates."""
-    selected, why = select(trials, blocks)
+def write(trials: Sequence[Trial], folder: RunFolder, console: Console, **options: Any) -> int:
+    """Return the place that `select` does, and write and print it, with the candidates."""
+    selected, why = select(trials, **options)
     columns = ["candidate", trials[0].metric, "95 % interval", "mean loss", "seconds", ""]
     console.table(f"candidates on {len(trials[0].losses):,} validation examples", columns, _rows(trials, selected))
     console.print(why)
     name = trials[selected].name
     folder.write(CANDIDATES, {"selected": name, "why": why, "candidates": [one.to_json() for one in trials]})
-    return selected, why
+    return selected
 
 
 def _rows(trials: Sequence[Trial], selected: int) -> list[tuple[str, ...]]:

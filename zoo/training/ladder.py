@@ -45,7 +45,7 @@ def train(session: Session) -> Any:
         evaluation = outputs.of_split(inner.folder.plan(), model, inner.dataset, "validation")
         trials.append(selection.trial(name, titles[name], seconds, plan.task, evaluation))
         results.append((inner, result))
-    i, _ = selection.write(trials, folder, console, blocks=plan.task.sequential)
+    i = selection.write(trials, folder, console, blocks=plan.task.sequential)
     inner, result = results[i]
     check_file(inner.folder.weights)
     write_with_checksum(folder.weights, inner.folder.weights.read_bytes())

@@ -118,8 +118,7 @@ def train(session: Session) -> CheckpointCallback:
             selection.trial("linear", LINEAR, probe_seconds, task, evaluation),
             selection.trial(NETWORK, plan.model, spent - probe_seconds, task, trained),
         ]
-        selected, _ = selection.write(trials, folder, console)
-        if not selected:
+        if selection.write(trials, folder, console, errors=0.0) == 0:
             model.set_weights(probe)
             save_file(model, folder.weights)
             best.best_epoch = 0
