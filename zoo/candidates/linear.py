@@ -103,17 +103,9 @@ def logistic_regression(
         bias[int(y[0])] = 0.0
     else:
         folds = list(_folds(y)) if len(y) < FEW and not grouped else []
-
-        def error(strength: float) -> float:
-            if not folds:
-                return cross_entropy(held @ (fit := _fit(z, y, classes, strength))[0] + fit[1], validation[1]).mean()
-            losses = []
-            for rest, fold in folds:
-                kernel, bias = _fit(z[rest], y[rest], classes, strength)
-                losses.append(cross_entropy(z[fold] @ kernel + bias, y[fold]))
-            return float(np.concatenate(losses).mean())
-
-        kernel, bias = _fit(z, y, classes, min(strengths, key=error))
+        parts = [(z[rest], y[rest], z[fold], y[fold]) for rest, fold in folds] or [(z, y, held, validation[1])]
+        losses = np.concatenate([_losses(*part, classes, strengths) for part in parts], axis=1)
+        (kernel, bias), *_ = _path(z, y, classes, [strengths[losses.mean(axis=1).argmin()]])
     return _unscaled(kernel if rotation is None else rotation @ kernel, bias, mean, scale)
 
 
@@ -134,21 +126,30 @@ def cross_entropy(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
     return np.log(np.exp(shifted).sum(axis=1)) - shifted[np.arange(len(y)), y]
 
 
-def _fit(z: np.ndarray, y: np.ndarray, classes: int, strength: float) -> Fitted:
+def _losses(
+    z: Any, y: np.ndarray, held: Any, truth: np.ndarray, classes: int, strengths: Sequence[float]
+) -> np.ndarray:
+    """Return the cross-entropies of held examples (strengths, N)."""
+    return np.stack([cross_entropy(held @ kernel + bias, truth) for kernel, bias in _path(z, y, classes, strengths)])
+
+
+def _path(z: Any, y: np.ndarray, classes: int, strengths: Sequence[float]) -> Iterator[Fitted]:
+    """Yield the fit of each strength, each of which starts at the one before."""
     from sklearn.exceptions import ConvergenceWarning
     from sklearn.linear_model import LogisticRegression
     from threadpoolctl import threadpool_limits
 
-    with warnings.catch_warnings(), threadpool_limits(1):  # on a busy machine threads wait for each other
-        warnings.simplefilter("ignore", ConvergenceWarning)
-        model = LogisticRegression(C=strength, max_iter=300).fit(z, y)
-    kernel, bias = np.zeros((z.shape[1], classes)), np.full(classes, ABSENT)
-    both = np.array([[-0.5], [0.5]])  # of two classes there is one logit
-    coefficients, intercepts = model.coef_, model.intercept_
-    if len(model.classes_) == 2:
-        coefficients, intercepts = both * coefficients, both[:, 0] * intercepts
-    kernel[:, model.classes_], bias[model.classes_] = coefficients.T, intercepts
-    return kernel, bias
+    model, both = LogisticRegression(max_iter=300, warm_start=True), np.array([[-0.5], [0.5]])
+    for strength in strengths:
+        with warnings.catch_warnings(), threadpool_limits(1):  # on a busy machine threads wait for each other
+            warnings.simplefilter("ignore", ConvergenceWarning)
+            model.set_params(C=strength).fit(z, y)
+        kernel, bias = np.zeros((z.shape[1], classes)), np.full(classes, ABSENT)
+        coefficients, intercepts = model.coef_, model.intercept_
+        if len(model.classes_) == 2:  # there is one logit
+            coefficients, intercepts = both * coefficients, both[:, 0] * intercepts
+        kernel[:, model.classes_], bias[model.classes_] = coefficients.T, intercepts
+        yield kernel, bias
 
 
 def _folds(y: np.ndarray) -> Iterator[tuple[np.ndarray, np.ndarray]]:

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 NETWORK = "network"  # the candidate that is the named model itself
 CONSTANT = "constant"  # for comparison only: nothing can be proven of a file whose answer is always the same
 GROUPS = ("all", "fast")  # of candidates: with the network, and without it
-MOST = 5000  # training examples to which every evaluation fits its baselines
+MOST = 2000  # training examples to which every evaluation fits its baselines
 WITHOUT_LIMIT = ("constant", "boosting")  # but for these, which take seconds with more
 
 

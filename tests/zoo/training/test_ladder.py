@@ -5,12 +5,17 @@ import json
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
+import zoo
+from tests.pipelines.text.test_words import TEXTS
+from tests.zoo.conftest import FIXTURES, data_dir
 from tests.zoo.tasks.test_table import file as homes  # noqa: F401
 from zoo import predict, train
-from zoo.candidates import linear, selection
+from zoo.candidates import linear, ngrams, selection
 from zoo.core.plan import make_plan
 from zoo.core.run_folder import RunFolder
+from zoo.modeling.layers import TfIdf
 from zoobase.errors import UsageError
 
 TARGET = {"task.target_column": "kind"}
@@ -52,11 +57,17 @@ def ladder(homes, tmp_path_factory):  # noqa: F811
     """A run with the candidates of a table but for the network."""
     out = tmp_path_factory.mktemp("ladder") / "run"
     return train.run(
-        "table", data_dir=str(homes), settings=TARGET, candidates="fast", out=str(out), quick=True, precision="float32"
+        "table",
+        data_dir=str(homes),
+        settings=TARGET,
+        candidates="fast",
+        out=str(out),
+        export=False,
+        precision="float32",
     )
 
 
-def test_what_is_selected_is_evaluated_exported_and_asked(ladder):
+def test_what_is_selected_is_evaluated_and_asked(ladder):
     folder = RunFolder(ladder["run"])
     record = folder.read("candidates.json")
     names = [candidate["name"] for candidate in record["candidates"]]
@@ -65,12 +76,9 @@ def test_what_is_selected_is_evaluated_exported_and_asked(ladder):
     assert folder.plan().candidates == ("fast",)
     best = min(record["candidates"], key=lambda candidate: candidate["loss"])
     assert best["value"] > record["candidates"][0]["value"]
-    assert [bundle["verdict"] for bundle in ladder["bundles"]] == ["pass"]
     assert len(ladder["compared"]) == 4  # the selected one is this model
-    row = json.dumps({"size (m2)": 180, "city": "Paris"})
-    answers = [predict.run(source, [row]).rows for source in (folder.path, folder.path / "bundle")]
-    assert answers[0] == answers[1]
-    assert answers[0][0]["label"] == "villa"
+    (answer,) = predict.run(folder.path, [json.dumps({"size (m2)": 180, "city": "Paris"})]).rows
+    assert answer["label"] == "villa"
 
 
 def test_the_command_of_the_run_repeats_the_ladder(ladder):
@@ -112,3 +120,59 @@ def test_a_dense_layer_is_the_fit_of_scikit_learn():
         kernel, bias = linear.ridge_regression(x, target)
         ridges = [Ridge(a).fit(z, target).predict(z) for a in linear.PENALTIES]
         assert min(np.abs((x @ kernel + bias)[:, 0] - ridge).max() for ridge in ridges) < 1e-5
+
+
+# === Texts ===
+
+
+def test_python_and_graph_give_the_same_ngrams():
+    vocabulary, _ = ngrams.counted((ngram for text in TEXTS[:-2] for ngram in ngrams.features(text)), 300, 1)
+    encode = tf.function(lambda texts: ngrams.encode_tensor(texts, vocabulary, 100))
+    for text in TEXTS[:-2] + TEXTS[-1:]:  # without the longest
+        ids = ngrams.encode(text, ngrams.index(vocabulary), 100)
+        assert encode(tf.constant([text])).numpy()[0].tolist() == ids.tolist()
+    found = list(ngrams.features("A be."))
+    assert found == ["=a", "=be", "=a be", "a ", " b", "be", "a b", " be", "a be"]
+
+
+def test_the_layer_is_the_tfidf_of_scikit_learn():
+    from sklearn.feature_extraction.text import TfidfVectorizer
+
+    lines = FIXTURES.joinpath("shakespeare.txt").read_text().splitlines()
+    texts = [line for line in lines if line.strip()][:300]
+    vocabulary, _ = ngrams.counted((ngram for text in texts for ngram in ngrams.features(text)), 2000, 2)
+    index = ngrams.index(vocabulary)
+    length = max(len(ngrams.encode(text, index)) for text in texts)
+    tokens = np.stack([ngrams.encode(text, index, length) for text in texts])
+    layer, want, idf = TfIdf(len(vocabulary), 2), np.zeros((300, len(vocabulary))), np.zeros((len(vocabulary), 2))
+    layer.build(None)
+    for part, is_word in enumerate((True, False)):
+        own = [ngram for ngram in vocabulary[2:] if ngram.startswith("=") == is_word]
+        columns = [index[ngram] for ngram in own]
+        tfidf = TfidfVectorizer(analyzer=lambda text: list(ngrams.features(text)), vocabulary=own, sublinear_tf=True)
+        want[:, columns] = tfidf.fit_transform(texts).toarray()
+        idf[columns, part] = tfidf.idf_
+    layer.idf.assign(idf)
+    np.testing.assert_allclose(layer(tokens), want, atol=1e-6)
+    np.testing.assert_array_equal(layer(np.zeros((1, length), "int32")), 0)
+
+
+# === Every kind of input, in every format ===
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize(
+    ("model", "name"), [("mnist_cnn", "linear"), ("keywords", "parts"), ("sentiment", "tfidf"), ("table", "additive")]
+)
+def test_a_candidate_is_exported_with_the_contract_of_the_named_model(model, name, homes, tmp_path):  # noqa: F811
+    where = str(homes) if model == "table" else data_dir(model)
+    options = {"data_dir": where, "candidates": (name,), "precision": "float32"}
+    summary = train.run(model, out=str(tmp_path / "run"), **options)
+    assert RunFolder(tmp_path / "run").plan().selected == name
+    assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
+    contract = zoo.load(tmp_path / "run" / "bundle", "tflite").contract
+    plan = make_plan(model, data_dir=where)
+    info = plan.load_data().info
+    served = plan.task.contract(plan.build(info), info)
+    names = [[[tensor.name for tensor in endpoint.inputs] for endpoint in c.endpoints] for c in (contract, served)]
+    assert names[0] == names[1]
