@@ -13,6 +13,7 @@ import numpy as np
 from export.parity.intervals import STUDENT, jackknife_margin
 from zoo.candidates import linear
 from zoo.core.capabilities import Classifies, HasCandidates, Regresses
+from zoo.core.recipe import split
 from zoo.core.run_folder import CANDIDATES, RunFolder
 from zoo.core.task import BaseTask, SplitEvaluation
 from zoo.evaluation import intervals, outputs
@@ -35,7 +36,7 @@ def names_of(plan: Plan, info: Info) -> list[str]:
     ladder = [*plan.task.candidates(info), NETWORK]
     if ladder == [NETWORK]:
         raise UsageError(f"{plan.model} has no other candidates for {info.name}: omit --candidates")
-    wanted = set(plan.candidates)
+    wanted = set(split(plan.candidates))
     for name in wanted - {*GROUPS, *ladder}:
         raise unknown("candidate", name, [*GROUPS, *ladder])
     wanted |= set(ladder) if "all" in wanted else set(ladder[:-1]) if "fast" in wanted else set()
@@ -46,7 +47,7 @@ def names_of(plan: Plan, info: Info) -> list[str]:
 
 def plan_of(plan: Plan, name: str, info: Info) -> Plan:
     """Return the plan of a candidate alone; that of the named model for `NETWORK`."""
-    plan = dataclasses.replace(plan, candidates=(), selected="" if name == NETWORK else name)
+    plan = dataclasses.replace(plan, candidates="", selected="" if name == NETWORK else name)
     if name == NETWORK or not (own := plan.task.candidates(info)[name].task):
         return plan
     before = {field: getattr(plan.task, field) for field in own}
@@ -174,6 +175,6 @@ def better(plan: Plan, metrics: Mapping[str, Any], info: Info) -> list[str]:
     gains, sentences = metrics.get("gains", {}), []
     for name, candidate in plan.task.candidates(info).items() if isinstance(plan.task, HasCandidates) else ():
         if gains.get(candidate.title, {}).get("verdict") == intervals.WORSE:
-            command = dataclasses.replace(plan, candidates=(name,)).command()
+            command = dataclasses.replace(plan, candidates=name).command()
             sentences.append(f"{candidate.title} is better on these examples: {command} trains and exports it")
     return sentences

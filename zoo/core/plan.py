@@ -16,7 +16,7 @@ from pipelines import catalogue, splits
 from pipelines.dataset import IN_MEMORY
 from zoo.core import registry
 from zoo.core.capabilities import HasCandidates
-from zoo.core.recipe import OF_TASKS, Recipe, override
+from zoo.core.recipe import OF_TASKS, Recipe, override, split
 from zoo.core.settings import TrainSettings
 from zoo.core.task import BaseTask
 from zoobase import describe_cause
@@ -50,7 +50,7 @@ class Plan:
     precision: str = "auto"
     init: str | None = None  # initial weights: a run, a bundle, a weights file or "default"; None for random ones
     candidate: int = 0  # index of the architecture if the recipe has candidates; after training, that of the best one
-    candidates: tuple[str, ...] = ()  # of the task, which are trained too: "all", "fast", or names
+    candidates: str = ""  # of the task, which are trained too: "all", "fast", or names with commas
     selected: str = ""  # the candidate that the model is; empty for the named model
     replaced: Mapping[str, Any] = field(default_factory=dict)  # fields of the task, which has those of the candidate
 
@@ -100,7 +100,7 @@ class Plan:
     @property
     def trains_network(self) -> bool:
         """Whether the named model is trained: it need not be one of the candidates."""
-        return not self.candidates or bool({"all", "network"} & set(self.candidates))
+        return not self.candidates or bool({"all", "network"} & set(split(self.candidates)))
 
     @property
     def ensemble(self) -> int:
@@ -167,14 +167,14 @@ class Plan:
         if self.data.get("given"):
             options = {"recipe": self.recipe_name, "seed": self.seed, "settings": changed, "init": self.init}
             options |= {"candidates": self.candidates}
-            arguments = "".join(f", {k}={v!r}" for k, v in options.items() if v not in (None, {}, (), "default"))
+            arguments = "".join(f", {k}={v!r}" for k, v in options.items() if v not in (None, {}, "", "default"))
             return f"zoo.train.run({self.model!r}{arguments}, dataset=...)"
         if self.data["name"] != (defaults.data or spec.data):
             changed["data"] = self.data["name"]
         for key, value in changed.items():
             words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
         words += ["--init", self.init] if self.init else []
-        words += ["--candidates", ",".join(self.candidates)] if self.candidates else []
+        words += ["--candidates", self.candidates] if self.candidates else []
         words += ["--data-dir", str(self.data["data_dir"])] if self.data["data_dir"] else []
         return shlex.join(words)
 
@@ -189,7 +189,6 @@ class Plan:
         values["task"] = override(registry.get_spec(model).task, data["task"], "task")
         values["recipe"] = override(Recipe(), data["recipe"], "recipe")
         values["model_arguments"] = registry.check_arguments(model, data["model_arguments"])
-        values["candidates"] = tuple(data.get("candidates", ()))
         return cls(**values)
 
 

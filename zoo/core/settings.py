@@ -62,8 +62,8 @@ class TrainSettings:
         "auto", "Precision of the training; auto measures which is faster.", choices=PRECISIONS, key="precision"
     )
     init: str | None = setting(None, "Initial weights: a run, a bundle or a weights file.", key="init", metavar="RUN")
-    candidates: tuple[str, ...] = setting(
-        (),
+    candidates: str = setting(
+        "",
         "Simpler models to fit as well: all, fast (without the network), or names; the cheapest one that is not worse "
         "than the best on validation is exported.",
         key="candidates",

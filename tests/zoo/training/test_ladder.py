@@ -46,7 +46,7 @@ def test_the_cheapest_within_a_standard_error_of_the_best_is_selected():
 def test_unknown_candidates_and_models_without_some(homes, tmp_path):  # noqa: F811
     options = {"data_dir": str(homes), "settings": TARGET, "out": str(tmp_path / "run")}
     with pytest.raises(UsageError, match="unknown candidate 'boostin'; did you mean boosting"):
-        train.run("table", candidates=("boostin",), **options)
+        train.run("table", candidates="boostin", **options)
     assert not (tmp_path / "run").exists()
     with pytest.raises(UsageError, match="gan has no other candidates than itself"):
         make_plan("gan", candidates="all")
@@ -73,7 +73,7 @@ def test_what_is_selected_is_evaluated_and_asked(ladder):
     names = [candidate["name"] for candidate in record["candidates"]]
     assert names == ["constant", "linear", "additive", "boosting"]
     assert folder.plan().selected == record["selected"] != "constant"
-    assert folder.plan().candidates == ("fast",)
+    assert folder.plan().candidates == "fast"
     best = min(record["candidates"], key=lambda candidate: candidate["loss"])
     assert best["value"] > record["candidates"][0]["value"]
     assert len(ladder["compared"]) == 4  # the selected one is this model
@@ -166,7 +166,7 @@ def test_the_layer_is_the_tfidf_of_scikit_learn():
 )
 def test_a_candidate_is_exported_with_the_contract_of_the_named_model(model, name, homes, tmp_path):  # noqa: F811
     where = str(homes) if model == "table" else data_dir(model)
-    options = {"data_dir": where, "candidates": (name,), "precision": "float32"}
+    options = {"data_dir": where, "candidates": name, "precision": "float32"}
     summary = train.run(model, out=str(tmp_path / "run"), **options)
     assert RunFolder(tmp_path / "run").plan().selected == name
     assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
