@@ -32,7 +32,7 @@ def spectrum(name: str, num_classes: int, parts: int = 0) -> keras.Model:
     x = CepstralCoefficients(BANDS, name="cepstra")(samples)  # as many as bands: no information is lost
     mean = ops.mean(x, axis=1, keepdims=True)
     deviation = ops.sqrt(ops.mean(ops.square(x - mean), axis=1) + 1e-6)
-    features = [layers.Flatten(name="mean")(mean), deviation]
+    features = [layers.Flatten(name="means")(mean), deviation]
     if parts:
         means = layers.AveragePooling1D(x.shape[1] // parts, name="pool")(x)
         features.append(layers.Flatten(name="means_of_parts")(means))

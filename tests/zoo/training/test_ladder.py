@@ -77,7 +77,7 @@ def test_what_is_selected_is_evaluated_and_asked(ladder):
     best = min(record["candidates"], key=lambda candidate: candidate["loss"])
     assert best["value"] > record["candidates"][0]["value"]
     assert len(ladder["compared"]) == 4  # the selected one is this model
-    (answer,) = predict.run(folder.path, [json.dumps({"size (m2)": 180, "city": "Paris"})]).rows
+    answer, *_ = predict.run(folder.path, [json.dumps({"size (m2)": 180, "city": "Paris"})]).rows
     assert answer["label"] == "villa"
 
 
@@ -126,9 +126,10 @@ def test_a_dense_layer_is_the_fit_of_scikit_learn():
 
 
 def test_python_and_graph_give_the_same_ngrams():
-    vocabulary, _ = ngrams.counted((ngram for text in TEXTS[:-2] for ngram in ngrams.features(text)), 300, 1)
+    texts = [text for text in TEXTS if len(text) < 10_000]
+    vocabulary, _ = ngrams.counted((ngram for text in texts[:-1] for ngram in ngrams.features(text)), 300, 1)
     encode = tf.function(lambda texts: ngrams.encode_tensor(texts, vocabulary, 100))
-    for text in TEXTS[:-2] + TEXTS[-1:]:  # without the longest
+    for text in texts:
         ids = ngrams.encode(text, ngrams.index(vocabulary), 100)
         assert encode(tf.constant([text])).numpy()[0].tolist() == ids.tolist()
     found = list(ngrams.features("A be."))
