@@ -221,6 +221,9 @@ def resolve(settings: TrainSettings) -> Plan:
     )
     if plan.candidates and not isinstance(task, HasCandidates):
         raise UsageError(f"{name} has no other candidates than itself: omit --candidates")
+    for key in ("sparsity", "clusters", "teacher", "qat") if plan.candidates else ():
+        if getattr(recipe, key) != getattr(Recipe(), key):
+            raise UsageError(f"recipe.{key} is of a network, and another candidate may be selected: omit --candidates")
     if recipe.qat != "none":
         plan = dataclasses.replace(plan, precision=_precision_of_qat(plan))
     largest = MAX_SEED - (max(recipe.restarts, plan.ensemble) - 1)

@@ -50,6 +50,8 @@ def test_unknown_candidates_and_models_without_some(homes, tmp_path):  # noqa: F
     assert not (tmp_path / "run").exists()
     with pytest.raises(UsageError, match="gan has no other candidates than itself"):
         make_plan("gan", candidates="all")
+    with pytest.raises(UsageError, match=r"recipe\.qat is of a network"):
+        make_plan("mnist", candidates="all", settings={"recipe.qat": "int8"})
 
 
 @pytest.fixture(scope="module")
