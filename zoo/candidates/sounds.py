@@ -21,7 +21,9 @@ def ladder() -> dict[str, Candidate]:
         "constant": Candidate("most frequent class", spectrum, linear.fit_classes_alone),
         "linear": Candidate("logistic regression on the mean and deviation of cepstra", spectrum, linear.fit_last),
         "parts": Candidate(
-            f"the same and the means of {PARTS} parts", functools.partial(spectrum, parts=PARTS), linear.fit_last
+            f"the same, with means of {PARTS} parts of the time",
+            functools.partial(spectrum, parts=PARTS),
+            linear.fit_last,
         ),
     }
 

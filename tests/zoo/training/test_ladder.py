@@ -165,7 +165,14 @@ def test_the_layer_is_the_tfidf_of_scikit_learn():
 
 @pytest.mark.extended
 @pytest.mark.parametrize(
-    ("model", "name"), [("mnist_cnn", "linear"), ("keywords", "parts"), ("sentiment", "tfidf"), ("table", "additive")]
+    ("model", "name"),
+    [
+        ("mnist_cnn", "linear"),
+        ("keywords", "parts"),
+        ("sentiment", "tfidf"),
+        ("table", "additive"),
+        ("bike_sharing", "boosting"),
+    ],
 )
 def test_a_candidate_is_exported_with_the_contract_of_the_named_model(model, name, homes, tmp_path):  # noqa: F811
     where = str(homes) if model == "table" else data_dir(model)
