@@ -177,9 +177,7 @@ def _open(
     if settings.export and settings.evaluate:
         export.check_data(plan, dataset.info, export.with_trained(settings.quantize, plan))
     requested = plan.to_json()
-    if plan.candidates:
-        selection.names_of(plan, dataset.info)  # an unknown name is an error before anything is measured
-    if plan.trains_network:
+    if not plan.candidates or selection.NETWORK in selection.names_of(plan, dataset.info):
         plan = autotune.choose_precision(plan, dataset, console, replicas.workers)
         plan = autotune.fit_to_budget(plan, dataset, console)
     folder = RunFolder.create(plan.model, settings.out)

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
-from keras import layers, ops
+from keras import layers
 
 from zoo.candidates import linear, ngrams
 from zoo.core.task import Candidate
@@ -24,18 +24,11 @@ MOST_WORDS = 1_500_000  # of a training split, of whose characters TF-IDF takes 
 
 def ladder(info: Info, of_ngrams: bool = False) -> dict[str, Candidate]:
     """Return the candidates of texts, the cheapest first; `of_ngrams` if the tokens are those already."""
-    found = {"constant": Candidate("most frequent class", constant, linear.fit_classes_alone)}
+    found = {"constant": Candidate("most frequent class", tfidf, linear.fit_classes_alone)}
     if of_ngrams or info.counts["train"] * info.statistics.get("length", 0) <= MOST_WORDS:
         title, task = "logistic regression on TF-IDF", {"tokenizer": "ngrams", "tokens": NGRAMS, "length": 0}
         found["tfidf"] = Candidate(title, tfidf, _fit_tfidf, task)
     return found
-
-
-def constant(name: str, vocabulary_size: int, num_classes: int) -> keras.Model:
-    """Return one `Dense` layer whose kernel is 0."""
-    tokens = keras.Input((None,), dtype="int32", name="tokens")
-    x = ops.mean(ops.cast(tokens, "float32"), axis=1, keepdims=True)
-    return keras.Model(tokens, layers.Dense(num_classes, dtype="float32", name="logits")(x), name=name)
 
 
 def tfidf(name: str, vocabulary_size: int, num_classes: int) -> keras.Model:

@@ -16,7 +16,7 @@ from pipelines import catalogue, splits
 from pipelines.dataset import IN_MEMORY
 from zoo.core import registry
 from zoo.core.capabilities import HasCandidates
-from zoo.core.recipe import OF_TASKS, Recipe, override, split
+from zoo.core.recipe import OF_TASKS, Recipe, override
 from zoo.core.settings import TrainSettings
 from zoo.core.task import BaseTask
 from zoobase import describe_cause
@@ -96,11 +96,6 @@ class Plan:
         if self.recipe.candidates:
             arguments |= registry.check_arguments(self.model, self.recipe.candidates[self.candidate])
         return arguments | dict(self.model_arguments)
-
-    @property
-    def trains_network(self) -> bool:
-        """Whether the named model is trained: it need not be one of the candidates."""
-        return not self.candidates or bool({"all", "network"} & set(split(self.candidates)))
 
     @property
     def ensemble(self) -> int:
@@ -221,9 +216,10 @@ def resolve(settings: TrainSettings) -> Plan:
     )
     if plan.candidates and not isinstance(task, HasCandidates):
         raise UsageError(f"{name} has no other candidates than itself: omit --candidates")
-    for key in ("sparsity", "clusters", "teacher", "qat") if plan.candidates else ():
-        if getattr(recipe, key) != getattr(Recipe(), key):
-            raise UsageError(f"recipe.{key} is of a network, and another candidate may be selected: omit --candidates")
+    if plan.candidates and (of_network := recipe.compression()):
+        raise UsageError(
+            f"recipe.{of_network[0]} is of a network, and another candidate may be selected: omit --candidates"
+        )
     if recipe.qat != "none":
         plan = dataclasses.replace(plan, precision=_precision_of_qat(plan))
     largest = MAX_SEED - (max(recipe.restarts, plan.ensemble) - 1)

@@ -253,6 +253,11 @@ class Recipe(ModelChoice, DataChoice, ModelCompression, Regularization, Optimiza
         """Return the builder arguments of the recipe for every architecture."""
         return {**self.model, **({} if self.dropout is None else {"dropout": self.dropout})}
 
+    def compression(self) -> list[str]:
+        """Return the fields of `ModelCompression` that are set."""
+        names = [declared.name for declared in dataclasses.fields(ModelCompression)]
+        return [name for name in names if getattr(self, name) != getattr(ModelCompression, name)]
+
     def unused(self) -> dict[str, str]:
         """Return the fields that have no effect, with the setting that is the reason."""
         reasons = {}

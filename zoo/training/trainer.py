@@ -19,7 +19,6 @@ from zoo.compression.constraints import Compression
 from zoo.core.capabilities import Initializes, Phased, Previews
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
-from zoo.core.recipe import Recipe
 from zoo.core.weight_files import check_file, load_file, save_file
 from zoo.distribution.replicas import SINGLE, Replicas
 from zoo.modeling.instance_methods import build_metrics, fused
@@ -91,12 +90,11 @@ def train(session: Session) -> CheckpointCallback:
     plan, dataset, replicas = session.plan, session.dataset, session.replicas
     replicas.check(plan.recipe)
     if isinstance(plan.task, Phased) and not plan.selected:
-        for name in ("sparsity", "clusters", "teacher", "qat"):
-            if getattr(plan.recipe, name) != getattr(Recipe(), name):
-                raise UsageError(
-                    f"recipe.{name} is not possible with {plan.model}, which is trained in phases, the first on cached "
-                    "features; omit it"
-                )
+        for name in plan.recipe.compression():
+            raise UsageError(
+                f"recipe.{name} is not possible with {plan.model}, which is trained in phases, the first on cached "
+                "features; omit it"
+            )
         if replicas.count > 1 or replicas.data_service:
             raise UsageError(
                 f"{plan.model} is trained in phases, the first on cached features: not on several replicas, nor by a "
@@ -111,7 +109,9 @@ def train(session: Session) -> CheckpointCallback:
 def initial_model(plan: Plan, dataset: Dataset, replicas: Replicas = SINGLE) -> keras.Model:
     """Build the model of a plan with the weights from which its training starts."""
     if plan.selected:
-        return selection.fitted(plan, dataset)
+        model = selection.fitted(plan, dataset)
+        model.trainable = bool(plan.recipe.compression())  # else it is fitted
+        return model
     keras.utils.set_random_seed(plan.seed)
     with dtype_policy(plan.precision), replicas.scope():
         model = plan.build(dataset.info)

@@ -81,6 +81,8 @@ def test_what_is_selected_is_evaluated_and_asked(ladder):
     assert len(ladder["compared"]) == 4  # the selected one is this model
     answer, *_ = predict.run(folder.path, [json.dumps({"size (m2)": 180, "city": "Paris"})]).rows
     assert answer["label"] == "villa"
+    with pytest.raises(UsageError, match=r"holds the candidate \w+ in place of table"):
+        zoo.build("table", weights=ladder["run"])
 
 
 def test_the_command_of_the_run_repeats_the_ladder(ladder):
