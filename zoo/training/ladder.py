@@ -35,6 +35,8 @@ def train(session: Session) -> Any:
     plan, folder, info, console = session.plan, session.folder, session.info, session.console
     if session.replicas.count > 1:
         raise UsageError("--candidates is not possible on several replicas; omit it")
+    if plan.selected:  # by an earlier call, which did not end
+        return Fitted(folder.history())
     names, start = selection.names_of(plan, info), time.monotonic()
     titles = {name: candidate.title for name, candidate in plan.task.candidates(info).items()} | {NETWORK: plan.model}
     trials, results = [], []

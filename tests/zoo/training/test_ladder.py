@@ -99,6 +99,7 @@ def test_a_ladder_is_resumed_where_it_was(ladder, homes, tmp_path):  # noqa: F81
     for name in ("summary.json", "evaluation.json", "candidates.json"):
         (out / name).unlink()
     shutil.rmtree(out / "candidates" / "boosting")
+    RunFolder(out).write("config.json", RunFolder(out).read("config.json") | {"selected": ""})
     kept = (out / "candidates" / "linear" / "trial.json").stat().st_mtime_ns
     again = train.run(None, resume=str(out), export=False)
     assert (out / "candidates" / "linear" / "trial.json").stat().st_mtime_ns == kept
