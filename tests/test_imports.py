@@ -41,8 +41,8 @@ LAYERS = {
     "zoo": [
         *("__main__", "__init__", "tune", "search", "learning_curve", "mistakes", "compress", "device", "train"),
         *("ship", "evaluate", "predict", "sample", "stylize", "export", "compare", "runs", "info", "prediction"),
-        *("models", "tasks", "training", "compression", "distribution", "detection", "evaluation", "modeling"),
-        *("weights", "cli", "core"),
+        *("models", "tasks", "training", "candidates", "compression", "distribution", "detection", "evaluation"),
+        *("modeling", "weights", "cli", "core"),
     ],
 }
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.core.capabilities import Conformal, NamesAlternatives, WritesResults, reduction
+from zoo.core.capabilities import Conformal, WritesResults
 from zoo.core.run_folder import RunFolder
 from zoo.core.task import first_metrics
 from zoo.distribution.replicas import SINGLE, Replicas
@@ -24,8 +24,7 @@ if TYPE_CHECKING:
     import keras
     import numpy as np
 
-    from export.contract import Contract
-    from pipelines.dataset import Dataset, Info
+    from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
     from zoo.core.task import SplitEvaluation
 
@@ -73,9 +72,12 @@ def run(
     model = folder.model()
     dataset = folder.dataset(dataset)
     with step(f"while {plan.model} was evaluated"):
-        evaluation = evaluate_split(
-            plan, model, dataset, split, folder.baselines() if split == "test" else {}, replicas
-        )
+        baselines = folder.baselines() if split == "test" else {}
+        if plan.candidates:
+            from zoo.training import ladder
+
+            baselines = ladder.baselines(folder, plan, dataset, split) | baselines
+        evaluation = evaluate_split(plan, model, dataset, split, baselines, replicas)
     result = result_of(evaluation, plan.model)
     if limit := plan.recipe.limit:
         said = f"recipe.limit={limit}: the figures are of at most {limit:,} {split} examples, not of the whole split"
@@ -115,32 +117,25 @@ def evaluate_split(
 ) -> SplitEvaluation:
     """Return the outputs of a model for a split, or what its task keeps of them, with the metrics of the task."""
     # If the task serves several models, all of them are called, and their inputs and outputs are merged.
+    from zoo.candidates import selection
     from zoo.evaluation import intervals, outputs
 
-    contracts = _contracts(plan, model, dataset.info)
+    contracts = {name: plan.task.contract(served, dataset.info) for name, served in plan.task.served(model).items()}
     evaluation = collect(plan, model, dataset, split, replicas)
     metrics = plan.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)
     evaluation = dataclasses.replace(evaluation, metrics=metrics, split=split)
     contract = outputs.merge_contracts(contracts)
     evaluation = plan.task.evaluate_extra(evaluation, contract, dataset, lambda name: plan.feed(dataset, name))
-    evaluation = dataclasses.replace(evaluation, baselines={**evaluation.baselines, **baselines})
+    fitted = {} if baselines else selection.baselines(plan, dataset, split)
+    evaluation = dataclasses.replace(evaluation, baselines={**fitted, **evaluation.baselines, **baselines})
     evaluation = intervals.with_intervals(plan.task, evaluation)
     if split == "test" and isinstance(plan.task, Conformal):
         result = plan.task.conformal(collect(plan, model, dataset, "validation", replicas), evaluation)
         extra = {} if result is None else {"conformal": result}
         evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra})
-    if isinstance(plan.task, NamesAlternatives) and (remarks := _advice(plan.task.alternatives, evaluation.metrics)):
+    if remarks := selection.better(plan, evaluation.metrics, dataset.info):
         evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, "remarks": remarks})
     return evaluation
-
-
-def _advice(alternatives: Mapping[str, str], metrics: Mapping[str, Any]) -> list[str]:
-    """Return a sentence for each baseline that is better, and can be trained in place of the model."""
-    from zoo.evaluation.intervals import WORSE
-
-    gains = metrics.get("gains", {})
-    worse = [name for name in alternatives if name in gains and gains[name]["verdict"] == WORSE]
-    return [f"{name} is better on these rows: zoo.train {alternatives[name]} trains and exports it" for name in worse]
 
 
 def share(path: str | Path, dataset: Dataset, replicas: Replicas) -> None:
@@ -157,13 +152,7 @@ def collect(
     """Return the outputs and the truth of a split, or what the task keeps of them, without metrics."""
     from zoo.evaluation import outputs
 
-    contracts = _contracts(plan, model, dataset.info)
-    reduce = reduction(plan.task)
-    return outputs.collect_all(contracts, plan.feed(dataset, split), dataset.info, reduce, replicas.sharing)
-
-
-def _contracts(plan: Plan, model: keras.Model, info: Info) -> dict[str, Contract]:
-    return {name: plan.task.contract(served, info) for name, served in plan.task.served(model).items()}
+    return outputs.of_split(plan, model, dataset, split, replicas.sharing)
 
 
 def write_figures(

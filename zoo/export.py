@@ -364,10 +364,13 @@ def _card(source: _Source, suffix: str) -> dict[str, Any]:
     is_default = info.name in (spec.data, spec.card.test_data)
     reference = f"Reference: {spec.card.paper}." if is_default or not spec.card.describes_data else ""
     facts = [OWN] if info.is_own else [info.source, f"licence {info.licence}", info.homepage]
+    chosen = task.candidates(info)[plan.selected].title if plan.selected else ""
     limitations = spec.card.limitations if is_default else spec.card.notes
     return {
         "title": f"{plan.model}{' ' + suffix if suffix else ''}",
-        "description": entry.summary,
+        "description": f"{chosen.capitalize()}, selected in place of a network. {entry.summary}"
+        if chosen
+        else entry.summary,
         "licence": None if info.is_own else spec.card.licence,
         "data": f"{info.name}: " + "; ".join(filter(None, facts)),
         "metrics": source.metrics,

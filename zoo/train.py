@@ -150,6 +150,7 @@ def _open(
 ) -> Session:
     """Return the session of a new run, or of the one to resume; its folder is locked until the stack is closed."""
     from zoo import weights
+    from zoo.candidates import selection
     from zoo.compression import distillation
     from zoo.training import autotune
     from zoo.training.session import Session
@@ -176,8 +177,9 @@ def _open(
     if settings.export and settings.evaluate:
         export.check_data(plan, dataset.info, export.with_trained(settings.quantize, plan))
     requested = plan.to_json()
-    plan = autotune.choose_precision(plan, dataset, console, replicas.workers)
-    plan = autotune.fit_to_budget(plan, dataset, console)
+    if not plan.candidates or selection.NETWORK in selection.names_of(plan, dataset.info):
+        plan = autotune.choose_precision(plan, dataset, console, replicas.workers)
+        plan = autotune.fit_to_budget(plan, dataset, console)
     folder = RunFolder.create(plan.model, settings.out)
     stack.enter_context(folder.locked())
     folder.save_config(plan, dataset.info, {"requested": requested})
@@ -223,7 +225,7 @@ def _remove_unused(path: Path, kind: type | None, *_: object) -> None:
 
 def _train(session: Session) -> dict[str, Any]:
     """Train; return the part of the summary that is known then."""
-    from zoo.training import trainer
+    from zoo.training import ladder, trainer
 
     plan, info, console, replicas = session.plan, session.info, session.console, session.replicas
     if replicas.is_chief:
@@ -232,7 +234,7 @@ def _train(session: Session) -> dict[str, Any]:
         console.print(f"training {plan.model} on {info.name} ({counts}) in {session.folder.path}{among}")
     start = time.monotonic()
     with replicas.together(), step(f"while {plan.model} was trained"):
-        best = trainer.train_best(session)
+        best = (ladder.train if plan.candidates else trainer.train_best)(session)
     seconds = max(time.monotonic() - start, sum(row["seconds"] for row in best.rows))  # with those before a resume
     if best.stop_reason:
         console.print(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")

@@ -6,7 +6,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any, Protocol, runtime_checkable
 
 from zoo.core.recipe import Recipe
-from zoo.core.task import BaseTask, Phase, Prediction, Query, SplitEvaluation
+from zoo.core.task import BaseTask, Candidate, Phase, Prediction, Query, SplitEvaluation
 
 if TYPE_CHECKING:
     import keras
@@ -128,14 +128,11 @@ class Conformal(Protocol):
 
 
 @runtime_checkable
-class NamesAlternatives(Protocol):
-    """Baselines that are models of the zoo, too.
+class HasCandidates(Protocol):
+    """Simpler models that can take the place of a named one; in an evaluation they are its baselines."""
 
-    Attributes:
-        alternatives: {name of a baseline: the options of `zoo.train` by which it is trained and exported}.
-    """
-
-    alternatives: Mapping[str, str]
+    def candidates(self, info: Info) -> Mapping[str, Candidate]:
+        """Return the candidates by name, the cheapest first; none where they would not be fitted in seconds."""
 
 
 @runtime_checkable

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pipelines import catalogue, splits
 from pipelines.dataset import IN_MEMORY
 from zoo.core import registry
+from zoo.core.capabilities import HasCandidates
 from zoo.core.recipe import OF_TASKS, Recipe, override
 from zoo.core.settings import TrainSettings
 from zoo.core.task import BaseTask
@@ -49,6 +50,9 @@ class Plan:
     precision: str = "auto"
     init: str | None = None  # initial weights: a run, a bundle, a weights file or "default"; None for random ones
     candidate: int = 0  # index of the architecture if the recipe has candidates; after training, that of the best one
+    candidates: str = ""  # of the task, which are trained too: "all", "fast", or names with commas
+    selected: str = ""  # the candidate that the model is; empty for the named model
+    replaced: Mapping[str, Any] = field(default_factory=dict)  # fields of the task, which has those of the candidate
 
     def load_data(self) -> Dataset:
         """Load and prepare the data."""
@@ -124,6 +128,8 @@ class Plan:
         arguments = self.arguments(info)
         try:
             with step(f"while the model {self.model} was built"):
+                if self.selected:
+                    return self.task.candidates(info)[self.selected].build(self.model, **self.task.model_args(info))
                 model = registry.get_builder(self.model)(**arguments)
         except (TypeError, ValueError) as error:
             raise UsageError(f"{self.model} cannot be built with these arguments: {describe_cause(error)}") from error
@@ -142,7 +148,8 @@ class Plan:
         words += ["--recipe", self.recipe_name] if self.recipe_name != "default" else []
         words += ["--seed", str(self.seed)]
         defaults = spec.recipe(self.recipe_name)
-        groups = (("recipe", self.recipe, defaults), ("task", self.task, override(spec.task, defaults.task, "task")))
+        task = dataclasses.replace(self.task, **self.replaced)
+        groups = (("recipe", self.recipe, defaults), ("task", task, override(spec.task, defaults.task, "task")))
         changed = {
             f"{group}.{f.name}": getattr(value, f.name)
             for group, value, default in groups
@@ -154,13 +161,15 @@ class Plan:
         changed |= {f"model.{k}": v for k, v in self.model_arguments.items() if k not in implied or implied[k] != v}
         if self.data.get("given"):
             options = {"recipe": self.recipe_name, "seed": self.seed, "settings": changed, "init": self.init}
-            arguments = "".join(f", {k}={v!r}" for k, v in options.items() if v not in (None, {}, "default"))
+            options |= {"candidates": self.candidates}
+            arguments = "".join(f", {k}={v!r}" for k, v in options.items() if v not in (None, {}, "", "default"))
             return f"zoo.train.run({self.model!r}{arguments}, dataset=...)"
         if self.data["name"] != (defaults.data or spec.data):
             changed["data"] = self.data["name"]
         for key, value in changed.items():
             words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
         words += ["--init", self.init] if self.init else []
+        words += ["--candidates", self.candidates] if self.candidates else []
         words += ["--data-dir", str(self.data["data_dir"])] if self.data["data_dir"] else []
         return shlex.join(words)
 
@@ -171,7 +180,7 @@ class Plan:
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Plan:
         """Rebuild a plan; UsageError if the zoo no longer has its model or a field of its recipe."""
-        model, values = data["model"], {f.name: data[f.name] for f in dataclasses.fields(cls)}
+        model, values = data["model"], {f.name: data[f.name] for f in dataclasses.fields(cls) if f.name in data}
         values["task"] = override(registry.get_spec(model).task, data["task"], "task")
         values["recipe"] = override(Recipe(), data["recipe"], "recipe")
         values["model_arguments"] = registry.check_arguments(model, data["model_arguments"])
@@ -203,7 +212,14 @@ def resolve(settings: TrainSettings) -> Plan:
         seed=settings.seed,
         precision=settings.precision,
         init=settings.init,
+        candidates=settings.candidates,
     )
+    if plan.candidates and not isinstance(task, HasCandidates):
+        raise UsageError(f"{name} has no other candidates than itself: omit --candidates")
+    if plan.candidates and (of_network := recipe.compression()):
+        raise UsageError(
+            f"recipe.{of_network[0]} is of a network, and another candidate may be selected: omit --candidates"
+        )
     if recipe.qat != "none":
         plan = dataclasses.replace(plan, precision=_precision_of_qat(plan))
     largest = MAX_SEED - (max(recipe.restarts, plan.ensemble) - 1)

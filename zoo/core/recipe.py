@@ -143,6 +143,7 @@ class Optimization:
         "Time budget of one training, validation included: `epochs` is lowered according to the measured speed, the "
         "last epoch ends with the budget, and the schedule with it; 0 is off.",
         check=NOT_NEGATIVE,
+        option=True,
     )
 
 
@@ -251,6 +252,11 @@ class Recipe(ModelChoice, DataChoice, ModelCompression, Regularization, Optimiza
     def arguments(self) -> dict[str, Any]:
         """Return the builder arguments of the recipe for every architecture."""
         return {**self.model, **({} if self.dropout is None else {"dropout": self.dropout})}
+
+    def compression(self) -> list[str]:
+        """Return the fields of `ModelCompression` that are set."""
+        names = [declared.name for declared in dataclasses.fields(ModelCompression)]
+        return [name for name in names if getattr(self, name) != getattr(ModelCompression, name)]
 
     def unused(self) -> dict[str, str]:
         """Return the fields that have no effect, with the setting that is the reason."""

@@ -6,6 +6,7 @@ logs/             TensorBoard
 checkpoints/      best.weights.h5 by validation loss; state-N.npz to resume from
 evaluation.json   metrics on the test split
 baselines.json    outputs of baselines that were fitted while training
+candidates.json   the candidates on validation, and why one was selected; their own run folders are in candidates/
 figures/          curves, confusion matrix and other figures
 bundle/           exported and verified artifacts
 .lock             locked by the process that trains
@@ -45,7 +46,7 @@ if TYPE_CHECKING:
 
     from pipelines.dataset import Dataset
 
-BASELINES = "baselines.json"
+BASELINES, CANDIDATES = "baselines.json", "candidates.json"
 ESCAPED = "backslashreplace"  # paths need not be UTF-8, and JSON has the same escapes
 LIBRARIES = ("tensorflow", "keras", "numpy", "h5py", "tensorflow-datasets", "ai-edge-litert", "keras-proof-zoo")
 
@@ -209,11 +210,10 @@ class RunFolder:
             },
         )
 
-    def select_candidate(self, candidate: int, info: Info) -> None:
-        """Record to which candidate of the recipe the weights of this run belong."""
-        config = self.read("config.json")
-        plan = Plan.from_json({**config, "candidate": candidate})
-        self.write("config.json", {**config, "candidate": candidate, "arguments": plan.arguments(info)})
+    def select(self, info: Info, **chosen: Any) -> None:
+        """Record to which candidate of the recipe (`candidate`) or of the task (`selected`) the weights belong."""
+        config = self.read("config.json") | {"info": info.to_json()} | json.loads(json.dumps(chosen))
+        self.write("config.json", {**config, "arguments": Plan.from_json(config).arguments(info)})
 
     def plan(self) -> Plan:
         """Return the plan of the run."""

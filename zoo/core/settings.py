@@ -25,7 +25,9 @@ from zoobase.errors import UsageError, unknown
 SEED = (lambda value: 0 <= value <= MAX_SEED, f"a whole number in [0, {MAX_SEED}]")
 PRECISIONS = ("auto", "float32", "bfloat16")
 TABLES = {"recipe": "recipe", "task": "task", "model_arguments": "model"}  # of a file -> group of `settings`
-RECORDED = ("candidate", "arguments", "info", "versions", "git", "machine", "command", "requested")  # not settings
+RECORDED = (  # not settings
+    *("candidate", "selected", "replaced", "arguments", "info", "versions", "git", "machine", "command", "requested"),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,6 +62,13 @@ class TrainSettings:
         "auto", "Precision of the training; auto measures which is faster.", choices=PRECISIONS, key="precision"
     )
     init: str | None = setting(None, "Initial weights: a run, a bundle or a weights file.", key="init", metavar="RUN")
+    candidates: str = setting(
+        "",
+        "Simpler models to fit as well: all, fast (without the network), or names; the cheapest one that is not worse "
+        "than the best on validation is exported.",
+        key="candidates",
+        metavar="all|fast|A,B",
+    )
     resume: str | None = setting(
         None, "Resume a run; NAME and settings may be omitted, and must not conflict.", metavar="RUN"
     )

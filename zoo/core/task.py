@@ -85,6 +85,23 @@ class Phase:
     statistics: bool = False  # whether the moving statistics of batch normalisation are updated
 
 
+@dataclass(frozen=True)
+class Candidate:
+    """A model that takes the place of a named one: with its inputs, its outputs and its contract.
+
+    Attributes:
+        title: What it is, for tables.
+        build: (name, the builder arguments that the data determines) -> the model with any weights.
+        fit: (the model, plan, dataset) -> sets its weights.
+        task: Fields of the task that it needs.
+    """
+
+    title: str
+    build: Callable[..., keras.Model]
+    fit: Callable[[keras.Model, Any, Dataset], None]
+    task: Mapping[str, Any] = field(default_factory=dict)
+
+
 def head_and_tune(
     recipe: Recipe, examples: int, tune_epochs: int | None, tune_rate: float, statistics: bool = False
 ) -> tuple[Phase, ...]:

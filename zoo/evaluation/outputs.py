@@ -9,12 +9,16 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from zoo.core.capabilities import reduction
 from zoo.core.task import SplitEvaluation
 
 if TYPE_CHECKING:
+    import keras
+
     from export.contract import Contract, Endpoint
-    from pipelines.dataset import Info
+    from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
+    from zoo.core.plan import Plan
 
 
 Call = Callable[[dict[str, Any]], dict[str, Any]]  # tensors by name
@@ -81,6 +85,14 @@ def collect_all(
             first, inputs={**first.inputs, **other.inputs}, outputs={**first.outputs, **other.outputs}
         )
     return first
+
+
+def of_split(
+    plan: Plan, model: keras.Model, dataset: Dataset, split: str, share: Callable[[Call], Call] = lambda call: call
+) -> SplitEvaluation:
+    """Return the outputs and the truth of a split, or what the task keeps of them, without metrics."""
+    contracts = {name: plan.task.contract(served, dataset.info) for name, served in plan.task.served(model).items()}
+    return collect_all(contracts, plan.feed(dataset, split), dataset.info, reduction(plan.task), share)
 
 
 def merge_contracts(contracts: Mapping[str, Contract]) -> Contract:

@@ -5,8 +5,15 @@ from __future__ import annotations
 from typing import Any
 
 import keras
+import numpy as np
 import tensorflow as tf
 from keras import layers, ops
+
+from pipelines.sound.folders import RATE
+
+HOP, WINDOW = 320, 640  # samples: 20 and 40 ms
+BANDS, LOWEST, HIGHEST = 40, 20.0, 4000.0  # Hz
+FLOOR = 1e-3  # is added to the amplitude of a band, so that silence has a logarithm
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -118,3 +125,119 @@ class CropLike(layers.Layer):
         """Return (B, H, W, C)."""
         images, like = input_shape
         return (images[0], like[1], like[2], images[3])
+
+
+@keras.saving.register_keras_serializable("zoo")
+class TfIdf(keras.layers.Layer):
+    """Sublinear term frequency times inverse document frequency, of each part of the vocabulary with norm 1.
+
+    As a `make_union` of scikit-learn's `TfidfVectorizer(sublinear_tf=True)`, one for each part, has them.
+
+    Shapes: tokens (B, L) int32 in [0, size) -> (B, size) float32; a token without weights, such as padding, is 0.
+
+    Args:
+        size: Size of the vocabulary.
+        parts: Number of parts, such as words and characters; the weights (size, parts) are 0 in the other parts.
+    """
+
+    def __init__(self, size: int, parts: int = 1, **kwargs: Any) -> None:
+        kwargs = {k: v for k, v in kwargs.items() if k not in ("dtype", "trainable")}
+        super().__init__(dtype="float32", trainable=False, **kwargs)
+        self.size, self.parts = size, parts
+
+    def build(self, input_shape: Any) -> None:
+        """Create the inverse document frequencies."""
+        self.idf = self.add_weight(shape=(self.size, self.parts), initializer="zeros", name="idf")
+
+    def call(self, tokens: Any) -> Any:
+        """Return (B, size)."""
+        tokens = ops.cast(tokens, "int32")
+        batch = ops.shape(tokens)[0]
+        rows = ops.zeros_like(tokens) + ops.expand_dims(ops.arange(batch, dtype="int32"), 1)
+        ones = ops.ones_like(tokens, dtype="float32")
+        counts = tf.scatter_nd(ops.stack([rows, tokens], axis=-1), ones, (batch, self.size))
+        frequency = ops.where(counts > 0, 1.0 + ops.log(ops.maximum(counts, 1.0)), 0.0)
+        squares = ops.matmul(ops.square(frequency), ops.square(self.idf))  # of each part
+        scale = 1.0 / ops.sqrt(ops.maximum(squares, 1e-12))
+        return frequency * ops.matmul(scale, ops.transpose(self.idf))
+
+    def compute_output_shape(self, input_shape: Any) -> tuple[Any, ...]:
+        """Return (B, size)."""
+        return input_shape[0], self.size
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "size": self.size, "parts": self.parts}
+
+
+@keras.saving.register_keras_serializable("zoo")
+class CepstralCoefficients(layers.Layer):
+    """Mel-frequency cepstral coefficients of samples at 16 kHz, as matrix multiplications, which every runtime has.
+
+    Shapes: samples (B, N) float32, N a multiple of 320 -> (B, N / 320 - 1, coefficients) float32.
+
+    Of windows of 40 ms (Hann), every 20 ms: the amplitudes at multiples of 25 Hz, their weighted sums in 40 triangular
+    bands of equal width on the mel scale from 20 to 4000 Hz, the logarithms of these, and of them the first values of
+    the discrete cosine transform (type 2, orthonormal).
+
+    Args:
+        coefficients: Number of values of each window, at most 40.
+    """
+
+    def __init__(self, coefficients: int = 10, **kwargs: Any) -> None:
+        super().__init__(
+            dtype="float32", trainable=False, **{k: v for k, v in kwargs.items() if k not in ("dtype", "trainable")}
+        )
+        self.coefficients = coefficients
+
+    def call(self, samples: Any) -> Any:
+        """Return (B, N / 320 - 1, coefficients)."""
+        hops = ops.reshape(samples, (-1, samples.shape[1] // HOP, HOP))
+        windows = ops.concatenate([hops[:, :-1], hops[:, 1:]], axis=-1)
+        cosines, sines = fourier()
+        real, imaginary = ops.matmul(windows, cosines), ops.matmul(windows, sines)
+        amplitudes = ops.sqrt(ops.square(real) + ops.square(imaginary))
+        bands = ops.log(ops.matmul(amplitudes, mel_bands()) + FLOOR)
+        return ops.matmul(bands, cosine_transform()[:, : self.coefficients])
+
+    def compute_output_shape(self, input_shape: Any) -> Any:
+        """Return the shape of the coefficients."""
+        return (input_shape[0], input_shape[1] // HOP - 1, self.coefficients)
+
+    # === Config ===
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "coefficients": self.coefficients}
+
+
+def fourier() -> tuple[np.ndarray, np.ndarray]:
+    """Return cosines and sines (640, 159) under a Hann window, of the multiples of 25 Hz between 20 and 4000 Hz."""
+    time = np.arange(WINDOW)
+    hann = 0.5 - 0.5 * np.cos(2 * np.pi * time / WINDOW)
+    phase = 2 * np.pi * time[:, None] * _frequencies() / RATE
+    return (hann[:, None] * np.cos(phase)).astype(np.float32), (hann[:, None] * np.sin(phase)).astype(np.float32)
+
+
+def _frequencies() -> np.ndarray:
+    step = RATE / WINDOW
+    return np.arange(np.ceil(LOWEST / step), np.ceil(HIGHEST / step)) * step
+
+
+def mel_bands() -> np.ndarray:
+    """Return the weights (159, 40) of the frequencies in the bands."""
+    edges = np.linspace(_mel(LOWEST), _mel(HIGHEST), BANDS + 2)
+    mel, (low, middle, high) = _mel(_frequencies())[:, None], (edges[:-2], edges[1:-1], edges[2:])
+    rising, falling = (mel - low) / (middle - low), (high - mel) / (high - middle)
+    return np.maximum(0, np.minimum(rising, falling)).astype(np.float32)
+
+
+def _mel(frequency: Any) -> Any:
+    return 1127.0 * np.log1p(np.asarray(frequency) / 700.0)
+
+
+def cosine_transform() -> np.ndarray:
+    """Return the orthonormal discrete cosine transform of type 2, (40, 40)."""
+    matrix = np.cos(np.pi / BANDS * (np.arange(BANDS)[:, None] + 0.5) * np.arange(BANDS)) * np.sqrt(2 / BANDS)
+    matrix[:, 0] /= np.sqrt(2)
+    return matrix.astype(np.float32)

@@ -15,12 +15,12 @@ from typing import Any
 import keras
 from keras import layers
 
+from zoo.candidates import tables
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
 from zoo.modeling.blocks import ensemble_of
-from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns, ordinal_columns
-from zoo.modeling.trees import TreeEnsemble
+from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns
 from zoo.tasks.tabular.table import Table
 
 COLUMNS = (
@@ -74,12 +74,8 @@ def table(
         model: "network", or "boosting": the trees of scikit-learn's histogram gradient boosting (Ke 2017), which are
             fitted before the first epoch, and to which the arguments of the network do not apply.
     """
-    raw, encoded = looked_up_columns(columns)
     if model == "boosting":
-        inputs, x = ordinal_columns(columns)
-        x = TreeEnsemble(outputs=max(num_classes, 1), name="trees")(x)
-        core = keras.Model(inputs, x if num_classes else layers.Reshape((), name="prediction")(x), name="core")
-        return keras.Model(raw, core(encoded), name="table")
+        return tables.trees("table", columns, num_classes)
 
     def build(name: str, prefix: str) -> keras.Model:
         inputs, x = encoded_columns(columns, embedding, prefix, bins)
@@ -94,5 +90,6 @@ def table(
             x = layers.Reshape((), name=f"{prefix}prediction")(x)
         return keras.Model(inputs, x, name=name)
 
+    raw, encoded = looked_up_columns(columns)
     core = ensemble_of(build, ensemble)
     return keras.Model(raw, core(encoded), name="table")

@@ -12,6 +12,7 @@ import pipelines
 from pipelines.sound import loudest, read
 from pipelines.sound.folders import LENGTH, RATE, SILENCE
 from zoo.core.recipe import Recipe
+from zoo.core.task import Candidate
 from zoo.tasks.classifier import ClassifierTask
 
 if TYPE_CHECKING:
@@ -60,6 +61,12 @@ class KeywordClassification(ClassifierTask):
                 noise = np.array([samples for samples, _ in silent.map(decode).as_numpy_iterator()])
             augment = sounds.policy(recipe.augment, noise)
         return pipelines.feed(split, decode=decode, augment=augment)
+
+    def candidates(self, info: Info) -> Mapping[str, Candidate]:
+        """Return a constant and logistic regression on statistics of cepstra."""
+        from zoo.candidates import sounds
+
+        return sounds.ladder()
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (samples -> logits)."""

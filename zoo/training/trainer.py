@@ -13,12 +13,12 @@ import keras
 from pipelines.dataset import Dataset
 from pipelines.feeding import Feed
 from zoo import weights
+from zoo.candidates import selection
 from zoo.compression import distillation, quantization
 from zoo.compression.constraints import Compression
 from zoo.core.capabilities import Initializes, Phased, Previews
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
-from zoo.core.recipe import Recipe
 from zoo.core.weight_files import check_file, load_file, save_file
 from zoo.distribution.replicas import SINGLE, Replicas
 from zoo.modeling.instance_methods import build_metrics, fused
@@ -63,7 +63,7 @@ def train_best(session: Session) -> CheckpointCallback:
             check_file(kept[0].folder.weights)
             write_with_checksum(folder.weights, kept[0].folder.weights.read_bytes())
         folder.write_history(results[best].rows)
-        folder.select_candidate(plans[best].candidate, session.info)
+        folder.select(session.info, candidate=plans[best].candidate)
     return results[best]
 
 
@@ -89,13 +89,12 @@ def train(session: Session) -> CheckpointCallback:
     """Train a model by `fit` as the recipe states; the run folder holds the complete state, from which it resumes."""
     plan, dataset, replicas = session.plan, session.dataset, session.replicas
     replicas.check(plan.recipe)
-    if isinstance(plan.task, Phased):
-        for name in ("sparsity", "clusters", "teacher", "qat"):
-            if getattr(plan.recipe, name) != getattr(Recipe(), name):
-                raise UsageError(
-                    f"recipe.{name} is not possible with {plan.model}, which is trained in phases, the first on cached "
-                    "features; omit it"
-                )
+    if isinstance(plan.task, Phased) and not plan.selected:
+        for name in plan.recipe.compression():
+            raise UsageError(
+                f"recipe.{name} is not possible with {plan.model}, which is trained in phases, the first on cached "
+                "features; omit it"
+            )
         if replicas.count > 1 or replicas.data_service:
             raise UsageError(
                 f"{plan.model} is trained in phases, the first on cached features: not on several replicas, nor by a "
@@ -109,6 +108,10 @@ def train(session: Session) -> CheckpointCallback:
 
 def initial_model(plan: Plan, dataset: Dataset, replicas: Replicas = SINGLE) -> keras.Model:
     """Build the model of a plan with the weights from which its training starts."""
+    if plan.selected:
+        model = selection.fitted(plan, dataset)
+        model.trainable = bool(plan.recipe.compression())  # else it is fitted
+        return model
     keras.utils.set_random_seed(plan.seed)
     with dtype_policy(plan.precision), replicas.scope():
         model = plan.build(dataset.info)

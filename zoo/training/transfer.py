@@ -12,6 +12,7 @@ import io
 import json
 import os
 import shutil
+import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
@@ -25,11 +26,15 @@ from pipelines import feeding, stateless_random
 from pipelines.augment import policies
 from pipelines.sources.storage import preparing
 from zoo import weights
+from zoo.candidates import linear, selection
+from zoo.candidates.selection import NETWORK
 from zoo.core.capabilities import DescribesData, Phased
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.run_folder import BASELINES
+from zoo.core.task import SplitEvaluation
 from zoo.core.weight_files import save_file
+from zoo.evaluation import outputs
 from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE
 from zoo.training import trainer
 from zoo.training.calibration import calibrate
@@ -46,8 +51,7 @@ if TYPE_CHECKING:
 
 FIT_SPLITS = ("train", "validation")
 BATCH = 32
-ABSENT = -30.0  # logit of a class without training examples
-STRENGTHS = (1e-4, 1e-3, 1e-2, 0.1, 1.0)  # `C` of the logistic regression on features
+LINEAR = "logistic regression on frozen features"
 MAX_ENTRIES = 8  # folders of features in the cache
 _VIEW_STREAM = 0x7EA7  # id of the random stream that selects the view of an example in an epoch
 
@@ -88,8 +92,9 @@ def train(session: Session) -> CheckpointCallback:
     load_initial_weights(model, plan, arguments["backbone"], console)
     console.print(task.describe_case(info, arguments))
     features = _features(model, session)
-    if task.baseline:
-        _predict_baseline(features, session)
+    start = time.monotonic()
+    probe, evaluation = _logistic_regression(model, features, session) if task.baseline else (None, None)
+    probe_seconds = time.monotonic() - start
     rows, best = [], None
     for phase in task.phases(plan.recipe, info):
         result = _train_phase(phase, model, session, features)
@@ -106,6 +111,17 @@ def train(session: Session) -> CheckpointCallback:
         change = "cross-entropy of validation {before:.4f} to {after:.4f}".format(**result)
         console.print(f"calibrated: temperature {result['temperature']:.3f}, {change}")
         save_file(model, folder.weights)
+    if probe is not None:
+        trained = outputs.of_split(plan, model, session.dataset, "validation")
+        spent = time.monotonic() - start
+        trials = [
+            selection.trial("linear", LINEAR, probe_seconds, task, evaluation),
+            selection.trial(NETWORK, plan.model, spent - probe_seconds, task, trained),
+        ]
+        if selection.write(trials, folder, console, errors=0.0) == 0:
+            model.set_weights(probe)
+            save_file(model, folder.weights)
+            best.best_epoch = 0
     best.rows = rows
     folder.write_history(rows)
     return best
@@ -149,14 +165,34 @@ def _digest(body: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def _predict_baseline(features: dict[str, dict[str, np.ndarray]], session: Session) -> None:
-    """Write the logits that a logistic regression on the frozen features gives the test images, for the evaluation."""
-    if (session.folder.path / BASELINES).is_file():
-        return
-    probe, test = fit_logistic_regression(features), features["test"]["embedding"][:, 0]
-    logits = np.full((len(test), session.info.num_classes), ABSENT)
-    logits[:, probe.classes_] = np.maximum(probe.predict_log_proba(test), ABSENT)
-    session.folder.write(BASELINES, {"logistic regression on frozen features": {"logits": logits.round(4).tolist()}})
+def _logistic_regression(
+    model: keras.Model, features: dict[str, dict[str, np.ndarray]], session: Session
+) -> tuple[list[np.ndarray], SplitEvaluation]:
+    """Return the weights of a model whose head is logistic regression on frozen features, and its outputs."""
+    # Its logits for the test images are written for the evaluation, which compares them with the model.
+    feature, label = ({s: part[name] for s, part in features.items()} for name in ("embedding", "label"))
+    plain = {s: values[:, 0].astype(np.float64) for s, values in feature.items()}
+    count = len(plain["train"])
+    subset = np.unique(np.linspace(0, count - 1, linear.LARGEST).astype(int)) if count > linear.LARGEST else slice(None)
+    kernel, bias = linear.logistic_regression(
+        *(plain["train"][subset], label["train"][subset], session.info.num_classes),
+        *((plain["validation"], label["validation"]), " by " in session.plan.recipe.split),
+    )
+    logits = plain["test"] @ kernel + bias
+    session.folder.write(BASELINES, {LINEAR: {"logits": logits.round(4).tolist()}})
+    head, before = _head(model, feature["train"]), model.get_weights()
+    standardise, dense = (model.get_layer(name) for name in (STANDARDISE, HEAD[-1]))
+    mean = np.asarray(standardise.moving_mean, np.float64)
+    scale = np.sqrt(np.asarray(standardise.moving_variance, np.float64) + standardise.epsilon)
+    dense.kernel.assign(kernel * scale[:, None])
+    dense.bias.assign(bias + mean @ kernel)
+    if session.plan.task.calibrated:
+        calibrate(head, as_feed(features["validation"]))
+    logits = head.predict(plain["validation"].astype(np.float32), verbose=0)
+    evaluation = SplitEvaluation({}, {"logits": logits}, label["validation"], session.info, split="validation")
+    fitted = model.get_weights()
+    model.set_weights(before)
+    return fitted, evaluation
 
 
 def _train_phase(
@@ -263,15 +299,3 @@ def as_feed(arrays: dict[str, np.ndarray]) -> Feed:
         return tf.gather(batch[0], view, batch_dims=1), *batch[1:]
 
     return feeding.feed(tf.data.Dataset.from_tensor_slices(rows), augment=choose, cache="memory")
-
-
-def fit_logistic_regression(features: dict[str, dict[str, np.ndarray]], limit: int = 10_000) -> Any:
-    """Fit scikit-learn's logistic regression to the features of the original images."""
-    # Its regularisation is the best one of `STRENGTHS` on validation: the default is for fewer features than examples.
-    from zoo.evaluation.image_baselines import fit_probe
-
-    train, validation = features["train"], features["validation"]
-    subset = np.unique(np.linspace(0, len(train["label"]) - 1, limit).astype(int))
-    training = train["embedding"][subset, 0], train["label"][subset]
-    probes = [fit_probe(*training, iterations=500, strength=strength) for strength in STRENGTHS]
-    return max(probes, key=lambda probe: probe.score(validation["embedding"][:, 0], validation["label"]))

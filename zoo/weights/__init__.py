@@ -88,7 +88,7 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
         from zoo.core.plan import read_bundle
 
         plan, info = read_bundle(path)
-        config = {"model": plan.model, "arguments": plan.arguments(info)}
+        config = {"model": plan.model, "arguments": plan.arguments(info), "selected": plan.selected}
         return path / "model.weights.h5", _trained_arguments(name, path, config)
     if path.is_file() and path.name.endswith(".weights.h5"):
         return path, {}
@@ -102,6 +102,8 @@ def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
 def _trained_arguments(name: str, path: Path, config: Mapping[str, Any]) -> dict[str, Any]:
     if config["model"] != name:
         raise UsageError(f"{path} holds weights of {config['model']}, not of {name}")
+    if selected := config.get("selected"):
+        raise UsageError(f"{path} holds the candidate {selected} in place of {name}: zoo.load({str(path)!r}) opens it")
     return dict(config["arguments"])
 
 

@@ -65,7 +65,7 @@ def test_every_setting_with_a_key_is_stored_there_and_nothing_else_is():
     keys = [f.metadata["key"] for f in dataclasses.fields(TrainSettings) if "key" in f.metadata]
     assert set(keys) < stored.keys()
     others = {key for key in stored if key.partition(".")[0] not in TABLES} - set(keys)
-    assert others == {"data.name", "candidate"}
+    assert others == {"data.name", "candidate", "selected"}
 
 
 def test_an_unknown_setting_is_answered_with_the_nearest(tmp_path):

@@ -11,7 +11,7 @@ from pipelines import tabular
 from pipelines.datasets import bike_sharing
 from tests.zoo.conftest import FIXTURES
 from zoo import predict
-from zoo.tasks.tabular.boosting import CATEGORIES, fit_boosting
+from zoo.candidates.boosting import CATEGORIES, fit_boosting
 from zoobase.console import Console
 
 

@@ -11,7 +11,7 @@ import numpy as np
 
 import pipelines
 from zoo.core.recipe import Recipe
-from zoo.core.task import SplitEvaluation
+from zoo.core.task import Candidate, SplitEvaluation
 from zoo.tasks.classifier import ClassifierTask, softmax
 from zoo.tasks.image.base import ImageTask
 
@@ -64,6 +64,12 @@ class Classification(ImageTask, ClassifierTask):
         )
         encoded = bytes_endpoint(pixels, lambda image: self.preprocess(image, info), labels=info.class_names)
         return Contract((pixels, encoded), labels=info.class_names)
+
+    def candidates(self, info: Info) -> Mapping[str, Candidate]:
+        """Return a constant and logistic regression on pixels."""
+        from zoo.candidates import images
+
+        return images.ladder()
 
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
@@ -125,6 +131,10 @@ class PhotoClassification(Classification):
 
         augment = pipelines.augment.policy(recipe.augment, info.num_classes) if training else None
         return pipelines.feed(split, decode=decode, augment=augment)
+
+    def candidates(self, info: Info) -> dict[str, Candidate]:
+        """Return none: the first result of transfer learning is logistic regression on the features."""
+        return {}
 
     def class_weights(self, info: Info) -> np.ndarray | None:
         """Return float32 (classes,), of mean 1 over the training examples; None if all classes have the same weight."""

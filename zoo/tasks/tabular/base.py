@@ -11,7 +11,7 @@ import numpy as np
 import pipelines
 from pipelines import tabular
 from zoo.core.recipe import Recipe
-from zoo.core.task import BaseTask
+from zoo.core.task import BaseTask, Candidate
 from zoo.tasks.tabular import rows
 from zoo.tasks.templates import template
 from zoobase.errors import UsageError
@@ -80,6 +80,12 @@ class TabularTask(BaseTask):
         """Return the shape of the output: one number a row."""
         return (None,)
 
+    def candidates(self, info: Info) -> Mapping[str, Candidate]:
+        """Return a constant, linear and additive models, and boosted trees."""
+        from zoo.candidates import tables
+
+        return tables.ladder(len(info.class_names or ()))
+
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that encodes a row as the lookups of the SavedModel do; none if no column is a string."""
         categories = any(c["kind"] == "category" for c in info.statistics["columns"])
@@ -104,19 +110,6 @@ class TabularTask(BaseTask):
     def read_rows(self, cells: Mapping[str, Sequence[Any]], info: Info) -> tuple[dict[str, np.ndarray], list[str]]:
         """Return the columns of the model for the rows of a file like the one that it was trained on."""
         return rows.inputs_of(info.statistics["columns"], info.statistics.get("types", {}), cells)
-
-
-def arrays(table: tabular.Table, info: Info, target: str) -> tuple[np.ndarray, np.ndarray, list[bool]]:
-    """Return the inputs of scikit-learn: (rows, columns) with categories as ids, the target, and the category mask."""
-    columns = info.statistics["columns"]
-    features = []
-    for column in columns:
-        values = table[column["name"]]
-        if column["kind"] == "category":
-            ids = {word: i for i, word in enumerate(column["vocabulary"])}
-            values = np.array([ids.get(value, np.nan) for value in values])
-        features.append(values.astype(np.float64))
-    return np.stack(features, 1), table[target].astype(np.float64), [c["kind"] == "category" for c in columns]
 
 
 def _tensor(column: Mapping[str, Any], encoded: bool) -> Tensor:

@@ -11,7 +11,7 @@ import numpy as np
 
 from pipelines import tabular
 from zoo.core.recipe import Recipe
-from zoo.core.task import Prediction, SplitEvaluation
+from zoo.core.task import Candidate, Prediction, SplitEvaluation
 from zoo.tasks.tabular.base import TabularTask
 
 if TYPE_CHECKING:
@@ -59,6 +59,10 @@ class BinaryClassification(TabularTask):
             "recall": float(metrics.recall_score(truth, predicted, zero_division=0.0)),
             "confusion_matrix": metrics.confusion_matrix(truth, predicted, labels=[0, 1]).tolist(),
         }
+
+    def candidates(self, info: Info) -> dict[str, Candidate]:
+        """Return none: the baselines of `evaluate_extra` return a probability, as the model does."""
+        return {}
 
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]

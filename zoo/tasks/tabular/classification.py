@@ -3,25 +3,22 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines import tabular
 from zoo.core.task import SplitEvaluation
 from zoo.tasks.classifier import ClassifierTask, softmax
-from zoo.tasks.tabular.base import TabularTask, arrays
-from zoo.tasks.tabular.boosting import fit_boosting
+from zoo.tasks.tabular.base import TabularTask
 
 if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
     from export.contract import Contract
-    from pipelines.dataset import Dataset, Info
-    from pipelines.feeding import Feed
+    from pipelines.dataset import Info
 
 
 @dataclass(frozen=True)
@@ -43,21 +40,6 @@ class TabularClassification(TabularTask, ClassifierTask):
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return the endpoints of a table, with the names of the classes."""
         return dataclasses.replace(super().contract(served, info), labels=info.class_names)
-
-    def evaluate_extra(
-        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> SplitEvaluation:
-        """Compare with gradient boosting and with the most frequent class, in one table."""
-        info, target = dataset.info, self.target(dataset.info)
-        splits = ("train", "validation", evaluation.split)
-        train, validation, test = (arrays(tabular.collect(dataset[split]), info, target) for split in splits)
-        boosting = fit_boosting(train, validation, info.num_classes)
-        shares = np.bincount(train[1].astype(int), minlength=info.num_classes) / len(train[1])
-        logits = {
-            "gradient boosting (scikit-learn)": boosting.log_probabilities(test[0], info.num_classes),
-            "most frequent class": np.tile(np.log(np.maximum(shares, 1e-300)), (len(test[0]), 1)),
-        }
-        return dataclasses.replace(evaluation, baselines={name: {self.output: v} for name, v in logits.items()})
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the confusion matrix and the calibration curve."""

@@ -12,8 +12,7 @@ import numpy as np
 from pipelines import tabular
 from zoo.core.recipe import Recipe
 from zoo.core.task import Prediction, SplitEvaluation
-from zoo.tasks.tabular.base import TabularTask, arrays
-from zoo.tasks.tabular.boosting import fit_boosting
+from zoo.tasks.tabular.base import TabularTask
 from zoobase.errors import unknown
 
 if TYPE_CHECKING:
@@ -79,27 +78,17 @@ class Regression(TabularTask):
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Compare with gradient boosting and a seasonal-naive forecast, in one table."""
-        times = tabular.times(tabular.collect(dataset[evaluation.split]))
-        return dataclasses.replace(
-            evaluation,
-            arrays={} if times is None else {"times": times},
-            baselines={k: {self.output: v} for k, v in self._baselines(dataset, evaluation.split).items()},
-        )
-
-    def _baselines(self, dataset: Dataset, split: str) -> dict[str, np.ndarray]:
-        """Return the predictions of gradient boosting and of the seasonal-naive forecast."""
-        info, target = dataset.info, self.target(dataset.info)
-        train, validation, test = (tabular.collect(dataset[name]) for name in ("train", "validation", split))
-        _, y, _ = arrays(train, info, target)
-        boosting = fit_boosting(*(arrays(table, info, target) for table in (train, validation)))
-        predicted = {"gradient boosting": boosting.predict(arrays(test, info, target)[0])}
-        if self.season and split == "test":
+        """Compare with a seasonal-naive forecast, if there are seasons."""
+        train, validation, test = (tabular.collect(dataset[name]) for name in ("train", "validation", evaluation.split))
+        times, baselines = tabular.times(test), {}
+        if self.season and evaluation.split == "test":
+            target = self.target(dataset.info)
             history = {n: np.concatenate([train[n], validation[n]]) for n in train}
             last = dict(zip(zip(*(history[n] for n in self.season), strict=True), history[target], strict=True))
-            naive = [last.get(position, y.mean()) for position in zip(*(test[n] for n in self.season), strict=True)]
-            predicted["seasonal naive"] = np.array(naive)
-        return predicted
+            mean = train[target].astype(np.float64).mean()
+            naive = [last.get(position, mean) for position in zip(*(test[n] for n in self.season), strict=True)]
+            baselines["seasonal naive"] = {self.output: np.array(naive)}
+        return dataclasses.replace(evaluation, arrays={} if times is None else {"times": times}, baselines=baselines)
 
     def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
         """Return the coverage of intervals around the predictions."""

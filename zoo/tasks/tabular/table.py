@@ -14,8 +14,7 @@ from pipelines.dataset import Dataset, Info
 from pipelines.sources import storage
 from zoo.core.recipe import Recipe
 from zoo.core.task import Prediction, SplitEvaluation
-from zoo.tasks.tabular.base import TabularTask, arrays
-from zoo.tasks.tabular.boosting import fit_boosting
+from zoo.tasks.tabular.base import TabularTask
 from zoo.tasks.tabular.classification import TabularClassification
 from zoo.tasks.tabular.regression import Regression
 from zoobase.errors import USAGE, DataError, UsageError, unknown
@@ -54,7 +53,6 @@ class Table(TabularTask):
 
     title = "regression or classification of table rows"
     output = "prediction"  # of regression; classes are "logits"
-    alternatives = dict.fromkeys(("gradient boosting", "gradient boosting (scikit-learn)"), "--model boosting")
 
     def missing_features(self, info: Info) -> list[str]:
         """Return "named columns" for a dataset that is not a table."""
@@ -124,18 +122,11 @@ class Table(TabularTask):
 
     def initialize(self, model: keras.Model, dataset: Dataset) -> None:
         """Fit the trees of a model that has some; nothing of it is trained by gradients."""
-        from zoo.modeling.trees import TreeEnsemble, trees_of
-
-        trees = next((layer for layer in model._flatten_layers() if isinstance(layer, TreeEnsemble)), None)
-        if trees is None:
+        if not any(layer.name == "trees" for layer in model.get_layer("core").layers):
             return
-        info, target = dataset.info, self.target(dataset.info)
-        parts = (arrays(tabular.collect(dataset[split]), info, target) for split in ("train", "validation"))
-        boosting = fit_boosting(*parts, len(info.class_names or ()))
-        ids = {column: kept + 1 for column, kept in boosting.ids.items()}  # 0 is an unknown category
-        link = "expm1" if boosting.target else "exp" if boosting.settings["loss"] == "poisson" else "identity"
-        trees.fill(*trees_of(boosting.model, ids, len(info.class_names or ())), link)
-        storage.log.info("gradient boosting: %s trees, %s", len(trees.arrays["roots"].numpy()), boosting.settings)
+        from zoo.candidates import tables
+
+        tables.fit_trees(model, None, dataset)
 
     # === What the kind of the target decides ===
 
@@ -161,7 +152,7 @@ class Table(TabularTask):
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Compare with gradient boosting and the simplest baseline, in one table."""
+        """Add the times of the rows, if they have some."""
         return self._of(dataset.info).evaluate_extra(evaluation, contract, dataset, feed)
 
     def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:

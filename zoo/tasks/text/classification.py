@@ -13,8 +13,9 @@ import numpy as np
 import pipelines
 from pipelines.sources import storage
 from pipelines.text import delimited_words, words
+from zoo.candidates import ngrams
 from zoo.core.recipe import Recipe
-from zoo.core.task import Prediction, Query, SplitEvaluation
+from zoo.core.task import Candidate, Prediction, Query, SplitEvaluation
 from zoo.tasks.classifier import ClassifierTask, softmax
 from zoo.tasks.text import lengths, tokenizer_snippets, word_vectors
 
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
-SHORTEST, LONGEST = 48, 512  # of the lengths that are chosen
+SHORTEST, LONGEST, LONGEST_NGRAMS = 48, 512, 8192  # of the lengths that are chosen
 
 
 @dataclass(frozen=True)
@@ -39,6 +40,7 @@ class TextClassifier(ClassifierTask):
         tokens: Largest size of the vocabulary.
         splitter: Module with `split`, `index`, `encode` and `encode_tensor`.
         units: What its tokens are.
+        longest: Largest length that is chosen.
         first: Number of tokens at the start of the vocabulary that stand for no text.
     """
 
@@ -51,10 +53,11 @@ class TextClassifier(ClassifierTask):
     splitter: ClassVar[ModuleType] = words
     units = "words"
     first = 2
+    longest = LONGEST
 
     def with_vocabulary(self, dataset: Dataset, vocabulary: tuple[str, ...], counts: list[int]) -> Dataset:
         """Return the dataset with a vocabulary, and the length and the share of cut texts by the tokens of each."""
-        statistics = lengths.statistics(counts, self.length, SHORTEST, LONGEST)
+        statistics = lengths.statistics(counts, self.length, SHORTEST, self.longest)
         storage.log.info("%s", lengths.describe(statistics, self.units, "task.length"))
         info = dataclasses.replace(
             dataset.info, vocabulary=vocabulary, statistics={**dataset.info.statistics, **statistics}
@@ -162,21 +165,33 @@ class TextClassification(TextClassifier):
 
     Attributes:
         vectors: Trained word vectors from which the layer `embedding` starts: glove or word2vec; empty for none.
-        tokenizer: How texts are split: words, or delimited, which the libraries of devices can do.
+        tokenizer: How texts are split: words; delimited, which the libraries of devices can do; or ngrams, words, pairs
+            of words and parts of words, which the candidate "tfidf" has.
     """
 
     vectors: str = ""
-    tokenizer: Literal["words", "delimited"] = "words"
+    tokenizer: Literal["words", "delimited", "ngrams"] = "words"
 
     @property
     def splitter(self) -> ModuleType:
         """The module that turns texts into ids."""
-        return words if self.tokenizer == "words" else delimited_words
+        return {"words": words, "delimited": delimited_words, "ngrams": ngrams}[self.tokenizer]
+
+    @property
+    def longest(self) -> int:
+        """Largest length that is chosen: a text has many n-grams."""
+        return LONGEST_NGRAMS if self.tokenizer == "ngrams" else LONGEST
+
+    def candidates(self, info: Info) -> Mapping[str, Candidate]:
+        """Return a constant and logistic regression on TF-IDF."""
+        from zoo.candidates import texts
+
+        return texts.ladder(info, self.tokenizer == "ngrams")
 
     def tokens_of(self, info: Info) -> Tensor:
         """Return the input of the contract, with the words by which the libraries of devices find the ids."""
         tokens = super().tokens_of(info)
-        if self.tokenizer == "words":
+        if self.tokenizer != "delimited":
             return tokens
         found = delimited_words.index(info.vocabulary)
         forms = (" ".join(f for f in delimited_words.forms(w) if found[f] == i) for i, w in enumerate(info.vocabulary))
@@ -184,6 +199,12 @@ class TextClassification(TextClassifier):
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """Return the dataset with the vocabulary, the length and the share of cut texts of its training texts."""
+        if self.tokenizer == "ngrams":
+            raw = [example["text"] for example in dataset.train.as_numpy_iterator()]
+            features = (ngram for text in raw for ngram in ngrams.features(text))
+            vocabulary, _ = ngrams.counted(features, self.tokens, least=2)
+            index = ngrams.index(vocabulary)
+            return self.with_vocabulary(dataset, vocabulary, [len(ngrams.encode(text, index)) for text in raw])
         texts = [self.splitter.split(example["text"]) for example in dataset.train.as_numpy_iterator()]
         vocabulary, _ = self.splitter.counted((word for text in texts for word in text), self.tokens, least=2)
         return self.with_vocabulary(dataset, vocabulary, list(map(len, texts)))
@@ -205,10 +226,14 @@ class TextClassification(TextClassifier):
         """Return the vocabulary: a JSON list whose index is the id of a word."""
         if self.tokenizer == "delimited":  # it is in the TFLite file
             return {}
-        return tokenizer_snippets.assets(info, tokenizer_snippets.rules_of_words())
+        return tokenizer_snippets.assets(
+            info, None if self.tokenizer == "ngrams" else tokenizer_snippets.rules_of_words()
+        )
 
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that tokenizes a text as the `text` endpoint does."""
         if self.tokenizer == "delimited":
             return {}
+        if self.tokenizer == "ngrams":
+            return {"Token ids of a text": tokenizer_snippets.ngrams_of_words(self.words_of(info))}
         return {"Token ids of a text": tokenizer_snippets.whole_words(self.words_of(info))}

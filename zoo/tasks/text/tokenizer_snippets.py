@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 from pipelines.text import wordpiece, words
 from pipelines.text import words_and_characters as tokenizer
+from zoo.candidates import ngrams
 from zoo.tasks.templates import template
 
 if TYPE_CHECKING:
@@ -58,6 +59,11 @@ def whole_words(length: int, tokens: int | None = None) -> str:
     """Return Python that does what `pipelines.text.words.encode` does; see `characters`."""
     patterns = _replaced(words.REPLACED)
     return template(__file__, "words.py", length=length, fill=0, patterns=patterns, used=_first(tokens))
+
+
+def ngrams_of_words(length: int) -> str:
+    """Return Python that does what `zoo.candidates.ngrams.encode` does."""
+    return template(__file__, "ngrams.py", length=length, patterns=_replaced(words.REPLACED), widths=ngrams.WIDTHS)
 
 
 def words_and_characters(length: int, fill: int = 0) -> str:

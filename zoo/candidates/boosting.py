@@ -1,4 +1,4 @@
-"""Gradient boosting as its users fit it: the baseline of models of tables."""
+"""Gradient boosting as its users fit it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from typing import Any
 
 import numpy as np
 
-Rows = tuple[np.ndarray, np.ndarray, list[bool]]  # of `zoo.tasks.tabular.base.arrays`
+Rows = tuple[np.ndarray, np.ndarray, list[bool]]  # of `zoo.candidates.tables.arrays`
 
 CATEGORIES = 254  # that a histogram of scikit-learn can have beside the missing one: the most frequent are kept
 SEARCHED = 200  # validation rows from which settings are searched: with fewer the best one is luck
