@@ -78,7 +78,7 @@ FOLDS = 20  # into which groups are divided before these are joined to splits
 
 def of_groups(groups: list[str], labels: list[str], shares: tuple[int, int, int]) -> np.ndarray:
     """Divide whole groups with about the same share of each class: int64 (examples,), 0 train, 1 validation, 2 test."""
-    # By scikit-learn's StratifiedGroupKFold; the same in every call.
+    # By scikit-learn's StratifiedGroupKFold; the same in every call. A class of one group is in train only.
     from sklearn.model_selection import StratifiedGroupKFold
 
     names, ids = np.unique(groups, return_inverse=True)
@@ -93,7 +93,11 @@ def of_groups(groups: list[str], labels: list[str], shares: tuple[int, int, int]
         divided = StratifiedGroupKFold(sum(sizes), shuffle=True, random_state=0).split(ids, labels, ids)
         for fold, (_, rows) in enumerate(divided):
             fold_of[rows] = fold
-    return split_of[fold_of]
+    parts, classes = split_of[fold_of], np.array(labels)
+    for label in set(labels):
+        if len(members := np.unique(ids[classes == label])) == 1:
+            parts[ids == members[0]] = 0
+    return parts
 
 
 def bounds(policy: tuple[int, int, int], count: int) -> tuple[int, int]:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -54,7 +55,8 @@ def choose_precision(plan: Plan, dataset: Dataset, console: Console, workers: in
             for _ in range(ROUNDS)
         ]
         cache[key] = {"precision": faster(pairs), "seconds_per_epoch": pairs, "model": plan.model}
-        write_atomic(path, json.dumps(cache, indent=2).encode())
+        with contextlib.suppress(OSError):  # without a cache, it is measured again
+            write_atomic(path, json.dumps(cache, indent=2).encode())
     measurement = cache[key]
     ratios = sorted(single / half for single, half in measurement["seconds_per_epoch"])
     console.print(

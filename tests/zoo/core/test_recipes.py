@@ -1,5 +1,6 @@
 """Effects of recipe fields, on real optimizers and small real data."""
 
+import dataclasses
 import json
 import os
 import shlex
@@ -273,6 +274,10 @@ def test_precisions_are_measured_in_turn_once_for_a_machine(monkeypatch, tmp_pat
     seconds["float32"] = [2.0, 1.2]
     measured.clear()
     (tmp_path / "precision.json").unlink()
+    assert autotune.choose_precision(plan, dataset, Console(quiet=True)).precision == "bfloat16"
+    (tmp_path / "file").touch()  # a cache that cannot be written, such as a home that is read-only
+    plan = dataclasses.replace(plan, data={**plan.data, "cache_dir": str(tmp_path / "file")})
+    measured.clear()
     assert autotune.choose_precision(plan, dataset, Console(quiet=True)).precision == "bfloat16"
 
 
