@@ -62,7 +62,9 @@ class Table(TabularTask):
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """Return the table with types, divided as the settings say, with statistics of the training rows."""
-        # A table with types, such as one of `pipelines.from_arrays`, keeps them and its splits.
+        # A table with types, such as one of `pipelines.from_arrays`, keeps them and its splits; so does the result.
+        if "types" in dataset.info.statistics:
+            return dataset
         if "cells" not in dataset.info.statistics:
             if settings := [f"task.{name}" for name, value in dataclasses.asdict(self).items() if value]:
                 raise UsageError(f"{', '.join(settings)} is about a CSV file: {dataset.info.name} has types and splits")
