@@ -108,6 +108,8 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Dataset | N
             store.fetch()
         session = _open(chosen, dataset, console, replicas, stack)
         session.folder.store = store
+        if replicas.is_chief and not session.plan.data.get("given"):
+            stack.push(functools.partial(_show_resume, console, store.url if store else session.folder.path))
         if replicas.is_chief:
             session.folder.saved()
         session = dataclasses.replace(session, objects=objects, checkpoint_minutes=chosen.checkpoint_minutes)
@@ -138,6 +140,8 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Dataset | N
                 }
                 summary["bundles"] = export.run(folder.path, **what)
             summary["seconds"] = round(time.monotonic() - start, 1)
+        if store is not None:
+            summary["store"] = store.url
         folder.finish(summary)
         folder.saved()
     if chosen.evaluate:
@@ -221,6 +225,12 @@ def _remove_unused(path: Path, kind: type | None, *_: object) -> None:
         shutil.rmtree(path, ignore_errors=True)
 
 
+def _show_resume(console: Console, run: str | Path, kind: type | None, *_: object) -> None:
+    """Print the command that continues a run that was interrupted."""
+    if kind is not None and issubclass(kind, KeyboardInterrupt):
+        console.print(f"next: python -m zoo.train --resume {run}")
+
+
 def _train(session: Session) -> dict[str, Any]:
     """Train; return the part of the summary that is known then."""
     from zoo.training import trainer
@@ -270,7 +280,8 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
         console.print(conformal.describe(summary["conformal"]))
     for bundle in summary.get("bundles", []):
         export.show(console, bundle)
-    console.print(f"run folder: {summary['run']}")
+    stored = f"{summary['store']}, and its copy " if "store" in summary else ""
+    console.print(f"run folder: {stored}{summary['run']}")
     figures = sorted(path.name for path in Path(summary["run"], "figures").glob("*.png"))
     console.print(f"figures: {summary['run']}/figures: {', '.join(figures)}")
     verb = "predict" if given else "evaluate"  # data in memory cannot be loaded by a command

@@ -4,6 +4,7 @@ import json
 import shutil
 
 import pytest
+from click.testing import CliRunner
 
 from tests.zoo.test_cli import cli
 from zoo import compare, runs
@@ -73,6 +74,17 @@ def test_two_tasks_are_not_a_page_of_none(folder, tmp_path):
     result = cli("zoo", "compare", folder / "mnist" / "good", folder / "bikes", "-o", tmp_path / "c.png")
     assert result.returncode == 0, result.stderr
     assert "None" not in result.stdout
+
+
+def test_a_long_setting_is_cut(folder, tmp_path):
+    paths = [folder / "mnist" / name for name in ("good", "better")]
+    for path, size in zip(paths, (500, 600), strict=True):
+        config = json.loads((path / "config.json").read_text())
+        config["arguments"]["columns"] = [*range(size)]
+        (path / "config.json").write_text(json.dumps(config))
+    result = CliRunner().invoke(compare.main, [*map(str, paths), "-o", str(tmp_path / "c.png")])
+    assert "arguments.columns" in result.output
+    assert len(result.output.splitlines()) < 40
     assert "that only some of the runs have are not shown" in result.stdout
     values = json.loads(
         cli("zoo", "compare", folder / "mnist" / "good", folder / "bikes", "-o", tmp_path / "d.png", "--json").stdout
