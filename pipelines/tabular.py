@@ -77,10 +77,10 @@ def read_table(path: Path) -> dict[str, list[str]]:
     names = _distinct(table.column_names, path)
     if not names or not table.num_rows:
         raise DataError(f"{path} has no rows")
-    return {name: ["" if value is None else _cell(value) for value in table[name].to_pylist()] for name in names}
+    return {name: ["" if value is None else cell(value) for value in table[name].to_pylist()] for name in names}
 
 
-def _cell(value: Any) -> str:
+def cell(value: Any) -> str:
     """Return a value of a typed table as the cell of a CSV file."""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))

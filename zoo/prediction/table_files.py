@@ -1,15 +1,20 @@
-"""Predictions on the rows of a table file, in batches."""
+"""Predictions on the rows of a table, of a file or in memory, in batches."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines import catalogue, tabular
+from zoobase.errors import UsageError
 
 if TYPE_CHECKING:
+    from pipelines.dataset import Info
+    from zoo.core.task import Prediction
     from zoo.prediction.predictor import Predictor
+
+Cells = Mapping[str, Sequence[Any]]  # column -> its cells
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
 BATCH = 4096  # rows
@@ -22,14 +27,49 @@ def is_table(argument: str) -> bool:
 
 def predict_rows(opened: Predictor, path: str, top_k: int) -> tuple[list[Mapping[str, Any]], list[str]]:
     """Return the table rows of the predictions for a file, and sentences about what is unknown in it."""
-    cells = catalogue.as_features(tabular.read_table(Path(path)), opened.info)
-    inputs, remarks = opened.task.read_rows(cells, opened.info)
-    rows: list[Mapping[str, Any]] = []
+    predictions, remarks = predict_cells(opened, _read(path, opened.info), top_k, f"{path}:")
+    return [row for prediction in predictions for row in prediction.rows], remarks
+
+
+def predict_cells(
+    opened: Predictor, cells: Cells, top_k: int, name: str = "", strict: bool = False
+) -> tuple[list[Prediction], list[str]]:
+    """Return the predictions for the rows of a table, and sentences about what is unknown in it."""
+    inputs, remarks = opened.task.read_rows(cells, opened.info, strict)
+    predictions: list[Prediction] = []
     count = len(next(iter(inputs.values())))
     for start in range(0, count, BATCH):
-        batch = {name: values[start : start + BATCH] for name, values in inputs.items()}
-        outputs = opened.call("serving_default", batch)
-        for i in range(min(BATCH, count - start)):
-            one = {name: values[i] for name, values in outputs.items()}
-            rows.extend(opened.task.show(f"{path}:{start + i + 1}", one, opened.info, top_k).rows)
-    return rows, remarks
+        batch = [
+            (f"{name}{i + 1}", {key: values[i] for key, values in inputs.items()})
+            for i in range(start, min(start + BATCH, count))
+        ]
+        predictions.extend(opened.explain(batch, top_k))
+    return predictions, remarks
+
+
+def tables_of(rows: Any, info: Info) -> Iterator[tuple[str, Cells | str]]:
+    """Yield (name, columns) of what is a table in Python: a file, rows as dictionaries, columns, a data frame."""
+    # A row as JSON is yielded as it is.
+    if isinstance(rows, str | Path):
+        yield (f"{rows}:", _read(str(rows), info)) if is_table(str(rows)) else (str(rows), str(rows))
+    elif hasattr(rows, "get_columns"):  # a frame of polars
+        yield "", {series.name: series.to_list() for series in rows.get_columns()}
+    elif hasattr(rows, "items"):
+        columns = dict(rows.items())
+        is_row = all(isinstance(value, str) or not hasattr(value, "__len__") for value in columns.values())
+        yield "", {str(name): [value] if is_row else list(value) for name, value in columns.items()}
+    elif len(rows) and all(isinstance(row, Mapping) for row in rows):
+        names = dict.fromkeys(name for row in rows for name in row)
+        yield "", {str(name): [row.get(name) for row in rows] for name in names}
+    elif getattr(rows, "ndim", 1) == 2:
+        names = [column["name"] for column in info.statistics["columns"]]
+        if len(names) != rows.shape[1]:
+            raise UsageError(f"an array of {rows.shape[1]} columns: the model takes {', '.join(names)}")
+        yield "", dict(zip(names, rows.T, strict=True))
+    else:
+        for row in rows:
+            yield from tables_of(row, info)
+
+
+def _read(path: str, info: Info) -> Cells:
+    return catalogue.as_features(tabular.read_table(Path(path)), info)
