@@ -37,7 +37,7 @@ if TYPE_CHECKING:
 def run(
     name: str | None,
     *,
-    dataset: Dataset | None = None,
+    dataset: Any = None,
     callbacks: Sequence[Any] = (),
     optimizer: Any = None,
     loss: Any = None,
@@ -53,8 +53,10 @@ def run(
 
     Args:
         name: Name of the model; may be None with `resume`.
-        dataset: The data, such as the result of `pipelines.from_arrays`; the dataset of the settings is loaded if None.
-            It is not stored: `zoo.evaluate.run`, `zoo.export.run` and a resumed training take it again.
+        dataset: The data: the result of `pipelines.from_arrays`, or (x, y) for it, or finite pairs (x, y) of a
+            `tf.data.Dataset` or a `keras.utils.PyDataset`; the dataset of the settings is loaded if None. It is not
+            stored: a resumed training takes it again, and `zoo.evaluate.run` and `zoo.export.run` take the result of
+            `from_arrays`.
         callbacks: Keras callbacks, or "module:Class" of some; called after those of the zoo.
         optimizer: A Keras optimizer, or its name, instead of that of the recipe.
         loss: A Keras loss, or its name, instead of that of the task.
@@ -84,12 +86,14 @@ def run(
     return _run(chosen, objects, dataset, console or Console(quiet=True))
 
 
-def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Dataset | None, console: Console) -> RunSummary:
+def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, console: Console) -> RunSummary:
     environment.prepare()
+    from pipelines.adapters.arrays import from_python
     from zoo.core.run_store import RunStore, is_url
     from zoo.distribution.replicas import choose
     from zoo.training.compiling import UserObjects, get_callbacks
 
+    dataset = None if dataset is None else from_python(dataset)
     objects = UserObjects(**{**objects, "callbacks": get_callbacks(objects["callbacks"])})
     replicas = choose(chosen.devices, chosen.data_service)
     store = None

@@ -3,9 +3,11 @@
 import csv
 import json
 import os
+from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 import pipelines
@@ -251,6 +253,26 @@ def test_a_row_as_the_file_has_it(homes, tmp_path):
     file = rows_of(tmp_path / "a.csv", [list(row), ["80", "Paris", "2024-05-15", "owner 3", "", "flat"]])
     (asked,), (read,) = (predict.run(homes, [source]).rows for source in (json.dumps(row), file))
     assert asked["price"] == read["price"]
+
+
+@pytest.mark.extended
+@pytest.mark.parametrize("runtime", [None, "tflite"])
+def test_rows_as_python_has_them(homes, tmp_path, runtime):
+    row = {"size (m2)": 80.0, "city": "Paris", "sold": "2024-05-15", "owner": "owner 3", "rooms": None, "kind": "flat"}
+    other = row | {"size (m2)": float("nan"), "rooms": 3}
+    file = rows_of(tmp_path / "a.csv", [[*row], *([v if v == v else None for v in r.values()] for r in (row, other))])
+    predictor, columns = zoo.load(homes, runtime), {name: [row[name], other[name]] for name in row}
+    inputs = [[row, other], columns, file, Path(file), [file], [json.dumps(row), other], pd.DataFrame([row, other])]
+    prices = [[p.rows[0]["price"] for p in predictor.predict(each)] for each in inputs]
+    np.testing.assert_allclose(prices, [prices[0]] * len(prices), rtol=1e-6)
+    assert predictor.predict(row)[0].rows[0]["price"] == pytest.approx(prices[0][0], rel=1e-6)
+    for wrong, sentence in (
+        (row | {"size (m2)": "lots"}, "size_m2, row 1: 'lots' is not a number"),
+        ({**row, "soled": row["sold"], "sold": None} | {"rooms": "2020-01-01"}, "rooms, row 1: '2020-01-01' is not a"),
+        ({"towncity": "Paris", "kind": "flat"}, "there is no column city, but towncity: rename it"),
+    ):
+        with pytest.raises(DataError, match=sentence):
+            predictor.predict([wrong])
 
 
 @pytest.mark.extended

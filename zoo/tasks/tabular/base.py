@@ -95,14 +95,10 @@ class TabularTask(BaseTask):
         if not isinstance(row, dict):
             names = ", ".join(c["name"] for c in info.statistics["columns"])
             raise UsageError(f'{argument!r} is not a row: use JSON such as {{"column": value}}; columns: {names}')
-        columns, types = info.statistics["columns"], info.statistics.get("types", {})
-        table_names = {tabular.plain_name(name): value for name, value in row.items()}
-        if table_names.keys() & types.keys() or None in row.values():  # as the file has it
-            inputs, remarks = self.read_rows({name: [value] for name, value in row.items()}, info, strict=True)
-            for remark in remarks:
-                storage.log.warning("%s", remark)
-            return {name: np.array(values[0], values.dtype) for name, values in inputs.items()}
-        return tabular.row(columns, row)
+        inputs, remarks = self.read_rows({name: [value] for name, value in row.items()}, info, strict=True)
+        for remark in remarks:
+            storage.log.warning("%s", remark)
+        return {name: np.array(values[0], values.dtype) for name, values in inputs.items()}
 
     def read_rows(
         self, cells: Mapping[str, Sequence[Any]], info: Info, strict: bool = False

@@ -39,7 +39,7 @@ def inputs_of(
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the inputs of a model for rows, and one sentence for each column in which something became unknown."""
     # With `strict`, a cell of another kind and a misspelled column are errors.
-    table = {tabular.plain_name(name): [_text(value) for value in values] for name, values in cells.items()}
+    table = {tabular.plain_name(name): [tabular.cell(value) for value in values] for name, values in cells.items()}
     given = {column["name"] for column in columns} & table.keys()
     kinds = kinds_of(columns, types)
     if not given and not kinds.keys() & table.keys():
@@ -72,14 +72,6 @@ def inputs_of(
             remarks.append(f"{name}: {len(new)} values are none of those in training, such as {new[0][:40]!r}; unknown")
         inputs[name] = np.array([value.encode() for value in found], object)
     return inputs, remarks
-
-
-def _text(value: Any) -> str:
-    """Return a value as the cell of a CSV file; "" for None and the missing values of NumPy and pandas."""
-    value = value.item() if isinstance(value, np.generic) else value
-    if value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and np.isnan(value)):
-        return ""
-    return tabular.cell(value)
 
 
 def _readable(cells: Sequence[str], kind: str) -> tuple[list[str], list[str]]:
