@@ -17,7 +17,7 @@ from zoo.prediction.confined import confine_prediction
 from zoo.prediction.each import predict_each
 from zoo.prediction.inputs import IMAGE_SUFFIXES, names_of
 from zoo.prediction.nearest import nearest as nearest_texts
-from zoo.prediction.table_files import is_table, predict_rows
+from zoo.prediction.table_files import is_table, read_cells
 from zoo.prediction.tables import write_csv
 from zoobase import console as shell
 from zoobase.console import Console
@@ -102,12 +102,13 @@ def run(
     if isinstance(opened.task, Rows):
         files = [name for name in inputs if is_table(name)]
     for file in files:
-        predictions, remarks = predict_rows(opened, file, top_k)
-        rows.extend(dict(row) for row in predictions)
-        for row in predictions[:SHOWN]:
+        predictions, remarks = opened.predict_cells(read_cells(file, opened.info), top_k, f"{file}:")
+        predicted = [dict(row) for prediction in predictions for row in prediction.rows]
+        rows.extend(predicted)
+        for row in predicted[:SHOWN]:
             console.print(", ".join(f"{key}: {value}" for key, value in row.items()))
-        if len(predictions) > SHOWN:
-            console.print(f"... and {len(predictions) - SHOWN:,} more rows")
+        if len(predicted) > SHOWN:
+            console.print(f"... and {len(predicted) - SHOWN:,} more rows")
         for remark in remarks:
             console.print(remark)
     others = [name for name in inputs if name not in files]

@@ -18,7 +18,7 @@ from zoo.core.plan import read_task, zoo_metadata
 from zoo.core.run_folder import RunFolder, check_source
 from zoo.core.task import Query
 from zoo.prediction.inputs import names_of
-from zoo.prediction.table_files import predict_cells, tables_of
+from zoo.prediction.table_files import Cells, tables_of
 from zoobase.errors import MissingError, UsageError
 from zoobase.notebook import html_table
 
@@ -29,6 +29,7 @@ if TYPE_CHECKING:
     from pipelines.dataset import Info
     from zoo.core.task import BaseTask, Prediction
 
+BATCH = 4096  # rows of a table
 Call = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
@@ -116,10 +117,20 @@ class Predictor:
             if isinstance(cells, str):
                 yield from self.explain([(name, self.parse(cells))], top_k)
                 continue
-            predictions, remarks = predict_cells(self, cells, top_k, name, strict=True)
+            predictions, remarks = self.predict_cells(cells, top_k, name, strict=True)
             for remark in remarks:
                 storage.log.warning("%s", remark)
             yield from predictions
+
+    def predict_cells(
+        self, cells: Cells, top_k: int, name: str = "", strict: bool = False
+    ) -> tuple[list[Prediction], list[str]]:
+        """Return the predictions for the rows of a table, and sentences about what is unknown; see `Rows.read_rows`."""
+        inputs, remarks = self.task.read_rows(cells, self.info, strict)
+        count = len(next(iter(inputs.values())))
+        rows = [(f"{name}{i + 1}", {key: values[i] for key, values in inputs.items()}) for i in range(count)]
+        batches = (rows[start : start + BATCH] for start in range(0, count, BATCH))
+        return [prediction for batch in batches for prediction in self.explain(batch, top_k)], remarks
 
     def _named(self, index: int, value: Any) -> Iterator[tuple[str, Mapping[str, np.ndarray]]]:
         """Yield the named inputs that a value of `predict` stands for: several for a folder."""

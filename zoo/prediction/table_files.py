@@ -1,4 +1,4 @@
-"""Predictions on the rows of a table, of a file or in memory, in batches."""
+"""Rows of a table, of a file or in memory, as columns of cells."""
 
 from __future__ import annotations
 
@@ -11,13 +11,10 @@ from zoobase.errors import UsageError
 
 if TYPE_CHECKING:
     from pipelines.dataset import Info
-    from zoo.core.task import Prediction
-    from zoo.prediction.predictor import Predictor
 
 Cells = Mapping[str, Sequence[Any]]  # column -> its cells
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-BATCH = 4096  # rows
 
 
 def is_table(argument: str) -> bool:
@@ -25,33 +22,11 @@ def is_table(argument: str) -> bool:
     return argument.lower().endswith(SUFFIXES) and not argument.lstrip().startswith("{")
 
 
-def predict_rows(opened: Predictor, path: str, top_k: int) -> tuple[list[Mapping[str, Any]], list[str]]:
-    """Return the table rows of the predictions for a file, and sentences about what is unknown in it."""
-    predictions, remarks = predict_cells(opened, _read(path, opened.info), top_k, f"{path}:")
-    return [row for prediction in predictions for row in prediction.rows], remarks
-
-
-def predict_cells(
-    opened: Predictor, cells: Cells, top_k: int, name: str = "", strict: bool = False
-) -> tuple[list[Prediction], list[str]]:
-    """Return the predictions for the rows of a table, and sentences about what is unknown in it."""
-    inputs, remarks = opened.task.read_rows(cells, opened.info, strict)
-    predictions: list[Prediction] = []
-    count = len(next(iter(inputs.values())))
-    for start in range(0, count, BATCH):
-        batch = [
-            (f"{name}{i + 1}", {key: values[i] for key, values in inputs.items()})
-            for i in range(start, min(start + BATCH, count))
-        ]
-        predictions.extend(opened.explain(batch, top_k))
-    return predictions, remarks
-
-
 def tables_of(rows: Any, info: Info) -> Iterator[tuple[str, Cells | str]]:
     """Yield (name, columns) of what is a table in Python: a file, rows as dictionaries, columns, a data frame."""
     # A row as JSON is yielded as it is.
     if isinstance(rows, str | Path):
-        yield (f"{rows}:", _read(str(rows), info)) if is_table(str(rows)) else (str(rows), str(rows))
+        yield (f"{rows}:", read_cells(str(rows), info)) if is_table(str(rows)) else (str(rows), str(rows))
     elif hasattr(rows, "get_columns"):  # a frame of polars
         yield "", {series.name: series.to_list() for series in rows.get_columns()}
     elif hasattr(rows, "items"):
@@ -71,5 +46,6 @@ def tables_of(rows: Any, info: Info) -> Iterator[tuple[str, Cells | str]]:
             yield from tables_of(row, info)
 
 
-def _read(path: str, info: Info) -> Cells:
+def read_cells(path: str, info: Info) -> Cells:
+    """Return the columns of a table file, in the form of the dataset's features."""
     return catalogue.as_features(tabular.read_table(Path(path)), info)
