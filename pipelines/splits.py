@@ -100,6 +100,15 @@ def of_groups(groups: list[str], labels: list[str], shares: tuple[int, int, int]
     return parts
 
 
+def lacking(dataset: Dataset, part: str) -> list[str]:
+    """Return the classes of which a split has no example; the split is read."""
+    names, label = dataset.info.class_names, dataset.info.statistics.get("target", {}).get("name", "label")
+    if not names or label not in dataset[part].element_spec or dataset[part].element_spec[label].shape.rank:
+        return []
+    present = {int(number) for number in dataset[part].map(lambda example: example[label]).as_numpy_iterator()}
+    return [name for i, name in enumerate(names) if i not in present]
+
+
 def bounds(policy: tuple[int, int, int], count: int) -> tuple[int, int]:
     """Return the start of validation and test if `count` examples are divided in order; DataError if one is empty."""
     first = count * policy[0] // 100

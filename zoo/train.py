@@ -27,6 +27,7 @@ from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError, step
 
+SMALL = 2000  # examples of a split whose classes are counted
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
@@ -157,6 +158,7 @@ def _open(
     settings: TrainSettings, dataset: Dataset | None, console: Console, replicas: Replicas, stack: contextlib.ExitStack
 ) -> Session:
     """Return the session of a new run, or of the one to resume; its folder is locked until the stack is closed."""
+    from pipelines import splits
     from zoo import weights
     from zoo.compression import distillation
     from zoo.training import autotune
@@ -183,6 +185,9 @@ def _open(
     dataset = plan.load_data() if dataset is None else plan.prepare(dataset)
     if settings.export and settings.evaluate:
         export.check_data(plan, dataset.info, export.with_trained(settings.quantize, plan))
+    for part in ("validation", "test"):
+        if dataset.info.counts[part] <= SMALL and (names := splits.lacking(dataset, part)):
+            console.print(f"no example of {', '.join(names)} is in {part}, whose figures say nothing about it")
     requested = plan.to_json()
     plan = autotune.choose_precision(plan, dataset, console, replicas.workers)
     plan = autotune.fit_to_budget(plan, dataset, console)

@@ -1,6 +1,7 @@
 """Any table: types of columns, missing values, splits by rows, groups and time, regression and classes."""
 
 import csv
+import dataclasses
 import json
 import os
 from pathlib import Path
@@ -12,7 +13,7 @@ import pytest
 
 import pipelines
 import zoo
-from pipelines import DataError, tabular
+from pipelines import DataError, splits, tabular
 from tests import commands
 from tests.plugins.tiers import only
 from tests.zoo.conftest import fit
@@ -344,6 +345,21 @@ def test_boosted_trees_are_trained_and_exported(file, target, tmp_path):
     name = "gradient boosting" + " (scikit-learn)" * (target == "kind")
     for metric, value in summary["compared"][name].items():
         assert summary["metrics"][metric] == pytest.approx(value, rel=1e-5), metric
+
+
+def test_a_rare_class_is_in_every_split_and_has_metrics_of_its_own(tmp_path):
+    x = np.random.default_rng(0).normal(size=400)
+    kinds = np.where(np.argsort(np.argsort(-x)) < 6, "fraud", "honest")
+    path = rows_of(tmp_path / "a.csv", [["x", "kind"], *([f"{a:.3f}", kind] for a, kind in zip(x, kinds, strict=True))])
+    data = prepared(path, target_column="kind")
+    assert [splits.lacking(data, part) for part in ("train", "validation", "test")] == [[], [], []]
+    none = dataclasses.replace(data, test=data.test.filter(lambda row: row["kind"] == 1))
+    assert splits.lacking(none, "test") == ["fraud"]
+    truth = np.array([0] * 2 + [1] * 98)
+    outputs = {"logits": np.stack([np.linspace(-1, -2, 100), np.zeros(100)], 1)}  # never fraud, though it is ranked
+    metrics = Table().metrics(outputs, truth, data.info)
+    assert (metrics["accuracy"], metrics["recall"], metrics["auc"]) == (0.98, 0.0, 1.0)
+    assert metrics["average_precision"] == pytest.approx(1.0)
 
 
 def test_arguments_of_a_network_are_none_of_boosting(file, tmp_path):

@@ -84,6 +84,9 @@ class Table(TabularTask):
                 USAGE,
             )
         typed, names = _typed(table, types, target)
+        if names and not groups and not time and any(len(np.unique(typed[target][part])) < len(names) for part in rows):
+            order = splits.stratified(typed[target], sum(sizes))  # a rare class would be in train only
+            rows = list(map(np.sort, np.split(order, np.cumsum(sizes)[:-1])))
         divided = {name: tabular.take(typed, indices) for name, indices in zip(PARTS, rows, strict=True)}
         inputs = [name for name in typed if name != target]
         tabular.drop_rare(divided, inputs)
