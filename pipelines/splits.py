@@ -78,7 +78,7 @@ FOLDS = 20  # into which groups are divided before these are joined to splits
 
 def of_groups(groups: list[str], labels: list[str], shares: tuple[int, int, int]) -> np.ndarray:
     """Divide whole groups with about the same share of each class: int64 (examples,), 0 train, 1 validation, 2 test."""
-    # By scikit-learn's StratifiedGroupKFold; the same in every call.
+    # By scikit-learn's StratifiedGroupKFold; the same in every call. A class of one group is in train only.
     from sklearn.model_selection import StratifiedGroupKFold
 
     names, ids = np.unique(groups, return_inverse=True)
@@ -93,7 +93,20 @@ def of_groups(groups: list[str], labels: list[str], shares: tuple[int, int, int]
         divided = StratifiedGroupKFold(sum(sizes), shuffle=True, random_state=0).split(ids, labels, ids)
         for fold, (_, rows) in enumerate(divided):
             fold_of[rows] = fold
-    return split_of[fold_of]
+    parts, classes = split_of[fold_of], np.array(labels)
+    for label in set(labels):
+        if len(members := np.unique(ids[classes == label])) == 1:
+            parts[ids == members[0]] = 0
+    return parts
+
+
+def lacking(dataset: Dataset, part: str) -> list[str]:
+    """Return the classes of which a split has no example; the split is read."""
+    names, label = dataset.info.class_names, dataset.info.statistics.get("target", {}).get("name", "label")
+    if not names or label not in dataset[part].element_spec or dataset[part].element_spec[label].shape.rank:
+        return []
+    present = {int(number) for number in dataset[part].map(lambda example: example[label]).as_numpy_iterator()}
+    return [name for i, name in enumerate(names) if i not in present]
 
 
 def bounds(policy: tuple[int, int, int], count: int) -> tuple[int, int]:

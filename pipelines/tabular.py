@@ -77,11 +77,21 @@ def read_table(path: Path) -> dict[str, list[str]]:
     names = _distinct(table.column_names, path)
     if not names or not table.num_rows:
         raise DataError(f"{path} has no rows")
-    return {name: ["" if value is None else _cell(value) for value in table[name].to_pylist()] for name in names}
+    return {name: [cell(value) for value in table[name].to_pylist()] for name in names}
 
 
-def _cell(value: Any) -> str:
-    """Return a value of a typed table as the cell of a CSV file."""
+def is_none(value: Any) -> bool:
+    """Whether a value is None, NaN, or a missing value of pandas."""
+    return (
+        value is None or type(value).__name__ in ("NAType", "NaTType") or (isinstance(value, float) and value != value)
+    )
+
+
+def cell(value: Any) -> str:
+    """Return a value of a typed table as the cell of a CSV file; "" where it is missing."""
+    value = value.item() if isinstance(value, np.generic) else value
+    if is_none(value):
+        return ""
     if isinstance(value, float) and value.is_integer() and abs(value) < 2**53:
         return str(int(value))
     if isinstance(value, bytes):
@@ -195,24 +205,6 @@ def collect(examples: tf.data.Dataset) -> Table:
     """Return the rows of a split as columns."""
     columns = next(iter(examples.batch(int(examples.cardinality())).as_numpy_iterator()))
     return {k: np.array([c.decode() for c in v], object) if v.dtype == object else v for k, v in columns.items()}
-
-
-def row(columns: Sequence[Mapping[str, Any]], inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
-    """Return one row as model inputs, by `describe`; a missing number is NaN, for which the model has a value."""
-    names = {c["name"] for c in columns}
-    if unknown := sorted(set(inputs) - names):
-        raise DataError(f"there is no column {', '.join(unknown)}; available: {', '.join(sorted(names))}", USAGE)
-    values: dict[str, np.ndarray] = {}
-    for column in columns:
-        name = column["name"]
-        if column["kind"] == "number":
-            given = name in inputs
-            values[name] = numbers([str(inputs[name])], name, "the input")[0] if given else np.float32(np.nan)
-        elif name not in inputs:
-            raise DataError(f"{name} is missing; it is one of {', '.join(column['vocabulary'])}", USAGE)
-        else:
-            values[name] = np.array(str(inputs[name]).encode(), object)
-    return values
 
 
 def times(table: Table) -> np.ndarray | None:

@@ -13,6 +13,7 @@ from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import MissingError, UsageError
 
+LONGEST = 60  # characters of a setting in the table
 SETTINGS = ("model", "recipe_name", "recipe", "task", "arguments", "data", "seed", "precision", "versions", "machine")
 
 
@@ -64,6 +65,12 @@ def run(paths: Sequence[str | Path], *, out: str | Path | None = None) -> dict[s
     }
 
 
+def _short(value: Any) -> str:
+    """Return the text of a setting, such as the quantiles of all columns, cut for a table."""
+    text = str(value)
+    return text if len(text) <= LONGEST else f"{text[: LONGEST - 4]} ..."
+
+
 def _unfinished(run: RunFolder) -> str:
     """Return why a run cannot be compared, or ""."""
     if run.finished or run.metrics():
@@ -86,7 +93,9 @@ def main(runs: tuple[str, ...], out: str, console: Console) -> None:
     for title, kind in (("settings that differ", "settings"), ("test metrics", "metrics")):
         rows = {name: row for name, row in comparison[kind].items() if None not in row}
         if rows:
-            cells = [(name, *(v if isinstance(v, float) else str(v) for v in values)) for name, values in rows.items()]
+            cells = [
+                (name, *(v if isinstance(v, float) else _short(v) for v in values)) for name, values in rows.items()
+            ]
             console.table(title, ["", *comparison["runs"]], cells)
         if others := len(comparison[kind]) - len(rows):
             console.print(f"{others} {kind} that only some of the runs have are not shown; --json has them")

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import json
+from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -269,16 +270,21 @@ def show(console: Console, result: dict[str, Any]) -> None:
     from zoo.compression.search import Candidate
 
     candidates = sorted((Candidate(**c) for c in result["candidates"]), key=lambda c: (bool(c.problem), c.gzip))
-    rows = []
+    rows, problems = [], defaultdict(list)
     for candidate in candidates:
+        if candidate.problem:
+            problems[candidate.problem].append(candidate.label)
+            continue
         drop = candidate.drop or {}
         interval = f"{drop['drop']:+.4f} [{drop['low']:+.4f}, {drop['high']:+.4f}]" if drop else ""
-        state = candidate.problem or ("yes" if candidate.is_within(result["budget"]) else "no")
+        state = "yes" if candidate.is_within(result["budget"]) else "no"
         ms = "" if candidate.ms is None else f"{candidate.ms:.3f}"
         sizes = (f"{candidate.size / 1e3:,.0f}", f"{candidate.gzip / 1e3:,.0f}") if candidate.size else ("", "")
         rows.append((candidate.label, *sizes, ms, interval, state))
     head = ("file", "kB", "kB, gzip", "ms", "drop on validation", "within the budget")
     console.table(f"{result['source']}, budget {result['budget']:g}", head, rows)
+    for problem, labels in problems.items():
+        console.print(f"left out: {'; '.join(labels)}: {problem}")
     drop, label = result["test"], Candidate(**result["chosen"]).label
     console.print(
         f"chosen for {result['goal']}: {label}, {result['file']}; on {drop['examples']:,} "

@@ -402,7 +402,7 @@ def show(console: Console, bundle: Mapping[str, Any]) -> None:
     """Print the table of one bundle."""
     console.table(
         f"{bundle['path']}: {bundle['verdict']}",
-        ["artifact", "runtime", "state", "largest error", "MB", "reason"],
+        ["artifact", "runtime", "state", "largest error", "MB"],
         [
             (
                 row["artifact"],
@@ -410,11 +410,12 @@ def show(console: Console, bundle: Mapping[str, Any]) -> None:
                 row["state"],
                 "" if row["max_error"] is None else f"{row['max_error']:.1e}",
                 f"{row['bytes'] / 1e6:.2f}" if row["bytes"] else "",
-                row["reason"] or "",
             )
             for row in bundle["artifacts"]
         ],
     )
+    for row in filter(lambda row: row["reason"], bundle["artifacts"]):
+        console.print(f"{row['artifact']}, {row['runtime']}: {row['reason']}")
 
 
 @click.command("export")

@@ -17,7 +17,7 @@ from zoo.prediction.confined import confine_prediction
 from zoo.prediction.each import predict_each
 from zoo.prediction.inputs import IMAGE_SUFFIXES, names_of
 from zoo.prediction.nearest import nearest as nearest_texts
-from zoo.prediction.table_files import is_table, predict_rows
+from zoo.prediction.table_files import is_table, read_cells
 from zoo.prediction.tables import write_csv
 from zoobase import console as shell
 from zoobase.console import Console
@@ -102,12 +102,13 @@ def run(
     if isinstance(opened.task, Rows):
         files = [name for name in inputs if is_table(name)]
     for file in files:
-        predictions, remarks = predict_rows(opened, file, top_k)
-        rows.extend(dict(row) for row in predictions)
-        for row in predictions[:SHOWN]:
+        predictions, remarks = opened.predict_cells(read_cells(file, opened.info), top_k, f"{file}:")
+        predicted = [dict(row) for prediction in predictions for row in prediction.rows]
+        rows.extend(predicted)
+        for row in predicted[:SHOWN]:
             console.print(", ".join(f"{key}: {value}" for key, value in row.items()))
-        if len(predictions) > SHOWN:
-            console.print(f"... and {len(predictions) - SHOWN:,} more rows")
+        if len(predicted) > SHOWN:
+            console.print(f"... and {len(predicted) - SHOWN:,} more rows")
         for remark in remarks:
             console.print(remark)
     others = [name for name in inputs if name not in files]
@@ -158,6 +159,7 @@ def _write_mask(path: Path, mask: np.ndarray | None) -> None:
     "-o", "--out", type=click.Path(), help="CSV file (- is standard output), Parquet file, image file, or FOLDER/."
 )
 @click.option("--runtime", type=click.Choice(kept.RUNTIMES), help="Runtime of the model.")
+@kept.option
 @click.option("--workers", type=click.IntRange(1), help="Processes that share the inputs, for a Parquet file.")
 @click.option("--ray", metavar="ADDRESS", help="Ray cluster that gives them: HOST:PORT, auto or local (default).")
 @shell.common_options
@@ -170,14 +172,15 @@ def main(
     nearest: str | None,
     out: str | None,
     runtime: str | None,
+    is_kept: bool,
     workers: int | None,
     ray: str | None,
     console: Console,
 ) -> None:
     """Predict on image files of any size and mode, folders of them, or texts, with the model of a run or a bundle.
 
-    The name of a model with shipped weights is accepted too: python -m zoo.predict fashion_mnist shirt.png. The first
-    such command keeps a proven TFLite file of the model in the cache, with which the next ones take less than a second.
+    The name of a model with shipped weights is accepted too: python -m zoo.predict fashion_mnist shirt.png. With --keep
+    a proven TFLite file of the model is written to the cache, with which the next commands take less than a second.
 
     For many images, name a bundle and a Parquet file: python -m zoo.predict BUNDLE 'photos/*.jpg' -o out.parquet
     --workers 4. The same command resumes after an interruption. out.errors.csv names the files without a prediction.
@@ -206,7 +209,7 @@ def main(
     to_table = out is None and masks is None and many
     results = masks or (Path(out).parent if out not in (None, "-") else "." if to_table else tempfile.gettempdir())
     confine_prediction(source, inputs, (category_names, nearest), results)
-    with kept.preferred(source, runtime, console, direction) as (opened, options["runtime"]):
+    with kept.preferred(source, runtime, is_kept, console, direction) as (opened, options["runtime"]):
         result = run(opened, inputs, **options, masks=masks, nearest=nearest, console=console)
         if masks is not None:
             console.print(f"written: masks in {masks}")

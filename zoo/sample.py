@@ -63,15 +63,22 @@ def run(
 @click.option("--interpolate", is_flag=True, default=None, help="Rows of latent interpolation.")
 @settings_options("seed")
 @click.option("--runtime", type=click.Choice(kept.RUNTIMES), help="Runtime of the model.")
+@kept.option
 @click.option("-o", "--out", type=click.Path(), help="Image file to write (PNG).")
 @shell.common_options
 def main(
-    source: str, runtime: str | None, out: str | None, given: dict[str, Any], console: Console, **options: Any
+    source: str,
+    runtime: str | None,
+    is_kept: bool,
+    out: str | None,
+    given: dict[str, Any],
+    console: Console,
+    **options: Any,
 ) -> None:
     """Generate with the model of a run or a bundle: text, or images with -o."""
     options = {name: value for name, value in options.items() if value is not None}
     confine_prediction(source, (), (), Path(out or ".").parent)
-    with kept.preferred(source, runtime, console) as (opened, opened_in):
+    with kept.preferred(source, runtime, is_kept, console) as (opened, opened_in):
         sample = run(opened, options=options, runtime=opened_in, **given)
         for line in sample.lines:
             console.print(line)

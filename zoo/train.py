@@ -27,6 +27,7 @@ from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError, step
 
+SMALL = 2000  # examples of a split whose classes are counted
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
@@ -37,7 +38,7 @@ if TYPE_CHECKING:
 def run(
     name: str | None,
     *,
-    dataset: Dataset | None = None,
+    dataset: Any = None,
     callbacks: Sequence[Any] = (),
     optimizer: Any = None,
     loss: Any = None,
@@ -53,8 +54,10 @@ def run(
 
     Args:
         name: Name of the model; may be None with `resume`.
-        dataset: The data, such as the result of `pipelines.from_arrays`; the dataset of the settings is loaded if None.
-            It is not stored: `zoo.evaluate.run`, `zoo.export.run` and a resumed training take it again.
+        dataset: The data: the result of `pipelines.from_arrays`, or (x, y) for it, or finite pairs (x, y) of a
+            `tf.data.Dataset` or a `keras.utils.PyDataset`; the dataset of the settings is loaded if None. It is not
+            stored: a resumed training takes it again, and `zoo.evaluate.run` and `zoo.export.run` take the result of
+            `from_arrays`.
         callbacks: Keras callbacks, or "module:Class" of some; called after those of the zoo.
         optimizer: A Keras optimizer, or its name, instead of that of the recipe.
         loss: A Keras loss, or its name, instead of that of the task.
@@ -84,12 +87,14 @@ def run(
     return _run(chosen, objects, dataset, console or Console(quiet=True))
 
 
-def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Dataset | None, console: Console) -> RunSummary:
+def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, console: Console) -> RunSummary:
     environment.prepare()
+    from pipelines.adapters.arrays import from_python
     from zoo.core.run_store import RunStore, is_url
     from zoo.distribution.replicas import choose
     from zoo.training.compiling import UserObjects, get_callbacks
 
+    dataset = None if dataset is None else from_python(dataset)
     objects = UserObjects(**{**objects, "callbacks": get_callbacks(objects["callbacks"])})
     replicas = choose(chosen.devices, chosen.data_service)
     store = None
@@ -108,6 +113,8 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Dataset | N
             store.fetch()
         session = _open(chosen, dataset, console, replicas, stack)
         session.folder.store = store
+        if replicas.is_chief and not session.plan.data.get("given"):
+            stack.push(functools.partial(_show_resume, console, store.url if store else session.folder.path))
         if replicas.is_chief:
             session.folder.saved()
         session = dataclasses.replace(session, objects=objects, checkpoint_minutes=chosen.checkpoint_minutes)
@@ -138,6 +145,8 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Dataset | N
                 }
                 summary["bundles"] = export.run(folder.path, **what)
             summary["seconds"] = round(time.monotonic() - start, 1)
+        if store is not None:
+            summary["store"] = store.url
         folder.finish(summary)
         folder.saved()
     if chosen.evaluate:
@@ -149,6 +158,7 @@ def _open(
     settings: TrainSettings, dataset: Dataset | None, console: Console, replicas: Replicas, stack: contextlib.ExitStack
 ) -> Session:
     """Return the session of a new run, or of the one to resume; its folder is locked until the stack is closed."""
+    from pipelines import splits
     from zoo import weights
     from zoo.candidates import selection
     from zoo.compression import distillation
@@ -176,6 +186,9 @@ def _open(
     dataset = plan.load_data() if dataset is None else plan.prepare(dataset)
     if settings.export and settings.evaluate:
         export.check_data(plan, dataset.info, export.with_trained(settings.quantize, plan))
+    for part in ("validation", "test"):
+        if dataset.info.counts[part] <= SMALL and (names := splits.lacking(dataset, part)):
+            console.print(f"no example of {', '.join(names)} is in {part}, whose figures say nothing about it")
     requested = plan.to_json()
     if not plan.candidates or selection.NETWORK in selection.names_of(plan, dataset.info):
         plan = autotune.choose_precision(plan, dataset, console, replicas.workers)
@@ -221,6 +234,12 @@ def _remove_unused(path: Path, kind: type | None, *_: object) -> None:
     """Remove a new run folder in which settings turned out to be wrong before an epoch was finished."""
     if kind is not None and issubclass(kind, UsageError) and not any(path.rglob("history.csv")):
         shutil.rmtree(path, ignore_errors=True)
+
+
+def _show_resume(console: Console, run: str | Path, kind: type | None, *_: object) -> None:
+    """Print the command that continues a run that was interrupted."""
+    if kind is not None and issubclass(kind, KeyboardInterrupt):
+        console.print(f"next: python -m zoo.train --resume {run}")
 
 
 def _train(session: Session) -> dict[str, Any]:
@@ -272,7 +291,8 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
         console.print(conformal.describe(summary["conformal"]))
     for bundle in summary.get("bundles", []):
         export.show(console, bundle)
-    console.print(f"run folder: {summary['run']}")
+    stored = f"{summary['store']}, and its copy " if "store" in summary else ""
+    console.print(f"run folder: {stored}{summary['run']}")
     figures = sorted(path.name for path in Path(summary["run"], "figures").glob("*.png"))
     console.print(f"figures: {summary['run']}/figures: {', '.join(figures)}")
     verb = "predict" if given else "evaluate"  # data in memory cannot be loaded by a command

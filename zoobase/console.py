@@ -9,6 +9,7 @@ import logging
 import math
 import os
 import re
+import shutil
 import signal
 import sys
 import traceback
@@ -220,7 +221,8 @@ def run(command: click.Command, arguments: Sequence[str] | None = None, prog: st
     stdout = sys.stdout
     try:
         try:
-            code = command.main(arguments, prog_name=prog, standalone_mode=False)
+            width = shutil.get_terminal_size().columns
+            code = command.main(arguments, prog_name=prog, standalone_mode=False, max_content_width=width)
         except SystemExit as stop:
             if sys.stdout is not stdout or isinstance(stop.__context__, BrokenPipeError):
                 raise BrokenPipeError from None  # click and rich replace it: click with another stdout

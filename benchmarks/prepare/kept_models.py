@@ -1,4 +1,4 @@
-"""Keep the TFLite files of the models of `command_line`, as the first prediction does."""
+"""Keep the TFLite files of the models of `command_line`, as `zoo.predict --keep` does."""
 
 from zoo.prediction import kept
 from zoobase.console import Console

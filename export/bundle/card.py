@@ -181,8 +181,14 @@ def _endpoints(contract: Contract, formats: Mapping[str, Any]) -> str:
             for t in tensors
         )
 
+    files = {name: f"{name} (batch {a['batch']})" if a.get("batch") else name for name, a in formats.items()}
     rows = [
-        (f"`{e.name}`", describe(e.inputs), describe(e.outputs), ", ".join(f for f in formats if e.is_carried_by(f)))
+        (
+            f"`{e.name}`",
+            describe(e.inputs),
+            describe(e.outputs),
+            ", ".join(files[f] for f in formats if e.is_carried_by(f)),
+        )
         for e in contract.endpoints
     ]
     return _table(("endpoint", "takes", "returns", "in"), rows)

@@ -312,7 +312,9 @@ def check_exportable(contract: Contract) -> None:
                 raise ExportError(
                     f"{where} is declared bfloat16, which NumPy and JSON lack; declare and return float32"
                 )
-    scores = [t for e in contract.endpoints for t in e.outputs if t.meaning in ("logits", "probabilities")]
+    outputs = [t for e in contract.endpoints for t in e.outputs]
+    scores = [t for t in outputs if t.meaning in ("logits", "probabilities")]
+    scores = scores or [t for t in outputs if len(t.shape) == 2]  # such as those of an activation that is not known
     sizes = {t.shape[-1] for t in scores if t.shape[-1] is not None}
     if contract.labels is not None and sizes and len(contract.labels) not in sizes:
         raise ExportError(f"{len(contract.labels)} labels for an output of {min(sizes)} classes; give one for each")

@@ -44,7 +44,7 @@ def explain(error: str) -> str:
     """Return why an HDF5 file cannot be loaded, from the error message of the fresh process."""
     for text, cause in CAUSES.items():
         if text in error:
-            return f"Keras cannot read it back: {cause} ({error[:160]})"
+            return f"Keras cannot read it back: {cause} ({error.partition('. ')[0][:160]})"
     return f"Keras cannot read it back: {error}"
 
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import hashlib
+import itertools
 from collections import Counter
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -42,10 +44,11 @@ def from_arrays(
 
             - images: uint8 (N, H, W) or (N, H, W, C) with 1 or 3 channels, or N encoded files as bytes,
             - texts: N strings,
-            - a table: numbers (N, columns), or a dict or data frame of columns of numbers and strings,
+            - a table: numbers (N, columns), a dict or data frame of columns of numbers and strings, dicts of rows, or
+              the path of a .csv, .tsv or .parquet file; None and NaN are missing cells,
             - features by name: a dict of such arrays with the name `image` or `text`, or without `y`.
         y: Labels (N,): class numbers or names. Of a table also numbers, which are predicted as they are unless they
-            are only 0 and 1, or `class_names` are given. None for data without labels.
+            are only 0 and 1, or `class_names` are given. Of a file the name of a column. None for data without labels.
         validation: (x, y) of the validation split; by default a part of `x`.
         test: (x, y) of the test split; by default a part of `x`.
         split: Percentages of train, validation and test, of which those of given splits belong to train; "official"
@@ -70,6 +73,8 @@ def from_arrays(
         >>> data.info.counts, data.info.features["image"]
         ({'train': 1439, 'validation': 179, 'test': 179}, 'uint8 (8, 8, 1), PNG bytes')
     """
+    if isinstance(x, str | Path):
+        x, y = reading.of_file(Path(x).expanduser(), y)
     given = {"train": (x, y)} | {k: v for k, v in (("validation", validation), ("test", test)) if v is not None}
     features = {part: reading.read(pair[0], part) for part, pair in given.items()}
     targets = {part: None if pair[1] is None else reading.target(pair[1], part) for part, pair in given.items()}
@@ -92,6 +97,37 @@ def from_arrays(
     policy = "given" if len(given) == 3 else f"{split}, seed {seed}" if seed else split
     about = {"source": IN_MEMORY, "licence": OWN, "homepage": ""} | about
     return _dataset(features, answer, names, table, {**about, "name": name, "split": policy})
+
+
+def from_python(data: Any) -> Dataset:
+    """Return what `zoo.train.run` takes as a dataset: (x, y), batches or examples of such pairs, or a dataset.
+
+    A `tf.data.Dataset`, a `keras.utils.PyDataset`, and any iterable with a length, are read once into memory.
+
+    Raises:
+        DataError: It has no end or no examples, or as in `from_arrays`.
+    """
+    if isinstance(data, Dataset):
+        return data
+    if not (isinstance(data, tuple) and len(data) == 2):
+        is_stream = hasattr(data, "as_numpy_iterator")
+        if not hasattr(data, "__len__") or (is_stream and int(data.cardinality()) < 0):
+            raise DataError(f"a {type(data).__name__} without a length: its examples are not finite", USAGE)
+        pairs = list(data.as_numpy_iterator() if is_stream else itertools.islice(data, len(data)))
+        if not pairs or not all(isinstance(pair, tuple) and len(pair) >= 2 for pair in pairs):
+            raise DataError(f"a {type(data).__name__} has pairs (x, y) for a training; this one has others", USAGE)
+        join = np.concatenate if np.ndim(pairs[0][1]) else np.stack
+        x, y = zip(*(pair[:2] for pair in pairs), strict=True)
+        named = isinstance(x[0], Mapping)
+        data = {k: _texts(join([part[k] for part in x])) for k in x[0]} if named else _texts(join(x)), join(y)
+    return from_arrays(*data)
+
+
+def _texts(array: np.ndarray) -> np.ndarray:
+    """Return the strings of TensorFlow, which are bytes, as texts, unless they are files of images."""
+    if array.dtype != object or array[0].startswith((b"\x89PNG", b"\xff\xd8", b"GIF8", b"BM")):
+        return array
+    return np.array([value.decode("utf-8", "replace") for value in array], object)
 
 
 def _check(features: Mapping[str, Columns], targets: Mapping[str, np.ndarray | None]) -> None:
@@ -149,7 +185,11 @@ def _dataset(
     train = features["train"]
     if table:
         inputs = [column for column in train if column != answer]
-        statistics = {"columns": tabular.describe(train, inputs), "target": tabular.describe(train, (answer,))[0]}
+        columns = tabular.describe(train, inputs)
+        for column in columns:
+            if "vocabulary" in column:  # without the missing
+                column["vocabulary"] = [word for word in column["vocabulary"] if word]
+        statistics = {"columns": columns, "target": tabular.describe(train, (answer,))[0]}
     else:
         statistics = _statistics(train, names)
     descriptions = {column: _describe(values) for column, values in train.items()}

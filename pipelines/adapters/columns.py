@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -17,14 +18,39 @@ NAMED = ("image", "text")  # features that tasks know by name; the columns of a 
 
 def read(x: Any, part: str) -> Columns:
     """Return the features of `x` of `from_arrays` by name; DataError if their lengths differ."""
+    if isinstance(x, Sequence) and x and isinstance(x[0], Mapping):  # rows
+        x = {name: [row.get(name) for row in x] for name in dict.fromkeys(name for row in x for name in row)}
     if hasattr(x, "get_columns"):  # a frame of polars
         x = {series.name: series.to_numpy() for series in x.get_columns()}
     columns = dict(x.items()) if hasattr(x, "items") else _named(_array(x), part)
-    columns = {str(name): _column(_array(values), f"{name} of {part}") for name, values in columns.items()}
+    arrays = {str(name): _array(values) for name, values in columns.items()}
+    arrays = {name: array if name in NAMED else _known(array) for name, array in arrays.items()}
+    columns = {name: _column(array, f"{name} of {part}") for name, array in arrays.items()}
     if len({len(values) for values in columns.values()}) != 1:
         sizes = ", ".join(f"{name} {len(values)}" for name, values in columns.items()) or "there are no columns"
         raise DataError(f"the columns of {part} must have one length: {sizes}", USAGE)
     return columns
+
+
+def of_file(path: Path, target: Any) -> tuple[Columns, np.ndarray]:
+    """Return the columns of a table file, with inferred types, and its target; DataError if it has no such column."""
+    cells = tabular.read_table(path)
+    if target not in cells:
+        raise DataError(f"{path} has no column {target!r}: y is the name of one of {', '.join(cells)}", USAGE)
+    types, columns = tabular.types_of(cells, {}, target), {}
+    for name, kind in types.items():
+        columns |= {} if kind == "ignored" else tabular.values_of(name, cells[name], kind)
+    return columns, columns.pop(target)
+
+
+def _known(array: np.ndarray) -> np.ndarray:
+    """Return an array without None: strings with "", numbers with NaN, which models of tables take as missing."""
+    if array.dtype != object or array.ndim != 1 or not any(missing := [*map(tabular.is_none, array)]):
+        return array
+    kinds = {str if isinstance(value, str) else float for value in array[~np.array(missing)]}
+    empty = "" if kinds == {str} else np.nan
+    filled = np.array([empty if is_none else value for value, is_none in zip(array, missing, strict=True)], object)
+    return filled if str in kinds else filled.astype(float)
 
 
 def _array(values: Any) -> np.ndarray:
@@ -82,7 +108,7 @@ def _images(array: np.ndarray, where: str) -> np.ndarray:
 def _numbers(array: np.ndarray, where: str) -> np.ndarray:
     with np.errstate(over="ignore"):
         values = array.astype(np.float32)
-    wrong = np.flatnonzero(~(np.abs(values) <= tabular.LARGEST))  # NaN too
+    wrong = np.flatnonzero(np.abs(values) > tabular.LARGEST)  # NaN is a missing number
     if wrong.size:
         row = int(wrong[0])
         raise DataError(f"{where}, row {row}: {array[row]} is not a finite number up to {tabular.LARGEST:g}", USAGE)
@@ -109,6 +135,10 @@ def _encoded(values: np.ndarray) -> bool:
 def target(y: Any, part: str) -> np.ndarray:
     """Return labels or numbers (N,) as they are given; a last dimension of 1 is dropped."""
     array = _array(y)
+    if (
+        row := next((i for i, value in enumerate(array) if not np.ndim(value) and tabular.is_none(value)), None)
+    ) is not None:
+        raise DataError(f"the y of {part}, row {row}, is missing: remove the row", USAGE)
     array = array[:, 0] if array.ndim == 2 and array.shape[1] == 1 else array
     if array.ndim != 1:
         hint = "; of one-hot rows give y.argmax(axis=1)" if array.ndim == 2 else ""

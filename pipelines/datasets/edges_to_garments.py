@@ -22,7 +22,7 @@ THRESHOLD = 150.0  # of the Sobel gradient, which is 1020 between black and whit
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    return paired.derived(NAME, fashion_mnist.load(data_dir, cache_dir, split), _domains, (28, 28, 1))
+    return paired.derived(NAME, fashion_mnist.load_garments(data_dir, cache_dir, split), _domains, (28, 28, 1))
 
 
 def _domains(example: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

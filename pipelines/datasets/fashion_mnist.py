@@ -1,7 +1,8 @@
 """Fashion-MNIST: 70,000 grey images of clothes, 28x28, ten classes.
 
 Reference: Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747.
-Sources:   data_dir (the four .gz idx files, or a TFDS folder), the prepared cache, the installed Debian package
+Sources:   data_dir (the four .gz idx files, a TFDS folder, or your own images, one sub-folder per class), the prepared
+           cache, the installed Debian package
            dataset-fashion-mnist, TFDS download, the Debian package without root. All use the builder of TFDS.
 Features:  {"image": PNG bytes, "label": int64}.
 Splits:    "official" keeps the official test set and takes the last twelfth of train (5,000) for validation.
@@ -17,6 +18,7 @@ from typing import Any
 
 from pipelines import splits
 from pipelines.dataset import Dataset
+from pipelines.images.tfds_images import load_classes
 from pipelines.sources import packages, search, storage
 from pipelines.sources.mnist_family import ONCE, Family
 from zoobase.files import cache_root
@@ -37,6 +39,13 @@ FAMILY = Family(
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    if data_dir is not None and FAMILY.has_classes(data_dir):
+        return load_classes(data_dir, cache_dir, split)
+    return load_garments(data_dir, cache_dir, split)
+
+
+def load_garments(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    """Load Fashion-MNIST, or the user's own files of its format."""
     splits.percentages(split)  # raises before anything is prepared
     cache = cache_root(cache_dir) / FAMILY.name
     if data_dir is None:

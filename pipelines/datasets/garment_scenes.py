@@ -56,7 +56,7 @@ def scenes(
         {split: {"image": uint8 (64, 64, 3), "mask": uint8 (64, 64, 1), "objects": float32 (objects, 5)}} as of
         `compose`; and the info, with the classes of the garments.
     """
-    garments = fashion_mnist.load(data_dir, cache_dir, split)
+    garments = fashion_mnist.load_garments(data_dir, cache_dir, split)
     photographs = picture_folder.load(None, cache_dir, "official")
     order = ("train", "validation", "test")
     parts = {s: _scenes(garments[s], photographs[s], i, count) for i, s in enumerate(order)}

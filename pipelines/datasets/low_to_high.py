@@ -22,7 +22,7 @@ SIDE = 7
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    return paired.derived(NAME, fashion_mnist.load(data_dir, cache_dir, split), _domains, (28, 28, 1))
+    return paired.derived(NAME, fashion_mnist.load_garments(data_dir, cache_dir, split), _domains, (28, 28, 1))
 
 
 def _domains(example: Mapping[str, tf.Tensor]) -> dict[str, tf.Tensor]:

@@ -1,8 +1,9 @@
 """MNIST: 70,000 handwritten digits, 28x28 grey images, ten classes.
 
 Reference: LeCun, Bottou, Bengio, Haffner 1998, doi:10.1109/5.726791.
-Sources:   data_dir (the four .gz idx files, or a TFDS folder), the prepared cache, TFDS download. If all fail, 5,000 of
-           the digits, `mnist_5k`, are used instead; if those are not available either, `digits` of scikit-learn.
+Sources:   data_dir (the four .gz idx files, a TFDS folder, or your own images, one sub-folder per class), the prepared
+           cache, TFDS download. If all fail, 5,000 of the digits, `mnist_5k`, are used instead; if those are not
+           available either, `digits` of scikit-learn.
 Features:  {"image": PNG bytes, "label": int64}.
 Splits:    "official" keeps the official test set and takes the last twelfth of train (5,000) for validation.
 Licence:   CC BY-SA 3.0.
@@ -16,6 +17,7 @@ from pathlib import Path
 from pipelines import splits
 from pipelines.dataset import Dataset
 from pipelines.datasets import digits, mnist_5k
+from pipelines.images.tfds_images import load_classes
 from pipelines.sources import search, storage
 from pipelines.sources.mnist_family import Family
 from zoobase.errors import DataError, SourceUnavailable
@@ -25,6 +27,8 @@ FAMILY = Family("mnist", "CC-BY-SA-3.0")
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
+    if data_dir is not None and FAMILY.has_classes(data_dir):
+        return load_classes(data_dir, cache_dir, split)
     splits.percentages(split)  # raises before anything is prepared
     cache = cache_root(cache_dir) / FAMILY.name
     if data_dir is not None:

@@ -21,7 +21,7 @@ CLASSES = ("Sneaker", "Ankle boot")
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    base = fashion_mnist.load(data_dir, cache_dir, split)
+    base = fashion_mnist.load_garments(data_dir, cache_dir, split)
     labels = [base.info.class_names.index(kind) for kind in CLASSES]
     parts = {
         s: paired.zip_unpaired(*(_images_of(base[s], label) for label in labels))

@@ -64,13 +64,12 @@ def load(
     parts = stratified_split.divide(root, files, policy, skipped, grouping)
     for rows, purpose in ((parts["train"], "training"), (parts["validation"], "validation"), (parts["test"], "test")):
         if not rows:
-            raise DataError(f"no {purpose} images remain in {root}: add some to each class", USAGE)
+            advice = f'"{split}" needs several groups in a class' if grouping else "add some to each class"
+            raise DataError(f"no {purpose} images remain in {root}: {advice}", USAGE)
     if empty := set(layout.class_names) - {name for name, _ in parts["train"]}:
         skipped_files = {file: why for file, why in skipped.items() if min(empty) in file.split("/")}
-        raise DataError(
-            f"no image of the class {min(empty)!r} in {root} is usable for training, such as {_example(skipped_files)}",
-            USAGE,
-        )
+        such = f", such as {_example(skipped_files)}" if skipped_files else ""
+        raise DataError(f"no image of the class {min(empty)!r} in {root} is usable for training{such}", USAGE)
     if skipped:
         log.info("%s: %d of %d files are skipped, such as %s", name, len(skipped), len(images), _example(skipped))
     return _dataset(name, layout, parts, skipped, split)

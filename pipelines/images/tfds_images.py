@@ -49,7 +49,6 @@ class TfdsImages:
 
     def load(self, data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
         """See `pipelines.load`; data_dir is a TFDS folder that contains the dataset, or the user's own images."""
-        policy = splits.percentages(split)
         if data_dir is None:
             hint = f"--data-dir FOLDER {self.layout}, or with a TFDS folder of {self.name}"
             source, builder = tfds.download(self.name, cache_root(cache_dir) / self.name / "official", hint, self.url)
@@ -57,6 +56,7 @@ class TfdsImages:
             source = f"TFDS folder {data_dir}"
         else:
             return self.load_own(data_dir, cache_dir, split)
+        policy = splits.percentages(split)
         return tfds.dataset(
             builder,
             tfds.slices(policy) if policy else self.official,

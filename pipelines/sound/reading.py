@@ -13,6 +13,7 @@ from zoobase.errors import MISSING, DataError
 from zoobase.requirements import install_command
 
 LONGEST = 3600  # seconds
+CANCELLED = 0.01  # share of the largest amplitude that remains of channels of opposite phase
 SUFFIXES = (".wav", ".flac", ".ogg", ".opus", ".mp3", ".aif", ".aiff", ".au")
 _TAPS = 32  # of the low-pass filter, on each side, per step of the lower rate
 
@@ -26,10 +27,10 @@ def read(path: str | Path, rate: int) -> np.ndarray:
         rate: Samples a second of the result; another rate of the file is converted.
 
     Returns:
-        float32 (N,) in [-1, 1], the mean of the channels.
+        float32 (N,) in [-1, 1], the mean of the channels; one of them where they cancel each other.
 
     Raises:
-        DataError: It cannot be read, or is longer than an hour.
+        DataError: It cannot be read, is empty, or is longer than an hour.
     """
     path = Path(path)
     try:
@@ -39,7 +40,12 @@ def read(path: str | Path, rate: int) -> np.ndarray:
         raise DataError(f"cannot read {path}: {error.strerror or error}", MISSING) from error
     if len(samples) > LONGEST * own_rate:
         raise DataError(f"{path} is longer than {LONGEST // 60} minutes; cut it")
-    return resample(samples.mean(axis=1, dtype=np.float32), own_rate, rate)
+    if not len(samples):
+        raise DataError(f"{path} is empty: it has no samples")
+    mono = samples.mean(axis=1, dtype=np.float32)
+    if np.abs(mono).max() < CANCELLED * np.abs(samples).max():  # such as the two wires of a balanced line
+        mono = samples[:, np.abs(samples).max(axis=0).argmax()]
+    return resample(mono, own_rate, rate)
 
 
 def check(path: Path) -> None:

@@ -13,6 +13,7 @@ import hashlib
 import io
 import json
 import math
+import os
 import struct
 import tempfile
 import zlib
@@ -65,6 +66,13 @@ class Family:
             "TFDS download", lambda: search.check_url(url), lambda: self.prepare_official(target, None), ONCE
         )
 
+    def has_classes(self, data_dir: str | os.PathLike) -> bool:
+        """Whether the user's folder has sub-folders, and neither files of this format nor a TFDS folder."""
+        folder = Path(data_dir).expanduser()
+        if not folder.is_dir() or (folder / self.name).is_dir() or any((folder / name).is_file() for name in FILES):
+            return False
+        return any(path.is_dir() for path in folder.iterdir())
+
     def user(self, folder: Path, cache: Path) -> tuple[str, Any]:
         """Read the user's folder: files with the official checksums are official, others are the user's own data."""
         if (folder / self.name).is_dir():
@@ -72,7 +80,7 @@ class Family:
             if builder.data_path.exists():
                 return f"TFDS folder {folder}", builder
         if missing := [name for name in FILES if not (folder / name).is_file()]:
-            expected = f"{', '.join(FILES)}, or a TFDS folder with {self.name}"
+            expected = f"one sub-folder of images per class, {', '.join(FILES)}, or a TFDS folder with {self.name}"
             raise DataError(f"{folder} has no {missing[0]}; --data-dir needs {expected}", MISSING)
         digests = {name: hashlib.sha256(self._publisher_bytes(folder, name)).hexdigest() for name in FILES}
         is_official = digests == self._official()

@@ -94,8 +94,15 @@ def _check_size(archive: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as contents:
             size = sum(member.file_size for member in contents.infolist())
+            largest = max(contents.infolist(), key=lambda member: member.file_size, default=None)
     except zipfile.BadZipFile as error:
         raise DataError(f"{archive} is not a complete zip file ({error})") from error
     if size > LARGEST_ARCHIVE:
         limit = f"{LARGEST_ARCHIVE / 1e9:,.0f}"
         raise DataError(f"{archive} holds {size / 1e9:,.0f} GB, more than {limit}: unpack it yourself", USAGE)
+    if largest is not None and largest.file_size > storage.LARGEST_FILE:  # which would be refused once it is unpacked
+        raise DataError(
+            f"{archive} holds {largest.filename} of {largest.file_size / 1e6:,.0f} MB; files of more than "
+            f"{storage.LARGEST_FILE / 1e6:,.0f} MB are not read",
+            USAGE,
+        )

@@ -95,6 +95,9 @@ def test_labels_of_export_model(file, tmp_path):
     assert bundle.contract.labels == ("no", "yes")
     assert (bundle.path / "labels.txt").read_text() == "no\nyes\n"
     assert with_labels(bundle.contract, ["no", "yes"]) == bundle.contract
+    x = keras.Input((4,), name="x")
+    with pytest.raises(ExportError, match="2 labels for an output of 3 classes"):  # by its shape: it has no activation
+        export_model(keras.Model(x, keras.layers.Dense(3)(x)), tmp_path / "d", labels=["no", "yes"])
     for labels, message in ((["yes", "no"], "differs from the labels of the contract"), ("ny", "is one string")):
         with pytest.raises(ExportError, match=message):
             export_model(model, tmp_path / "c", contract=bundle.contract, labels=labels)

@@ -3,6 +3,7 @@
 import csv
 import io
 import json
+import shutil
 
 import numpy as np
 import pytest
@@ -70,6 +71,22 @@ def test_groups_of_folders_keep_the_classes_in_proportion(tmp_path):
         assert 0.2 < share < 0.5, part
     folders = [{file.rpartition("/")[0] for file in files} for files in files_of(dataset).values()]
     assert not folders[0] & folders[2]
+
+
+def test_a_class_of_one_folder_is_in_train(tmp_path):
+    folder = tmp_path / "photos"
+    for number in range(24):
+        save(folder / "well" / f"patient{number % 8}" / f"{number}.png", photograph(number))
+        save(folder / "ill" / "patient9" / f"{number}.png", photograph(100 + number))
+    load = {"data_dir": folder, "cache_dir": tmp_path / "cache"}
+    files = files_of(pipelines.load("tf_flowers", **load, split="70/15/15 by folder"))  # as the guide says
+    assert {part: sum("patient9" in file for file in names) for part, names in files.items()}["train"] == 24
+    assert min(map(len, files.values())) > 0
+    for patient in range(1, 8):
+        shutil.rmtree(folder / "well" / f"patient{patient}")
+    save(folder / "mild" / "patient3" / "0.png", photograph(200))
+    with pytest.raises(DataError, match=r'no validation images .* by folder" needs several groups in a class'):
+        pipelines.load("tf_flowers", **load, split="70/15/15 by folder")
 
 
 def test_a_group_in_two_official_splits_is_left_out_of_training(tmp_path):

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
 import pipelines
 from pipelines.catalogue import own_name
@@ -85,6 +86,14 @@ def test_own_files_in_the_form_of_a_published_dataset(tmp_path):
     for name in ("fashion_mnist", "edges_to_garments", "sneakers_to_boots", "garment_boxes"):
         info = pipelines.load(name, data_dir=folder, cache_dir=tmp_path).info
         assert (info.name, info.licence, info.homepage) == ("own_fashion_mnist", OWN, "")
+
+
+@pytest.mark.parametrize("name", ["mnist", "fashion_mnist"])
+def test_a_folder_for_each_class_in_place_of_the_files_of_mnist(tmp_path, name):
+    for number in range(20):
+        save(tmp_path / "signs" / f"class{number % 2}" / f"{number}.png", Image.new("L", (9, 9), number))
+    info = pipelines.load(name, data_dir=tmp_path / "signs", cache_dir=tmp_path / "cache").info
+    assert (info.name, info.class_names) == ("signs", ("class0", "class1"))
 
 
 def test_a_name_of_ones_own():

@@ -84,18 +84,6 @@ def test_errors_in_tables(tmp_path, content, message):
         pipelines.load("bike_sharing", data_dir=path)
 
 
-def test_model_inputs_are_one_row(bikes):
-    columns = bikes.info.statistics["columns"]
-    categories = {c["name"]: c["vocabulary"][0] for c in columns if c["kind"] == "category"}
-    row = tabular.row(columns, categories | {"temperature": 30})
-    assert row["temperature"] == 30
-    assert np.isnan(row["humidity"])  # the model has a value for it
-    with pytest.raises(pipelines.DataError, match="hour is missing"):
-        tabular.row(columns, {k: v for k, v in categories.items() if k != "hour"})
-    with pytest.raises(pipelines.DataError, match="no column temprature"):
-        tabular.row(columns, categories | {"temprature": 3})
-
-
 def test_categories_are_utf8():
     table = {"town": np.array(["Köln", "Bonn"], object)}
     assert [row["town"].decode() for row in tabular.dataset(table).as_numpy_iterator()] == ["Köln", "Bonn"]

@@ -14,7 +14,10 @@ from PIL import Image
 
 from tests import commands
 from tests.zoo.conftest import DATA
+from zoo import train
+from zoo.core import environment
 from zoo.train import main
+from zoobase.errors import MissingError
 
 FASHION = str(DATA["fashion_mnist"])
 
@@ -85,6 +88,13 @@ def test_help_of_every_verb_needs_no_tensorflow():
 )
 def test_wrong_usage_is_a_one_line_error_with_exit_code_2(words, expected, tmp_path):
     assert expected in error(*words, *(["--out", tmp_path / "run"] if "--set" in words or "--init" in words else []))
+
+
+def test_own_data_that_is_not_there_needs_no_tensorflow(monkeypatch):
+    monkeypatch.setattr(environment, "prepare", lambda: pytest.fail("TensorFlow is imported"))
+    for name in ("table", "flowers", "mnist_cnn"):
+        with pytest.raises(MissingError, match="there is no folder or file nowhere"):
+            train.run(name, data_dir="nowhere")
 
 
 def test_errors_name_the_unsupported_environment():

@@ -50,6 +50,15 @@ def test_wrong_labels_of_the_training_split_are_found_by_models_that_did_not_see
 
 
 @pytest.mark.extended
+def test_folds_of_a_csv_file(tmp_path):
+    rows = [f"{i % 7},{'ab'[i % 2]},{'yes' if i % 7 > 3 else 'no'}" for i in range(120)]
+    (tmp_path / "rows.csv").write_text("\n".join(["size,kind,answer", *rows]))
+    settings = {"recipe.epochs": 1, "model.units": (4,), "task.target_column": "answer"}
+    fit("table", tmp_path / "run", settings, data_dir=str(tmp_path / "rows.csv"))
+    assert mistakes.run(tmp_path / "run", folds=2)["examples"] == 72
+
+
+@pytest.mark.extended
 def test_the_training_split_is_refused_without_folds(run):
     folder, data = run
     with pytest.raises(UsageError, match="the model was trained on the training split"):

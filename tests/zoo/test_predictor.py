@@ -39,7 +39,22 @@ def test_files_and_arrays_give_the_same_as_the_command(trained, pixels, tmp_path
     assert "serving_default" in predictor.endpoints
 
 
+def test_one_image_and_lists_of_them(pixels, tmp_path):
+    predictor = zoo.load("mnist_cnn")
+    Image.fromarray(pixels[0, ..., 0]).save(tmp_path / "0.png")
+    path = tmp_path / "0.png"
+    several = ([pixels[0], pixels[1, ..., 0]], pixels[:2, ..., 0], {"image": pixels[:2]})
+    first = [predictor.predict(one) for one in (path, str(path), tmp_path, pixels[0], pixels[0, ..., 0], *several)]
+    assert [len(predictions) for predictions in first] == [1] * 5 + [2] * 3
+    logits = np.stack([predictions[0].outputs["logits"] for predictions in first])
+    np.testing.assert_allclose(logits, logits[:1].repeat(8, axis=0), atol=1e-4)
+    for wrong, sentence in (([None], "input 0 is None"), ([pixels[0, :20]], r"has the shape \(20, 28, 1\): image is")):
+        with pytest.raises(UsageError, match=sentence):
+            predictor.predict(wrong)
+
+
 def test_texts(trained):
+    assert len(zoo.load(trained("sentiment")).predict("a moving and funny film")) == 1
     (good,) = zoo.load(trained("sentiment")).predict(["a moving and funny film"])
     assert {row["label"] for row in good.rows} == {"lady", "macbeth"}  # the classes of the fixture
 

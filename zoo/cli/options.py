@@ -19,6 +19,7 @@ from zoobase.errors import UsageError
 
 MODEL_OPTIONS = f"{__name__}.model_options"  # keys in the `meta` of a click context
 ARGUMENTS = f"{__name__}.arguments"
+METAVARS = {bool: "BOOLEAN", int: "INTEGER", float: "FLOAT", tuple: "LIST", list: "LIST"}  # by the type of a default
 
 
 class SettingOption(click.Option):
@@ -162,6 +163,7 @@ def _options(entry: registry.ModelEntry, reserved: set[str]) -> Iterator[Setting
             [flag, f"model_{option.name}"],
             target=f"model.{option.name}",
             type=click.Choice(option.choices) if option.choices else str,
+            metavar=METAVARS.get(type(option.default)),
             help=f"Argument of {entry.name}; default {default}.",
         )
     for name, target in entry.flags.items():

@@ -218,13 +218,19 @@ class Generates(Protocol):
 class Rows(Protocol):
     """Models that take rows of named columns."""
 
-    def read_rows(self, cells: Mapping[str, Sequence[Any]], info: Info) -> tuple[dict[str, np.ndarray], list[str]]:
+    def read_rows(
+        self, cells: Mapping[str, Sequence[Any]], info: Info, strict: bool = False
+    ) -> tuple[dict[str, np.ndarray], list[str]]:
         """Return the inputs for the rows of a table, and sentences about what is unknown.
 
         Args:
             cells: Column name as in the file -> its cells.
             info: Info of the dataset.
+            strict: Raise DataError for a cell that is not of the kind of its column, and a misspelled column.
         """
+
+    def encode_rows(self, inputs: Mapping[str, np.ndarray], info: Info) -> dict[str, np.ndarray]:
+        """Return inputs with ids in place of categories, for formats without strings."""
 
 
 def reduction(task: BaseTask) -> Callable[[SplitEvaluation], SplitEvaluation]:

@@ -20,7 +20,7 @@ from pipelines.sources import remote
 from zoo.core import registry
 from zoo.core.recipe import Recipe, convert, convert_fields, override, setting
 from zoobase.console import MAX_SEED
-from zoobase.errors import UsageError, unknown
+from zoobase.errors import MissingError, UsageError, unknown
 
 SEED = (lambda value: 0 <= value <= MAX_SEED, f"a whole number in [0, {MAX_SEED}]")
 PRECISIONS = ("auto", "float32", "bfloat16")
@@ -128,6 +128,9 @@ class TrainSettings:
             for name in self.group("task"):
                 if name not in fields:
                     raise unknown("task field", name, fields)
+        is_local = self.data_dir is not None and not remote.is_url(self.data_dir)
+        if is_local and self.settings.get("data") != "huggingface" and not Path(self.data_dir).expanduser().exists():
+            raise MissingError(f"there is no folder or file {self.data_dir}: --data-dir names your own data")
 
     def group(self, name: str) -> dict[str, Any]:
         """Return the settings of a group ("recipe", "model", "task") by field."""

@@ -134,6 +134,11 @@ def _export(folder: Path, budget: float, console: Console) -> dict[str, Any]:
     train = RunFolder.open(folder).info().counts["train"]
     few = train < CALIBRATION_ROWS
     kinds: Sequence[str] = [kind for kind in COMPRESSED if not (few and QUANTIZATIONS[kind].is_calibrated)]
+    for kind in COMPRESSED:
+        if kind not in kinds:
+            console.print(
+                f"left out: {kind}: it is calibrated on {CALIBRATION_ROWS} training rows, and there are {train}"
+            )
     while True:
         try:
             (bundle,) = export.run(folder, quantize=kinds, max_drop=budget, device=True, console=console)

@@ -36,7 +36,8 @@ def main(out: str, max_drop: float | None, given: dict[str, Any], console: Conso
     ]
     console.table(f"{device['bundle']}: for MediaPipe's {device['task']}", ["file", "MB", "metric drop"], rows)
     states = ", ".join(f"{runtime} {state}" for runtime, state in device["runtimes"].items())
-    console.print(f"smallest within the budget of {device['max_drop']:g}: {device['smallest']} ({states})")
+    budget = f"{device['max_drop']:g}, {device['max_drop'] * summary['examples']:.0f} test examples"
+    console.print(f"smallest within the budget of {budget}: {device['smallest']} ({states})")
     console.print(f"{device['seconds'] / 60:.1f} min; next: read {device['bundle']}/DEVICES.md")
     console.result(summary)
 

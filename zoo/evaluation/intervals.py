@@ -12,6 +12,7 @@ from zoo.core.capabilities import ScoresExamples
 from zoo.core.task import BaseTask, SplitEvaluation, first_metrics
 
 PREDICTED = "predicted"  # the one output of a baseline that gives classes (N,) without probabilities
+SIGNED = ("r2", "spearman")  # metrics that may be negative
 BETTER, NO_GAIN, WORSE = "better", "no gain", "worse"
 
 
@@ -74,6 +75,7 @@ def _interval(name: str, value: float, margin: float, count: int) -> list[float]
     low, high = float(value - margin), float(value + margin)
     if lower_is_better(name):
         return [max(low, 0.0), high]
+    low = max(low, 0.0) if 0 <= value <= 1 and not name.startswith(SIGNED) else low
     return [low, min(high, 1.0) if value <= 1 else high]  # shares, areas and coefficients are at most 1
 
 

@@ -8,6 +8,8 @@ import importlib.util
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
+
 from pipelines.sources import storage
 from zoo.core import registry
 from zoo.core.plan import bundle_metadata
@@ -20,19 +22,27 @@ RUNTIMES = ("keras", "saved_model", "c_api", "tflite")
 _NONE = "NONE"  # the file that says why a model has none
 
 
+option = click.option(
+    "--keep", "is_kept", is_flag=True, help="Of a model by its name: write a TFLite file for the next commands, too."
+)
+
+
 @contextlib.contextmanager
 def preferred(
-    source: str, runtime: str | None, console: Console, served: str | None = None
+    source: str, runtime: str | None, is_kept: bool, console: Console, served: str | None = None
 ) -> Iterator[tuple[str, str | None]]:
     """Yield what a command opens: source and runtime, or the kept file if the source is the name of a model."""
-    # If it has none, one is written after the block, for the next command. A runtime that is named is not replaced.
+    # If it has none, one is written after the block, if that is asked for. A runtime that is named is not replaced.
     if runtime is not None or Path(source).exists():
         yield source, runtime
     elif bundle := find(source, served):
         yield str(bundle), "tflite"
     else:
         yield source, None
-        keep(source, console)
+        if is_kept:
+            keep(source, console)
+        elif (folder := _folder(source)) is not None and not storage.is_complete(folder):
+            console.print("next: with --keep, a proven TFLite file is written once: commands then take a second")
 
 
 def find(name: str, served: str | None = None) -> Path | None:

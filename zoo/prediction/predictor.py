@@ -7,15 +7,18 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipelines.sources import storage
 from zoo.core import registry
-from zoo.core.capabilities import Explains
+from zoo.core.capabilities import Explains, Rows
 from zoo.core.plan import read_task, zoo_metadata
 from zoo.core.run_folder import RunFolder, check_source
 from zoo.core.task import Query
+from zoo.prediction.inputs import names_of
+from zoo.prediction.table_files import Cells, tables_of
 from zoobase.errors import MissingError, UsageError
 from zoobase.notebook import html_table
 
@@ -26,6 +29,7 @@ if TYPE_CHECKING:
     from pipelines.dataset import Info
     from zoo.core.task import BaseTask, Prediction
 
+BATCH = 4096  # rows of a table
 Call = Callable[[str, Mapping[str, np.ndarray]], dict[str, np.ndarray]]
 
 
@@ -70,12 +74,17 @@ class Predictor:
         """Raise MissingError if the task does not support prediction on single inputs."""
         check_task(self.task)
 
-    def predict(self, inputs: Sequence[str | Path] | np.ndarray, top_k: int = 3) -> list[Prediction]:
-        """Predict on files, texts or arrays.
+    def predict(self, inputs: Any, top_k: int = 3) -> list[Prediction]:
+        """Predict on files, texts, arrays or rows.
 
         Args:
-            inputs: Paths of image files for a task on images, texts for a task on texts; or an array (N, ...) of the
-                model's only input, such as uint8 pixels (N, H, W, C).
+            inputs: One or several of
+
+                - paths of files, also folders of images, for a task on files; texts for a task on texts,
+                - arrays of the model's only input, such as uint8 pixels (H, W, C), or one of (N, H, W, C); for a model
+                  of several inputs a dict of arrays (N, ...) by name,
+                - rows of a table, as a dict or as JSON; columns as a dict or a data frame; a path of a .csv, .tsv or
+                  .parquet file. None and NaN are missing cells.
             top_k: Number of ranked predictions.
 
         Returns:
@@ -83,8 +92,8 @@ class Predictor:
 
         Raises:
             MissingError: The task does not support prediction on single inputs.
-            UsageError: An array for a model of several inputs.
-            pipelines.DataError: A file is not an image.
+            UsageError: An array of another shape, or what is none of the above.
+            pipelines.DataError: A file is not an image; a cell is not of the kind of its column.
 
         Example:
             >>> predictor = load("fashion_mnist")
@@ -93,14 +102,59 @@ class Predictor:
             (['input', 'label', 'probability'], (10,))
         """
         self.check()
-        if not isinstance(inputs, np.ndarray):
-            return [p for name in inputs for p in self.explain([(str(name), self.parse(str(name)))], top_k)]
-        endpoint = self.contract["serving_default"]
-        if len(endpoint.inputs) != 1:
-            names = ", ".join(tensor.name for tensor in endpoint.inputs)
-            raise UsageError(f"the model takes {names}: use call('serving_default', {{name: array}})")
-        (tensor,) = endpoint.inputs
-        return [p for i, row in enumerate(inputs) for p in self.explain([(str(i), {tensor.name: row})], top_k)]
+        if isinstance(self.task, Rows):
+            return list(self._predict_tables(inputs, top_k))
+        if isinstance(inputs, str | Path):
+            inputs = [inputs]
+        if isinstance(inputs, Mapping):
+            inputs = [dict(zip(inputs, values, strict=True)) for values in zip(*inputs.values(), strict=True)]
+        elif isinstance(inputs, np.ndarray) and inputs.dtype.kind in "biuf":
+            inputs = inputs if _as_input(inputs, self._only_input) is None else [inputs]
+        return [p for i, value in enumerate(inputs) for n in self._named(i, value) for p in self.explain([n], top_k)]
+
+    def _predict_tables(self, inputs: Any, top_k: int) -> Iterator[Prediction]:
+        for name, cells in tables_of(inputs, self.info):
+            if isinstance(cells, str):
+                yield from self.explain([(name, self.parse(cells))], top_k)
+                continue
+            predictions, remarks = self.predict_cells(cells, top_k, name, strict=True)
+            for remark in remarks:
+                storage.log.warning("%s", remark)
+            yield from predictions
+
+    def predict_cells(
+        self, cells: Cells, top_k: int, name: str = "", strict: bool = False
+    ) -> tuple[list[Prediction], list[str]]:
+        """Return the predictions for the rows of a table, and sentences about what is unknown; see `Rows.read_rows`."""
+        inputs, remarks = self.task.read_rows(cells, self.info, strict)
+        count = len(next(iter(inputs.values())))
+        rows = [(f"{name}{i + 1}", {key: values[i] for key, values in inputs.items()}) for i in range(count)]
+        batches = (rows[start : start + BATCH] for start in range(0, count, BATCH))
+        return [prediction for batch in batches for prediction in self.explain(batch, top_k)], remarks
+
+    def _named(self, index: int, value: Any) -> Iterator[tuple[str, Mapping[str, np.ndarray]]]:
+        """Yield the named inputs that a value of `predict` stands for: several for a folder."""
+        if isinstance(value, str | Path):
+            for name in names_of([str(value)], self.task.accepts == "images"):
+                yield name, self.parse(name)
+            return
+        if isinstance(value, Mapping):
+            yield str(index), value
+            return
+        if value is None or not np.ndim(value):
+            raise UsageError(f"input {index} is {value!r}: it is neither a text, a path nor an array")
+        tensor = self._only_input
+        if (array := _as_input(np.asarray(value), tensor)) is None:
+            raise UsageError(f"input {index} has the shape {np.shape(value)}: {tensor.name} is {tensor.shape[1:]}")
+        yield str(index), {tensor.name: array}
+
+    @property
+    def _only_input(self) -> Tensor:
+        tensors = self.contract["serving_default"].inputs
+        if len(tensors) != 1:
+            names = ", ".join(tensor.name for tensor in tensors)
+            raise UsageError(f"the model takes {names}: give a dict of arrays by name")
+        return tensors[0]
 
     def parse(self, argument: str) -> Mapping[str, np.ndarray]:
         """Return the inputs of `serving_default` for a file or a text, without batch dimension.
@@ -129,6 +183,14 @@ class Predictor:
     def with_category_names(self, path: Path) -> Predictor:
         """Return a predictor that prints the class names of a JSON file {class: name}; see `category_names`."""
         return dataclasses.replace(self, info=category_names(self.info, path))
+
+
+def _as_input(array: np.ndarray, tensor: Tensor) -> np.ndarray | None:
+    """Return one example of an input, a grey image also without its last dimension; None for another shape."""
+    shape = tensor.shape[1:]
+    array = array[..., None] if shape[-1:] == (1,) and array.ndim == len(shape) - 1 else array
+    fits = len(shape) == array.ndim and all(s in (None, n) for s, n in zip(shape, array.shape, strict=True))
+    return array if fits else None
 
 
 def category_names(info: Info, path: Path) -> Info:
@@ -263,6 +325,8 @@ def _bundle(path: Path, runtime: str, served: str | None) -> Predictor:
     loaded = export.load(path, runtime)
 
     def call(endpoint: str, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
+        if endpoint not in loaded and "encoded" in loaded and isinstance(task, Rows):  # TFLite has no strings
+            endpoint, inputs = "encoded", task.encode_rows(inputs, info)
         return loaded[endpoint](**cast_inputs(loaded.contract[endpoint], inputs))
 
     return Predictor(task, info, loaded.contract, call, str(path), runtime)

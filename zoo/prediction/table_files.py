@@ -1,18 +1,20 @@
-"""Predictions on the rows of a table file, in batches."""
+"""Rows of a table, of a file or in memory, as columns of cells."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines import catalogue, tabular
+from zoobase.errors import UsageError
 
 if TYPE_CHECKING:
-    from zoo.prediction.predictor import Predictor
+    from pipelines.dataset import Info
+
+Cells = Mapping[str, Sequence[Any]]  # column -> its cells
 
 SUFFIXES = (".csv", ".tsv", ".parquet")
-BATCH = 4096  # rows
 
 
 def is_table(argument: str) -> bool:
@@ -20,16 +22,30 @@ def is_table(argument: str) -> bool:
     return argument.lower().endswith(SUFFIXES) and not argument.lstrip().startswith("{")
 
 
-def predict_rows(opened: Predictor, path: str, top_k: int) -> tuple[list[Mapping[str, Any]], list[str]]:
-    """Return the table rows of the predictions for a file, and sentences about what is unknown in it."""
-    cells = catalogue.as_features(tabular.read_table(Path(path)), opened.info)
-    inputs, remarks = opened.task.read_rows(cells, opened.info)
-    rows: list[Mapping[str, Any]] = []
-    count = len(next(iter(inputs.values())))
-    for start in range(0, count, BATCH):
-        batch = {name: values[start : start + BATCH] for name, values in inputs.items()}
-        outputs = opened.call("serving_default", batch)
-        for i in range(min(BATCH, count - start)):
-            one = {name: values[i] for name, values in outputs.items()}
-            rows.extend(opened.task.show(f"{path}:{start + i + 1}", one, opened.info, top_k).rows)
-    return rows, remarks
+def tables_of(rows: Any, info: Info) -> Iterator[tuple[str, Cells | str]]:
+    """Yield (name, columns) of what is a table in Python: a file, rows as dictionaries, columns, a data frame."""
+    # A row as JSON is yielded as it is.
+    if isinstance(rows, str | Path):
+        yield (f"{rows}:", read_cells(str(rows), info)) if is_table(str(rows)) else (str(rows), str(rows))
+    elif hasattr(rows, "get_columns"):  # a frame of polars
+        yield "", {series.name: series.to_list() for series in rows.get_columns()}
+    elif hasattr(rows, "items"):
+        columns = dict(rows.items())
+        is_row = all(isinstance(value, str) or not hasattr(value, "__len__") for value in columns.values())
+        yield "", {str(name): [value] if is_row else list(value) for name, value in columns.items()}
+    elif len(rows) and all(isinstance(row, Mapping) for row in rows):
+        names = dict.fromkeys(name for row in rows for name in row)
+        yield "", {str(name): [row.get(name) for row in rows] for name in names}
+    elif getattr(rows, "ndim", 1) == 2:
+        names = [column["name"] for column in info.statistics["columns"]]
+        if len(names) != rows.shape[1]:
+            raise UsageError(f"an array of {rows.shape[1]} columns: the model takes {', '.join(names)}")
+        yield "", dict(zip(names, rows.T, strict=True))
+    else:
+        for row in rows:
+            yield from tables_of(row, info)
+
+
+def read_cells(path: str, info: Info) -> Cells:
+    """Return the columns of a table file, in the form of the dataset's features."""
+    return catalogue.as_features(tabular.read_table(Path(path)), info)

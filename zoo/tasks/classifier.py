@@ -16,6 +16,9 @@ if TYPE_CHECKING:
     from pipelines.dataset import Info
 
 
+RARE = 0.1  # share of the examples below which one of two classes has metrics of its own
+
+
 class ClassifierTask(BaseTask):
     """Single-label classification; the model returns `logits` (B, classes)."""
 
@@ -48,8 +51,16 @@ class ClassifierTask(BaseTask):
             if k < len(labels)
         }
         matrix = metrics.confusion_matrix(truth, predicted, labels=labels)
+        rare, of_rare = int(support.argmin()), {}
+        if len(labels) == 2 and 0 < support[rare] < RARE * len(truth):  # accuracy says little about it
+            of_rare = {
+                "average_precision": float(metrics.average_precision_score(truth == rare, probabilities[:, rare])),
+                "recall": float(recall[rare]),
+                "auc": float(metrics.roc_auc_score(truth == rare, probabilities[:, rare])),
+            }
         return {
             "accuracy": float(np.mean(predicted == truth)),
+            **of_rare,
             **top,
             "loss": float(-np.mean(np.log(np.maximum(probabilities[np.arange(len(truth)), truth], 1e-300)))),
             "expected_calibration_error": calibration_error(probabilities, truth),

@@ -14,6 +14,7 @@ from pipelines.sound.folders import LENGTH, RATE, SILENCE
 from zoo.core.recipe import Recipe
 from zoo.core.task import Candidate
 from zoo.tasks.classifier import ClassifierTask
+from zoobase.errors import DataError
 
 if TYPE_CHECKING:
     import keras
@@ -85,5 +86,8 @@ class KeywordClassification(ClassifierTask):
         yield "confusion_matrix", plots.confusion_matrix(matrix, evaluation.info.class_names or ())
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
-        """Return the loudest second of a recording; DataError if it cannot be read."""
-        return {endpoint.inputs[0].name: loudest(read(argument, RATE), LENGTH)}
+        """Return the loudest second of a recording; DataError if it cannot be read, or is silent."""
+        samples = read(argument, RATE)
+        if not samples.any() and SILENCE not in (info.class_names or ()):
+            raise DataError(f"{argument} is silent: there is no word in it")
+        return {endpoint.inputs[0].name: loudest(samples, LENGTH)}

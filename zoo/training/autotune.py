@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import dataclasses
 import hashlib
 import json
@@ -30,17 +31,20 @@ if TYPE_CHECKING:
 
 WARM_UP, TIMED = 5, 10  # steps
 ROUNDS = 2  # measurements of each precision, in turn: other load passes over both
+LEAST_STEPS = 500  # of a training of which precisions are measured, which takes 60 and four compilations
 WORTH = 1.15  # times as fast
 
 
 def choose_precision(plan: Plan, dataset: Dataset, console: Console, workers: int = 1) -> Plan:
     """Return the plan with "auto" resolved: bfloat16 if it trains this model faster on this machine."""
     # Processors without bfloat16 arithmetic emulate it, so float32 is chosen without a measurement; and so it is for
-    # several workers, whose operations may not differ. Otherwise a few steps of each precision are timed in turn, and
-    # the choice is remembered for this model, batch size and machine.
+    # several workers, whose operations may not differ, and for a training that takes no longer than the measurement.
+    # Otherwise a few steps of each precision are timed in turn, and the choice is remembered for this model, batch size
+    # and machine.
     if plan.precision != "auto":
         return plan
-    if workers > 1 or not has_bfloat16() or isinstance(plan.task, Phased):
+    few = math.ceil(dataset.info.counts["train"] / plan.recipe.batch_size) * plan.recipe.epochs < LEAST_STEPS
+    if workers > 1 or few or not has_bfloat16() or isinstance(plan.task, Phased):
         return dataclasses.replace(plan, precision="float32")
     alone = plan.trainings()[0]  # of a mean, a model that is trained
     arguments = alone.arguments(dataset.info)
@@ -54,7 +58,8 @@ def choose_precision(plan: Plan, dataset: Dataset, console: Console, workers: in
             for _ in range(ROUNDS)
         ]
         cache[key] = {"precision": faster(pairs), "seconds_per_epoch": pairs, "model": plan.model}
-        write_atomic(path, json.dumps(cache, indent=2).encode())
+        with contextlib.suppress(OSError):  # without a cache, it is measured again
+            write_atomic(path, json.dumps(cache, indent=2).encode())
     measurement = cache[key]
     ratios = sorted(single / half for single, half in measurement["seconds_per_epoch"])
     console.print(

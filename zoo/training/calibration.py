@@ -12,6 +12,7 @@ import numpy as np
 from pipelines.feeding import Feed
 
 BATCH = 64
+LEAST = 50  # examples: a temperature of fewer is noise
 TEMPERATURES = (0.1, 10.0)  # between which the temperature is sought
 
 
@@ -21,8 +22,9 @@ def calibrate(
     """Change the last layer of a classifier so that its probabilities are calibrated on validation."""
     # The logits are divided by the temperature with the lowest cross-entropy. A training with class weights ends with
     # the probabilities of a population in which each class has its weight: the logarithms of the weights are
-    # subtracted, after which they are those of the data again. Returns {"temperature", "before", "after"}, cross-
-    # entropies in nats.
+    # subtracted, after which they are those of the data again. Of few examples no temperature is sought, and nothing
+    # is changed that does not lower the cross-entropy. Returns {"temperature", "before", "after"}, the last two
+    # cross-entropies in nats.
     from scipy.optimize import minimize_scalar
 
     batches = [(model(x, training=False), y) for x, y, *_ in validation.batches(BATCH)]
@@ -35,13 +37,17 @@ def calibrate(
         values = values - values.max(axis=-1, keepdims=True)
         return float(np.mean(np.log(np.exp(values).sum(axis=-1)) - values[np.arange(len(labels)), labels]))
 
-    result = minimize_scalar(
-        lambda logarithm: cross_entropy(logits / np.exp(logarithm) + shift),
-        bounds=np.log(TEMPERATURES),
-        method="bounded",
-    )
-    temperature = float(np.exp(result.x))
+    temperature, before = 1.0, cross_entropy(logits)
+    if len(labels) >= LEAST:
+        result = minimize_scalar(
+            lambda logarithm: cross_entropy(logits / np.exp(logarithm) + shift),
+            bounds=np.log(TEMPERATURES),
+            method="bounded",
+        )
+        temperature = float(np.exp(result.x))
+    if (after := cross_entropy(logits / temperature + shift)) >= before:
+        return {"temperature": 1.0, "before": before, "after": before}
     dense = model.get_layer(layer)
     dense.kernel.assign(np.asarray(dense.kernel) / temperature)
     dense.bias.assign(np.asarray(dense.bias) / temperature + shift)
-    return {"temperature": temperature, "before": cross_entropy(logits), "after": float(result.fun)}
+    return {"temperature": temperature, "before": before, "after": after}

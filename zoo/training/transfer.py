@@ -109,7 +109,9 @@ def train(session: Session) -> CheckpointCallback:
     if task.calibrated:
         result = calibrate(model, plan.feed(session.dataset, "validation"), task.class_weights(info))
         change = "cross-entropy of validation {before:.4f} to {after:.4f}".format(**result)
-        console.print(f"calibrated: temperature {result['temperature']:.3f}, {change}")
+        calibrated = f"calibrated: temperature {result['temperature']:.3f}, {change}"
+        reason = "it would not lower the cross-entropy of validation, or that is too small"
+        console.print(calibrated if result["after"] < result["before"] else f"not calibrated: {reason}")
         save_file(model, folder.weights)
     if probe is not None:
         trained = outputs.of_split(plan, model, session.dataset, "validation")

@@ -2,11 +2,14 @@
 
 import io
 
+import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from PIL import Image
 
 import pipelines
+from pipelines.adapters.arrays import from_python
 
 RNG = np.random.default_rng(0)
 IMAGES = RNG.integers(0, 256, (100, 6, 5, 3), np.uint8)
@@ -15,6 +18,39 @@ LABELS = np.repeat([0, 1, 2], [60, 30, 10])
 
 def rows(split):
     return list(split.as_numpy_iterator())
+
+
+def test_rows_with_missing_cells_and_files_of_them(tmp_path):
+    table = [{"size": None if i % 9 == 0 else i / 2, "kind": None if i % 7 == 0 else "ab"[i % 2]} for i in range(60)]
+    prices = [float(i % 11) + 0.5 for i in range(60)]
+    cells = ("".join("" if v is None else str(v) for v in (row["size"],)) + f",{row['kind'] or ''}" for row in table)
+    lines = [f"{cell},{price}" for cell, price in zip(cells, prices, strict=True)]
+    (tmp_path / "a.csv").write_text("\n".join(["size,kind,price", *lines]))
+    data = [pipelines.from_arrays(table, prices), pipelines.from_arrays(tmp_path / "a.csv", "price")]
+    assert data[0].info.statistics["columns"] == data[1].info.statistics["columns"]
+    assert data[0].info.statistics["columns"][1]["vocabulary"] == ["a", "b"]
+    assert any(np.isnan(row["size"]) for row in rows(data[0].train))
+    with pytest.raises(pipelines.DataError, match="the y of train, row 3, is missing"):
+        pipelines.from_arrays(table, [*prices[:3], None, *prices[4:]])
+
+
+def test_what_train_run_takes():
+    class Batches(keras.utils.PyDataset):
+        def __len__(self):
+            return 10
+
+        def __getitem__(self, index):
+            return IMAGES[10 * index : 10 * index + 10], LABELS[10 * index : 10 * index + 10]
+
+    examples = tf.data.Dataset.from_tensor_slices((IMAGES, LABELS))
+    expected = pipelines.from_arrays(IMAGES, LABELS).info
+    for given in ((IMAGES, LABELS), examples, examples.batch(7), Batches()):
+        assert from_python(given).info == expected
+    texts = tf.data.Dataset.from_tensor_slices(([f"text {i} \u00e9" for i in range(100)], LABELS)).batch(9)
+    assert next(iter(rows(from_python(texts).train)))["text"].decode().endswith("\u00e9")
+    for wrong, sentence in ((examples.repeat(), "are not finite"), (range(3), "has pairs")):
+        with pytest.raises(pipelines.DataError, match=sentence):
+            from_python(wrong)
 
 
 def test_images_are_divided_with_the_share_of_each_class_and_keep_their_pixels():
@@ -110,7 +146,7 @@ def test_features_by_name_without_labels():
         (IMAGES, LABELS, {"test": (IMAGES[:, :5], LABELS)}, "the features of test differ from those of train"),
         (IMAGES, LABELS, {"test": (IMAGES[:0], LABELS[:0])}, "of shape|has no examples|1 or 3 channels"),
         ({"a": [1.0, 2.0], "b": [1.0]}, [0, 1], {}, "must have one length: a 2, b 1"),
-        ({"a": [1.0, np.nan]}, [0, 1], {}, "a of train, row 1: nan is not a finite number"),
+        ({"a": [1.0, np.inf]}, [0, 1], {}, "a of train, row 1: inf is not a finite number"),
         ({"target": [1.0, 2.0]}, [0, 1], {}, "the column target is in x and in y"),
         (["text", None], [0, 1], {}, "text of train, row 1: None is not str"),
     ],

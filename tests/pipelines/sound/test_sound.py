@@ -38,6 +38,13 @@ def test_samples_of_every_width_are_read(width, channels, tmp_path):
     np.testing.assert_allclose(samples, TONE, atol=1.5 / 2 ** (8 * width - 1) + 1e-6)
 
 
+def test_channels_of_opposite_phase_do_not_cancel(tmp_path):
+    soundfile.write(tmp_path / "x.wav", np.stack([TONE, -TONE], axis=1), 8000)
+    np.testing.assert_allclose(sound.read(tmp_path / "x.wav", 8000), TONE, atol=1e-4)
+    with pytest.raises(DataError, match="is empty"):
+        sound.read(write(tmp_path / "x.wav", []), 8000)
+
+
 def test_the_samples_are_those_of_tensorflow(tmp_path):
     path = write(tmp_path / "x.wav", TONE)
     expected, rate = tf.audio.decode_wav(path.read_bytes())

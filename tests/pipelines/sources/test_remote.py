@@ -80,6 +80,10 @@ def test_an_archive_that_would_fill_the_disk_is_not_unpacked(tmp_path, monkeypat
         archive.writestr("photos/a.png", bytes(4_000_000))
     with pytest.raises(DataError, match=r"bomb\.zip holds .* GB, more than .*: unpack it yourself"):
         pipelines.load("image_folder", data_dir=tmp_path / "bomb.zip", cache_dir=tmp_path / "cache")
+    monkeypatch.undo()
+    monkeypatch.setattr(remote.storage, "LARGEST_FILE", 3_000_000)  # a file that would be refused once it is unpacked
+    with pytest.raises(DataError, match=r"bomb\.zip holds photos/a\.png of 4 MB; files of more than 3 MB are not read"):
+        pipelines.load("image_folder", data_dir=tmp_path / "bomb.zip", cache_dir=tmp_path / "cache")
     assert not [*tmp_path.rglob("a.png")]
 
 

@@ -70,6 +70,15 @@ def test_the_table_has_every_candidate(result, capsys):
     assert all(name in printed for name in ("float32", *QUANTIZATIONS, "chosen for size", "719 test examples"))
 
 
+def test_forms_that_cannot_be_made_are_lines_below_the_table(capsys):
+    missing = [Candidate("", name, 0, "", problem="p" * 90) for name in ("int4", "qdq")]
+    candidates = [dataclasses.asdict(candidate) for candidate in (*missing, file("float32", 9, 0.0, size=10))]
+    test = {"examples": 9, "metric": "accuracy", "reference": 1.0, "value": 1.0, "drop": 0.0, "low": 0.0, "high": 0.0}
+    about = {"source": "x", "budget": 0.1, "goal": "size", "file": "f", "test": test, "chosen": candidates[-1]}
+    compress.show(Console(), about | {"candidates": candidates})
+    assert f"left out: int4; qdq: {'p' * 90}\n" in capsys.readouterr().out
+
+
 def file(quantize, gzip, high, ms=1.0, **changes):
     drop = {"drop": high, "low": high, "high": high}
     return Candidate(**{"training": "", "quantize": quantize, "keep_float": 0, "path": quantize, "gzip": gzip,

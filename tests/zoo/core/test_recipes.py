@@ -1,5 +1,6 @@
 """Effects of recipe fields, on real optimizers and small real data."""
 
+import dataclasses
 import json
 import os
 import shlex
@@ -266,6 +267,7 @@ def test_precisions_are_measured_in_turn_once_for_a_machine(monkeypatch, tmp_pat
     monkeypatch.setattr(autotune, "_epoch_seconds", epoch_seconds)
     plan = make_plan("admissions", precision="auto", cache_dir=str(tmp_path))
     dataset = plan.load_data()
+    short = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, epochs=2))  # takes no longer than that
     chosen = [autotune.choose_precision(plan, dataset, Console()).precision for _ in range(2)]
     assert chosen == ["float32", "float32"]  # the second measurement is below 1.15
     assert measured == ["float32", "bfloat16", "float32", "bfloat16"]  # and the second choice measures nothing
@@ -273,6 +275,11 @@ def test_precisions_are_measured_in_turn_once_for_a_machine(monkeypatch, tmp_pat
     seconds["float32"] = [2.0, 1.2]
     measured.clear()
     (tmp_path / "precision.json").unlink()
+    assert autotune.choose_precision(plan, dataset, Console(quiet=True)).precision == "bfloat16"
+    assert autotune.choose_precision(short, dataset, Console(quiet=True)).precision == "float32"
+    (tmp_path / "file").touch()  # a cache that cannot be written, such as a home that is read-only
+    plan = dataclasses.replace(plan, data={**plan.data, "cache_dir": str(tmp_path / "file")})
+    measured.clear()
     assert autotune.choose_precision(plan, dataset, Console(quiet=True)).precision == "bfloat16"
 
 

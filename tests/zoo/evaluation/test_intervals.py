@@ -9,7 +9,7 @@ from pipelines import tabular
 from pipelines.dataset import Info
 from zoo.core.task import SplitEvaluation
 from zoo.evaluation import conformal, plots
-from zoo.evaluation.intervals import with_intervals
+from zoo.evaluation.intervals import _interval, with_intervals
 from zoo.tasks.generative.autoencoding import _in_plane
 from zoo.tasks.tabular.regression import Regression
 from zoo.tasks.text.classification import TextClassification
@@ -78,6 +78,12 @@ def test_a_baseline_is_compared_pairwise(better, verdict):
     assert gain["gain"] == pytest.approx(better)
     assert list(metrics["compared"]) == ["this model", "other"]
     assert set(metrics["compared"]["other"]) == {"accuracy"}  # it has no probabilities
+
+
+def test_ends_stay_in_the_range_of_the_metric():
+    assert _interval("average_precision", 0.0, 0.5, 40) == [0.0, 0.5]
+    assert _interval("accuracy", 0.1, 0.2, 40) == pytest.approx([0.0, 0.3])
+    assert _interval("r2", 0.1, 0.5, 40) == pytest.approx([-0.4, 0.6])
 
 
 def test_a_lower_error_is_a_gain():

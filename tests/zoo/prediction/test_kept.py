@@ -54,6 +54,16 @@ def test_the_next_command_needs_no_tensorflow(kept_bundle, digit):
     assert export.verify_bundle(kept_bundle, runtimes=["litert"]).verdict == "pass"  # it has no Keras file
 
 
+def test_a_file_is_written_if_that_is_asked_for(monkeypatch, tmp_path, capsys):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
+    monkeypatch.setattr(kept, "keep", lambda name, console: pytest.fail(f"{name} was asked for"))
+    with kept.preferred(NAME, None, False, Console()) as opened:
+        assert opened == (NAME, None)
+    assert "next: with --keep" in capsys.readouterr().out
+    with pytest.raises(pytest.fail.Exception, match="asked for"), kept.preferred(NAME, None, True, Console()):
+        pass
+
+
 def test_a_damaged_file_is_written_again(kept_bundle):
     file = kept_bundle / "tflite/float32.tflite"
     size = file.stat().st_size

@@ -17,7 +17,7 @@ from zoo.models import keywords
 from zoo.tasks import pitch
 from zoo.tasks.keywords import KeywordClassification
 from zoo.weights import crepe
-from zoobase.errors import MissingError, ZooError
+from zoobase.errors import DataError, MissingError, ZooError
 
 
 def cepstra(samples, coefficients):
@@ -41,6 +41,11 @@ def test_the_cepstra_are_those_of_scipy(coefficients):
     assert values.shape == (4, 49, coefficients) == (4, *layer.compute_output_shape((None, 16000))[1:])
     np.testing.assert_allclose(values, cepstra(samples, coefficients), atol=2e-3)
     assert not layer.weights
+
+
+def test_no_word_is_predicted_of_silence(tmp_path):
+    with pytest.raises(DataError, match="is silent: there is no word in it"):
+        zoo.load("keywords").predict([write(tmp_path / "x.wav", np.zeros(16000), 16000)])
 
 
 def test_the_size_is_that_of_the_paper():

@@ -1,16 +1,19 @@
 """Any table: types of columns, missing values, splits by rows, groups and time, regression and classes."""
 
 import csv
+import dataclasses
 import json
 import os
+from pathlib import Path
 
 import keras
 import numpy as np
+import pandas as pd
 import pytest
 
 import pipelines
 import zoo
-from pipelines import DataError, tabular
+from pipelines import DataError, splits, tabular
 from tests import commands
 from tests.plugins.tiers import only
 from tests.zoo.conftest import fit
@@ -257,6 +260,26 @@ def test_a_row_as_the_file_has_it(homes, tmp_path):
 
 
 @pytest.mark.extended
+@pytest.mark.parametrize("runtime", [None, "tflite"])
+def test_rows_as_python_has_them(homes, tmp_path, runtime):
+    row = {"size (m2)": 80.0, "city": "Paris", "sold": "2024-05-15", "owner": "owner 3", "rooms": None, "kind": "flat"}
+    other = row | {"size (m2)": float("nan"), "rooms": 3}
+    file = rows_of(tmp_path / "a.csv", [[*row], *([v if v == v else None for v in r.values()] for r in (row, other))])
+    predictor, columns = zoo.load(homes, runtime), {name: [row[name], other[name]] for name in row}
+    inputs = [[row, other], columns, file, Path(file), [file], [json.dumps(row), other], pd.DataFrame([row, other])]
+    prices = [[p.rows[0]["price"] for p in predictor.predict(each)] for each in inputs]
+    np.testing.assert_allclose(prices, [prices[0]] * len(prices), rtol=1e-6)
+    assert predictor.predict(row)[0].rows[0]["price"] == pytest.approx(prices[0][0], rel=1e-6)
+    for wrong, sentence in (
+        (row | {"size (m2)": "lots"}, "size_m2, row 1: 'lots' is not a number"),
+        ({**row, "soled": row["sold"], "sold": None} | {"rooms": "2020-01-01"}, "rooms, row 1: '2020-01-01' is not a"),
+        ({"towncity": "Paris", "kind": "flat"}, "there is no column city, but towncity: rename it"),
+    ):
+        with pytest.raises(DataError, match=sentence):
+            predictor.predict([wrong])
+
+
+@pytest.mark.extended
 def test_the_saved_model_takes_raw_strings_and_numbers(homes):
     """The endpoint `rows` derives in the graph what the file reader derives in Python."""
     opened = zoo.load(homes / "bundle", "saved_model")
@@ -331,6 +354,21 @@ def test_boosted_trees_are_trained_and_exported(file, target, tmp_path):
     else:
         want = np.abs(boosting.predict(inputs[2][0]) - inputs[2][1]).mean()
     assert summary["metrics"]["accuracy" if target == "kind" else "mae"] == pytest.approx(want, rel=1e-5)
+
+
+def test_a_rare_class_is_in_every_split_and_has_metrics_of_its_own(tmp_path):
+    x = np.random.default_rng(0).normal(size=400)
+    kinds = np.where(np.argsort(np.argsort(-x)) < 6, "fraud", "honest")
+    path = rows_of(tmp_path / "a.csv", [["x", "kind"], *([f"{a:.3f}", kind] for a, kind in zip(x, kinds, strict=True))])
+    data = prepared(path, target_column="kind")
+    assert [splits.lacking(data, part) for part in ("train", "validation", "test")] == [[], [], []]
+    none = dataclasses.replace(data, test=data.test.filter(lambda row: row["kind"] == 1))
+    assert splits.lacking(none, "test") == ["fraud"]
+    truth = np.array([0] * 2 + [1] * 98)
+    outputs = {"logits": np.stack([np.linspace(-1, -2, 100), np.zeros(100)], 1)}  # never fraud, though it is ranked
+    metrics = Table().metrics(outputs, truth, data.info)
+    assert (metrics["accuracy"], metrics["recall"], metrics["auc"]) == (0.98, 0.0, 1.0)
+    assert metrics["average_precision"] == pytest.approx(1.0)
 
 
 def test_arguments_of_a_network_are_none_of_boosting(file, tmp_path):

@@ -63,6 +63,17 @@ def test_without_the_correction_rare_classes_are_too_probable():
     assert tf.nn.softmax(model(x)).numpy().mean(0)[2] > 3 * SHARES[2]
 
 
+def test_few_examples_and_what_does_not_help_change_nothing():
+    x, labels, _ = population()
+    model = classifier(3.0, np.ones(3))
+    kernel = model.get_layer("logits").kernel.numpy()
+    assert calibrate(model, feed(x[:49], labels[:49]))["temperature"] == 1.0
+    right = classifier(1.0, np.ones(3))  # of which weights that were not used would be subtracted
+    result = calibrate(right, feed(x[:49], labels[:49]), 1 / (3 * SHARES))
+    assert result["after"] == result["before"]
+    np.testing.assert_array_equal(model.get_layer("logits").kernel, kernel)
+
+
 def test_a_class_without_training_examples_keeps_its_logit():
     x, labels, _ = population()
     model = classifier(1.0, np.ones(3))

@@ -20,6 +20,7 @@ from zoo.core.run_folder import RunFolder
 from zoo.core.settings import TrainSettings
 from zoo.core.weight_files import check_file, load_file, save_file
 from zoo.training import checkpoints
+from zoobase.console import Console
 from zoobase.errors import UsageError, ZooError
 
 
@@ -234,6 +235,12 @@ def test_the_rest_of_an_epoch_is_trained_with_the_same_bits(epoch, step, undistu
 
 def test_without_minutes_only_whole_epochs_are_saved(undisturbed):
     assert all(path.stem.count("-") == 1 for path in checkpoints.states(undisturbed / "checkpoints"))
+
+
+def test_an_interrupted_run_names_the_command_that_continues_it(tmp_path, capsys):
+    with pytest.raises(KeyboardInterrupt):
+        fit("mnist", tmp_path / "run", {"data": "digits"}, callbacks=[Interruption(0, 1)], console=Console())
+    assert capsys.readouterr().out.endswith(f"next: python -m zoo.train --resume {tmp_path / 'run'}\n")
 
 
 @pytest.mark.extended

@@ -10,6 +10,7 @@ import numpy as np
 
 import pipelines
 from pipelines import tabular
+from pipelines.sources import storage
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask, Candidate
 from zoo.tasks.tabular import rows
@@ -100,16 +101,28 @@ class TabularTask(BaseTask):
         if not isinstance(row, dict):
             names = ", ".join(c["name"] for c in info.statistics["columns"])
             raise UsageError(f'{argument!r} is not a row: use JSON such as {{"column": value}}; columns: {names}')
-        columns, types = info.statistics["columns"], info.statistics.get("types", {})
-        table_names = {tabular.plain_name(name): value for name, value in row.items()}
-        if table_names.keys() & types.keys() or None in row.values():  # as the file has it
-            inputs, _ = rows.inputs_of(columns, types, {name: [value] for name, value in row.items()})
-            return {name: np.array(values[0], values.dtype) for name, values in inputs.items()}
-        return tabular.row(columns, row)
+        inputs, remarks = self.read_rows({name: [value] for name, value in row.items()}, info, strict=True)
+        for remark in remarks:
+            storage.log.warning("%s", remark)
+        return {name: np.array(values[0], values.dtype) for name, values in inputs.items()}
 
-    def read_rows(self, cells: Mapping[str, Sequence[Any]], info: Info) -> tuple[dict[str, np.ndarray], list[str]]:
+    def read_rows(
+        self, cells: Mapping[str, Sequence[Any]], info: Info, strict: bool = False
+    ) -> tuple[dict[str, np.ndarray], list[str]]:
         """Return the columns of the model for the rows of a file like the one that it was trained on."""
-        return rows.inputs_of(info.statistics["columns"], info.statistics.get("types", {}), cells)
+        return rows.inputs_of(info.statistics["columns"], info.statistics.get("types", {}), cells, strict)
+
+    def encode_rows(self, inputs: Mapping[str, np.ndarray], info: Info) -> dict[str, np.ndarray]:
+        """Return the inputs of the endpoint `encoded` for those of `serving_default`."""
+        encoded: dict[str, np.ndarray] = {}
+        for column in info.statistics["columns"]:
+            name, values = column["name"], inputs[column["name"]]
+            if column["kind"] == "category":
+                ids = {word.encode(): i for i, word in enumerate(column["vocabulary"], start=1)}
+                encoded[f"{name}_id"] = np.array([ids.get(value, 0) for value in values], np.int64)
+            else:
+                encoded[name] = values
+        return encoded
 
 
 def _tensor(column: Mapping[str, Any], encoded: bool) -> Tensor:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from pipelines import tabular
-from zoobase.errors import USAGE, DataError
+from zoobase.errors import USAGE, DataError, near
 
 if TYPE_CHECKING:
     import tensorflow as tf
@@ -35,10 +35,11 @@ def kinds_of(columns: Columns, types: Mapping[str, str]) -> dict[str, str]:
 
 
 def inputs_of(
-    columns: Columns, types: Mapping[str, str], cells: Mapping[str, Sequence[Any]]
+    columns: Columns, types: Mapping[str, str], cells: Mapping[str, Sequence[Any]], strict: bool = False
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the inputs of a model for rows, and one sentence for each column in which something became unknown."""
-    table = {tabular.plain_name(name): [_text(value) for value in values] for name, values in cells.items()}
+    # With `strict`, a cell of another kind and a misspelled column are errors.
+    table = {tabular.plain_name(name): [tabular.cell(value) for value in values] for name, values in cells.items()}
     given = {column["name"] for column in columns} & table.keys()
     kinds = kinds_of(columns, types)
     if not given and not kinds.keys() & table.keys():
@@ -48,10 +49,15 @@ def inputs_of(
     for name, kind in kinds.items():
         parts = {f"{name}_{part}" for part in DERIVED} & given if kind == "date" else set()
         if name not in table and not parts:
+            if strict and (others := near(name, table.keys() - kinds.keys())):
+                raise DataError(f"there is no column {name}, but {others[0]}: rename it", USAGE)
             remarks.append(f"{name}: there is no such column; it is unknown in every row")
         column, wrong = _readable(table.get(name, [""] * count), kind)
         values |= tabular.values_of(name, column, kind)
         values |= {part: _of_kind(table[part], part, columns) for part in parts}
+        if wrong and strict:
+            row = table[name].index(wrong[0]) + 1
+            raise DataError(f"{name}, row {row}: {wrong[0][:80]!r} is not a {kind}", USAGE)
         if wrong:
             remarks.append(f"{name}: {len(wrong)} cells are no {kind}, such as {wrong[0][:40]!r}; they are unknown")
     inputs = {}
@@ -66,12 +72,6 @@ def inputs_of(
             remarks.append(f"{name}: {len(new)} values are none of those in training, such as {new[0][:40]!r}; unknown")
         inputs[name] = np.array([value.encode() for value in found], object)
     return inputs, remarks
-
-
-def _text(value: Any) -> str:
-    if value is None or (isinstance(value, float) and np.isnan(value)):
-        return ""
-    return str(value).strip()
 
 
 def _readable(cells: Sequence[str], kind: str) -> tuple[list[str], list[str]]:

@@ -60,7 +60,9 @@ class Table(TabularTask):
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """Return the table with types, divided as the settings say, with statistics of the training rows."""
-        # A table with types, such as one of `pipelines.from_arrays`, keeps them and its splits.
+        # A table with types, such as one of `pipelines.from_arrays`, keeps them and its splits; so does the result.
+        if "types" in dataset.info.statistics:
+            return dataset
         if "cells" not in dataset.info.statistics:
             if settings := [f"task.{name}" for name, value in dataclasses.asdict(self).items() if value]:
                 raise UsageError(f"{', '.join(settings)} is about a CSV file: {dataset.info.name} has types and splits")
@@ -80,6 +82,9 @@ class Table(TabularTask):
                 USAGE,
             )
         typed, names = _typed(table, types, target)
+        if names and not groups and not time and any(len(np.unique(typed[target][part])) < len(names) for part in rows):
+            order = splits.stratified(typed[target], sum(sizes))  # a rare class would be in train only
+            rows = list(map(np.sort, np.split(order, np.cumsum(sizes)[:-1])))
         divided = {name: tabular.take(typed, indices) for name, indices in zip(PARTS, rows, strict=True)}
         inputs = [name for name in typed if name != target]
         tabular.drop_rare(divided, inputs)
