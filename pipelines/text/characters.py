@@ -17,6 +17,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 UNKNOWN = "\ufffd"
+BLOCK = 2**20  # characters that are encoded at once, in several times the memory of their ids
 
 
 def vocabulary(texts: Iterable[str]) -> tuple[str, ...]:
@@ -41,9 +42,12 @@ def encode(text: str | bytes, vocabulary: Sequence[str]) -> np.ndarray:
     if isinstance(text, bytes):
         text = text.decode("utf-8", "replace")
     points = _points(vocabulary)
-    code_points = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int32)
-    positions = np.minimum(np.searchsorted(points, code_points), len(points) - 1)
-    return np.where(points[positions] == code_points, positions, vocabulary.index(UNKNOWN)).astype(np.int32)
+    ids = np.frombuffer(text.encode("utf-32-le", "surrogatepass"), np.uint32).astype(np.int32)
+    for start in range(0, len(ids), BLOCK):
+        code_points = ids[start : start + BLOCK]
+        positions = np.minimum(np.searchsorted(points, code_points), len(points) - 1)
+        code_points[:] = np.where(points[positions] == code_points, positions, vocabulary.index(UNKNOWN))
+    return ids
 
 
 def decode(ids: Iterable[int], vocabulary: Sequence[str]) -> str:

@@ -181,11 +181,13 @@ class LanguageModeling(BaseTask):
 
         train, validation, test = ("".join(_texts(dataset[n])) for n in ("train", "validation", evaluation.split))
         vocabulary = pipelines.text.vocabulary([train])
-        ids = [pipelines.text.encode(text, vocabulary) for text in (train, validation, test)]
+        counted = train[-text_baselines.SHORT_TEXTS :]
+        ids = [pipelines.text.encode(text, vocabulary) for text in (counted, validation, test)]
         order, *ngrams = text_baselines.best_ngram(*ids, len(vocabulary))
         known = [np.column_stack([p, text_baselines.cache(i, p)]) for i, p in zip(ids[1:], ngrams, strict=True)]
         adaptive = known[1] @ text_baselines.mixture_weights(known[0])
-        name = f"{order}-gram model (modified Kneser-Ney)"
+        of_part = f", of the last {len(counted):,} characters" if len(counted) < len(train) else ""
+        name = f"{order}-gram model (modified Kneser-Ney){of_part}"
         bits = {name: -np.log2(ngrams[1]), f"{name} and the text before": -np.log2(adaptive)}
         compared = {
             "xz": text_baselines.xz_bits(b"", test.encode(), len(test)),
