@@ -9,7 +9,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
-from pipelines import tabular
 from pipelines.sources import storage
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask, Candidate
