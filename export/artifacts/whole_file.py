@@ -23,6 +23,7 @@ from zoobase.hdf5 import open_hdf5
 
 TRAINING = ("optimizer", "optimizer_weights")  # groups of HDF5 files
 NUMBER = re.compile(r"_\d+$")
+CALL = re.compile(rb"^(StatefulPartitionedCall)_\d+")
 LONG = 64  # values and bytes that are compared by their digest
 NAMES_OF_VALUES = {
     *(("NodeProto", name) for name in ("input", "output")),
@@ -99,7 +100,8 @@ class TFLiteFile:
             graph = self._model.subgraphs[index]
             ends = {int(i) for tensors in (graph.inputs, graph.outputs) for i in ([] if tensors is None else tensors)}
             for number, tensor in enumerate(graph.tensors or []):
-                tensor.name = tensor.name if number in ends else None
+                # the converter counts the calls of all signatures, also of those that the Keras file does not carry
+                tensor.name = CALL.sub(rb"\1", tensor.name) if number in ends else None
             graph.name = None
             self._graphs[index] = self._fields_first(graph)
         return self._graphs[index]

@@ -58,7 +58,12 @@ def compare_replies(
         if "impossible" in reply:
             outcomes[form] = reply["impossible"]
             continue
-        messages = [reply["error"]] if "error" in reply else _compare(case, reply["body"], floor, policy)
+        if "error" in reply:
+            messages = [reply["error"]]
+        elif case is None:
+            messages = ["no golden case has the answer"]
+        else:
+            messages = _compare(case, reply["body"], floor, policy)
         outcomes[form] = messages[0] if messages else "as reference"
         findings += [f"REST request by {form}: {text}" for text in messages]
     return outcomes, findings

@@ -24,7 +24,7 @@ from export.runners import run_keras
 from tests.export import other_models
 from tests.export.conftest import reseal, row_of
 from tests.export.saved_model_faults import FAULTS, apply, negated
-from tests.plugins.tiers import first
+from tests.plugins.tiers import first, only
 
 WITHOUT_LAYERS = types.SimpleNamespace(variables=[], _flatten_layers=list)
 
@@ -57,7 +57,7 @@ def test_a_change_is_seen(changed, fault):
     assert changed(fault)
 
 
-@pytest.mark.parametrize("fault", first(FAULTS))
+@pytest.mark.parametrize("fault", only(FAULTS, [*FAULTS][:1], proof=[*FAULTS][3:]))  # each is seen above
 def test_a_changed_bundle_fails(damaged, fault):
     folder = damaged("functional_cnn")
     apply(fault, folder / "saved_model/1")
