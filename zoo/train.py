@@ -88,6 +88,8 @@ def run(
 
 
 def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, console: Console) -> RunSummary:
+    if dataset is None:
+        chosen.check_data_dir()
     environment.prepare()
     from pipelines.adapters.arrays import from_python
     from zoo.core.run_store import RunStore, is_url

@@ -249,8 +249,8 @@ def recorded(monkeypatch, tmp_path):
     """What does the work of each verb says with which arguments it is called."""
 
     @contextlib.contextmanager
-    def opened(source, runtime, console, served=None):
-        yield source, runtime
+    def opened(source, runtime, is_kept, console, served=None):
+        yield source, "kept" if is_kept else runtime
 
     for verb in ARGUMENTS:
         module = importlib.import_module(f"zoo.{verb}.__main__" if verb == "weights" else f"zoo.{verb}")

@@ -128,6 +128,9 @@ class TrainSettings:
             for name in self.group("task"):
                 if name not in fields:
                     raise unknown("task field", name, fields)
+
+    def check_data_dir(self) -> None:
+        """Raise MissingError if the user's own data are not there, as far as that needs no import of TensorFlow."""
         is_local = self.data_dir is not None and not remote.is_url(self.data_dir)
         if is_local and self.settings.get("data") != "huggingface" and not Path(self.data_dir).expanduser().exists():
             raise MissingError(f"there is no folder or file {self.data_dir}: --data-dir names your own data")
