@@ -188,7 +188,7 @@ def _open(
     dataset = plan.load_data() if dataset is None else plan.prepare(dataset)
     if settings.export and settings.evaluate:
         export.check_data(plan, dataset.info, export.with_trained(settings.quantize, plan))
-    for part in ("validation", "test"):
+    for part in ("validation", *(("test",) if settings.evaluate else ())):
         if dataset.info.counts[part] <= SMALL and (names := splits.lacking(dataset, part)):
             console.print(f"no example of {', '.join(names)} is in {part}, whose figures say nothing about it")
     requested = plan.to_json()

@@ -49,12 +49,12 @@ def test_formulas_of_the_course_are_there():
     """The list of issue 46."""
     formulas = {
         "perceptron": (r"\prod", r"\ln P", r"\sigma"),
-        "backpropagation": (r"\delta = (y - \hat y)\,\sigma'(z)", r"\odot f'", r"\eta"),
+        "backpropagation": (r"(\hat y - y)\,\sigma'(z), \qquad \Delta w_j = -\eta", r"\odot f'", r"\eta"),
         "classification": (r"\frac{e^{z_k}}", r"\ln p_c", "p_k - y_k"),
         "fitting": (r"|w_j|", "w_j^2", r"\beta v_{t-1}", r"\mathrm{Bernoulli}"),
         "convolutions": (r"\frac{W - F + 2P}{S}", "(F^2 C + 1)"),
         "autoencoders": ("G^l_{ij}", r"L_{\mathrm{style}}", r"L_{\mathrm{content}}"),
-        "recurrent": ("f_t = ", "c_t = f_t", "z_t = ", r"\prod_{t=k+1}^{T}"),
+        "recurrent": ("f_t = ", "c_t = f_t", "z_t = ", r"\prod_{t=T}^{k+1}"),
         "text": (r"u_{n_i}", r"P_{\mathrm{drop}}", r"\tanh(W s + U h_j)", r"s^\top W h_j"),
         "generative": (r"\min_G \max_D", "(D(x) - 1)^2", r"L_{\mathrm{cycle}}"),
     }
