@@ -23,8 +23,8 @@ ROWS = 2  # enough to distinguish rows from columns
 
 def write_requests(golden: Path, contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> None:
     """Write the bodies of `requests_of` below the folder of golden inputs."""
-    (golden / rest.FOLDER).mkdir()
     for name, body in requests_of(contract, cases).items():
+        (golden / name).parent.mkdir(exist_ok=True)
         (golden / name).write_text(body)
 
 

@@ -31,7 +31,9 @@ def exported(page: Page, name: str, run: Any) -> Path:
     dataset = page.dataset(run.plan())
     images = next(iter(run.plan().feed(dataset, "test").batches(64)))[0]
     samples = {"image": np.asarray(images)}
-    return export_model(model, page.scratch / name, contract=contract, samples=samples, formats=("saved_model",)).path
+    return export_model(
+        model, page.scratch / name, contract=contract, samples=samples, formats=("keras", "saved_model")
+    ).path
 
 
 def answers(bundle: Path, images: np.ndarray) -> np.ndarray:
