@@ -7,7 +7,6 @@ import dataclasses
 import json
 import os
 import tempfile
-import types
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -18,7 +17,7 @@ import numpy as np
 from export.artifacts import READABLE, describe, torch_program
 from export.artifacts.equivalence import SAME, Comparison, compare
 from export.artifacts.whole_file import READERS, first_difference
-from export.artifacts.whole_saved_model import SavedModel, checkpoint_differences
+from export.artifacts.whole_saved_model import WITHOUT_LAYERS, SavedModel, checkpoint_differences
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.inference import infer_contract
 from export.contract.sampling import corner_values, has_corners, sample_values
@@ -110,7 +109,8 @@ def certify(
     """
     coverage: dict[str, dict[str, Any]] = {}
     unsampled: dict[str, list[str]] = {}
-    format = READABLE[describe(Path(reference)).format]
+    described = describe(Path(reference))
+    format = READABLE[described.format]
 
     def write_weights(folder: Path) -> None:
         if format is torch_program.FORMAT:
@@ -129,7 +129,7 @@ def certify(
     has_weights = format.needs_code or format is torch_program.FORMAT
     options = {"more_cases": more_cases, "weights": write_weights if has_weights else None}
     result = compare(reference, candidate, samples=samples, match=match, trust=trust, **options)
-    is_same = result.verdict.startswith(SAME) and _are_equal(describe(Path(reference)), describe(Path(candidate)))
+    is_same = result.verdict.startswith(SAME) and _are_equal(described, describe(Path(candidate)))
     return Certified(result, coverage, unsampled, is_same)
 
 
@@ -244,8 +244,7 @@ def _are_equal_files(format: str, paths: Sequence[Path]) -> bool:
     if format != saved_model.FORMAT.name:
         return first_difference(*(READERS[format](path).whole for path in paths)) is None
     one, other = (SavedModel(path, ()) for path in paths)
-    without_layers = types.SimpleNamespace(variables=[], _flatten_layers=list)
-    return not [*one.differences(other), *checkpoint_differences(one, other, without_layers)]
+    return not [*one.differences(other), *checkpoint_differences(one, other, WITHOUT_LAYERS)]
 
 
 def main() -> None:

@@ -24,7 +24,7 @@ class Incomparable(Exception):
     """Why a SavedModel cannot be compared."""
 
 
-class _StandIns:
+class _Placeholders:
     """Functions that take, capture and return what endpoints of a SavedModel do, and compute nothing."""
 
     def __init__(self, model: Any, theirs: SavedModel, carried: Mapping[str, Endpoint]) -> None:
@@ -102,9 +102,9 @@ def differences(model: Any, native: Path, folder: Path, endpoints: Sequence[Endp
             raise Incomparable(f"it was written by {name} {written[name]}, and {installed} is installed")
     if any(getattr(layer, "quantization_mode", None) == "float8" for layer in model._flatten_layers()):
         raise Incomparable("Keras orders the variables of float8 layers otherwise when it loads them")
-    stand_ins = _StandIns(model, theirs, {e.name: e for e in endpoints if e.name not in not_carried})
+    placeholders = _Placeholders(model, theirs, {e.name: e for e in endpoints if e.name not in not_carried})
     replaced = [
-        dataclasses.replace(e, call=stand_ins.function(e.name)) if e.name in not_carried else e for e in endpoints
+        dataclasses.replace(e, call=placeholders.function(e.name)) if e.name in not_carried else e for e in endpoints
     ]
     saved_model.save(model, replaced, again, reusable=True)
     ours = SavedModel(again, not_carried)

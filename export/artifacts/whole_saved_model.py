@@ -9,6 +9,7 @@ the list of files.
 from __future__ import annotations
 
 import re
+import types
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
@@ -386,6 +387,9 @@ def _objects(text: bytes) -> Any:
 
 
 # === The checkpoint ===
+
+
+WITHOUT_LAYERS = types.SimpleNamespace(variables=[], _flatten_layers=list)  # for a SavedModel without its Keras model
 
 
 def checkpoint_differences(ours: SavedModel, theirs: SavedModel, model: Any) -> Iterator[str]:

@@ -93,10 +93,11 @@ def _unpacked(archive: Path, cache: Path) -> Path:
 def _check_size(archive: Path) -> None:
     try:
         with zipfile.ZipFile(archive) as contents:
-            size = sum(member.file_size for member in contents.infolist())
-            largest = max(contents.infolist(), key=lambda member: member.file_size, default=None)
+            members = contents.infolist()
     except zipfile.BadZipFile as error:
         raise DataError(f"{archive} is not a complete zip file ({error})") from error
+    size = sum(member.file_size for member in members)
+    largest = max(members, key=lambda member: member.file_size, default=None)
     if size > LARGEST_ARCHIVE:
         limit = f"{LARGEST_ARCHIVE / 1e9:,.0f}"
         raise DataError(f"{archive} holds {size / 1e9:,.0f} GB, more than {limit}: unpack it yourself", USAGE)

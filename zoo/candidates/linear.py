@@ -33,12 +33,16 @@ def fit_dense(layer: keras.layers.Dense, features: Features, plan: Plan, dataset
     train = examples(features, plan.feed(dataset, "train"))
     if classes:
         validation = examples(features, plan.feed(dataset, "validation"))
-        of_groups = plan.task.sequential or getattr(plan.task, "groups", "") or " by " in plan.recipe.split
-        kernel, bias = logistic_regression(*train, classes, validation, bool(of_groups))
+        kernel, bias = logistic_regression(*train, classes, validation, has_groups(plan))
     else:
         kernel, bias = ridge_regression(*train)
     layer.kernel.assign(kernel)
     layer.bias.assign(bias)
+
+
+def has_groups(plan: Plan) -> bool:
+    """Return whether examples that belong together would be in two folds of a cross-validation."""
+    return bool(plan.task.sequential or getattr(plan.task, "groups", "") or " by " in plan.recipe.split)
 
 
 def fit_constant(layer: keras.layers.Dense, plan: Plan, dataset: Dataset, classes: int) -> None:

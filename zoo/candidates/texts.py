@@ -47,9 +47,8 @@ def _fit_tfidf(model: keras.Model, plan: Plan, dataset: Dataset) -> None:
     weights = np.stack([idf * is_word, idf * ~is_word], axis=1)
     weights[:2] = 0.0  # padding
     x, held_x = (weighted(part, weights) for part in (counts, held))
-    of_groups = " by " in plan.recipe.split
     kernel, bias = linear.logistic_regression(
-        *(x, labels, dataset.info.num_classes), (held_x, held_labels), of_groups, linear.SPARSE_STRENGTHS
+        *(x, labels, dataset.info.num_classes), (held_x, held_labels), linear.has_groups(plan), linear.SPARSE_STRENGTHS
     )
     model.get_layer("tfidf").idf.assign(weights)
     model.get_layer("logits").kernel.assign(kernel)

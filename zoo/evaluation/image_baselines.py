@@ -55,16 +55,12 @@ def linear_probe(
     codes: np.ndarray, labels: np.ndarray, test_codes: np.ndarray, test_labels: np.ndarray, iterations: int = 300
 ) -> float:
     """Return the test accuracy of logistic regression on standardised codes (Alain, Bengio 2016, arXiv:1610.01644)."""
-    return float(fit_probe(codes, labels, iterations).score(test_codes, test_labels))
-
-
-def fit_probe(codes: np.ndarray, labels: np.ndarray, iterations: int, strength: float = 1.0) -> Any:
-    """Fit scikit-learn's logistic regression to standardised codes (N, size); `strength` is its `C`."""
     from sklearn.linear_model import LogisticRegression
     from sklearn.pipeline import make_pipeline
     from sklearn.preprocessing import StandardScaler
 
-    return make_pipeline(StandardScaler(), LogisticRegression(C=strength, max_iter=iterations)).fit(codes, labels)
+    model = make_pipeline(StandardScaler(), LogisticRegression(max_iter=iterations)).fit(codes, labels)
+    return float(model.score(test_codes, test_labels))
 
 
 def pixels_and_labels(batches: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray, np.ndarray]:

@@ -178,7 +178,7 @@ def _logistic_regression(
     subset = np.unique(np.linspace(0, count - 1, linear.LARGEST).astype(int)) if count > linear.LARGEST else slice(None)
     kernel, bias = linear.logistic_regression(
         *(plain["train"][subset], label["train"][subset], session.info.num_classes),
-        *((plain["validation"], label["validation"]), " by " in session.plan.recipe.split),
+        *((plain["validation"], label["validation"]), linear.has_groups(session.plan)),
     )
     logits = plain["test"] @ kernel + bias
     session.folder.write(BASELINES, {LINEAR: {"logits": logits.round(4).tolist()}})

@@ -3,7 +3,6 @@
 import dataclasses
 import json
 import shutil
-import types
 import zipfile
 
 import keras
@@ -15,7 +14,7 @@ from tensorflow.core.protobuf.trackable_object_graph_pb2 import TrackableObjectG
 
 from export import infer_contract, verify_bundle
 from export.artifacts import saved_again
-from export.artifacts.whole_saved_model import OBJECTS, SavedModel, checkpoint_differences
+from export.artifacts.whole_saved_model import OBJECTS, WITHOUT_LAYERS, SavedModel, checkpoint_differences
 from export.contract import Endpoint, Tensor
 from export.formats.saved_model import save
 from export.proof.certificate import FAIL, INCOMPLETE
@@ -25,8 +24,6 @@ from tests.export import other_models
 from tests.export.conftest import reseal, row_of
 from tests.export.saved_model_faults import FAULTS, apply, negated
 from tests.plugins.tiers import first, only
-
-WITHOUT_LAYERS = types.SimpleNamespace(variables=[], _flatten_layers=list)
 
 
 def read(folder):
