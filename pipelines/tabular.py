@@ -219,6 +219,7 @@ def times(table: Table) -> np.ndarray | None:
 TYPES = ("number", "category", "date", "ignored")
 CATEGORIES = 100  # a text column with more values, most of them single, is ignored: names, identifiers, free text
 RARE = 5  # a category with fewer training rows is an unknown one
+DATES = ("%Y/%m/%d", "%d.%m.%Y", "%m/%d/%Y", "%d/%m/%Y", "%d-%m-%Y")  # forms of dates; the first that all cells have
 EMPTY = ("", "na", "n/a", "nan", "null", "none", "?")
 
 
@@ -234,7 +235,7 @@ def infer(cells: Sequence[str]) -> str:
         return "ignored"
     if all(_number(cell) is not None for cell in known):
         return "number"
-    if all(_date(cell) is not None for cell in known):
+    if date_form(known) is not None:
         return "date"
     return "ignored" if len(set(known)) > CATEGORIES and len(set(known)) > len(known) / 2 else "category"
 
@@ -313,7 +314,31 @@ def _number(cell: str) -> float | None:
 
 
 def _date(cell: str) -> datetime.date | None:
+    time = time_of(cell)
+    return None if time is None else time.date()
+
+
+def time_of(cell: str, form: str = "") -> datetime.datetime | None:
+    """Return the time of a cell: ISO 8601, or a date of another form, such as "%d.%m.%Y", and perhaps a time."""
+    day, _, rest = cell.strip().partition(" ") if form else (cell, "", "")
     try:
-        return datetime.datetime.fromisoformat(cell).date()
+        date = datetime.datetime.strptime(day, form).date().isoformat() if form else day
+        return datetime.datetime.fromisoformat(f"{date} {rest}".strip())
     except ValueError:
-        return None
+        return time_of(cell) if form else None
+
+
+def date_form(cells: Sequence[str]) -> str | None:
+    """Return how the dates of a column are written: "" of ISO 8601, else one of `DATES`; None if they are no dates.
+
+    Example:
+        >>> date_form(["31.12.2012", "1.2.2012 17:00"]), date_form(["12/31/2012"]), date_form(["2012-12-31"])
+        ('%d.%m.%Y', '%m/%d/%Y', '')
+    """
+    return next((form for form in ("", *DATES) if all(time_of(cell, form) for cell in cells)), None)
+
+
+def as_iso(cells: Sequence[str], form: str) -> list[str]:
+    """Return the cells of a date column in ISO 8601; what is no date remains as it is."""
+    times = [time_of(cell, form) if form else None for cell in cells]
+    return [cell if time is None else time.isoformat(" ") for cell, time in zip(cells, times, strict=True)]

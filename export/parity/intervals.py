@@ -8,7 +8,17 @@ import numpy as np
 
 GROUPS = 40  # groups of the jackknife
 STUDENT = 2.02  # 97.5 % quantile of Student's t with 39 degrees of freedom
-ERRORS = ("loss", "error", "bits", "perplexity", "mse", "mae", "rmse", "distance")  # metrics for which lower is better
+ERRORS = (
+    "loss",
+    "error",
+    "bits",
+    "perplexity",
+    "mse",
+    "mae",
+    "mase",
+    "rmse",
+    "distance",
+)  # metrics for which lower is better
 
 
 def jackknife_margin(

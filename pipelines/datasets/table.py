@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -28,24 +29,27 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         raise DataError("a table is a file of your own: give a CSV file with --data-dir my.csv", MISSING)
     if splits.BY in split:
         raise DataError(f'split "{split}": of a table, set task.groups=COLUMN or task.time=COLUMN', USAGE)
-    policy, path = splits.percentages(split) or tabular.OFFICIAL, Path(data_dir).expanduser()
+    path = Path(data_dir).expanduser()
     raw = tabular.read_table(path)
     cells = {plain_name(name): np.array(column, object) for name, column in raw.items()}
     if len(cells) < len(raw):
         raise DataError(f"{path}: two columns have the same name but for punctuation: rename one")
-    count = len(next(iter(cells.values())))
+    storage.log.info("%s: your own file %s", NAME, path)
+    about = {"name": NAME, "source": f"your own file {path}", "licence": OWN, "sha256": {path.name: sha256(path)}}
+    return of_cells(cells, split, **about)
+
+
+def of_cells(cells: tabular.Table, split: str, **about: Any) -> Dataset:
+    """Return columns of strings, divided by a fixed shuffle of the rows, as a dataset."""
+    policy, count = splits.percentages(split) or tabular.OFFICIAL, len(next(iter(cells.values())))
     order = np.random.default_rng(0).permutation(count)
     parts = dict(zip(("train", "validation", "test"), np.split(order, splits.bounds(policy, count)), strict=True))
-    storage.log.info("%s: your own file %s", NAME, path)
     info = Info(
-        name=NAME,
-        source=f"your own file {path}",
-        licence=OWN,
+        **about,
         homepage="",
         features=dict.fromkeys(cells, "string"),
         counts={name: len(rows) for name, rows in parts.items()},
         statistics={"cells": list(cells)},
-        sha256={path.name: sha256(path)},
         split=split,
     )
     return Dataset(**{n: tabular.dataset(tabular.take(cells, np.sort(rows))) for n, rows in parts.items()}, info=info)

@@ -110,6 +110,15 @@ def _write_table(path: Path):
     path.write_text("".join(f"{row[1]},{row[7]},{row[-1]}\n" for row in rows))
 
 
+@written("series", "series.csv")
+def _write_series(path: Path):
+    """Write the bike rentals of some weeks, hour by hour."""
+    _, *rows = [line.split(",") for line in DATA["bike_sharing"].read_text().splitlines()]
+    hours = {f"{i % 12 or 12}{'am' if i < 12 else 'pm'}": i for i in range(24)}
+    rows = sorted(f"{row[0]} {hours[row[2]]:02d}:00,{row[5]},{row[-1]}" for row in rows)[:600]
+    path.write_text("\n".join(["time,workingday,rentals", *rows]))
+
+
 def fit(model: str, out, settings=None, **options):
     """Train a model on its small real data, in float32 and without an export; return the summary."""
     own = "dataset" in options or "data" in (settings or {})

@@ -99,7 +99,7 @@ def _losses(task: BaseTask, evaluation: SplitEvaluation) -> np.ndarray:
     if isinstance(task, Classifies) and (probabilities := task.probabilities(outputs)) is not None:
         return linear.cross_entropy(np.log(np.maximum(probabilities, 1e-300)), truth.astype(int))
     if isinstance(task, Regresses) and (residuals := task.residuals(outputs, truth)) is not None:
-        return np.abs(residuals)
+        return np.abs(residuals).reshape(len(truth), -1).mean(axis=1)
     raise TypeError(f"{task.title}: neither classes nor numbers")
 
 

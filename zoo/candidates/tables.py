@@ -13,7 +13,7 @@ from keras import layers
 from pipelines import tabular
 from pipelines.sources import storage
 from zoo.candidates import linear
-from zoo.candidates.boosting import fit_boosting
+from zoo.candidates.boosting import Rows, fit_boosting
 from zoo.core.task import Candidate
 from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns, ordinal_columns
 from zoo.modeling.trees import TreeEnsemble, trees_of
@@ -78,11 +78,14 @@ def arrays(table: tabular.Table, info: Info) -> tuple[np.ndarray, np.ndarray, li
 
 def fit_trees(model: keras.Model, plan: Plan | None, dataset: Dataset) -> None:
     """Fit the trees of a model, with settings that are chosen on validation."""
-    layer, info = model.get_layer("core").get_layer("trees"), dataset.info
-    classes = len(info.class_names or ())
-    boosting = fit_boosting(
-        *(arrays(tabular.collect(dataset[name]), info) for name in ("train", "validation")), classes
-    )
+    info = dataset.info
+    rows = (arrays(tabular.collect(dataset[name]), info) for name in ("train", "validation"))
+    fill_trees(model.get_layer("core").get_layer("trees"), *rows, len(info.class_names or ()))
+
+
+def fill_trees(layer: TreeEnsemble, train: Rows, validation: Rows, classes: int = 0) -> None:
+    """Fit boosted trees to the inputs of a layer, and set them."""
+    boosting = fit_boosting(train, validation, classes)
     ids = {column: kept + 1 for column, kept in boosting.ids.items()}  # 0 is an unknown category
     link = "expm1" if boosting.target else "exp" if boosting.settings["loss"] == "poisson" else "identity"
     layer.fill(*trees_of(boosting.model, ids, classes), link)

@@ -181,6 +181,34 @@ def over_time(truth: np.ndarray, predicted: np.ndarray, label: str, times: np.nd
     return figure
 
 
+def forecast(
+    history: np.ndarray,
+    truth: np.ndarray,
+    predicted: np.ndarray,
+    margins: Sequence[float] | None,
+    errors: Mapping[str, np.ndarray],
+    label: str,
+    interval: str,
+) -> Figure:
+    """Plot a forecast (H,) after its history (L,), with a band of `margins` (H,); and mean errors (H,) by name."""
+    figure = Figure(figsize=(12, 3.8), layout="constrained")
+    line, error = figure.subplots(1, 2, width_ratios=(3, 2))
+    steps = np.arange(1, len(truth) + 1)
+    line.plot(np.arange(1 - len(history), 1), history, color="grey", linewidth=1, label="history")
+    line.plot(steps, truth, label="actual")
+    line.plot(steps, predicted, label="forecast")
+    if margins is not None:
+        band = np.asarray(margins)
+        line.fill_between(steps, predicted - band, predicted + band, alpha=0.2, label="prediction band of 90%")
+    line.set(xlabel=f"rows, one every {interval}", ylabel=label, title="The last forecast of the split")
+    line.legend(fontsize=8)
+    for name, values in errors.items():
+        error.plot(steps, values, label=name, linewidth=2 if name == "this model" else 1)
+    error.set(xlabel="row of the forecast", ylabel="mean absolute error", title="Error by row")
+    error.legend(fontsize=8)
+    return figure
+
+
 def image_grid(images: np.ndarray, captions: Sequence[str] | None, title: str, columns: int = 5) -> Figure:
     """Plot images (N, H, W, 1 or 3), pixels in [0, 255], in a grid."""
     columns = min(columns, len(images))

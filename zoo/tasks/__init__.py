@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from zoo.tasks.pitch import PitchEstimation
     from zoo.tasks.tabular.binary_classification import BinaryClassification
     from zoo.tasks.tabular.classification import TabularClassification
+    from zoo.tasks.tabular.forecasting import Forecasting
     from zoo.tasks.tabular.regression import Regression
     from zoo.tasks.tabular.table import Table
     from zoo.tasks.text.classification import TextClassification
@@ -38,6 +39,7 @@ __all__ = [
     "Classification",
     "Detection",
     "FileTypeClassification",
+    "Forecasting",
     "ImageGeneration",
     "LandmarkClassification",
     "LanguageModeling",

@@ -109,7 +109,8 @@ class TabularTask(BaseTask):
         self, cells: Mapping[str, Sequence[Any]], info: Info, strict: bool = False
     ) -> tuple[dict[str, np.ndarray], list[str]]:
         """Return the columns of the model for the rows of a file like the one that it was trained on."""
-        return rows.inputs_of(info.statistics["columns"], info.statistics.get("types", {}), cells, strict)
+        facts = info.statistics
+        return rows.inputs_of(facts["columns"], facts.get("types", {}), cells, strict, facts.get("dates", {}))
 
     def encode_rows(self, inputs: Mapping[str, np.ndarray], info: Info) -> dict[str, np.ndarray]:
         """Return the inputs of the endpoint `encoded` for those of `serving_default`."""

@@ -6,6 +6,7 @@ The same rules twice: of cells, in NumPy, for predictions on files; and of tenso
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from types import MappingProxyType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
@@ -35,11 +36,16 @@ def kinds_of(columns: Columns, types: Mapping[str, str]) -> dict[str, str]:
 
 
 def inputs_of(
-    columns: Columns, types: Mapping[str, str], cells: Mapping[str, Sequence[Any]], strict: bool = False
+    columns: Columns,
+    types: Mapping[str, str],
+    cells: Mapping[str, Sequence[Any]],
+    strict: bool = False,
+    dates: Mapping[str, str] = MappingProxyType({}),
 ) -> tuple[dict[str, np.ndarray], list[str]]:
     """Return the inputs of a model for rows, and one sentence for each column in which something became unknown."""
-    # With `strict`, a cell of another kind and a misspelled column are errors.
+    # With `strict`, a cell of another kind and a misspelled column are errors. `dates` are the forms of columns.
     table = {tabular.plain_name(name): [tabular.cell(value) for value in values] for name, values in cells.items()}
+    table |= {name: tabular.as_iso(table[name], form) for name, form in dates.items() if name in table}
     given = {column["name"] for column in columns} & table.keys()
     kinds = kinds_of(columns, types)
     if not given and not kinds.keys() & table.keys():

@@ -73,6 +73,11 @@ class Table(TabularTask):
         target = target or list(table)[-1]
         chosen = {tabular.plain_name(name): kind for name, kind in self.columns.items()}
         types = tabular.types_of(table, chosen, target)
+        dates = {name: form for name, kind in types.items() if kind == "date" and (form := _form(table[name]))}
+        for name, form in dates.items():
+            cells = tabular.as_iso(table[name].tolist(), form)
+            storage.log.info("%s: %s is read as %s", name, table[name][0], cells[0])
+            table[name] = np.array(cells, object)
         sizes = [dataset.info.counts[name] for name in PARTS]
         rows = _divide(table, types, sizes, groups, time)
         if min(map(len, rows)) < LEAST:
@@ -99,6 +104,7 @@ class Table(TabularTask):
             statistics=dataset.info.statistics
             | {
                 "types": types,
+                "dates": dates,
                 "columns": tabular.with_quantiles(_described(divided["train"], inputs), divided["train"]),
                 "target": tabular.describe({target: divided["train"][target].astype(np.float32)}, (target,))[0],
             },
@@ -179,6 +185,10 @@ class Table(TabularTask):
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the predicted number, or the most probable classes."""
         return self._of(info).show(argument, outputs, info, top_k)
+
+
+def _form(cells: np.ndarray) -> str | None:
+    return tabular.date_form([cell for cell in cells.tolist() if not tabular.is_missing(cell)])
 
 
 def _with_quantiles(dataset: Dataset) -> Dataset:
