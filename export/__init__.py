@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from export.exporter import Checks, Documents, export_model
     from export.proof.certificate import Certificate
     from export.proof.evaluation import Evaluation, Quantization
-    from export.serving.publisher import publish
+    from export.serving.publisher import publish, rollback
     from export.serving.servecheck import check_serving
     from export.serving.transfer.exchange import pull, push
     from export.verifier import verify_bundle
@@ -51,6 +51,7 @@ __all__ = [
     "publish",
     "pull",
     "push",
+    "rollback",
     "verify_bundle",
 ]
 

@@ -31,7 +31,7 @@ for verb in (model, verify, compare, inspect, diff, web):
     verbs.add_command(verb.command)
 verbs.add_command(compare.certify_command)
 verbs.add_command(inspect.formats_command)
-for name in ("publish", "promote", "rollback", "retire"):
+for name in ("publish", "rollback"):
     verbs.add_command(getattr(publishing, f"{name}_command"))
 for command in (serving.serve_check_command, serving.serve_command, serving.servers_command):
     verbs.add_command(command)

@@ -14,7 +14,7 @@ import pytest
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PACKAGES = ("zoobase", "export", "pipelines")
 WITH_BUNDLE = (
-    *("export.bundle.loader", "export.serving.publisher", "export.serving.rollout.verbs", "export.verifier"),
+    *("export.bundle.loader", "export.serving.publisher", "export.verifier"),
     *("export.serving.servecheck", "export.serving.transfer.exchange", "export.certifier"),
 )
 MODULES = (

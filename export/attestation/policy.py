@@ -1,4 +1,4 @@
-"""Admission: which bundles may be published, promoted or served, as a file of TOML says.
+"""Admission: which bundles may be published or served, as a file of TOML says.
 
 A bundle is checked by its files and its attestation; a version under a base path of TF Serving by the attestation that
 was published with it.

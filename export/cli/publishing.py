@@ -1,9 +1,8 @@
-"""python -m export publish, promote, rollback and retire: the versions of a model under a TF Serving base path."""
+"""python -m export publish and rollback: the versions of a model under a TF Serving base path."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Collection
-from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -15,11 +14,11 @@ from export.formats.format import KINDS
 from zoobase import Console, common_options
 
 if TYPE_CHECKING:
-    from export.serving.rollout.update_check import Requirements
+    from export.serving.update_check import Requirements
 
 
 def update_options(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Add the options of a comparison with the stable version; `requirements` makes one of their values."""
+    """Add the options of a comparison with the newest version; `requirements` makes one of their values."""
     for option in (
         click.option(
             "--max-drop", type=float, help=f"Largest allowed metric drop, with its interval.  [default: {MAX_DROP}]"
@@ -27,28 +26,31 @@ def update_options(command: Callable[..., Any]) -> Callable[..., Any]:
         click.option("--eval", "evaluation", type=PATH, help="Labelled rows, as of export model."),
         click.option("--min-agreement", type=float, help="Least share of rows that agree.  [default: 0.99]"),
         click.option("--requests", type=PATH, help="Recorded REST bodies, one a line (.jsonl)."),
+        click.option(
+            "--compare", is_flag=True, help="Compare it with the newest version, which it must be able to replace."
+        ),
     ):
         command = option(command)
     return command
 
 
-expect_option = click.option(
-    "--expect", type=int, metavar="VERSION", help="Change nothing unless this is the version that it is about."
-)
 policy_option = click.option("--policy", type=PATH, metavar="FILE", help="Refuse what this policy does not admit.")
 
 
 def requirements(
+    compare: bool,
     requests: Path | None,
     evaluation: Path | None,
     min_agreement: float | None,
     max_drop: float | None,
     trust: Collection[str],
-) -> Requirements:
-    """Return what a new version must hold; None is the default."""
+) -> Requirements | None:
+    """Return what a new version must hold in a comparison; None if no option asks for one."""
     from export.cli.inputs import read_samples
-    from export.serving.rollout.update_check import Requirements
+    from export.serving.update_check import Requirements
 
+    if not compare and (requests, evaluation, min_agreement, max_drop) == (None,) * 4:
+        return None
     limits = {"min_agreement": min_agreement, "max_drop": max_drop}
     return Requirements(
         requests,
@@ -68,15 +70,6 @@ def requirements(
     metavar="KIND",
     help=f"Publish with this reservation: {', '.join(KINDS)}, any; may be repeated.",
 )
-@click.option(
-    "--canary",
-    type=float,
-    metavar="SHARE",
-    help="Compare it with the stable version, and publish it under the label canary; a router sends it this share.",
-)
-@click.option(
-    "--poll", type=click.FloatRange(0), metavar="SECONDS", help="How often servers read models.config.  [default: 5]"
-)
 @policy_option
 @update_options
 @trust_option
@@ -86,8 +79,6 @@ def publish_command(
     base_path: Path,
     version: str,
     allow: tuple[str, ...],
-    canary: float | None,
-    poll: float | None,
     policy: Path | None,
     trust: tuple[str, ...],
     console: Console,
@@ -95,89 +86,41 @@ def publish_command(
 ) -> None:
     """Publish the SavedModel of BUNDLE under BASE_PATH atomically; existing versions are never modified.
 
-    With --canary the stable version stays: rollout/models.config gives TF Serving both under the labels stable and
-    canary, and rollout/rollout.json gives the share to the router or client that chooses between them.
+    With --compare, or one of the options of the comparison, it is published only if it can replace the newest version.
     """
     from export.artifacts import ANY
     from export.bundle.layout import read_coverage
     from export.proof.certificate import describe_coverage
     from export.proof.prove import check_names
     from export.serving.publisher import publish
-    from zoobase.errors import ExportError
 
     check_names(allow, (*KINDS, ANY), "reservation")
-    comparison, how = None, {"version": version, "allow": allow, "policy": policy}
-    if canary is not None:
-        from export.serving.rollout import publish_canary
-
-        wanted = requirements(**options, trust=trust)
-        how |= {} if poll is None else {"poll_seconds": poll}
-        result = publish_canary(bundle, base_path, canary, requirements=wanted, **how)
-        published, comparison = result.version, result.check
-    elif given := [name for name, value in (options | {"poll": poll}).items() if value is not None]:
-        raise ExportError(
-            f"{', '.join(sorted(given))} belong to a canary beside the stable version; add --canary SHARE"
-        )
-    else:
-        published = publish(bundle, base_path, trust=trust, **how)
+    wanted = requirements(**options, trust=trust)
+    how = {"version": version, "allow": allow, "policy": policy, "trust": trust, "requirements": wanted}
+    published = publish(bundle, base_path, **how)
     data = {"path": str(published.path), "version": published.version}
     lines = [f"proof: {text}" for text in describe_coverage(read_coverage(bundle))]
-    if comparison:
-        data |= {"canary": canary, "check": comparison.to_json()}
-        following = f"the canary, for {canary:.0%} of requests. Next: python -m export promote {base_path}"
-        lines += [f"compared with the stable version: {comparison.summary()}", f"{published.path}: {following}"]
-    else:
-        lines.append(f"{published.path}: published. Next: python -m export serve-check {base_path}")
+    if published.check:
+        data |= {"check": published.check.to_json()}
+        lines.append(f"compared with the version before: {published.check.summary()}")
+    lines.append(f"{published.path}: published. Next: python -m export serve-check {base_path}")
     show(console, data, *lines)
-
-
-@click.command("promote")
-@click.argument("base_path", type=PATH)
-@expect_option
-@policy_option
-@update_options
-@trust_option
-@common_options
-def promote_command(
-    base_path: Path, expect: int | None, policy: Path | None, trust: tuple[str, ...], console: Console, **options: Any
-) -> None:
-    """Make the canary under BASE_PATH the stable version, if it still holds the comparison with it."""
-    from export.serving.rollout import promote
-
-    wanted = requirements(**options, trust=trust)
-    result = promote(base_path, expect=expect, requirements=wanted, policy=policy)
-    show(
-        console,
-        asdict(result.state) | {"check": result.check.to_json()},
-        f"compared with the stable version of before: {result.check.summary()}",
-        f"{result.version.path}: stable. To take it back: python -m export rollback {base_path}",
-    )
 
 
 @click.command("rollback")
 @click.argument("base_path", type=PATH)
-@expect_option
+@click.option(
+    "--expect",
+    type=int,
+    metavar="VERSION",
+    help="Change nothing unless this is the newest version, which is taken back.",
+)
 @common_options
 def rollback_command(base_path: Path, expect: int | None, console: Console) -> None:
-    """Take back the canary under BASE_PATH; without one, make the previous stable version stable again.
+    """Publish the version before the newest one of BASE_PATH again, under the next number."""
+    from export.serving.publisher import rollback
 
-    --expect names the version that is to be taken back: two programs that see the same fault go back once.
-    """
-    from export.serving.rollout import rollback
-
-    state = rollback(base_path, expect=expect)
-    following = f"python -m export publish BUNDLE {base_path} --canary 0.1"
-    show(console, asdict(state), f"{base_path}: version {state.stable} is stable. Next: {following}")
-
-
-@click.command("retire")
-@click.argument("base_path", type=PATH)
-@click.option("--keep", type=int, required=True, metavar="N", help="How many of the newest versions are kept.")
-@common_options
-def retire_command(base_path: Path, keep: int, console: Console) -> None:
-    """Remove the oldest versions under BASE_PATH; never the stable one, the canary, or the previous stable one."""
-    from export.serving.rollout import retire
-
-    removed = retire(base_path, keep)
-    names = f"removed {', '.join(map(str, removed))}" if removed else "nothing to remove"
-    show(console, {"removed": removed}, f"{base_path}: {names}. Next: python -m export serve-check {base_path}")
+    published = rollback(base_path, expect=expect)
+    data = {"path": str(published.path), "version": published.version, "copy_of": published.copy_of}
+    following = f"python -m export publish BUNDLE {base_path} --compare"
+    show(console, data, f"{published.path}: a copy of version {published.copy_of}. Next: {following}")

@@ -21,7 +21,7 @@ from scipy import stats
 from export.bundle.gate import find_saved_model, read_proven
 from export.contract.statistics import FILE, TAILS, Statistics, of_inputs, of_outputs, out_of_range
 from export.protocol import rest
-from export.serving.rollout.update_check import open_version
+from export.serving.update_check import open_version
 from zoobase.console import quiet_stderr
 from zoobase.errors import ExportError, Unavailable
 from zoobase.files import check_present

@@ -7,8 +7,7 @@ import string
 from pathlib import Path
 
 from export.bundle.layout import MANIFEST
-from export.formats.saved_model import served_versions
-from export.serving.rollout.state import read_state
+from export.formats.saved_model import newest_version
 from zoobase.errors import ExportError
 
 TEMPLATE = Path(__file__).parent / "templates" / "kserve.yaml.txt"
@@ -20,17 +19,17 @@ class Template(string.Template):
     delimiter = "@"
 
 
-def inference_service(source: Path, uri: str, name: str | None = None) -> str:
+def inference_service(source: Path, uri: str, name: str | None = None, canary: float | None = None) -> str:
     """Return an InferenceService of KServe for a bundle or a base path that is stored at a URI.
 
-    Of a base path each version has a URI of its own, URI/version-N, which holds the folder N. A canary is the service
-    with the URI of the canary and its share: KServe makes a revision of it, and sends the rest to the one before. It
-    does so in its serverless mode only.
+    Of a base path it is the newest version. Each one has a URI of its own, URI/version-N, which holds the folder N.
 
     Args:
         source: The bundle or base path on this machine.
         uri: Where KServe reads it: s3://, gs://, pvc:// or another scheme of its storage initializer.
         name: The name of the service and of the model; by default that of the folder.
+        canary: The share of requests, above 0 and below 1, that KServe sends to it, in its serverless mode only; the
+            rest goes to the revision before.
 
     Raises:
         ExportError: If `source` is neither, the URI has no scheme, or the name cannot be one of Kubernetes.
@@ -44,15 +43,17 @@ def inference_service(source: Path, uri: str, name: str | None = None) -> str:
     if (source / MANIFEST).is_file():
         first, uri = f"First copy the bundle to {uri}.", f"{uri}/saved_model"
     elif source.is_dir():
-        state = read_state(source)
-        version = state.stable if state.canary is None else state.canary
-        folder = served_versions(source)[version][0]
+        if (latest := newest_version(source)) is None:
+            raise ExportError(f"{source} holds no version; publish a bundle there first")
+        version, folder = latest
         uri = f"{uri}/version-{version}"
-        first = f"First copy {source / folder} to {uri}/{folder}."
-        if state.canary is not None:
-            share = f"\n    canaryTrafficPercent: {min(99, max(1, round(100 * (state.share or 0))))}"
-            annotations = "\n  annotations:\n    serving.kserve.io/deploymentMode: Serverless"
+        first = f"First copy {folder} to {uri}/{folder.name}."
     else:
         raise ExportError(f"{source} is neither a bundle nor a base path")
+    if canary is not None:
+        if not 0 < canary < 1:
+            raise ExportError(f"the share of the canary is {canary:g}; give a number between 0 and 1, such as 0.1")
+        share = f"\n    canaryTrafficPercent: {min(99, max(1, round(100 * canary)))}"
+        annotations = "\n  annotations:\n    serving.kserve.io/deploymentMode: Serverless"
     values = {"first": first, "name": name, "uri": uri, "share": share, "annotations": annotations}
     return Template(TEMPLATE.read_text(encoding="utf-8")).substitute(values)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import dataclasses
 import functools
 import hashlib
 import json
@@ -18,13 +19,13 @@ from export.attestation.policy import ATTESTATION, EXTRA, OF_PUBLISHING, RECORD,
 from export.bundle import layout
 from export.bundle.gate import find_saved_model, read_proven, refusal, reservation
 from export.formats import FORMATS, saved_model
-from export.formats.saved_model import choose_version
+from export.formats.saved_model import choose_version, newest_version, served_versions
 from export.proof.certificate import PASS, RESERVED
+from export.serving.update_check import Requirements, UpdateCheck, check_update
 from export.verifier import verify_bundle
-from zoobase.errors import CheckFailed, ExportError
-from zoobase.files import sha256, staging
+from zoobase.errors import CheckFailed, ExportError, Unavailable
+from zoobase.files import locked, sha256, staging
 
-ROLLOUT = "rollout"  # of a base path: which versions are stable and canary
 STAGING = ".publishing-"  # not a number, so TF Serving ignores it
 CHOSEN = ("next", "time")  # versions whose number is chosen when they are published
 ATTEMPTS = 1000
@@ -39,6 +40,8 @@ class Published:
 
     path: Path  # its folder, BASE_PATH/VERSION
     version: int  # its number
+    copy_of: int | None = None  # the version of which `rollback` made it
+    check: UpdateCheck | None = None  # the comparison with the version before, if there was one
 
 
 def publish(
@@ -49,6 +52,7 @@ def publish(
     trust: Collection[str] = (),
     allow: Collection[str] = (),
     policy: str | os.PathLike[str] | None = None,
+    requirements: Requirements | None = None,
 ) -> Published:
     """Verify the SavedModel of a bundle, and publish it as a version under a TF Serving base path.
 
@@ -67,11 +71,13 @@ def publish(
             "external", "branches", or "any".
         policy: A file that says what the bundle must hold, as of `export admit`; or None. With signers in it their
             attestation stands in for the verification.
+        requirements: What it must hold in a comparison with the newest version, if it is to replace one; or None.
 
     Raises:
         ExportError: If `source` contains no SavedModel, or the version exists or is invalid.
         CheckFailed: If the bundle is damaged, does not pass here, or has reservations that are not allowed, its
-            SavedModel is not trusted, or the policy does not admit it.
+            SavedModel is not trusted, the policy does not admit it, or it does not hold the requirements.
+        Unavailable: If there is no version to compare with.
 
     Example:
         >>> publish("bundle", "models/net").version
@@ -80,11 +86,55 @@ def publish(
         '2'
     """
     base = Path(base_path).absolute()
-    if (base / ROLLOUT).exists():
-        raise ExportError(f"{base_path} serves by {ROLLOUT}/models.config; publish with --canary SHARE, then promote")
     if version not in CHOSEN and os.path.lexists(base / str(number := choose_version(version, base))):
         raise _taken(number, base)  # before the bundle is verified
-    return proven_saved_model(Path(source), trust, allow, policy).copy(base, version)
+    saved_model = proven_saved_model(Path(source), trust, allow, policy)
+    check = None if requirements is None else check_update(_newest(base)[1], saved_model.path, requirements)
+    return dataclasses.replace(saved_model.copy(base, version), check=check)
+
+
+def rollback(base_path: str | os.PathLike[str], *, expect: int | None = None) -> Published:
+    """Publish the version before the newest one again, as the next version: servers serve the highest one.
+
+    Once more goes back one version further. Whoever decides by what it has seen gives `expect`, so that two programs
+    that see the same fault go back once.
+
+    Args:
+        base_path: The folder of one model's versions.
+        expect: The version that should be taken back, the newest one; None for any.
+
+    Raises:
+        CheckFailed: If another version is the newest one, there is none before it, or its files changed.
+        Unavailable: If there is no version.
+
+    Example:
+        >>> rollback("models/net", expect=2).copy_of
+        1
+    """
+    base = Path(base_path).absolute()
+    newest, folder = _newest(base)
+    with locked(base):
+        newest, folder = _newest(base)
+        if expect not in (None, newest):
+            raise CheckFailed(f"version {newest} is the newest of {base_path}, not {expect}; nothing was changed")
+        versions = {number: base / names[0] for number, names in served_versions(base).items()}
+        earlier = [number for number in versions if number < _origin(newest, folder)]
+        if not earlier:
+            raise CheckFailed(f"{base_path} has no version before {_origin(newest, folder)} to go back to")
+        number = max(earlier)
+        return _publish_again(versions[number], base, _origin(number, versions[number]))
+
+
+def _newest(base: Path) -> tuple[int, Path]:
+    if (latest := newest_version(base) if base.is_dir() else None) is None:
+        raise Unavailable(f"{base} holds no version; publish a bundle there first")
+    return latest
+
+
+def _origin(version: int, folder: Path) -> int:
+    """Return the version of which one that `rollback` published is a copy, else itself."""
+    path = folder / RECORD
+    return json.loads(path.read_text()).get("copy_of", version) if path.is_file() else version
 
 
 @dataclass(frozen=True)
@@ -197,12 +247,13 @@ def _copy(source: Path, target: Path, digest: str) -> None:
         raise CheckFailed(f"{source} changed while it was being published; nothing was published")
 
 
-def republish(source: Path, base: Path) -> Published:
-    """Publish the files of a version again, as the next version."""
-    if (source / VERSION_SUMS).is_file() and (damage := find_version_damage(source)):
-        raise CheckFailed(f"{source} is damaged ({damage[0]}); it cannot be published again")
+def _publish_again(source: Path, base: Path, copy_of: int) -> Published:
+    is_ours = (source / RECORD).exists() or (source / VERSION_SUMS).exists()
+    if is_ours and (damage := find_version_damage(source)):
+        raise CheckFailed(f"{source} is damaged ({damage[0]}); nothing was changed")
     names = [name for name in layout.files_of(source) if name not in OF_PUBLISHING]
     checksums = {name: sha256(source / name) for name in names}
     record = json.loads((source / RECORD).read_text()) if (source / RECORD).exists() else {"schema": 1}
     attestation = (source / ATTESTATION).read_bytes() if (source / ATTESTATION).exists() else None
-    return publish_folder(source, base, checksums, record, attestation=attestation)
+    published = publish_folder(source, base, checksums, record | {"copy_of": copy_of}, attestation=attestation)
+    return dataclasses.replace(published, copy_of=copy_of)

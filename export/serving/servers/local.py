@@ -15,10 +15,8 @@ from export.artifacts.calling import endpoints_of
 from export.bundle.gate import find_saved_model, read_proven
 from export.bundle.layout import MANIFEST
 from export.contract import Contract, Endpoint
-from export.formats.saved_model import check_base_path, newest_version, served_versions
+from export.formats.saved_model import check_base_path, newest_version
 from export.protocol import rest
-from export.serving.publisher import ROLLOUT
-from export.serving.rollout.state import read_state
 from export.serving.servers import builtin, kserve, launching, tensorflow_model_server, triton
 from zoobase.errors import ExportError, Unavailable
 
@@ -51,7 +49,7 @@ class Served:
 
 
 def model_of(source: Path, trust: Collection[str] = ()) -> Model:
-    """Return what to serve: a proven bundle, or of a base path the stable version, without a rollout the newest one.
+    """Return what to serve: a proven bundle, or the newest version of a base path.
 
     Raises:
         ExportError: If `source` is neither, or the bundle holds no SavedModel.
@@ -73,8 +71,6 @@ def model_of(source: Path, trust: Collection[str] = ()) -> Model:
     if latest is None:
         raise ExportError(f"{source} is neither a bundle nor a folder of versions: no {MANIFEST}, no numbered folder")
     folder = latest[1]
-    if (source / ROLLOUT).is_dir():
-        folder = source / served_versions(source)[read_state(source).stable][0]
     description = describe(folder)
     check_trusted(description, trust)
     return Model(name, folder.parent, int(folder.name), tuple(endpoints_of(description)), None)

@@ -16,7 +16,6 @@ from pathlib import Path
 from export.bundle import layout
 from export.protocol import litert_js
 from export.serving.publisher import proven_saved_model
-from export.serving.rollout.verbs import begin
 from export.serving.web import facts
 from export.serving.web.bundle_pages import HERE, BundlePages, LocalPages, ServedPages
 from export.serving.web.pages import HEADINGS
@@ -175,7 +174,7 @@ def write_project(
     """Write a folder for `docker compose up`.
 
     It holds `compose.yaml`, `nginx.conf` and what they start, the page in `pages/`, and the SavedModel in
-    `models/NAME/1`, where `export publish --canary` adds later versions.
+    `models/NAME/1`, where `export publish` adds later versions.
 
     Args:
         bundle: A bundle whose proof passed.
@@ -205,7 +204,7 @@ def write_project(
         project = folder / "project"
         project.mkdir()
         write_served_pages(source, project / "pages", name, trust)
-        begin(proven_saved_model(source, trust), project / "models" / name)
+        proven_saved_model(source, trust).copy(project / "models" / name)
         for file in FILES:
             template = string.Template((HERE / "compose" / file).read_text(encoding="utf-8"))
             (project / file).write_text(template.substitute(name=name), encoding="utf-8")

@@ -11,7 +11,6 @@ from export.__main__ import verbs
 from export.attestation import envelope, statement
 from export.attestation.policy import ATTESTATION, Policy, admit, read_policy
 from export.serving.publisher import find_version_damage
-from export.serving.rollout import promote, publish_canary
 from tests.export.conftest import reseal
 from zoobase.errors import CheckFailed, ExportError, UsageError
 
@@ -115,7 +114,7 @@ def write_policy(folder, key, **rules):
     return path
 
 
-def test_publish_and_promote_ask_the_policy(signed, keys, tmp_path):
+def test_publish_asks_the_policy(signed, keys, tmp_path):
     folder, base = signed("two_by_two"), tmp_path / "served"
     policy, other = write_policy(tmp_path, keys[1]), tmp_path / "other"
     other.mkdir()
@@ -126,17 +125,16 @@ def test_publish_and_promote_ask_the_policy(signed, keys, tmp_path):
     version = publish(folder, base, policy=policy).path
     assert (version / ATTESTATION).read_bytes() == envelope.envelopes_of(folder).read_bytes()
     assert find_version_damage(version) == []
-    canary = publish_canary(folder, base, 0.1, policy=policy).version.path
-    assert admit(base, read_policy(policy)) == admit(canary, read_policy(policy))
+    second = publish(folder, base, policy=policy).path
+    assert admit(base, read_policy(policy)) == admit(second, read_policy(policy))
     with pytest.raises(CheckFailed, match="does not hold for"):
-        promote(base, policy=refusing)
-    (canary / "variables" / "more").write_text("ours")
+        admit(base, read_policy(refusing))
+    (second / "variables" / "more").write_text("ours")
     with pytest.raises(CheckFailed, match="variables/more was added"):
-        promote(base, policy=policy)
-    (canary / "variables" / "more").unlink()
+        admit(base, read_policy(policy))
+    (second / "variables" / "more").unlink()
     with pytest.raises(CheckFailed, match="needs signers in the policy"):
-        admit(canary, Policy())
-    assert promote(base, policy=policy).state.stable == 2
+        admit(second, Policy())
     unsigned = publish(signed("functional_cnn"), tmp_path / "none").path
     (unsigned / ATTESTATION).unlink()
     with pytest.raises(CheckFailed, match="there is no attestation"):
@@ -156,8 +154,7 @@ def test_the_command_line(signed, keys, tmp_path, capsys):
     assert envelope.check(folder, [keys[1]]).predicates[statement.CERTIFICATE]["structure"] == "pass"
     call("admit", folder, "--policy", policy)
     call("publish", folder, base, "--policy", policy)
-    call("publish", folder, base, "--policy", policy, "--canary", "0.5")
-    call("promote", base, "--policy", policy)
+    call("admit", base, "--policy", policy)
     capsys.readouterr()
     call("bom", folder)
     assert json.loads(capsys.readouterr().out)["bomFormat"] == "CycloneDX"

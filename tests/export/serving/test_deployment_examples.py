@@ -18,7 +18,6 @@ from export import load, publish
 from export.__main__ import verbs
 from export.protocol import rest
 from export.serving.kserve_manifest import inference_service
-from export.serving.rollout.state import State, write_state
 from export.serving.servers import triton
 from tests.cluster_fields import check_manifest
 from tests.export.serving.servers.nginx import running_nginx
@@ -96,7 +95,7 @@ def test_the_script_of_sagemaker(bundles):
 
 def test_nginx_divides_the_requests_and_logs_bodies(tmp_path):
     text = (EXAMPLES / "serving" / "nginx_split" / "nginx.conf").read_text()
-    text = text.replace("http://127.0.0.1:8501", f"http://unix:{tmp_path}/model:").replace("10% canary", "25% canary")
+    text = text.replace("http://127.0.0.1:8501", f"http://unix:{tmp_path}/model:").replace("10% _canary", "25% _canary")
     text = text.replace("10% 1;", "50% 1;").replace("requests.jsonl", f"{tmp_path}/requests.jsonl")
     stub = f"server {{ listen unix:{tmp_path}/model; location / {{ return 200 $request_uri; }} }}"
     with running_nginx(text.rstrip().removesuffix("}") + stub + "}", tmp_path, "listen 8080;") as address:
@@ -105,7 +104,7 @@ def test_nginx_divides_the_requests_and_logs_bodies(tmp_path):
             request = urllib.request.Request(f"{address}/v1/models/mine:predict", b'{"instances": [1]}')
             with urllib.request.urlopen(request) as response:
                 paths.append(response.read().decode().rpartition("/v1/")[2])
-        assert {*paths} == {f"models/mine/labels/{label}:predict" for label in ("stable", "canary")}
+        assert {*paths} == {"models/mine:predict", "models/mine_canary:predict"}
         assert 20 < sum("canary" in path for path in paths) < 85  # 50 expected, deviation 6
     lines = (tmp_path / "requests.jsonl").read_text().splitlines()
     assert 60 < len(lines) < 140
@@ -123,17 +122,16 @@ def test_each_version_has_a_uri_of_its_own(bundles, tmp_path):
     )
     publish(bundle, base)
     publish(bundle, base)
-    write_state(base, State(1))
-    stable = inference_service(base, "pvc://models/two")
-    assert "canaryTrafficPercent" not in predictor_of(stable)
-    assert predictor_of(stable)["model"]["storageUri"] == "pvc://models/two/version-1"
-    assert f"First copy {base / '1'} to pvc://models/two/version-1/1." in stable
-    write_state(base, State(1, canary=2, share=0.25))
-    canary = predictor_of(inference_service(base, "pvc://models/two"))
-    assert (canary["canaryTrafficPercent"], canary["model"]["storageUri"]) == (25, "pvc://models/two/version-2")
-    write_state(base, State(2, previous=(1,)))
-    promoted = predictor_of(inference_service(base, "pvc://models/two"))
-    assert ("canaryTrafficPercent" in promoted, promoted["model"]) == (False, canary["model"])
+    newest = inference_service(base, "pvc://models/two")
+    assert "canaryTrafficPercent" not in predictor_of(newest)
+    assert predictor_of(newest)["model"]["storageUri"] == "pvc://models/two/version-2"
+    assert f"First copy {base / '2'} to pvc://models/two/version-2/2." in newest
+    canary = predictor_of(inference_service(base, "pvc://models/two", canary=0.25))
+    assert (canary["canaryTrafficPercent"], canary["model"]) == (25, predictor_of(newest)["model"])
+    with pytest.raises(ExportError, match="between 0 and 1"):
+        inference_service(base, "pvc://models/two", canary=1)
+    with pytest.raises(ExportError, match="holds no version"):
+        inference_service(tmp_path, "pvc://models/two", "two")
     for arguments, text in (
         ((tmp_path, "models", "two"), "is not a URI"),
         ((tmp_path, "s3://a b", "two"), "is not a URI"),

@@ -52,7 +52,7 @@ def rest_request(bundle: Path) -> dict[str, Any]:
 def write(page: Page) -> None:
     """Measure and write the page."""
     import export
-    from export.serving.rollout import state
+    from export.serving.update_check import Requirements
 
     page.text(
         """The course deploys a sentiment model on Amazon SageMaker. The steps are the same everywhere: build, deploy,
@@ -126,30 +126,30 @@ def write(page: Page) -> None:
 
     page.heading("Update")
     page.text(
-        """The new version first becomes a canary: it is compared with the old one, and gets a share of the requests.
-        Then it is promoted, or taken back. The two networks of this page differ on the random inputs of that
-        comparison, so the smallest agreement is set to 0; recorded requests of users (`--requests`) compare better."""
+        """The new version is compared with the old one before it replaces it, and can be taken back: the version before
+        is published again, under the next number, because servers serve the highest one. The two networks of this page
+        differ on the random inputs of that comparison, so the smallest agreement is set to 0; recorded requests of
+        users (`--requests`) compare better. A canary, which gets a share of the requests first, is the work of a
+        router: KServe's, or nginx before two base paths."""
     )
     page.command(
-        "python -m export publish tuned/bundle served/digits --canary 0.1 --min-agreement 0",
-        "python -m export promote served/digits --min-agreement 0",
+        "python -m export publish tuned/bundle served/digits --min-agreement 0",
         "python -m export rollback served/digits",
     )
     second = exported(page, "second", tuned)
-    requirements = export.serving.rollout.Requirements(min_agreement=0.0)
-    steps = [("publish", state.read_state(served))]
-    export.serving.rollout.publish_canary(second, served, 0.1, requirements=requirements)
-    steps.append(("publish --canary 0.1", state.read_state(served)))
-    export.serving.rollout.promote(served, requirements=requirements)
-    steps.append(("promote", state.read_state(served)))
-    export.serving.rollout.rollback(served)
-    steps.append(("rollback", state.read_state(served)))
+    published = export.publish(second, served, requirements=Requirements(min_agreement=0.0))
+    back = export.rollback(served)
     page.table(
-        ["after", "stable", "canary"], [(n, s.stable, "" if s.canary is None else str(s.canary)) for n, s in steps]
+        ["command", "version", "model"],
+        [
+            ("publish", "1", "first"),
+            ("publish", str(published.version), "second"),
+            ("rollback", str(back.version), "first"),
+        ],
     )
     page.claim(
-        [s.stable for _, s in steps] == [1, 1, 2, 1] and steps[1][1].canary == 2,
-        "The canary does not replace the stable version until it is promoted, and a rollback brings the old one back.",
+        (published.version, back.version, back.copy_of) == (2, 3, 1),
+        "A rollback publishes the version before the newest one again; no version is modified.",
     )
     page.text("How servers are told, and what is compared: [serve](../how-to/serve.md#update-a-served-model).")
 

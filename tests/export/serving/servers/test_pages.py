@@ -65,7 +65,7 @@ def test_the_page_of_a_project_asks_the_server_behind_nginx(bundles, served, pag
     project = write_project(bundles("functional_cnn").path, tmp_path / "project", name="m")
     with served(project / "models" / "m") as model:
         text = (project / "nginx.conf").read_text().replace("model:8501", model.url.split("/")[2])
-        text = text.replace("/pages", str(project / "pages")).replace("/labels/stable", "")  # of TF Serving only
+        text = text.replace("/pages", str(project / "pages"))
         with running_nginx(text, tmp_path) as address:
             page.requests.clear()
             assert page.open(f"{address}/golden.html") == "pass", page.text("status")
@@ -84,7 +84,7 @@ def test_a_compose_project_is_whole_or_absent(bundles, damaged, tmp_path):
     assert (project / "pages/index.html").is_file()
     assert "set $model model:8501;" in (project / "nginx.conf").read_text()
     assert "$" not in (project / "compose.yaml").read_text()  # docker compose would replace it
-    assert json.loads((project / "models/net/rollout/rollout.json").read_text())["stable"] == 1
+    assert "--model_base_path=/models/net" in (project / "compose.yaml").read_text()
     assert "./models/net:/models/net:ro" in (project / "compose.yaml").read_text()
     with pytest.raises(ExportError, match="exists; give a folder that does not"):
         write_project(bundles("functional_cnn").path, project)

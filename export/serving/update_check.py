@@ -225,7 +225,7 @@ def _recorded(path: Path, before: OpenVersion) -> Iterator[tuple[str, str, Array
             request = json.loads(line)
             name = request.get("signature_name", "serving_default")
             if name not in before.endpoints:
-                raise rest.NotJson(f"the stable version has no signature {name}")
+                raise rest.NotJson(f"the old version has no signature {name}")
             inputs = rest.decode_request(request, {t.name: t.dtype for t in before.endpoints[name].inputs})
         except Exception as error:  # it may hold anything
             raise ExportError(f"{where} is not a predict request ({one_line(error)})") from error
