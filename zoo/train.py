@@ -191,6 +191,8 @@ def _open(
     for part in ("validation", *(("test",) if settings.evaluate else ())):
         if dataset.info.counts[part] <= SMALL and (names := splits.lacking(dataset, part)):
             console.print(f"no example of {', '.join(names)} is in {part}, whose figures say nothing about it")
+    if settings.candidates is None and replicas.count > 1:
+        plan = dataclasses.replace(plan, candidates="")
     requested = plan.to_json()
     if not plan.candidates or selection.NETWORK in selection.names_of(plan, dataset.info):
         plan = autotune.choose_precision(plan, dataset, console, replicas.workers)

@@ -12,7 +12,8 @@ import numpy as np
 
 from export.parity.intervals import STUDENT, jackknife_margin
 from zoo.candidates import linear
-from zoo.core.capabilities import Classifies, HasCandidates, Regresses
+from zoo.core.capabilities import Classifies, HasCandidates, HasLosses, Regresses
+from zoo.core.plan import NETWORK
 from zoo.core.recipe import split
 from zoo.core.run_folder import CANDIDATES, RunFolder
 from zoo.core.task import BaseTask, SplitEvaluation
@@ -24,7 +25,6 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from zoo.core.plan import Plan
 
-NETWORK = "network"  # the candidate that is the named model itself
 CONSTANT = "constant"  # for comparison only: nothing can be proven of a file whose answer is always the same
 GROUPS = ("all", "fast")  # of candidates: with the network, and without it
 MOST = 2000  # training examples to which every evaluation fits its baselines
@@ -77,7 +77,7 @@ class Trial:
     metric: str  # the first one of the task
     value: float
     interval: Sequence[float] | None  # of 95 %
-    losses: np.ndarray  # (N,): cross-entropies in nats, or absolute errors
+    losses: np.ndarray  # (N,): cross-entropies in nats, absolute errors, or `HasLosses.losses`
 
     def to_json(self) -> dict[str, Any]:
         """Return what `candidates.json` holds of it."""
@@ -96,6 +96,8 @@ def trial(name: str, title: str, seconds: float, task: BaseTask, evaluation: Spl
 
 def _losses(task: BaseTask, evaluation: SplitEvaluation) -> np.ndarray:
     outputs, truth = evaluation.outputs, evaluation.truth
+    if isinstance(task, HasLosses):
+        return task.losses(outputs, truth)
     if isinstance(task, Classifies) and (probabilities := task.probabilities(outputs)) is not None:
         return linear.cross_entropy(np.log(np.maximum(probabilities, 1e-300)), truth.astype(int))
     if isinstance(task, Regresses) and (residuals := task.residuals(outputs, truth)) is not None:

@@ -136,6 +136,14 @@ class HasCandidates(Protocol):
 
 
 @runtime_checkable
+class HasLosses(Protocol):
+    """Outputs that are neither the logits of one class nor numbers, by which candidates are compared."""
+
+    def losses(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> np.ndarray:
+        """Return a loss of each example (N,), lower is better, of what the task keeps of the outputs."""
+
+
+@runtime_checkable
 class WritesResults(Protocol):
     """Further files of an evaluation."""
 

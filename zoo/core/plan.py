@@ -30,6 +30,7 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 
+NETWORK = "network"  # the candidate that is the named model itself
 ALONE = {"ensemble": 1, "flip_tta": False}  # builder arguments of a model that averages nothing
 
 
@@ -141,6 +142,13 @@ class Plan:
             )
         return model
 
+    def default_candidates(self) -> str:
+        """Return the candidates that are trained if no option names some: none if the settings are of a network."""
+        spec, recipe = registry.get_spec(self.model), self.recipe
+        of_network = self.init or recipe.compression() or recipe.candidates or recipe.restarts > 1
+        implied = registry.check_arguments(self.model, recipe.arguments())
+        return "" if of_network or dict(self.model_arguments) != implied else spec.candidates
+
     def command(self) -> str:
         """Return the command line that gives this plan; a call in Python if the data was given in memory."""
         spec = registry.get_spec(self.model)
@@ -159,9 +167,10 @@ class Plan:
         # check_arguments converts lists to tuples, as in `model_arguments`
         implied = registry.check_arguments(self.model, self.recipe.arguments())
         changed |= {f"model.{k}": v for k, v in self.model_arguments.items() if k not in implied or implied[k] != v}
+        candidates = "" if self.candidates == self.default_candidates() else self.candidates or NETWORK
         if self.data.get("given"):
             options = {"recipe": self.recipe_name, "seed": self.seed, "settings": changed, "init": self.init}
-            options |= {"candidates": self.candidates}
+            options |= {"candidates": candidates}
             arguments = "".join(f", {k}={v!r}" for k, v in options.items() if v not in (None, {}, "", "default"))
             return f"zoo.train.run({self.model!r}{arguments}, dataset=...)"
         if self.data["name"] != (defaults.data or spec.data):
@@ -169,7 +178,7 @@ class Plan:
         for key, value in changed.items():
             words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
         words += ["--init", self.init] if self.init else []
-        words += ["--candidates", self.candidates] if self.candidates else []
+        words += ["--candidates", candidates] if candidates else []
         words += ["--data-dir", str(self.data["data_dir"])] if self.data["data_dir"] else []
         return shlex.join(words)
 
@@ -212,8 +221,9 @@ def resolve(settings: TrainSettings) -> Plan:
         seed=settings.seed,
         precision=settings.precision,
         init=settings.init,
-        candidates=settings.candidates,
     )
+    candidates = plan.default_candidates() if settings.candidates is None else settings.candidates
+    plan = dataclasses.replace(plan, candidates="" if candidates == NETWORK else candidates)
     if plan.candidates and not isinstance(task, HasCandidates):
         raise UsageError(f"{name} has no other candidates than itself: omit --candidates")
     if plan.candidates and (of_network := recipe.compression()):

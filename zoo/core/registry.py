@@ -45,6 +45,7 @@ def register(
     weights: Mapping[str, Weights] | None = None,
     flags: Mapping[str, str] | None = None,  # read from the source, as the builder's options are
     variants: Mapping[str, Variant] | None = None,
+    candidates: str = "",
 ) -> Callable[[B], B]:
     """Register a builder under the name of its function.
 
@@ -59,6 +60,8 @@ def register(
             `--set task.style=X`, and the target "data_dir" one of `--data-dir`.
         variants: More models of the same builder, by name, which lists of models do not name apart. Names and arguments
             are literals, because they are read from the source.
+        candidates: What `--candidates` is by default, for a model whose name is no architecture, such as `table`; it
+            does not apply where the settings are those of a network.
 
     Raises:
         ZooError: Another module registered the same name, there is no recipe named "default", or the builder takes
@@ -92,7 +95,7 @@ def register(
                     f"the builder of model {name!r} takes {parameter}: name every argument, because the options of the "
                     "command line and config.json are made of them"
                 )
-        _add(builder, Spec(name, data, task, recipes, tiny, card, weights or {}))
+        _add(builder, Spec(name, data, task, recipes, tiny, card, weights or {}, candidates))
         for other, variant in (variants or {}).items():
             own = (variant.task or task, recipes, tiny, variant.card or card, variant.weights)
             _add(_with_defaults(builder, other, variant.arguments), Spec(other, data, *own))

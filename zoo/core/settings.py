@@ -62,10 +62,10 @@ class TrainSettings:
         "auto", "Precision of the training; auto measures which is faster.", choices=PRECISIONS, key="precision"
     )
     init: str | None = setting(None, "Initial weights: a run, a bundle or a weights file.", key="init", metavar="RUN")
-    candidates: str = setting(
-        "",
+    candidates: str | None = setting(
+        None,
         "Simpler models to fit as well: all, fast (without the network), or names; the cheapest one that is not worse "
-        "than the best on validation is exported.",
+        "than the best on validation is exported. network: none; of table and forecast all is the default.",
         key="candidates",
         metavar="all|fast|A,B",
     )

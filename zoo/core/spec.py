@@ -111,6 +111,7 @@ class Spec:
     tiny: Mapping[str, Any]
     card: Card
     weights: Mapping[str, Weights] = field(default_factory=dict)
+    candidates: str = ""
 
     def tiny_settings(self) -> dict[str, Any]:
         """Return the settings of a test-sized training; a name without a dot in `tiny` is a builder argument."""

@@ -1,15 +1,11 @@
-"""Baselines for images: PCA, a Gaussian mixture, a linear probe, a support vector classifier, one of pixels."""
+"""Baselines for images: PCA, a Gaussian mixture, a linear probe, a support vector classifier."""
 
 from __future__ import annotations
 
 from collections.abc import Iterable
-from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    from pipelines.feeding import Feed
 
 
 def fit_pca(images: np.ndarray, size: int) -> Any:
@@ -117,52 +113,3 @@ def translations(
         "ridge regression of pixels": images(ridge.predict(rows)),
         "mean of the nearest": images(y[near[:, :count]].mean(axis=1)),
     }
-
-
-PIXEL_IMAGES = 200  # images of which `fit_pixels` draws pixels
-PIXELS = 100  # pixels that it draws of each
-
-
-@dataclass(frozen=True)
-class PixelClassifier:
-    """Logistic regression of single pixels: their colour, position, and products of two of these."""
-
-    model: Any  # scikit-learn's pipeline; None if all pixels have one class
-    most_frequent: int
-
-    def predict(self, images: np.ndarray) -> np.ndarray:
-        """Return class ids (N, H, W) of images (N, H, W, C) in [0, 255]."""
-        if self.model is None:
-            return np.full(images.shape[:3], self.most_frequent)
-        masks = [self.model.predict(_pixel_features(image)) for image in images]  # image by image, to save memory
-        return np.stack(masks).reshape(images.shape[:3])
-
-
-def fit_pixels(training: Feed, ignore: int) -> PixelClassifier:
-    """Fit logistic regression to random pixels of the first images of a feed, but those labelled `ignore`."""
-    from sklearn.linear_model import LogisticRegression
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import PolynomialFeatures, StandardScaler
-
-    random, counts = np.random.default_rng(0), np.zeros(256, np.int64)
-    features, labels = [], []
-    for image, mask, *_ in training.take(PIXEL_IMAGES).batches(1, augmented=False).unbatch().as_numpy_iterator():
-        ids = mask.ravel()
-        valid = np.flatnonzero(ids != ignore)
-        counts += np.bincount(ids[valid], minlength=256)
-        chosen = random.permutation(valid)[:PIXELS]
-        features.append(_pixel_features(image)[chosen])
-        labels.append(ids[chosen])
-    x, y = np.concatenate(features), np.concatenate(labels)
-    if len(np.unique(y)) < 2:
-        return PixelClassifier(None, int(counts.argmax()))
-    model = make_pipeline(PolynomialFeatures(2), StandardScaler(), LogisticRegression(max_iter=1000, tol=1e-3))
-    return PixelClassifier(model.fit(x, y), int(counts.argmax()))
-
-
-def _pixel_features(image: np.ndarray) -> np.ndarray:
-    """Return colour in [0, 1], and row and column in [-1, 1], of every pixel: float32 (H * W, C + 2)."""
-    height, width, channels = image.shape
-    rows, columns = np.meshgrid(np.linspace(-1, 1, height), np.linspace(-1, 1, width), indexing="ij")
-    values = np.concatenate([image / 255.0, np.stack([rows, columns], axis=-1)], axis=-1)
-    return values.astype(np.float32).reshape(-1, channels + 2)

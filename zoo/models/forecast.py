@@ -31,6 +31,7 @@ from zoo.tasks.tabular.forecasting import Forecasting
         notes="One series. Naive, linear and boosted forecasts are in the same table of every evaluation.",
     ),
     flags={"target": "task.target_column", "time": "task.time", "horizon": "task.horizon", "known": "task.known"},
+    candidates="all",
 )
 def forecast(
     history: int = 28,

@@ -41,7 +41,8 @@ _RECIPE = Recipe(epochs=60, batch_size=64, learning_rate=2e-3, weight_decay=0.01
         paper="Gorishniy 2022, arXiv:2203.05556",
         notes="Tuned gradient boosting is in the same table of every evaluation, with the interval of the difference.",
     ),
-    flags={"target": "task.target_column"},
+    flags={"target": "task.target_column", "time": "task.time"},
+    candidates="all",
 )
 def table(
     columns: Sequence[Mapping[str, Any]] = COLUMNS,

@@ -11,7 +11,7 @@ from typing import Any
 from optuna.distributions import distribution_to_json, json_to_distribution
 
 from zoo.core import environment, registry
-from zoo.core.plan import Plan, resolve
+from zoo.core.plan import NETWORK, Plan, resolve
 from zoo.core.recipe import override
 from zoo.core.settings import TrainSettings, check_recipe, layered
 from zoo.search import space as spaces
@@ -87,6 +87,7 @@ def define(
     file, space = ({}, {}) if space_file is None else spaces.read(space_file, model)
     check_recipe(options, file, space_file)
     common = {"name": model, "recipe": "default", "seed": 0, "precision": "float32", "settings": {}}
+    common |= {"candidates": NETWORK}
     chosen = layered(common, file, options)
     settings = chosen.setdefault("settings", {})
     if "baseline" in registry.task_fields(registry.get_entry(model)):

@@ -1,6 +1,7 @@
 """Segmentation: metrics, loss, streamed evaluation, quantised files, endpoints and predictions."""
 
 import json
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -15,10 +16,11 @@ from tests.photographs import photographs
 from tests.zoo.conftest import fit
 from tests.zoo.test_cli import cli
 from zoo import predict
+from zoo.candidates.masks import ladder as masks_ladder
 from zoo.core.run_folder import RunFolder
 from zoo.core.task import SplitEvaluation
-from zoo.evaluation import image_baselines, segmentation
 from zoo.evaluation import outputs as inference
+from zoo.evaluation import segmentation
 from zoo.export import evaluation_of
 from zoo.modeling import backbones
 from zoo.modeling.losses import SegmentationLoss
@@ -131,15 +133,19 @@ def test_evaluation_has_baselines_and_overlays(run):
     assert {p.stem for p in (run / "figures").glob("*.png")} == {"curves", "overlays"}
 
 
-def test_the_pixel_classifier_learns_a_colour():
+def test_the_linear_candidate_learns_a_colour():
     images = RANDOM.integers(0, 256, (20, 12, 12, 3)).astype("uint8")
     masks = (images[..., 0] > 127).astype("uint8")
     masks[:, :2] = 255
-    classifier = image_baselines.fit_pixels(pipelines.feed(tf.data.Dataset.from_tensor_slices((images, masks))), 255)
-    assert (classifier.predict(images) == (images[..., 0] > 127)).mean() > 0.95
-    assert classifier.most_frequent == np.bincount(masks[:, 2:].ravel()).argmax()
-    one = image_baselines.fit_pixels(pipelines.feed(tf.data.Dataset.from_tensor_slices((images, masks * 0))), 255)
-    assert not one.predict(images).any()
+    feed = pipelines.feed(tf.data.Dataset.from_tensor_slices((images, masks)))
+    plan, dataset = SimpleNamespace(feed=lambda *_: feed), SimpleNamespace(info=SimpleNamespace(num_classes=2))
+    predicted = {}
+    for name, candidate in masks_ladder().items():
+        model = candidate.build(name, 2, (12, 12, 3))
+        candidate.fit(model, plan, dataset)
+        predicted[name] = model(images).numpy().argmax(-1)
+    assert (predicted["linear"] == (images[..., 0] > 127)).mean() > 0.95
+    assert (predicted["constant"] == np.bincount(masks[:, 2:].ravel()).argmax()).all()
 
 
 @pytest.mark.extended

@@ -12,7 +12,7 @@ import numpy as np
 import pipelines
 from pipelines.images.masks import palette
 from zoo.core.recipe import Recipe
-from zoo.core.task import Prediction, Query, SplitEvaluation
+from zoo.core.task import Candidate, Prediction, Query, SplitEvaluation
 from zoo.evaluation import segmentation
 from zoo.tasks.image.base import ImageTask
 
@@ -119,24 +119,25 @@ class Segmentation(ImageTask):
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Compare with two baselines, the most frequent class and a logistic regression of single pixels."""
-        from zoo.evaluation import image_baselines
+        """Add the images of the figure, with their masks."""
         from zoo.evaluation import outputs as inference
 
-        info, training, test = dataset.info, feed("train"), feed(evaluation.split)
-        classifier = image_baselines.fit_pixels(training, segmentation.IGNORE)
-        own = evaluation.outputs["confusion"]
-        frequent = np.zeros_like(own)
-        frequent[:, :, classifier.most_frequent] = own.sum(axis=2)
-        regression = [
-            segmentation.confusion(masks.numpy(), classifier.predict(images.numpy()), own.shape[1])
-            for images, masks in test.batches(inference.BATCH)
-        ]
-        matrices = {"most frequent class": frequent, "logistic regression of pixels": np.concatenate(regression)}
-        shown = inference.collect(contract["serving_default"], test.take(SHOWN), info)
+        shown = inference.collect(contract["serving_default"], feed(evaluation.split).take(SHOWN), dataset.info)
         arrays = {"image": shown.inputs["image"], "true": shown.truth, "predicted": shown.outputs["logits"].argmax(-1)}
-        baselines = {name: {"confusion": matrix} for name, matrix in matrices.items()}
-        return dataclasses.replace(evaluation, baselines=baselines, arrays=arrays)
+        return dataclasses.replace(evaluation, arrays=arrays)
+
+    def candidates(self, info: Info) -> Mapping[str, Candidate]:
+        """Return a constant and logistic regression of pixels."""
+        from zoo.candidates import masks
+
+        return masks.ladder()
+
+    def losses(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> np.ndarray:
+        """Return 1 minus the mean IoU of each image (N,), over the classes in its mask or its prediction."""
+        matrices = outputs["confusion"].astype(np.float64)
+        hits = np.diagonal(matrices, axis1=1, axis2=2)
+        union = matrices.sum(axis=1) + matrices.sum(axis=2) - hits
+        return 1.0 - (hits / np.maximum(union, 1)).sum(axis=1) / np.maximum((union > 0).sum(axis=1), 1)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield held-out images, with the true and with the predicted mask above them."""

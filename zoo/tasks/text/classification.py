@@ -64,6 +64,14 @@ class TextClassifier(ClassifierTask):
         )
         return dataclasses.replace(dataset, info=info)
 
+    def with_ngrams(self, dataset: Dataset) -> Dataset:
+        """Return the dataset with a vocabulary of words, pairs of words and parts of words."""
+        texts = [example["text"] for example in dataset.train.as_numpy_iterator()]
+        features = (ngram for text in texts for ngram in ngrams.features(text))
+        vocabulary, _ = ngrams.counted(features, self.tokens, least=2)
+        index = ngrams.index(vocabulary)
+        return self.with_vocabulary(dataset, vocabulary, [len(ngrams.encode(text, index)) for text in texts])
+
     def words_of(self, info: Info) -> int:
         """Return the number of tokens of a text that the model reads."""
         return self.length or info.statistics.get("length", SHORTEST)
@@ -186,7 +194,7 @@ class TextClassification(TextClassifier):
         """Return a constant and logistic regression on TF-IDF."""
         from zoo.candidates import texts
 
-        return texts.ladder(info, self.tokenizer == "ngrams")
+        return texts.ladder(info, "tokenizer", self.tokenizer == "ngrams")
 
     def tokens_of(self, info: Info) -> Tensor:
         """Return the input of the contract, with the words by which the libraries of devices find the ids."""
@@ -200,11 +208,7 @@ class TextClassification(TextClassifier):
     def prepare(self, dataset: Dataset) -> Dataset:
         """Return the dataset with the vocabulary, the length and the share of cut texts of its training texts."""
         if self.tokenizer == "ngrams":
-            raw = [example["text"] for example in dataset.train.as_numpy_iterator()]
-            features = (ngram for text in raw for ngram in ngrams.features(text))
-            vocabulary, _ = ngrams.counted(features, self.tokens, least=2)
-            index = ngrams.index(vocabulary)
-            return self.with_vocabulary(dataset, vocabulary, [len(ngrams.encode(text, index)) for text in raw])
+            return self.with_ngrams(dataset)
         texts = [self.splitter.split(example["text"]) for example in dataset.train.as_numpy_iterator()]
         vocabulary, _ = self.splitter.counted((word for text in texts for word in text), self.tokens, least=2)
         return self.with_vocabulary(dataset, vocabulary, list(map(len, texts)))

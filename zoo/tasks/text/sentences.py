@@ -4,15 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from pipelines.text import wordpiece, words
+from zoo.candidates import ngrams
 from zoo.core.recipe import Recipe
-from zoo.core.task import Phase, Prediction, Query, SplitEvaluation, head_and_tune
+from zoo.core.task import Candidate, Phase, Prediction, Query, SplitEvaluation, head_and_tune
 from zoo.tasks.text import tokenizer_snippets
-from zoo.tasks.text.classification import TextClassifier
+from zoo.tasks.text.classification import LONGEST, LONGEST_NGRAMS, TextClassifier
 from zoobase.errors import unknown
 
 if TYPE_CHECKING:
@@ -26,7 +28,7 @@ if TYPE_CHECKING:
     from zoo.training.callbacks import CheckpointCallback
     from zoo.training.session import Session
 
-VOCABULARIES = ("minilm", "texts")
+VOCABULARIES = ("minilm", "texts", "ngrams")
 
 
 @dataclass(frozen=True)
@@ -35,14 +37,27 @@ class WordPieceTask(TextClassifier):
 
     Attributes:
         vocabulary: Vocabulary of pieces: "minilm", that of its pretrained weights, or "texts", one of the training
-            texts, with which no pretrained weights fit.
+            texts, with which no pretrained weights fit; or "ngrams", those of the candidate "tfidf".
     """
 
     vocabulary: str = "minilm"
 
-    splitter = wordpiece
     units = "pieces of words"
-    first = len(wordpiece.SPECIAL)
+
+    @property
+    def splitter(self) -> ModuleType:
+        """The module that turns texts into ids."""
+        return ngrams if self.vocabulary == "ngrams" else wordpiece
+
+    @property
+    def first(self) -> int:
+        """Number of tokens at the start of the vocabulary that stand for no text."""
+        return 2 if self.vocabulary == "ngrams" else len(wordpiece.SPECIAL)
+
+    @property
+    def longest(self) -> int:
+        """Largest length that is chosen: a text has many n-grams."""
+        return LONGEST_NGRAMS if self.vocabulary == "ngrams" else LONGEST
 
     def __post_init__(self) -> None:
         """Raise UsageError for an unknown vocabulary."""
@@ -51,6 +66,8 @@ class WordPieceTask(TextClassifier):
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """Return the dataset with the vocabulary, the length and the share of cut texts of its training texts."""
+        if self.vocabulary == "ngrams":
+            return self.with_ngrams(dataset)
         texts = [example["text"] for example in dataset.train.as_numpy_iterator()]
         if self.vocabulary == "texts":
             pieces = wordpiece.vocabulary(texts, self.tokens)
@@ -67,7 +84,8 @@ class WordPieceTask(TextClassifier):
 
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that tokenizes a text as the `text` endpoint does."""
-        return {"Token ids of a text": tokenizer_snippets.word_pieces(self.words_of(info))}
+        snippet = tokenizer_snippets.ngrams_of_words if self.vocabulary == "ngrams" else tokenizer_snippets.word_pieces
+        return {"Token ids of a text": snippet(self.words_of(info))}
 
 
 @dataclass(frozen=True)
@@ -91,6 +109,12 @@ class SentenceClassification(WordPieceTask):
     calibrated: bool = True
 
     views = 1
+
+    def candidates(self, info: Info) -> Mapping[str, Candidate]:
+        """Return a constant and logistic regression on TF-IDF."""
+        from zoo.candidates import texts
+
+        return texts.ladder(info, "vocabulary", self.vocabulary == "ngrams")
 
     def class_weights(self, info: Info) -> None:
         """Return None: all texts have the same weight."""
