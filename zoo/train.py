@@ -21,8 +21,8 @@ from zoo.core.capabilities import Untrained
 from zoo.core.plan import resolve
 from zoo.core.run_folder import RunFolder, RunSummary
 from zoo.core.settings import TrainSettings, check_recipe, read_config
-from zoo.distribution.launcher import launch, new_folder
-from zoo.distribution.replicas import check_batch_size, read_environment
+from zoo.distribution.launcher import launch
+from zoo.distribution.replicas import read_environment
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError, step
@@ -312,10 +312,6 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
 @settings_options()
 @click.option("--callback", "callbacks", multiple=True, metavar="MODULE:CLASS", help="A Keras callback of your own.")
 @click.option("--workers", type=click.IntRange(1), help="Processes of this machine that share each batch.")
-@click.option(
-    "--ray", metavar="ADDRESS", help="Ray cluster of the workers: HOST:PORT, auto (it runs here) or local (a new one)."
-)
-@click.option("--min-workers", type=click.IntRange(1), help="With --ray: workers to continue with if some are lost.")
 @shell.common_options
 @click.pass_context
 def main(
@@ -325,8 +321,6 @@ def main(
     print_config: bool,
     callbacks: tuple[str, ...],
     workers: int | None,
-    ray: str | None,
-    min_workers: int | None,
     given: dict[str, Any],
     console: Console,
 ) -> None:
@@ -345,12 +339,8 @@ def main(
         plan, _ = open_or_plan(settings)
         click.echo(json.dumps(plan.to_json(), indent=2))
         return
-    if ray is None and min_workers is not None:
-        raise click.UsageError("--min-workers needs --ray, which starts workers again.")
     started, _ = read_environment()
-    if ray is not None:
-        summary = _run_by_ray(settings, callbacks, ray, workers or 1, min_workers, console)
-    elif started == 1 and workers not in (None, 1):
+    if started == 1 and workers not in (None, 1):
         launch(ctx.meta[ARGUMENTS], workers, settings.name, settings.out or settings.resume)
         return
     elif workers not in (None, started):
@@ -360,35 +350,10 @@ def main(
     console.result(summary)
 
 
-def _run_by_ray(
-    settings: TrainSettings,
-    callbacks: Sequence[str],
-    address: str,
-    workers: int,
-    min_workers: int | None,
-    console: Console,
-) -> dict[str, Any]:
-    """Call `run` in the workers of a Ray cluster."""
-    from zoo import train  # the workers import it by its name, which is not __main__
-    from zoo.core.run_store import is_url
-    from zoo.distribution import ray_training
-
-    if is_url(settings.out or settings.resume):
-        raise click.UsageError("With --ray, --out is a path that all machines share.")
-    least = min_workers or workers
-    if least > workers:
-        raise click.UsageError(f"--min-workers {least} is more than --workers {workers}.")
-    plan, _ = open_or_plan(settings)
-    check_batch_size(plan.recipe.batch_size, workers)
-    with contextlib.ExitStack() as stack:
-        given = {"name": None, **settings.given, "callbacks": callbacks}
-        if settings.out is None and settings.resume is None:
-            given["out"] = stack.enter_context(new_folder(plan.model))
-        return ray_training.launch(train.run, given, address, workers, least, console)
-
-
 main.replaced = {  # options
-    "--from": "export attest signs the provenance of a training, whose command line repeats it"
+    "--ray": "examples/cluster/ray_train.py starts the workers by Ray Train",
+    "--min-workers": "examples/cluster/ray_train.py starts the workers by Ray Train",
+    "--from": "export attest signs the provenance of a training, whose command line repeats it",
 }
 
 if __name__ == "__main__":

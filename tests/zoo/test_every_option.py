@@ -19,7 +19,6 @@ from zoo.cli.options import SettingOption
 from zoo.core.recipe import Recipe
 from zoo.core.settings import TABLES, TrainSettings
 from zoo.core.task import Prediction
-from zoo.distribution import ray_training
 from zoo.prediction import batch, kept
 from zoo.train import main as train
 from zoobase import console as shell
@@ -255,7 +254,7 @@ def recorded(monkeypatch, tmp_path):
     for verb in ARGUMENTS:
         module = importlib.import_module(f"zoo.{verb}.__main__" if verb == "weights" else f"zoo.{verb}")
         monkeypatch.setattr(module, {"weights": "table", "train": "_run"}.get(verb, "run"), called)
-    for module, name in ((zoo.train, "launch"), (ray_training, "launch"), (batch, "run")):
+    for module, name in ((zoo.train, "launch"), (batch, "run")):
         monkeypatch.setattr(module, name, called)
     monkeypatch.setattr(kept, "preferred", opened)
     monkeypatch.chdir(tmp_path)

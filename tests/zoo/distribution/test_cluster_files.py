@@ -59,7 +59,7 @@ def test_manifests_have_fields_of_the_published_schema(file):
     if file == "rayjob.yaml":
         (group,) = manifest["spec"]["rayClusterSpec"]["workerGroupSpecs"]
         assert group["replicas"] == group["minReplicas"] == group["maxReplicas"] == 4
-        assert "--ray auto --workers 4 --out /shared/run" in manifest["spec"]["entrypoint"]
+        assert "ray_train.py 4 /shared/run fashion_mnist" in manifest["spec"]["entrypoint"]
 
 
 def test_a_job_set_names_its_pods(run, monkeypatch):
