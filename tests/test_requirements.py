@@ -10,9 +10,7 @@ import pytest
 from pip._internal.req.constructors import install_req_from_line
 
 import zoobase
-from zoo.distribution import ray_cluster
 from zoobase import requirements
-from zoobase.errors import MissingError
 from zoobase.requirements import install_command
 
 ROOT = Path(__file__).parent.parent
@@ -91,10 +89,3 @@ def test_without_a_checkout_they_are_those_of_the_metadata(monkeypatch, tmp_path
     assert install_command("keras") == "pip install 'keras<3.16,>=3.15'"
     with pytest.raises(KeyError):
         install_command("keras-proof-zoo")
-
-
-def test_a_message(monkeypatch):
-    monkeypatch.setattr(ray_cluster, "loaded_module", lambda name: None)
-    monkeypatch.setattr("importlib.util.find_spec", lambda name: None)
-    with pytest.raises(MissingError, match=re.escape("this needs Ray: pip install 'ray[data,train]>=2.60'")):
-        ray_cluster.check("local")

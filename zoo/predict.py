@@ -155,13 +155,9 @@ def _write_mask(path: Path, mask: np.ndarray | None) -> None:
 @click.option(
     "--nearest", metavar="FILE", type=click.Path(), help="Show the texts of FILE, one a line, that are nearest to each."
 )
-@click.option(
-    "-o", "--out", type=click.Path(), help="CSV file (- is standard output), Parquet file, image file, or FOLDER/."
-)
+@click.option("-o", "--out", type=click.Path(), help="CSV file (- is standard output), image file, or FOLDER/.")
 @click.option("--runtime", type=click.Choice(kept.RUNTIMES), help="Runtime of the model.")
 @kept.option
-@click.option("--workers", type=click.IntRange(1), help="Processes that share the inputs, for a Parquet file.")
-@click.option("--ray", metavar="ADDRESS", help="Ray cluster that gives them: HOST:PORT, auto or local (default).")
 @shell.common_options
 def main(
     source: str,
@@ -173,8 +169,6 @@ def main(
     out: str | None,
     runtime: str | None,
     is_kept: bool,
-    workers: int | None,
-    ray: str | None,
     console: Console,
 ) -> None:
     """Predict on image files of any size and mode, folders of them, or texts, with the model of a run or a bundle.
@@ -182,8 +176,7 @@ def main(
     The name of a model with shipped weights is accepted too: python -m zoo.predict fashion_mnist shirt.png. With --keep
     a proven TFLite file of the model is written to the cache, with which the next commands take less than a second.
 
-    For many images, name a bundle and a Parquet file: python -m zoo.predict BUNDLE 'photos/*.jpg' -o out.parquet
-    --workers 4. The same command resumes after an interruption. out.errors.csv names the files without a prediction.
+    examples/cluster/ray_predict.py predicts on many images by several processes.
 
     For a folder, or a table of rows such as the one that the model was trained on, predictions.csv is written to the
     current folder, unless -o names another file. If the model predicts
@@ -192,13 +185,7 @@ def main(
     """
     options = {"top_k": top_k, "category_names": category_names, "direction": direction, "runtime": runtime}
     if out is not None and out.endswith(".parquet"):
-        if nearest is not None:
-            raise UsageError("--nearest writes a .csv file: -o FILE.csv")
-        _predict_many(source, inputs, out, options | {"workers": workers or 1, "ray": ray or "local"}, console)
-        return
-    for name, value in (("workers", workers), ("ray", ray)):
-        if value is not None:
-            raise UsageError(f"--{name} is for many inputs, whose predictions go to a Parquet file: -o FILE.parquet")
+        raise UsageError("a table is a .csv file: -o FILE.csv; examples/cluster/ray_predict.py writes Parquet files")
     if out == "-" and console.json:
         raise UsageError("-o - and --json both write to standard output: choose one")
     if out == "-":
@@ -231,17 +218,6 @@ def _write(result: PredictionResult, out: str | None, console: Console) -> None:
         raise ZooError("; ".join(result.problems))
 
 
-def _predict_many(source: str, inputs: Sequence[str], out: str, options: dict[str, Any], console: Console) -> None:
-    from zoo.prediction import batch
-
-    summary = batch.run(source, inputs, out, **options, console=console)
-    if summary["rows"]:
-        console.print(f"written: {out}, {summary['rows']} rows")
-    console.result(summary)
-    if summary["problems"]:
-        raise ZooError(f"{summary['problems']} of {summary['inputs']} inputs have no prediction: {summary['errors']}")
-
-
 def _write_images(out: Path, images: dict[str, np.ndarray], problems: list[str], console: Console) -> None:
     from zoo.evaluation.images import tile, write
 
@@ -251,6 +227,10 @@ def _write_images(out: Path, images: dict[str, np.ndarray], problems: list[str],
         write(out, tile(list(images.values()), columns=1))
         console.print(f"written: {out}")
 
+
+main.replaced = dict.fromkeys(  # options
+    ("--workers", "--ray"), "examples/cluster/ray_predict.py predicts on many images by several processes"
+)
 
 if __name__ == "__main__":
     shell.run(main, prog="python -m zoo.predict")

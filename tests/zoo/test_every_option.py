@@ -19,7 +19,7 @@ from zoo.cli.options import SettingOption
 from zoo.core.recipe import Recipe
 from zoo.core.settings import TABLES, TrainSettings
 from zoo.core.task import Prediction
-from zoo.prediction import batch, kept
+from zoo.prediction import kept
 from zoo.train import main as train
 from zoobase import console as shell
 from zoobase.errors import UsageError
@@ -211,32 +211,19 @@ ARGUMENTS = {  # what each verb needs besides options
     "device": ["--data-dir", "FOLDER", "--out", "OUT"],
 }
 WITH = {  # options that an option needs to have an effect
-    ("predict", "workers"): ["-o", "out.parquet"],
-    ("predict", "ray"): ["-o", "out.parquet"],
-    ("train", "min_workers"): ["--ray", "local", "--workers", "2"],
-    ("export", "max_drop"): ["--quantize", "int8"],
+    ("export", "max_drop"): ["--quantize", "int8"]
 }
 WRITERS = {
     ("predict", "out"): (None, "zoo.predict._write"),
     ("sample", "out"): (Prediction(image=np.zeros((1, 1, 3), np.uint8)), "zoo.evaluation.images.write"),
 }
-SAMPLES = {
-    "quantize": "int8",
-    "style_weights": "1,2,3,4,5",
-    "min_workers": "1",
-    "settings": "data=digits",
-    "limit": "7",
-    "size": "64",
-}
+SAMPLES = {"quantize": "int8", "style_weights": "1,2,3,4,5", "settings": "data=digits", "limit": "7", "size": "64"}
 REFUSED = [
-    ("train", ["--min-workers", "2"]),
     ("train", ["--no-export", "--quantize", "int8"]),
     ("train", ["--no-evaluate", "--quantize", "int8"]),
     ("train", ["--resume", "RUN", "--out", "OTHER"]),
     ("train", ["--epochs", "2", "--set", "recipe.epochs=3"]),
     ("train", ["--units", "[8]", "--set", "model.units=[9]"]),
-    ("train", ["--ray", "local", "--workers", "2", "--min-workers", "3"]),
-    ("predict", ["--workers", "2"]),
     ("predict", ["-o", "-", "--json"]),
     ("export", ["--max-drop", "0.5"]),
     ("tune", ["--minimize", "val_loss", "--maximize", "val_accuracy"]),
@@ -254,8 +241,7 @@ def recorded(monkeypatch, tmp_path):
     for verb in ARGUMENTS:
         module = importlib.import_module(f"zoo.{verb}.__main__" if verb == "weights" else f"zoo.{verb}")
         monkeypatch.setattr(module, {"weights": "table", "train": "_run"}.get(verb, "run"), called)
-    for module, name in ((zoo.train, "launch"), (batch, "run")):
-        monkeypatch.setattr(module, name, called)
+    monkeypatch.setattr(zoo.train, "launch", called)
     monkeypatch.setattr(kept, "preferred", opened)
     monkeypatch.chdir(tmp_path)
 

@@ -69,7 +69,7 @@ def _expand_url(argument: str) -> Iterator[str]:
 
         names = ArrowFSWrapper(_filesystem(argument)).glob(f"{path}**" if is_folder else path)
     except ImportError as error:
-        raise needs_ray(argument, error) from error
+        raise _needs_parquet(argument, error) from error
     except OSError as error:
         raise MissingError(f"{argument} cannot be listed: {' '.join(str(error).split())}") from error
     if is_folder:
@@ -100,9 +100,8 @@ def _open_filesystem(root: str) -> FileSystem:
     return FileSystem.from_uri(root)[0]
 
 
-def needs_ray(what: str, error: ImportError) -> MissingError:
-    """Return the error for what needs the extra `ray`."""
-    return MissingError(f"{what} needs Ray ({error}); {install_command('ray')}")
+def _needs_parquet(url: str, error: ImportError) -> MissingError:
+    return MissingError(f"{url} needs pyarrow and fsspec ({error}); {install_command('parquet')}")
 
 
 @contextlib.contextmanager
@@ -129,7 +128,7 @@ def _read(url: str) -> bytes:
                                 "MB are not read")  # fmt: skip
             return file.read()
     except ImportError as error:
-        raise needs_ray(url, error) from error
+        raise _needs_parquet(url, error) from error
     except FileNotFoundError as error:
         raise DataError(f"there is no file {url}", MISSING) from error
     except OSError as error:

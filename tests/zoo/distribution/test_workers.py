@@ -4,9 +4,7 @@ import contextlib
 import json
 import os
 import random
-import re
 import signal
-import sys
 from pathlib import Path
 
 import psutil
@@ -17,9 +15,8 @@ from tests import commands
 from tests.zoo.conftest import DATA, fit
 from tests.zoo.distribution.two_workers import SETTINGS, assert_equal, start, wait_for_state, words
 from zoo import train
-from zoo.distribution import ray_cluster
 from zoo.training import checkpoints
-from zoobase.errors import MissingError, UsageError
+from zoobase.errors import UsageError
 
 
 @pytest.mark.extended
@@ -121,26 +118,3 @@ def ray_workers(process):
             if "RayTrainWorker" in " ".join(child.cmdline()):
                 found.append(child.pid)
     return found
-
-
-@pytest.mark.both
-def test_without_ray_one_sentence_names_the_extra(monkeypatch):
-    monkeypatch.setitem(sys.modules, "ray", None)
-    with pytest.raises(MissingError, match=r"pip install .ray\["):
-        ray_cluster.check("local")
-
-
-PRINTED = [
-    line.strip()
-    for page in ("batch-prediction.md",)
-    for line in (Path(__file__).parents[3] / "docs" / "how-to" / page).read_text().splitlines()
-    if line.startswith("    python") and re.search(r"--ray \S+:\d+", line)
-]
-
-
-@pytest.mark.parametrize("command", PRINTED)
-def test_a_printed_command_for_a_cluster_gets_as_far_as_its_address(command, tmp_path):
-    words = re.sub(r"--ray \S+", "--ray 127.0.0.1:9", command).replace("/shared", str(tmp_path)).split()
-    process = commands.Command(*words[1:], merged=True)
-    assert process.wait(100) == 3
-    assert "there is no Ray cluster at 127.0.0.1:9" in process.stdout

@@ -1,60 +1,17 @@
-"""What the arguments of a prediction stand for, and the parts of the table that it writes."""
+"""What the arguments of a prediction stand for, and many of them by Ray Data."""
 
-import csv
 import os
 import sys
 from pathlib import Path
 
 import pytest
 from PIL import Image
-from pyarrow import parquet
 
 from pipelines import DataError
+from tests import commands
+from zoo import predict
 from zoo.prediction.inputs import expand, local_file
-from zoo.prediction.tables import Parts
 from zoobase.errors import MissingError, UsageError
-
-
-def test_parts_are_merged_in_order_whatever_their_columns(tmp_path):
-    parts = Parts(tmp_path / "out.parquet")
-    with parts.opened({"top_k": 3}):
-        parts.write(2, [{"input": "c", "score": 0.5, "word": "x"}], [])
-        parts.write(0, [{"input": "a", "score": 1, "word": None}], [("=bad", "it's broken")])
-        assert parts.missing(4) == [1, 3]
-        parts.write(1, [], [("b", "no image")])
-        parts.write(3, [{"input": os.fsdecode(b"d\xff"), "score": 2}], [])
-        assert parts.merge(4) == (3, 2)
-    assert parquet.read_table(parts.out).to_pylist() == [
-        {"input": "a", "score": 1.0, "word": None},
-        {"input": "c", "score": 0.5, "word": "x"},
-        {"input": "d\\xff", "score": 2.0, "word": None},
-    ]
-    with open(tmp_path / "out.errors.csv", newline="") as file:
-        assert list(csv.reader(file)) == [["input", "reason"], ["'=bad", "it's broken"], ["b", "no image"]]
-    assert sorted(path.name for path in tmp_path.iterdir()) == ["out.errors.csv", "out.parquet"]
-
-
-def test_no_rows_no_table_and_no_problems_no_side_table(tmp_path):
-    parts = Parts(tmp_path / "out.parquet")
-    for rows, problems in (([{"input": "a"}], []), ([], [("a", "no image")])):
-        for path in (parts.out, parts.errors):
-            path.write_text("of an earlier prediction")
-        with parts.opened({}):
-            parts.write(0, rows, problems)
-            parts.merge(1)
-        assert (parts.out.exists(), parts.errors.exists()) == (bool(rows), bool(problems))
-
-
-def test_other_settings_and_a_second_process_are_refused(tmp_path):
-    parts = Parts(tmp_path / "out.parquet")
-    with parts.opened({"top_k": 3, "runtime": "c_api"}):
-        with pytest.raises(UsageError, match="another process writes"), Parts(parts.out).opened({}):
-            pass
-        parts.write(0, [], [])
-    with pytest.raises(UsageError, match=r"other settings \(top k\)"), parts.opened({"top_k": 4, "runtime": "c_api"}):
-        pass
-    with parts.opened({"top_k": 3, "runtime": "c_api"}):
-        assert parts.missing(2) == [1]
 
 
 @pytest.fixture
@@ -122,7 +79,25 @@ def test_what_cannot_be_listed(folder, argument, kind, sentence):
 def test_without_pyarrow_one_sentence_names_the_extra(folder, monkeypatch):
     monkeypatch.setitem(sys.modules, "pyarrow.fs", None)
     monkeypatch.setitem(sys.modules, "fsspec.implementations.arrow", None)
-    with pytest.raises(MissingError, match=r"pip install .ray\["):
+    with pytest.raises(MissingError, match=r"pip install .pyarrow"):
         list(expand(["s3://bucket-of-a-test/*.png"]))
-    with pytest.raises(MissingError, match=r"pip install .ray\["), local_file("gs://bucket-of-a-test/a.png"):
+    with pytest.raises(MissingError, match=r"pip install .pyarrow"), local_file("gs://bucket-of-a-test/a.png"):
         pass
+
+
+@pytest.mark.extended
+def test_ray_predicts_on_many_images(trained, folder):
+    from pyarrow import parquet
+
+    script = Path(__file__).parents[3] / "examples" / "cluster" / "ray_predict.py"
+    bundle, out = trained("fashion_mnist") / "bundle", folder.parent / "out"
+    process = commands.Command(
+        script, bundle, out, folder / "?.*", 1, env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
+    )
+    process.finish()
+    rows = parquet.read_table(out).to_pylist()
+    assert [Path(row["input"]).name for row in rows] == ["a.png", "b.png", "c.txt"]
+    expected = predict.run(bundle, [str(folder / "a.png")], top_k=1).rows[0]
+    assert (rows[0]["label"], rows[0]["error"]) == (expected["label"], "")
+    assert rows[0]["probability"] == pytest.approx(expected["probability"], abs=1e-5)
+    assert "damaged" in rows[2]["error"]
