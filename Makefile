@@ -145,6 +145,10 @@ lock: setup
 	        $$(printf -- " --extra %s" $$(echo $$extras | tr , " ")) \
 	        --output-file requirements/$$(echo $$version | cut -d. -f1,2)$$lock.txt setup.cfg || exit 1; \
 	done; done
+	for light in light light-onnx; do \
+	    $(BIN)/uv pip compile --quiet --universal --python-version 3.11 --constraint requirements/3.11-all.txt --constraint requirements/light.in \
+	        --generate-hashes --no-annotate --no-header --output-file requirements/$$light.txt requirements/$$light.in || exit 1; \
+	done
 
 audit:
 	$(PYTHON) -m venv .venv-audit

@@ -21,7 +21,7 @@ from export.proof.certificate import FAIL, NOT_RUN, NOTE, Certificate, Finding, 
 from export.proof.layer_diff import with_worst_layers
 from export.proof.prove import prove
 from export.proof.structure import WHOLE, compare_files
-from zoobase.errors import ExportError
+from zoobase.errors import ExportError, Unavailable
 
 NOT_COMPARED = "they were not compared whole with another export, as was asked for"
 
@@ -84,12 +84,13 @@ def verify_bundle(
     for artifact, data in zip(artifacts, listed, strict=True):
         if artifact.state is None and code and FORMATS[artifact.format].needs_code:
             artifact.state, artifact.reason = NOT_RUN, code
-        elif artifact.state is None and (
-            reason := unread.get(folder / artifact.path)
-            or refusal(folder, data, trust)
-            or _contradiction(folder, artifact, contract)
-        ):
-            artifact.state, artifact.reason = FAIL, reason
+        elif artifact.state is None:
+            try:
+                reason = unread.get(folder / artifact.path) or refusal(folder, data, trust)
+                if reason := reason or _contradiction(folder, artifact, contract):
+                    artifact.state, artifact.reason = FAIL, reason
+            except Unavailable as error:
+                artifact.state, artifact.reason = NOT_RUN, str(error)
     request = ProofRequest(
         folder, contract, artifacts, cases, manifest["code_dependency"], demanded=frozenset(manifest["demanded"])
     )
@@ -117,5 +118,7 @@ def _contradiction(folder: Path, artifact: Artifact, contract: Contract) -> str 
     find = FORMATS[artifact.format].contradiction
     try:
         return find(folder / artifact.path, contract) if find else None
+    except Unavailable:
+        raise
     except ExportError as error:
         return str(error)

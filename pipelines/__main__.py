@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import click
 
-from pipelines.cli import duplicates, info, listing, preview, serve_data, shard
+from pipelines.cli import duplicates, info, listing, preview, shard
 from zoobase import run
 
 
@@ -13,7 +13,7 @@ def verbs() -> None:
     """Datasets and input pipelines."""
 
 
-COMMANDS = (listing, info, preview, duplicates, shard, serve_data)
+COMMANDS = (listing, info, preview, duplicates, shard)
 for command in (listing.names, *(file.command for file in COMMANDS)):
     verbs.add_command(command)
 

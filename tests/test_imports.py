@@ -31,7 +31,7 @@ LAYERS = {
     ],
     "pipelines": [
         *("__main__", "cli", "__init__", "catalogue", "near_duplicates", "datasets", "adapters", "augment", "pairs"),
-        *("sound", "images", "text", "data_service", "worker_shards", "feeding", "tabular", "shards", "sources"),
+        *("sound", "images", "text", "worker_shards", "feeding", "tabular", "shards", "sources"),
         *("splits", "dataset", "stateless_random"),
     ],
     "export": [
@@ -39,7 +39,7 @@ LAYERS = {
         *("bundle", "proof", "artifacts", "parity", "formats", "runtime", "contract", "runners", "protocol"),
     ],
     "zoo": [
-        *("__main__", "__init__", "tune", "search", "learning_curve", "mistakes", "compress", "device", "train"),
+        *("__main__", "__init__", "tune", "search", "mistakes", "compress", "device", "train"),
         *("ship", "evaluate", "predict", "sample", "stylize", "export", "compare", "runs", "info", "prediction"),
         *("models", "tasks", "training", "candidates", "compression", "distribution", "detection", "evaluation"),
         *("modeling", "weights", "cli", "core"),

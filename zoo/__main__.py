@@ -22,7 +22,6 @@ VERBS = {
     "runs": "List run folders, ranked by their headline metric.",
     "compare": "Compare runs side by side: settings that differ, curves, metrics.",
     "mistakes": "Show what a model gets wrong: worst examples, groups of them, and likely wrong labels.",
-    "learning_curve": "Train on parts of the data, to see whether more examples would help.",
     "export": "Export a run again and verify every artifact.",
     "compress": "Find the smallest or fastest file of a model within a budget of quality.",
     "device": "From a folder of photographs, texts or masks to a TFLite file for mobile apps.",

@@ -98,7 +98,7 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, consol
 
     dataset = None if dataset is None else from_python(dataset)
     objects = UserObjects(**{**objects, "callbacks": get_callbacks(objects["callbacks"])})
-    replicas = choose(chosen.devices, chosen.data_service)
+    replicas = choose(chosen.devices)
     store = None
     for key in ("out", "resume"):
         if is_url(url := getattr(chosen, key)):  # the run folder is a local copy
@@ -172,7 +172,6 @@ def _open(
         raise UsageError(plan.task.not_trained)
     plan.task.check_arguments(plan.model_arguments)
     replicas.check(plan.recipe)
-    replicas.check_data(plan)
     if plan.init is not None:
         weights.locate(plan.model, plan.init)  # an unknown name is an error before the data is loaded
     if plan.recipe.teacher:
@@ -351,6 +350,7 @@ def main(
 
 
 main.replaced = {  # options
+    "--data-service": "tf.data's service gives no order that is repeatable; the feed reads shards in this process",
     "--ray": "examples/cluster/ray_train.py starts the workers by Ray Train",
     "--min-workers": "examples/cluster/ray_train.py starts the workers by Ray Train",
     "--from": "export attest signs the provenance of a training, whose command line repeats it",

@@ -290,6 +290,12 @@ def describe_error(error: Exception) -> tuple[str, int]:
         return f"a name or a text is not UTF-8: {error}", USAGE
     if isinstance(error, RecursionError):
         return "the input is nested too deeply", USAGE
+    if isinstance(error, ModuleNotFoundError) and error.name:
+        from zoobase.requirements import missing_command
+
+        name = error.name.partition(".")[0]
+        if command := missing_command(name):
+            return f"this needs {name}, which is not installed: {command}", MISSING
     text = describe_cause(error)
     if isinstance(error, MemoryError) or type(error).__name__ == "ResourceExhaustedError":
         return f"there is not enough memory: {text or 'a smaller batch size or input may help'}", FAILED

@@ -10,6 +10,7 @@ from pathlib import Path
 
 import zoobase
 
+DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "sklearn": "scikit-learn"}  # of other names
 PROJECT = "keras-proof-zoo"  # never a requirement: it is on no index, where anybody could register the name
 
 
@@ -20,6 +21,14 @@ def install_command(name: str) -> str:
     if not found:
         raise KeyError(name)
     return shlex.join(["pip", "install", *found])
+
+
+def missing_command(module: str) -> str | None:
+    """Return the command that installs the package of a module that cannot be imported; None if it is none of ours."""
+    try:
+        return install_command(DISTRIBUTIONS.get(module, module.replace("_", "-")))
+    except (KeyError, importlib.metadata.PackageNotFoundError):
+        return None
 
 
 def requirements() -> dict[str, list[str]]:

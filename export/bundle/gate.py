@@ -16,7 +16,7 @@ from export.formats import DEFAULT_FORMATS, FORMATS, format_of, saved_model
 from export.formats.format import sentence
 from export.proof.certificate import PASS, RESERVED, Certificate
 from export.runtime.process import home_of
-from zoobase.errors import CheckFailed, ExportError
+from zoobase.errors import CheckFailed, ExportError, Unavailable
 
 TRUSTED = frozenset({"zoo"})  # packages of ours whose classes a Keras file may need
 STATES = {"unsupported": "unsupported", "fail": "a failure"}
@@ -108,8 +108,8 @@ def _is_written(state: str, rows: list[Mapping[str, Any]]) -> bool:
 
 
 def refusal(folder: Path, artifact: Mapping[str, Any], trust: Collection[str]) -> str | None:
-    """Return why an artifact is not loaded, or None; it is read, and nothing of it is run."""
-    # Its file must be of its format and of no other, because each runtime reads the part that it finds.
+    """Return why an artifact is not loaded, or None; Unavailable if what reads it is not installed."""
+    # Nothing of it is run. Its file must be of its format and of no other: each runtime reads the part that it finds.
     try:
         path, format = locate(folder / artifact["path"])
         if format != artifact["format"]:
@@ -118,6 +118,8 @@ def refusal(folder: Path, artifact: Mapping[str, Any], trust: Collection[str]) -
             return None
         description = describe(path, complete=False)
         check_trusted(description, trust)
+    except Unavailable:
+        raise
     except ExportError as error:
         return str(error)
     further = {signature.name for signature in description.signatures} - {*artifact["endpoints"]}

@@ -206,7 +206,6 @@ ARGUMENTS = {  # what each verb needs besides options
     "weights": [],
     "ship": ["RUN"],
     "mistakes": ["RUN"],
-    "learning_curve": ["mnist"],
     "compress": ["mnist", "--out", "OUT"],
     "device": ["--data-dir", "FOLDER", "--out", "OUT"],
 }

@@ -1,6 +1,5 @@
-"""Wrong labels are found, groups that are worse are named, and the learning curve ends where the data ends."""
+"""Wrong labels are found, and groups that are worse are named."""
 
-import json
 import re
 
 import numpy as np
@@ -8,7 +7,7 @@ import pytest
 
 import pipelines
 from tests.zoo.conftest import fit
-from zoo import learning_curve, mistakes
+from zoo import mistakes
 from zoo.evaluation.mistakes import confident_learning, slices
 from zoobase.errors import UsageError
 
@@ -114,24 +113,3 @@ def test_confident_learning_leaves_unsure_examples_alone():
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
     probabilities = np.stack([1 - second, second], axis=-1)
     assert confident_learning.likely_wrong(probabilities, labels).tolist() == [7]
-
-
-@pytest.mark.extended
-def test_the_learning_curve_of_a_small_model(tmp_path):
-    arguments = {"dataset": table(), "settings": {"recipe.epochs": 2, "model.units": (4,)}, "out": tmp_path / "curve"}
-    curve = learning_curve.run("table", sizes=3, **arguments)
-    assert [row["examples"] for row in curve["rows"]] == [60, 120, 240]
-    assert all(row["low"] <= row["value"] <= row["high"] for row in curve["rows"])
-    assert json.loads((tmp_path / "curve" / "learning_curve.json").read_text())["rows"] == curve["rows"]
-    assert (tmp_path / "curve" / "learning_curve.png").stat().st_size > 10_000
-    assert curve["metric"] == "accuracy"
-    folders = sorted(path.name for path in (tmp_path / "curve").iterdir() if path.is_dir())
-    assert folders == ["120-examples-seed-0", "240-examples-seed-0", "60-examples-seed-0"]
-    times = {path: path.stat().st_mtime_ns for path in (tmp_path / "curve").glob("*/history.csv")}
-    assert learning_curve.run("table", sizes=3, **arguments) == curve
-    assert times == {path: path.stat().st_mtime_ns for path in times}  # nothing was trained again
-
-
-def test_too_few_examples_have_no_curve(tmp_path):
-    with pytest.raises(UsageError, match="are too few for 8 sizes"):
-        learning_curve.run("table", sizes=8, dataset=table(), out=tmp_path / "c")

@@ -75,9 +75,6 @@ class TrainSettings:
     devices: str | None = setting(
         None, "Devices that share each batch: auto for all GPUs, or their numbers.", metavar="A,B"
     )
-    data_service: str | None = setting(
-        None, "A tf.data service that reads data=shards, in an order that is not repeatable.", metavar="HOST:PORT"
-    )
     checkpoint_minutes: float = setting(
         0.0, "Minutes after which the state is saved within an epoch, too; 0: not.", metavar="N"
     )

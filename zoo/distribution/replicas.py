@@ -42,8 +42,6 @@ class Replicas:
     strategy: tf.distribute.Strategy | None = None  # the strategy of TensorFlow; None for a single copy
     workers: int = 1  # number of processes
     index: int = 0  # number of this process
-    # HOST:PORT of the tf.data service that reads the training examples; None for this process
-    data_service: str | None = None
 
     @property
     def count(self) -> int:
@@ -86,33 +84,15 @@ class Replicas:
         is_equal = not any(size % self.count for size in (batch_size, feed.count % batch_size))
         adapt_to_replicas(model, feed.epochs(1, seed=0, stop=1).element_spec, self.workers > 1, is_equal)
 
-    def check_data(self, plan: Plan) -> None:
-        """Check whether a data service can read the data, before it is loaded."""
-        if self.data_service is None:
-            return
-        name = plan.data["name"]
-        if name != "shards" or plan.recipe.limit:
-            raise UsageError(
-                "--data-service is for data=shards without recipe.limit: write the data by python -m pipelines shard "
-                f"{name if name != 'shards' else 'NAME'} -o FOLDER, then --set data=shards --data-dir FOLDER"
-            )
-        from pipelines import data_service
-
-        data_service.check(self.data_service)
-
     def served(self, training: Feed, plan: Plan, dataset: Dataset) -> Feed:
-        """Return the training feed, with the examples from the data service if there is one."""
+        """Return the training feed of this process."""
         # Of shards, each of several workers reads files of its own.
         if self.workers > 1 and plan.data["name"] == "shards" and not plan.recipe.limit:
             from pipelines import worker_shards
 
             where = (plan.data["data_dir"], self.index, self.workers, plan.data["cache_dir"])
             training = worker_shards.share(training, dataset.train, *where)
-        if self.data_service is None:
-            return training
-        from pipelines import data_service
-
-        return data_service.served(training, dataset.train, plan.data["data_dir"], self.data_service)
+        return training
 
     def share(self, feed: Feed) -> Feed:
         """Return the feed of the part of each batch that this process computes."""
@@ -217,7 +197,7 @@ def read_environment() -> tuple[int, int]:
     return workers, index
 
 
-def choose(devices: str | None, data_service: str | None = None) -> Replicas:
+def choose(devices: str | None) -> Replicas:
     """Return the replicas that `TF_CONFIG` and `--devices` ask for. Called before TensorFlow computes anything."""
     import tensorflow as tf
 
@@ -230,13 +210,9 @@ def choose(devices: str | None, data_service: str | None = None) -> Replicas:
             raise UsageError(
                 "--devices is for one process; under TF_CONFIG with several workers each one uses all its GPUs"
             )
-        if data_service is not None:
-            raise UsageError(
-                "--data-service is for one process: each worker would get other examples of a batch, in another order"
-            )
         return Replicas(_strategy(()), workers, index)
     if devices is None:
-        return Replicas(data_service=data_service)
+        return Replicas()
     names = [device.name for device in tf.config.list_logical_devices("GPU") or tf.config.list_logical_devices("CPU")]
     try:
         numbers = range(len(names)) if devices == "auto" else [int(number) for number in devices.split(",")]
@@ -248,7 +224,7 @@ def choose(devices: str | None, data_service: str | None = None) -> Replicas:
     if not chosen:
         raise UsageError(f"--devices {devices}: this machine has only {', '.join(names)}")
     alone = len(chosen) == 1 == len(names)
-    return Replicas(None if alone else _strategy(tuple(chosen)), data_service=data_service)
+    return Replicas(None if alone else _strategy(tuple(chosen)))
 
 
 @functools.cache  # collective operations of a second strategy would be mistaken for those of the first

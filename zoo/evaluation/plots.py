@@ -70,28 +70,6 @@ def compared(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
     return figure
 
 
-def learning_curve(
-    counts: Sequence[int],
-    values: Sequence[float],
-    intervals: Sequence[tuple[float, float]],
-    doubled: float,
-    label: str,
-    title: str,
-) -> Figure:
-    """Plot a metric against the number of training examples, with its intervals, and what twice as many would give."""
-    figure = Figure(figsize=(6, 4), layout="constrained")
-    axes = figure.subplots()
-    lengths = np.abs(np.array(intervals).T - np.array(values))
-    axes.errorbar(counts, values, yerr=lengths, marker="o", capsize=3, label="measured, 95 % interval")
-    axes.plot([counts[-1], 2 * counts[-1]], [values[-1], doubled], linestyle="--", marker="s", label="extrapolated")
-    axes.set(xscale="log", xlabel="training examples", ylabel=label, title=title)
-    axes.set_xticks([*counts, 2 * counts[-1]], [f"{n:,}" for n in (*counts, 2 * counts[-1])], rotation=45)
-    axes.minorticks_off()
-    axes.grid(alpha=0.3)
-    axes.legend()
-    return figure
-
-
 def confusion_matrix(matrix: np.ndarray, names: Sequence[str]) -> Figure:
     """Plot a confusion matrix (true rows, predicted columns), with counts where they can be read."""
     n = len(names)

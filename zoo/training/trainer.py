@@ -95,10 +95,9 @@ def train(session: Session) -> CheckpointCallback:
                 f"recipe.{name} is not possible with {plan.model}, which is trained in phases, the first on cached "
                 "features; omit it"
             )
-        if replicas.count > 1 or replicas.data_service:
+        if replicas.count > 1:
             raise UsageError(
-                f"{plan.model} is trained in phases, the first on cached features: not on several replicas, nor by a "
-                "data service"
+                f"{plan.model} is trained in phases, the first on cached features: not on several replicas"
             )
         return plan.task.train_phases(session)
     training, validation = plan.feed(dataset, "train", training=True), plan.feed(dataset, "validation")
