@@ -122,7 +122,12 @@ def _write_series(path: Path):
 def fit(model: str, out, settings=None, **options):
     """Train a model on its small real data, in float32 and without an export; return the summary."""
     own = "dataset" in options or "data" in (settings or {})
-    options = {"data_dir": None if own else data_dir(model), "precision": "float32", "export": False} | options
+    options = {
+        "data_dir": None if own else data_dir(model),
+        "precision": "float32",
+        "export": False,
+        "candidates": "network",
+    } | options
     return zoo.train.run(model, settings=settings, out=str(out), **options)
 
 
