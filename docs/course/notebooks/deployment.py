@@ -23,7 +23,7 @@
 #
 # $$n c \pm 2 \sqrt{n c (1 - c)}$$
 #
-# Code: `export.serving.rollout.verbs.publish_canary`
+# Code: `export.serving.kserve_manifest.inference_service`
 #
 # ### Choosing by validation
 #
