@@ -25,13 +25,8 @@ from zoobase.console import Console
 from zoobase.files import cache_root, write_atomic
 
 
-def run(name: str, layers: bool = False) -> dict[str, Any]:
+def run(name: str) -> dict[str, Any]:
     """Return the card of a model as a JSON-able dictionary.
-
-    Args:
-        name: Name of the model.
-        layers: Whether to add "layers": for every exported model a list of its layers with their output shapes,
-            parameters, multiply-adds and receptive fields (`zoo.core.layer_table`).
 
     Raises:
         UsageError: Unknown model; the message names the closest matches.
@@ -43,14 +38,13 @@ def run(name: str, layers: bool = False) -> dict[str, Any]:
     """
     entry = registry.get_entry(name)
     path = cache_root() / "info" / f"{name}-{_digest(entry.module)}.json"
-    if not layers and path.is_file():
+    if path.is_file():
         with contextlib.suppress(OSError, ValueError):
             return json.loads(path.read_text(encoding="utf-8"))
-    card = json.loads(json.dumps(_card(name, layers)))  # as from the cache
-    if not layers:
-        with contextlib.suppress(OSError):
-            path.parent.mkdir(parents=True, exist_ok=True)
-            write_atomic(path, json.dumps(card).encode())
+    card = json.loads(json.dumps(_card(name)))  # as from the cache
+    with contextlib.suppress(OSError):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        write_atomic(path, json.dumps(card).encode())
     return card
 
 
@@ -62,7 +56,7 @@ def _digest(module: str) -> str:
     return hashlib.sha256(repr((state, versions())).encode()).hexdigest()[:16]
 
 
-def _card(name: str, layers: bool) -> dict[str, Any]:
+def _card(name: str) -> dict[str, Any]:
     entry, spec = registry.get_entry(name), registry.get_spec(name)
     model = registry.get_builder(name)()
     card = spec.card
@@ -89,7 +83,6 @@ def _card(name: str, layers: bool) -> dict[str, Any]:
         "licence": card.licence,
         "notes": card.limitations,
         "file": entry.module,
-        **({"layers": _layers(spec.task, model)} if layers else {}),
     }
 
 
@@ -98,34 +91,6 @@ def _own_data(dataset: str) -> str:
     if not catalogue.get_entry(dataset).needs_data_dir:
         return ""
     return f" --data-dir {'FILE.csv' if dataset == 'table' else 'FOLDER'}"
-
-
-def _layers(task: BaseTask, model: Any) -> dict[str, list[dict[str, Any]]]:
-    """Return the rows of the layers of every exported model, by the suffix of its bundle."""
-    from zoo.core.layer_table import layer_table
-
-    return {
-        suffix: [dataclasses.asdict(row) for row in layer_table(served)]
-        for suffix, served in task.served(model).items()
-    }
-
-
-def _show_layers(console: Console, name: str, rows: Sequence[Mapping[str, Any]]) -> None:
-    """Print the table of layers with its sums."""
-    cells = [
-        (
-            row["name"],
-            "x".join(map(str, row["output_shape"])),
-            f"{row['parameters']:,}",
-            "?" if row["multiply_adds"] is None else f"{row['multiply_adds']:,}",
-            "x".join(map(str, row["receptive_field"] or ())),
-        )
-        for row in rows
-    ]
-    sums = (sum(row[key] or 0 for row in rows) for key in ("parameters", "multiply_adds"))
-    cells.append(("total", "", *(f"{value:,}" for value in sums), ""))
-    columns = ["layer", "output shape", "parameters", "multiply-adds", "receptive field"]
-    console.table(name, columns, cells)
 
 
 def _signature(task: BaseTask, model: Any, side: str) -> dict[str, str]:
@@ -222,16 +187,13 @@ def _format(value: Any) -> str:
 
 @click.command("info")
 @click.argument("name")
-@click.option("--layers", is_flag=True, help="Also a table of the layers: shapes, parameters, multiply-adds.")
 @shell.common_options
-def main(name: str, layers: bool, console: Console) -> None:
+def main(name: str, console: Console) -> None:
     """Show the card of model NAME: task, data, shapes, parameters, recipes, expected metrics."""
-    card = run(name, layers)
+    card = run(name)
     if not console.json:
         rows = []
         for key, value in card.items():
-            if key == "layers":
-                continue
             if isinstance(value, dict):
                 value = "\n".join(f"{k}: {_format(v)}" for k, v in value.items())
             elif isinstance(value, list):
@@ -241,11 +203,11 @@ def main(name: str, layers: bool, console: Console) -> None:
             if value:
                 rows.append((key, str(value)))
         console.table(name, ["field", "value"], rows)
-        for suffix, served in card.get("layers", {}).items():
-            _show_layers(console, f"{name} {suffix}".strip(), served)
         console.print(f"next: python -m zoo.{'train' if card['command'] else 'export'} {name}")
     console.result(card)
 
+
+main.replaced = {"--layers": "zoo.build(NAME).summary() shows the layers"}  # options
 
 if __name__ == "__main__":
     shell.run(main, prog="python -m zoo.info")

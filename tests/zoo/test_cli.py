@@ -98,8 +98,8 @@ def test_own_data_that_is_not_there_needs_no_tensorflow(monkeypatch):
 
 
 def test_errors_name_the_unsupported_environment():
-    assert "KERAS_BACKEND" in error("zoo.info", "fashion_mnist", "--layers", KERAS_BACKEND="jax")
-    assert "TF_USE_LEGACY_KERAS" in error("zoo.info", "fashion_mnist", "--layers", TF_USE_LEGACY_KERAS="1")
+    assert "KERAS_BACKEND" in error("zoo.info", "fashion_mnist", ZOO_CACHE="nowhere", KERAS_BACKEND="jax")
+    assert "TF_USE_LEGACY_KERAS" in error("zoo.info", "fashion_mnist", ZOO_CACHE="nowhere", TF_USE_LEGACY_KERAS="1")
 
 
 def test_a_run_is_never_overwritten(trained):

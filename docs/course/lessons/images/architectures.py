@@ -118,7 +118,7 @@ def write(page: Page) -> None:
         carries the maps of its first half to its second by shortcuts, too, but appends them instead of adding."""
     )
     import zoo
-    from zoo.core.layer_table import layer_table
+    from docs.course.layer_table import layer_table
 
     rows = []
     for name in ("fashion_mnist", "efficientnet_lite0", "unet"):
@@ -135,5 +135,5 @@ def write(page: Page) -> None:
             )
         )
     page.table(["model", "convolutions", "added", "appended", "parameters", "multiply-adds of an image"], rows)
-    page.command(*(f"python -m zoo info {row[0]} --layers" for row in rows))
+    page.command(*(f"python -c \"import zoo; zoo.build('{row[0]}').summary()\"" for row in rows))
     page.claim(rows[1][2] > 5 and rows[2][3] > 1, "EfficientNet-Lite0 adds shortcuts, U-Net appends them.")

@@ -12,7 +12,7 @@ from docs.course.page import Page, axes_row, show
 if TYPE_CHECKING:
     import keras
 
-    from zoo.core.layer_table import LayerRow
+    from docs.course.layer_table import LayerRow
 
 SOBEL = np.array([[-1, 0, 1], [-2, 0, 2], [-1, 0, 1]], np.float32)
 FILTERS = {
@@ -239,7 +239,7 @@ def _padding(page: Page, image: np.ndarray) -> None:
 
 def _shapes(page: Page) -> None:
     import zoo
-    from zoo.core.layer_table import layer_table
+    from docs.course.layer_table import layer_table
 
     page.heading("Shapes and parameters")
     page.code(output_side, parameters)
@@ -250,7 +250,7 @@ def _shapes(page: Page) -> None:
         """The same for every layer of a model: output shape, parameters, multiply-adds for one image, and the side of
         the square of the image that one place depends on (the receptive field)."""
     )
-    page.command("python -m zoo info fashion_mnist --layers")
+    page.command("python -c \"import zoo; zoo.build('fashion_mnist').summary()\"")
     shown = [row for row in table if row.parameters or row.kind == "MaxPooling2D"]
     page.table(
         ["layer", "output shape", "parameters", "multiply-adds", "receptive field"],
