@@ -27,7 +27,7 @@ Builder = Callable[..., "keras.Model"]
 B = TypeVar("B", bound=Builder)  # a builder keeps its signature
 
 DATA_ARGUMENTS = frozenset(
-    {"num_classes", "vocabulary_size", "image_shape", "columns", "target"}
+    {"num_classes", "vocabulary_size", "image_shape", "columns", "target", "history", "horizon", "features"}
 )  # builder arguments that the data determines
 ENTRY_POINTS = "zoo.models"  # for other packages: `[zoo.models] any_name = package.module`
 
