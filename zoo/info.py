@@ -207,7 +207,5 @@ def main(name: str, console: Console) -> None:
     console.result(card)
 
 
-main.replaced = {"--layers": "zoo.build(NAME).summary() shows the layers"}  # options
-
 if __name__ == "__main__":
     shell.run(main, prog="python -m zoo.info")

@@ -228,9 +228,5 @@ def _write_images(out: Path, images: dict[str, np.ndarray], problems: list[str],
         console.print(f"written: {out}")
 
 
-main.replaced = dict.fromkeys(  # options
-    ("--workers", "--ray"), "examples/cluster/ray_predict.py predicts on many images by several processes"
-)
-
 if __name__ == "__main__":
     shell.run(main, prog="python -m zoo.predict")

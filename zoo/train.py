@@ -349,12 +349,5 @@ def main(
     console.result(summary)
 
 
-main.replaced = {  # options
-    "--data-service": "tf.data's service gives no order that is repeatable; the feed reads shards in this process",
-    "--ray": "examples/cluster/ray_train.py starts the workers by Ray Train",
-    "--min-workers": "examples/cluster/ray_train.py starts the workers by Ray Train",
-    "--from": "export attest signs the provenance of a training, whose command line repeats it",
-}
-
 if __name__ == "__main__":
     shell.run(main, prog="python -m zoo.train")

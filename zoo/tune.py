@@ -161,10 +161,5 @@ def main(name: str, given: dict[str, Any], console: Console, **search: Any) -> N
     console.result(summary)
 
 
-main.replaced = {  # options
-    "--workers": "run the same command in several terminals: they share the trials",
-    "--ray": "run the same command on each machine, with one --storage and --out that all share",
-}
-
 if __name__ == "__main__":
     shell.run(main, prog="python -m zoo.tune")

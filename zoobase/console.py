@@ -273,8 +273,6 @@ def describe_error(error: Exception) -> tuple[str, int]:
     """Return the sentence that a command prints for an exception, and its exit code."""
     if isinstance(error, click.NoSuchOption):
         parameters = error.ctx.command.get_params(error.ctx) if error.ctx else ()
-        if instead := getattr(error.ctx and error.ctx.command, "replaced", {}).get(error.option_name):
-            return f"there is no option {error.option_name} any more: {instead}", USAGE
         matches = " or ".join(near(error.option_name, [o for p in parameters for o in p.opts if o.startswith("--")]))
         hint = f"did you mean {matches}?" if matches else "--help lists them"
         return f"no such option {error.option_name}; {hint}", USAGE

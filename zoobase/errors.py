@@ -101,19 +101,8 @@ def of_process(code: int, output: str) -> ZooError:
     return ZooError(lines[-1].removeprefix("error: "), code)
 
 
-REPLACED = {  # commands that are gone -> what replaces them
-    "cluster": "copy a file of examples/cluster",
-    "log": "sign the versions by python -m export attest",
-    "sagemaker": "copy examples/sagemaker",
-    "watch": "python -m export drift BUNDLE REQUESTS.jsonl compares recorded requests; call it from what watches",
-    "webhook": "run python -m export admit in an init container, see examples/admission",
-}
-
-
 def unknown(kind: str, name: str, names: Iterable[str]) -> UsageError:
     """Return the error for an unknown name: `unknown model 'fashon'; did you mean fashion_mnist?`."""
-    if kind == "command" and name in REPLACED:
-        return UsageError(f"there is no command {name} any more: {REPLACED[name]}")
     return UsageError(f"unknown {kind} {short(name)}; {suggestion(str(name)[:100], names)}")
 
 

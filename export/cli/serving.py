@@ -97,14 +97,6 @@ def serve_command(
         _wait_for_end()
 
 
-_LOGGING = "a proxy such as nginx logs requests, see examples/serving/nginx_split"
-serve_command.replaced = {
-    "--grpc-port": "--server tensorflow_model_server answers gRPC",
-    "--log": _LOGGING,
-    "--log-share": _LOGGING,
-}
-
-
 def _wait_for_end() -> None:
     """Wait for Ctrl-C, or for SIGTERM."""
     signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end as usual, with exit code 0

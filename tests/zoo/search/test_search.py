@@ -7,7 +7,6 @@ import signal
 import sys
 from pathlib import Path
 
-import click
 import pytest
 from click.testing import CliRunner
 
@@ -17,7 +16,7 @@ from zoo import evaluate, train, tune
 from zoo.core.run_folder import RunFolder
 from zoo.search import study as studies
 from zoo.search.study import counted, run_of
-from zoobase.console import EXIT_TERMINATED, describe_error
+from zoobase.console import EXIT_TERMINATED
 from zoobase.errors import MissingError, UsageError, ZooError
 
 DATASET = '''
@@ -216,13 +215,6 @@ def test_a_storage_that_cannot_be_opened_is_one_sentence_without_its_password(tm
         with pytest.raises(ZooError, match="--storage") as caught:
             tune.run("mnist", out=tmp_path / "out", storage=place, options=options)
         assert "secret" not in str(caught.value)
-
-
-@pytest.mark.parametrize("option", ["--workers", "--ray"])
-def test_options_that_processes_replace_name_them(option):
-    with pytest.raises(click.NoSuchOption) as caught:
-        tune.main.main(["mnist", option, "2"], standalone_mode=False)
-    assert "run the same command" in describe_error(caught.value)[0]
 
 
 @pytest.mark.both

@@ -132,8 +132,6 @@ def test_a_server_that_is_not_installed_names_its_installation(empty_cache, bund
         (("serve", "missing"), "missing is neither a bundle nor a folder of versions"),
         (("serve", "missing", "--page"), "missing is not a bundle, for which alone there are pages"),
         (("servers", "--install", "ksreve"), "unknown server 'ksreve'; did you mean kserve?"),
-        (("serve", "missing", "--grpc-port", "1"), "there is no option --grpc-port any more: --server tensorflow_mod"),
-        (("watch", "missing"), "there is no command watch any more: python -m export drift"),
         (("publis", "a"), "unknown command 'publis'; did you mean publish or push"),
     ],
 )
