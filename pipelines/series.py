@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import datetime
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -71,10 +70,6 @@ class Grid:
     def season(self) -> int:
         """Rows of the usual season of this interval: 24 of hours, 7 of days, 52 of weeks, 12 of months; else 1."""
         return SEASONS.get((self.unit, self.step), 1)
-
-    def to_json(self) -> dict[str, Any]:
-        """Return the fields."""
-        return asdict(self)
 
 
 def _shown(time: np.datetime64) -> str:

@@ -59,7 +59,7 @@ def launch(arguments: Sequence[str], workers: int, model: str | None, folder: st
         if folder is None:
             folder = stack.enter_context(new_folder(model))
             arguments = [*arguments, "--out", folder]
-        addresses, processes = free_addresses(workers), []
+        addresses, processes = [f"127.0.0.1:{port}" for port in free_ports(workers)], []
         for index in range(workers):
             config = {"cluster": {"worker": addresses}, "task": {"type": "worker", "index": index}}
             environment = {**os.environ, "TF_CONFIG": json.dumps(config)}
@@ -86,8 +86,3 @@ def new_folder(model: str) -> Iterator[str]:
     finally:
         with contextlib.suppress(OSError):  # it holds a run
             os.rmdir(folder)
-
-
-def free_addresses(count: int) -> list[str]:
-    """Return addresses of this machine whose ports are free."""
-    return [f"127.0.0.1:{port}" for port in free_ports(count)]

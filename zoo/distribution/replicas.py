@@ -31,10 +31,6 @@ REFUSED = {  # recipe field -> why
 }
 
 
-class WorkerLost(ZooError):
-    """Another process of the training has ended: all of them have to be started again."""
-
-
 @dataclass(frozen=True)
 class Replicas:
     """The copies of a model that are trained together; the default is one, without `tf.distribute`."""
@@ -73,7 +69,11 @@ class Replicas:
                 f"recipe.qat={recipe.qat} is not possible with {self.count} replicas, each of which "
                 "would measure ranges of its own; omit it"
             )
-        check_batch_size(recipe.batch_size, self.count)
+        if recipe.batch_size < self.count:
+            raise UsageError(
+                f"recipe.batch_size={recipe.batch_size} is too small for {self.count} replicas: each computes one "
+                "at least"
+            )
 
     def adapt(self, model: keras.Model, feed: Feed, batch_size: int) -> None:
         """Prepare a compiled model for `fit` on batches of a feed, within `scope`."""
@@ -112,7 +112,7 @@ class Replicas:
 
     @contextlib.contextmanager
     def together(self) -> Iterator[None]:
-        """Raise WorkerLost if another process ends while the block computes with it."""
+        """Raise ZooError if another process ends while the block computes with it."""
         import tensorflow as tf
 
         try:
@@ -120,7 +120,7 @@ class Replicas:
         except (tf.errors.UnavailableError, tf.errors.AbortedError) as error:
             if self.workers == 1:
                 raise
-            raise WorkerLost(
+            raise ZooError(
                 "another worker has ended; start all of them again with the same command, which resumes the run"
             ) from error
 
@@ -168,14 +168,6 @@ class Replicas:
 
 
 SINGLE = Replicas()
-
-
-def check_batch_size(batch_size: int, count: int) -> None:
-    """Raise UsageError if a batch has no example for some replica."""
-    if batch_size < count:
-        raise UsageError(
-            f"recipe.batch_size={batch_size} is too small for {count} replicas: each computes one at least"
-        )
 
 
 def read_environment() -> tuple[int, int]:

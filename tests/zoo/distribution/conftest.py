@@ -5,7 +5,7 @@ import json
 import pytest
 
 from tests.zoo.distribution import two_workers
-from zoo.distribution import launcher
+from zoobase.ports import free_ports
 
 
 @pytest.fixture(scope="session")
@@ -15,7 +15,7 @@ def undisturbed(shared):
 
 
 def _run(out):
-    cluster = {"worker": launcher.free_addresses(2)}
+    cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(2)]}
     configs = [json.dumps({"cluster": cluster, "task": {"type": "worker", "index": index}}) for index in range(2)]
     processes = [two_workers.start(*two_workers.words(), "--out", out, TF_CONFIG=config) for config in configs]
     chief, other = (process.finish() for process in processes)

@@ -171,7 +171,7 @@ class Forecasting(BaseTask):
             "target_column": target,
             "known": known,
             "columns": columns,
-            "grid": series.grid_of(stamps).to_json(),
+            "grid": dataclasses.asdict(series.grid_of(stamps)),
         }
 
     def model_args(self, info: Info) -> dict[str, Any]:
