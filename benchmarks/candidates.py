@@ -40,7 +40,10 @@ TRIPS: dict[str, tuple[str, str, tuple[Wheel, str] | None, dict[str, Any]]] = {
         *("186 rows of 79 columns, 3 classes (Orange `brown-selected`)", "table"),
         *((ORANGE, "brown-selected.tab"), {"task.target_column": "function"}),
     ),
-    "hearts": ("303 rows, 2 classes (Orange `heart_disease`)", "table", (ORANGE, "heart_disease.tab"), {}),
+    "hearts": (
+        *("303 rows, 2 classes as 0 and 1 (Orange `heart_disease`)", "table"),
+        *((ORANGE, "heart_disease.tab"), {"task.columns": {"diameter narrowing": "category"}}),
+    ),
     "weather": (
         *("1,461 days, the temperature of the next 14 (vega `seattle-weather`)", "forecast"),
         *((VEGA, "seattle-weather.csv"), {"task.target_column": "temp_max"}),
