@@ -34,14 +34,18 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 
 @click.command("compare")
 @_options
-def command(console: Console, **arguments: Any) -> None:
+@click.option(
+    "--runtime", "runtimes", metavar="A,B", default="cpu,cpu", help="Runtime of each: cpu, gpu or a name, as cpu,gpu."
+)
+def command(console: Console, runtimes: str, **arguments: Any) -> None:
     """Run two artifacts of any format on the same inputs, each in a fresh process.
 
+    With --runtime cpu,gpu REFERENCE and CANDIDATE may be one file, whose first operator that differs is named.
     Exit code 0: same, also under other names; 3: undecided, for lack of evidence; 1: any other verdict.
     """
     from export.artifacts.equivalence import compare
 
-    result = compare(**_prepared(**arguments))
+    result = compare(**_prepared(**arguments), runtimes=runtimes.split(","))
     _finish(result, result.to_json(), console)
 
 

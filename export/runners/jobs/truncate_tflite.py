@@ -12,10 +12,11 @@ from typing import Any
 
 
 def operators(path: str, signature: str) -> list[dict[str, Any]]:
-    """Return [{"type", "inputs", "outputs"}] of the graph of a signature."""
+    """Return [{"type", "inputs", "outputs", "returns"}] of the graph of a signature, the last {tensor: output}."""
     from ai_edge_litert import schema_py_generated as schema
 
-    model, graph, _ = _open(path, signature)
+    model, graph, entry = _open(path, signature)
+    returned = {_name(graph, m.tensorIndex): m.name.decode() for m in entry.outputs}
     types = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
 
@@ -23,7 +24,12 @@ def operators(path: str, signature: str) -> list[dict[str, Any]]:
         return [_name(graph, int(i)) for i in indices if i >= 0] if indices is not None else []
 
     return [
-        {"type": types.get(codes[op.opcodeIndex], "?"), "inputs": names(op.inputs), "outputs": names(op.outputs)}
+        {
+            "type": types.get(codes[op.opcodeIndex], "?"),
+            "inputs": names(op.inputs),
+            "outputs": names(op.outputs),
+            "returns": {name: returned[name] for name in names(op.outputs) if name in returned},
+        }
         for op in graph.operators
     ]
 
