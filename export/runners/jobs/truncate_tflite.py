@@ -16,7 +16,8 @@ def operators(path: str, signature: str) -> list[dict[str, Any]]:
     from ai_edge_litert import schema_py_generated as schema
 
     model, graph, entry = _open(path, signature)
-    returned = {_name(graph, m.tensorIndex): m.name.decode() for m in entry.outputs}
+    named = {m.tensorIndex: m.name.decode() for m in entry.outputs} if entry else {}
+    returned = {_name(graph, i): named.get(i) or graph.tensors[i].name.decode() for i in named or graph.outputs}
     types = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
     codes = [max(code.builtinCode, code.deprecatedBuiltinCode) for code in model.operatorCodes]
 
@@ -43,21 +44,25 @@ def truncate(path: str, signature: str, tensor: str, out: str) -> dict[str, Any]
     index = int(tensor.rpartition(":")[2])
     last = next(i for i, op in enumerate(graph.operators) if index in op.outputs)
     graph.operators, graph.outputs = graph.operators[: last + 1], [index]
-    mapping = schema.TensorMapT()
-    mapping.name, mapping.tensorIndex = "value", index
-    entry.outputs, model.signatureDefs, model.metadata, model.metadataBuffer = [mapping], [entry], None, None
+    model.metadata, model.metadataBuffer, name = None, None, graph.tensors[index].name.decode()
+    if entry:
+        mapping, name = schema.TensorMapT(), "value"
+        mapping.name, mapping.tensorIndex = name, index
+        entry.outputs, model.signatureDefs = [mapping], [entry]
     builder = flatbuffers.Builder()
     builder.Finish(model.Pack(builder), b"TFL3")
     Path(out).write_bytes(builder.Output())
     dtypes = {value: name.lower() for name, value in vars(schema.TensorType).items() if not name.startswith("_")}
     result = graph.tensors[index]
-    return {"name": "value", "dtype": dtypes[result.type], "shape": [*map(int, result.shape)]}
+    return {"name": name, "dtype": dtypes[result.type], "shape": [*map(int, result.shape)]}
 
 
 def _open(path: str, signature: str) -> tuple[Any, Any, Any]:
     from ai_edge_litert import schema_py_generated as schema
 
     model = schema.ModelT.InitFromObj(schema.Model.GetRootAs(Path(path).read_bytes(), 0))
+    if not model.signatureDefs:  # a third-party file: its only function is called by the names of its tensors
+        return model, model.subgraphs[0], None
     entry = next(entry for entry in model.signatureDefs if entry.signatureKey.decode() == signature)
     return model, model.subgraphs[entry.subgraphIndex], entry
 

@@ -1,0 +1,135 @@
+"""LiteRT's GPU kernels on a driver for processors: the graphs of users' reports, and what is said of each."""
+
+import dataclasses
+import json
+
+import numpy as np
+import pytest
+
+import export
+from export.artifacts.equivalence import compare
+from export.runners import RUNTIMES, members
+from tests.export import tiny_graphs as graphs
+from tests.export.test_cli import run
+from zoobase.errors import CheckFailed, ExportError
+
+pytestmark = pytest.mark.needs("mesa-vulkan-drivers")
+FULL, HALF = "litert_gpu", "litert_gpu_half"
+ALIASED = "ADD (t2) is wrong only where its result is an output and an input of another operator, SUM"
+LARGE = {graphs.large_sum: (3000, 10, 8, 8, 4), graphs.root_mean_square: (0, 800, 1, 4, 16)}  # mean, deviation, shape
+WRONG = {  # what is said in float32, and in half precision; None of what is right
+    graphs.pad_of_rank_3: ("operator that differs is PAD", "operator that differs is PAD"),
+    graphs.pad_of_rank_4: (None, None),
+    graphs.output_that_is_consumed: (ALIASED, ALIASED),
+    graphs.large_sum: (None, "operator that differs is SUM (t2), by "),
+    graphs.control: (None, None),
+    graphs.constant_of_another_rank: ("operator that differs is ADD", "operator that differs is ADD"),
+    graphs.root_mean_square: (None, "operator that differs is SQUARE"),
+}
+FIVE = list(WRONG)[:5]  # of the issue
+
+
+@pytest.mark.parametrize("half", [False, True], ids=["float32", "half"])
+@pytest.mark.parametrize("graph", WRONG, ids=lambda graph: graph.__name__)
+def test_a_graph_that_gpus_get_wrong_is_named_with_its_operator(graph, half, tmp_path):
+    file = graphs.write(graph, tmp_path / "graph.tflite")
+    assert file.stat().st_size < (700 if graph in FIVE else 1100)
+    samples = None
+    if graph in LARGE:
+        values = np.random.default_rng(0).normal(LARGE[graph][0], LARGE[graph][1], (8, *LARGE[graph][2:]))
+        samples = {"t0": values.astype("float32")}
+    result = compare(file, file, runtimes=("cpu", HALF if half else "gpu"), samples=samples)
+    expected = WRONG[graph][half]
+    if expected is None:
+        assert result.findings == []
+        assert result.verdict == ("same, quantised" if half else "same")
+        return
+    assert result.verdict == "different"
+    assert expected in result.findings[-1]
+    if graph in LARGE:
+        assert result.findings[-1].endswith(", and half precision ends at 65,504")
+
+
+def test_operators_that_the_gpu_refuses_are_named(tmp_path):
+    whole = graphs.write(graphs.broadcast, tmp_path / "whole.tflite")
+    with pytest.raises(CheckFailed, match="the GPU refuses every operator: BROADCAST_TO: Operation is not supported"):
+        compare(whole, whole, runtimes=("cpu", "gpu"))
+    part = graphs.write(graphs.partly_refused, tmp_path / "part.tflite")
+    result = compare(part, part, runtimes=("cpu", "gpu"))
+    assert result.verdict == "same"
+    text = "litert_gpu: 2 operators run on the processor, 1 on the GPU: DIV: No support of few identical inputs"
+    assert [note for note in result.notes if note.startswith(text)]
+
+
+FORGETFUL = """
+import runpy
+module = runpy.run_path(RUNNER)
+original, calls = module["Model"].call, []
+def call(self, endpoint, inputs):
+    calls.append(inputs["t0"].tobytes())
+    return {k: v + (calls.count(calls[-1]) > 20) for k, v in original(self, endpoint, inputs).items()}
+module["Model"].call = call
+module["runner"].main(module["RUNTIME"])
+"""
+
+
+def test_a_call_that_is_not_like_the_first_is_found(tmp_path, monkeypatch):
+    """LiteRT #8065: the first calls are right, later ones are not; the calls of the comparison are among the right."""
+    file = graphs.write(graphs.control, tmp_path / "graph.tflite")
+    runner = tmp_path / "forgetful.py"
+    runner.write_text(FORGETFUL.replace("RUNNER", repr(RUNTIMES[FULL].file)))
+    monkeypatch.setitem(RUNTIMES, FULL, dataclasses.replace(RUNTIMES[FULL], file=str(runner)))
+    result = compare(file, file, runtimes=("cpu", FULL))
+    assert result.verdict == "not repeatable"
+    assert "of the same inputs returns another t2 than the first" in result.findings[0]
+
+
+def test_the_command_compares_one_file_in_two_runtimes(tmp_path):
+    file = graphs.write(graphs.pad_of_rank_3, tmp_path / "graph.tflite")
+    process = run("compare", file, file, "--runtime", "cpu,gpu", "--json")
+    assert process.returncode == 1
+    assert "PAD" in json.loads(process.stdout)["findings"][-1]
+    for text, message in {
+        "cpu": "1 runtimes are named",
+        "cpu,cuda": "unknown runtime 'cuda'",
+        "cpu,openvino": "not run",
+    }.items():
+        with pytest.raises(ExportError, match=message):
+            compare(file, file, runtimes=text.split(","))
+
+
+def test_a_bundle_on_the_gpu(bundles):
+    certificate = export.verify_bundle(bundles("functional_cnn").path, runtimes=["gpu"], require=["gpu"])
+    rows = [row for row in certificate.rows if row.runtime in (FULL, HALF)]
+    assert [(row.runtime, row.state, row.extra) for row in rows] == [(FULL, "pass", False), (HALF, "pass", False)]
+    assert certificate.verdict == "pass"
+    state = certificate.environment["confinement"]
+    assert state["landlock"] > 0
+    assert not state["network"]
+    (figures,) = rows[1].endpoints.values()
+    assert min(f["sqnr_db"] for f in figures["quantised"].values()) > 40
+
+
+def test_a_bundle_that_is_wrong_on_the_gpu_fails_where_the_gpu_is_required(tmp_path):
+    import keras
+
+    keras.utils.set_random_seed(0)
+    inputs = keras.Input(batch_shape=(3, 6, 4), name="x")
+    model = keras.Model(inputs, keras.layers.Dense(3)(keras.layers.ZeroPadding1D(2)(inputs)))
+    bundle = export.export_model(model, tmp_path / "bundle", formats=("tflite",), checks=export.Checks(extras=("gpu",)))
+    rows = {row.runtime: row for row in bundle.certificate.rows}
+    assert (bundle.certificate.verdict, rows[FULL].state) == ("pass", "fail"), "an extra blames nothing"
+    assert "the first operator that differs is PAD" in rows[FULL].reason
+    certificate = export.verify_bundle(bundle.path, runtimes=["gpu"], require=["gpu"])
+    assert certificate.verdict == "fail"
+    assert any("PAD" in problem for problem in certificate.problems())
+
+
+def test_groups_and_what_is_not_installed(bundles, monkeypatch):
+    assert members(["gpu", "litert"], ["tflite"]) == [FULL, HALF, "litert"]
+    assert members(["gpu"], ["hdf5"]) == ["gpu"]
+    for name in (FULL, HALF):
+        monkeypatch.setitem(RUNTIMES, name, dataclasses.replace(RUNTIMES[name], probe=lambda: None))
+    certificate = export.verify_bundle(bundles("functional_cnn").path, runtimes=["gpu"], require=["gpu"])
+    assert certificate.verdict == "incomplete"
+    assert certificate.problems()[0].endswith(f"{FULL} is not installed; apt-get install mesa-vulkan-drivers")
