@@ -14,6 +14,7 @@ onednn.choose()
 
 if TYPE_CHECKING:
     from export.artifacts.equivalence import compare
+    from export.artifacts.repairs import repair
     from export.bundle.layout import Bundle
     from export.bundle.loader import load
     from export.certifier import certify
@@ -51,6 +52,7 @@ __all__ = [
     "publish",
     "pull",
     "push",
+    "repair",
     "verify_bundle",
 ]
 

@@ -9,6 +9,7 @@ from export.cli import (
     compare,
     deployment,
     diff,
+    gpu,
     inspect,
     matrix,
     model,
@@ -27,7 +28,7 @@ def verbs() -> None:
     """Export any Keras model to artifacts, each proven in a fresh process."""
 
 
-for verb in (model, verify, compare, inspect, diff, web):
+for verb in (model, verify, compare, inspect, diff, web, gpu):
     verbs.add_command(verb.command)
 verbs.add_command(compare.certify_command)
 verbs.add_command(inspect.formats_command)

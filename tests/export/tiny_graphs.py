@@ -97,7 +97,8 @@ def control(graph):
 def constant_of_another_rank(graph):
     """LiteRT #8980: a constant of rank 4 is added to a tensor of rank 3."""
     x = graph.tensor(2, 3, 4)
-    return [x], [graph.add("ADD", [x, graph.constant(np.arange(12.0).reshape(1, 1, 3, 4))], 1, 2, 3, 4)]
+    total = graph.add("ADD", [x, graph.constant(np.arange(12.0).reshape(1, 1, 3, 4))], 1, 2, 3, 4)
+    return [x], [graph.add("RESHAPE", [total, graph.constant([2, 3, 4])], 2, 3, 4)]
 
 
 def root_mean_square(graph):
@@ -106,6 +107,13 @@ def root_mean_square(graph):
     mean = graph.add("MEAN", [graph.add("SQUARE", [x], 1, 1, 4, 16), axes], 1, 1, 4, 1, keepDims=True)
     above = graph.add("ADD", [mean, graph.constant(1e-3)], 1, 1, 4, 1)
     return [x], [graph.add("MUL", [x, graph.add("RSQRT", [above], 1, 1, 4, 1)], 1, 1, 4, 16)]
+
+
+def sum_that_is_scaled(graph):
+    """LiteRT #9249, as in the networks in which it was found: a mean in two parts."""
+    x = graph.tensor(1, 8, 8, 4)
+    total = graph.add("SUM", [x, graph.constant([1, 2])], 1, 1, 1, 4, keepDims=True)
+    return [x], [graph.add("MUL", [total, graph.constant(1 / 64)], 1, 1, 1, 4)]
 
 
 def broadcast(graph):

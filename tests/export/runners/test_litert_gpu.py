@@ -9,6 +9,7 @@ import pytest
 
 import export
 from export.artifacts.equivalence import compare
+from export.artifacts.repairs import repair
 from export.runners import RUNTIMES, members
 from tests.export import tiny_graphs as graphs
 from tests.export.test_cli import run
@@ -17,7 +18,12 @@ from zoobase.errors import CheckFailed, ExportError
 pytestmark = pytest.mark.needs("mesa-vulkan-drivers")
 FULL, HALF = "litert_gpu", "litert_gpu_half"
 ALIASED = "ADD (t2) is wrong only where its result is an output and an input of another operator, SUM"
-LARGE = {graphs.large_sum: (3000, 10, 8, 8, 4), graphs.root_mean_square: (0, 800, 1, 4, 16)}  # mean, deviation, shape
+LARGE = {  # mean, deviation and shape of real inputs
+    graphs.large_sum: (3000, 10, 8, 8, 4),
+    graphs.sum_that_is_scaled: (3000, 10, 8, 8, 4),
+    graphs.root_mean_square: (0, 800, 1, 4, 16),
+}
+RIGHT = {FULL: "same", HALF: "same, quantised"}
 WRONG = {  # what is said in float32, and in half precision; None of what is right
     graphs.pad_of_rank_3: ("operator that differs is PAD", "operator that differs is PAD"),
     graphs.pad_of_rank_4: (None, None),
@@ -30,16 +36,20 @@ WRONG = {  # what is said in float32, and in half precision; None of what is rig
 FIVE = list(WRONG)[:5]  # of the issue
 
 
+def samples_of(graph):
+    """Return real inputs of a graph that overflows."""
+    if graph not in LARGE:
+        return None
+    mean, deviation, *shape = LARGE[graph]
+    return {"t0": np.random.default_rng(0).normal(mean, deviation, (8, *shape)).astype("float32")}
+
+
 @pytest.mark.parametrize("half", [False, True], ids=["float32", "half"])
 @pytest.mark.parametrize("graph", WRONG, ids=lambda graph: graph.__name__)
 def test_a_graph_that_gpus_get_wrong_is_named_with_its_operator(graph, half, tmp_path):
     file = graphs.write(graph, tmp_path / "graph.tflite")
     assert file.stat().st_size < (700 if graph in FIVE else 1100)
-    samples = None
-    if graph in LARGE:
-        values = np.random.default_rng(0).normal(LARGE[graph][0], LARGE[graph][1], (8, *LARGE[graph][2:]))
-        samples = {"t0": values.astype("float32")}
-    result = compare(file, file, runtimes=("cpu", HALF if half else "gpu"), samples=samples)
+    result = compare(file, file, runtimes=("cpu", HALF if half else "gpu"), samples=samples_of(graph))
     expected = WRONG[graph][half]
     if expected is None:
         assert result.findings == []
@@ -138,3 +148,31 @@ def test_groups_and_what_is_not_installed(bundles, monkeypatch):
     certificate = export.verify_bundle(bundles("functional_cnn").path, runtimes=["gpu"], require=["gpu"])
     assert certificate.verdict == "incomplete"
     assert certificate.problems()[0].endswith(f"{FULL} is not installed; apt-get install mesa-vulkan-drivers")
+
+
+@pytest.mark.parametrize("graph", [*WRONG, graphs.sum_that_is_scaled], ids=lambda graph: graph.__name__)
+def test_what_is_wrong_is_rewritten_or_named(graph, tmp_path):
+    old, new = graphs.write(graph, tmp_path / "old.tflite"), tmp_path / "new.tflite"
+    result = repair(old, new, samples=samples_of(graph))
+    wrong = {HALF} if graph in LARGE else {FULL, HALF} if WRONG[graph][0] else set()
+    assert {name for name, comparison in result.before.items() if comparison.exit_code} == wrong
+    if graph in (graphs.large_sum, graphs.root_mean_square):
+        assert (result.repairs, new.exists()) == ([], False)
+        assert [text.partition(":")[0] for text in result.left] == [HALF]
+        assert "and half precision ends at 65,504" in result.left[0]
+    elif wrong:
+        assert (len(result.repairs), result.left) == (1, [])
+        assert {name: comparison.verdict for name, comparison in result.after.items()} == RIGHT
+    else:
+        assert (result.repairs, result.left) == ([], [])
+
+
+def test_the_command_repairs_the_files_of_a_bundle(tmp_path):
+    export.export_model(wrong_on_the_gpu(), tmp_path / "bundle", formats=("tflite", "keras"))
+    process = run("repair", tmp_path / "bundle", "-o", tmp_path / "new", "--json")
+    assert process.returncode == 0, process.stderr
+    (result,) = json.loads(process.stdout)
+    assert (set(result["before"].values()), result["after"]) == ({"different"}, RIGHT)
+    assert (tmp_path / "new" / "float32.tflite").is_file()
+    with pytest.raises(ExportError, match="only TFLite files are repaired"):
+        repair(tmp_path / "bundle" / "model.keras", tmp_path / "new.keras")
