@@ -34,7 +34,7 @@ def measure(name: str, folder: Path) -> list[dict[str, Any]]:
     records = []
     for suffix, served in plan.task.served(model).items():
         record: dict[str, Any] = {"model": name, "part": suffix, "rows": {}}
-        options = {"formats": ("tflite",), "checks": Checks(extras=("gpu",))}
+        options = {"formats": ("keras", "tflite"), "checks": Checks(extras=("gpu",))}
         started = time.monotonic()
         try:
             contract = plan.task.contract(served, info)

@@ -32,6 +32,7 @@ HALF = "EXPORT_GPU_HALF"  # in the environment: compute in half precision
 BUFFERS = ("float32", "float16", "int32", "int8", "uint8", "bool")  # dtypes that LiteRT's Python API passes
 REFUSED = "not supported by GPU delegate:\n"  # before the operators that run on the processor, a line each
 COUNTS = re.compile(r"(\w+) operations will run on the GPU, and (?:all|the remaining) (\d+) operations")
+PROBLEM = re.compile(r"^(?:ERROR: (?!\[)|WARNING: (?=Attempting)|E\d{4} .*?\] )(.+)$", re.MULTILINE)
 CALLS, SECONDS = 50, 30.0  # the first call of each signature is repeated so often, at most so long
 NO_SIGNATURE = "<placeholder signature>"
 
@@ -52,7 +53,9 @@ class Model:
             try:
                 self.compiled = CompiledModel.from_file(path, options=options)
             except RuntimeError as error:
-                lines = re.findall(r"^(?:ERROR: |E\d{4} .*?\] )(?!\[)(.+)$", messages(), re.MULTILINE)
+                lines = re.findall(
+                    r"^(?:ERROR: (?!\[)|WARNING: (?=Attempting)|E\d{4} .*?\] )(.+)$", messages(), re.MULTILINE
+                )
                 raise ValueError(f"the GPU cannot compile it: {lines[-1] if lines else error}") from error
             log = messages()
         after = [text.partition("operations will run")[0].splitlines()[:-1] for text in log.split(REFUSED)[1:]]
