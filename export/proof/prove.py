@@ -72,7 +72,7 @@ def prove(
             reference = tolerances.run_reference(request)
             floor = tolerances.measure(request, reference, policy, floor)
         floor = tolerances.measure(request, tolerances.outputs_of_other_kernels(request, runs, policy), policy, floor)
-    rounded = _rounded(request, runs, floor, policy)
+    request = replace(request, rounded=_rounded(request, runs, floor, policy))
     rows = [_check_live(request, floor, policy)] if request.live else []
     examine = functools.cache(lambda path, format: _reservations(request.folder / path, format))
     for artifact in request.artifacts:
@@ -88,7 +88,7 @@ def prove(
                 reservations, notes = examine(artifact.path, artifact.format)
                 row = row.with_findings(*notes, reservations=reservations)
                 arguments = artifact, row, runs[runtime.name, artifact.path]
-                row = check_run(request, *arguments, floor, policy, rounded)
+                row = check_run(request, *arguments, floor, policy)
                 if row.state == FAIL and not reference.keys() >= {*artifact.endpoints}:
                     measured = {e: floor.get(e, {}) for e in reference}
                     row = _undecided(request, *arguments, measured, policy, row)
@@ -164,32 +164,23 @@ def _rounded(
     request: ProofRequest, runs: Mapping[tuple[str, str], ArtifactRun], floor: Floor, policy: Policy
 ) -> Mapping[str, Outputs]:
     """Return what the reference answers if it is rounded to half precision, where that may explain a difference."""
-    artifacts = {a.path: a for a in request.artifacts}
-    of_half = [
-        (run, endpoint, form)
-        for (name, path), run in runs.items()
-        if (form := RUNTIMES[name].precision) and not artifacts[path].quantize
-        for endpoint in run.outputs
+    of_half = {name for name, runtime in RUNTIMES.items() if runtime.precision}
+    some = [
+        (run, e, RUNTIMES[name].precision) for (name, _), run in runs.items() if name in of_half for e in run.outputs
     ]
-    if any(compare_run(request, e, run, floor, policy, form).findings for run, e, form in of_half):
+    if any(compare_run(request, e, run, floor, policy, form).findings for run, e, form in some):
         return tolerances.run_reference(request, {run_keras.HALF: "1"})
     return {}
 
 
 def compare_run(
-    request: ProofRequest,
-    endpoint: str,
-    run: ArtifactRun,
-    floor: Floor,
-    policy: Policy,
-    quantize: str | None = None,
-    rounded: Mapping[str, Outputs] | None = None,
+    request: ProofRequest, endpoint: str, run: ArtifactRun, floor: Floor, policy: Policy, quantize: str | None = None
 ) -> EndpointComparison:
     """Compare what an artifact returned for an endpoint with the reference; a quantised one by its own rule."""
     tensors, cases = request.contract[endpoint].outputs, run.applicable(endpoint, request.cases[endpoint])
     classes = frozenset(t.name for t in tensors if t.meaning in ("logits", "probabilities"))
     if quantize:
-        return compare_quantized(cases, run.of(endpoint), classes, quantize, (rounded or {}).get(endpoint))
+        return compare_quantized(cases, run.of(endpoint), classes, quantize, request.rounded.get(endpoint))
     peaks = {t.name: np.subtract(*legal_range(t)[::-1]) for t in tensors if t.meaning == "image"}
     return compare_endpoint(cases, run.of(endpoint), floor.get(endpoint, {}), classes, policy, peaks)
 
@@ -215,13 +206,7 @@ def _check_live(request: ProofRequest, floor: Floor, policy: Policy) -> Row:
 
 
 def check_run(
-    request: ProofRequest,
-    artifact: Artifact,
-    row: Row,
-    run: ArtifactRun,
-    floor: Floor,
-    policy: Policy,
-    rounded: Mapping[str, Outputs] | None = None,
+    request: ProofRequest, artifact: Artifact, row: Row, run: ArtifactRun, floor: Floor, policy: Policy
 ) -> Row:
     """Return the row of an artifact that ran, with what all checks of its run found."""
     report = run.report
@@ -236,11 +221,11 @@ def check_run(
     if other_frameworks := (FRAMEWORKS & {*report["modules"]}) - {*RUNTIMES[row.runtime].process.imports}:
         findings.append(f"loaded {', '.join(sorted(other_frameworks))}, which is not its runtime")
     skipped, figures, form = report["skipped"] if row.extra else (), {}, _form(artifact, row.runtime)
-    rounded = None if artifact.quantize else rounded
+    request = replace(request, rounded={}) if artifact.quantize else request
     notes = [Finding(text, NOTE) for text in report["remarks"]]
     notes += [Finding(f"did not run {', '.join(skipped)}", NOTE)] if skipped else []
     for endpoint in (name for name in artifact.endpoints if name not in skipped):
-        comparison = compare_run(request, endpoint, run, floor, policy, form, rounded)
+        comparison = compare_run(request, endpoint, run, floor, policy, form)
         figures[endpoint], messages = comparison.figures, list(comparison.findings)
         if left_out := run.of(endpoint).inapplicable:
             notes.append(Finding(f"endpoint {endpoint}: cannot be given {', '.join(left_out)}", NOTE))
@@ -258,7 +243,7 @@ def check_run(
     # no layer's output can explain a weight that no golden input reads
     is_explicable = findings and findings[0] not in weights["findings"] and any(o.arrays for o in run.outputs.values())
     causes = _first_layer(request, artifact, row.runtime) if is_explicable else []
-    causes += _first_operator(request, artifact, row.runtime, run, floor, policy, rounded) if is_explicable else []
+    causes += _first_operator(request, artifact, row.runtime, run, floor, policy) if is_explicable else []
     return row.with_findings(*notes, *map(Finding, findings), *causes, endpoints=figures, weights=compared)
 
 
@@ -307,18 +292,12 @@ def _form(artifact: Artifact, runtime: str) -> str | None:
 
 
 def _first_operator(
-    request: ProofRequest,
-    artifact: Artifact,
-    runtime: str,
-    run: ArtifactRun,
-    floor: Floor,
-    policy: Policy,
-    rounded: Mapping[str, Outputs] | None,
+    request: ProofRequest, artifact: Artifact, runtime: str, run: ArtifactRun, floor: Floor, policy: Policy
 ) -> list[Finding]:
     """Return the first operator that a runtime computes otherwise than its counterpart, if it has one."""
     for name in artifact.endpoints if RUNTIMES[runtime].counterpart else ():
         endpoint = replace(request.contract[name], batch=artifact.batch or request.contract[name].batch)
-        failed = _failed_outputs(request, name, run, floor, policy, _form(artifact, runtime), rounded)
+        failed = _failed_outputs(request, name, run, floor, policy, _form(artifact, runtime))
         path = request.folder / artifact.path
         clause = operators.explain(path, artifact.format, endpoint, failed, RUNTIMES[runtime], artifact.quantize)
         if clause:
@@ -327,20 +306,14 @@ def _first_operator(
 
 
 def _failed_outputs(
-    request: ProofRequest,
-    endpoint: str,
-    run: ArtifactRun,
-    floor: Floor,
-    policy: Policy,
-    form: str | None,
-    rounded: Mapping[str, Outputs] | None,
+    request: ProofRequest, endpoint: str, run: ArtifactRun, floor: Floor, policy: Policy, form: str | None
 ) -> Iterator[tuple[GoldenCase, str]]:
     """Yield (case, output) of the comparisons of an endpoint that fail alone, those of few rows first."""
     cases = [c for c in run.applicable(endpoint, request.cases[endpoint]) if c.compared and c.outputs and not c.chain]
     for case in sorted(cases, key=lambda case: len(next(iter(case.inputs.values())))):
         for output, value in case.outputs.items():
             alone = replace(request, cases={endpoint: [replace(case, outputs={output: value})]})
-            findings = compare_run(alone, endpoint, run, floor, policy, form, rounded).findings
+            findings = compare_run(alone, endpoint, run, floor, policy, form).findings
             if any(text.startswith(output) for text in findings):
                 yield case, output
 

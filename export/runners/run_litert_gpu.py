@@ -33,6 +33,7 @@ BUFFERS = ("float32", "float16", "int32", "int8", "uint8", "bool")  # dtypes tha
 REFUSED = "not supported by GPU delegate:\n"  # before the operators that run on the processor, a line each
 COUNTS = re.compile(r"(\w+) operations will run on the GPU, and (?:all|the remaining) (\d+) operations")
 PROBLEM = re.compile(r"^(?:ERROR: (?!\[)|WARNING: (?=Attempting)|E\d{4} .*?\] )(.+)$", re.MULTILINE)
+ERROR = re.compile(r"^E\d{4} .*?\] (.+)$", re.MULTILINE)  # values are returned nevertheless
 CALLS, SECONDS = 50, 30.0  # the first call of each signature is repeated so often, at most so long
 NO_SIGNATURE = "<placeholder signature>"
 
@@ -53,13 +54,12 @@ class Model:
             try:
                 self.compiled = CompiledModel.from_file(path, options=options)
             except RuntimeError as error:
-                lines = re.findall(
-                    r"^(?:ERROR: (?!\[)|WARNING: (?=Attempting)|E\d{4} .*?\] )(.+)$", messages(), re.MULTILINE
-                )
+                lines = PROBLEM.findall(messages())
                 raise ValueError(f"the GPU cannot compile it: {lines[-1] if lines else error}") from error
             log = messages()
         after = [text.partition("operations will run")[0].splitlines()[:-1] for text in log.split(REFUSED)[1:]]
         self.refused = list(dict.fromkeys(line for lines in after for line in lines))
+        self.reported, self.errors = [*dict.fromkeys(ERROR.findall(log))], []  # when it was compiled, and in calls
         found = [(int(n) if n.isdigit() else 0, int(m)) for n, m in COUNTS.findall(log)]
         self.on_gpu, self.on_cpu = map(sum, zip(*found, strict=True)) if found else (None, 0)
         self.first: dict[str, tuple[Arrays, Arrays]] = {}  # inputs and outputs of the first call of each signature
@@ -69,10 +69,12 @@ class Model:
         """Return the outputs of a signature, by name."""
         name = endpoint["name"] or NO_SIGNATURE
         arrays = {t["name"]: np.ascontiguousarray(inputs[t["name"]], t["dtype"]) for t in endpoint["inputs"]}
-        takes, gives = self._buffers(name, arrays)
-        for key, array in arrays.items():
-            takes[key].write(array)
-        self.compiled.run_by_name(name, takes, gives)
+        with machine.captured_messages() as messages:
+            takes, gives = self._buffers(name, arrays)
+            for key, array in arrays.items():
+                takes[key].write(array)
+            self.compiled.run_by_name(name, takes, gives)
+            self.errors += ERROR.findall(messages())
         outputs = {}
         for key, buffer in gives.items():
             found = buffer.get_tensor_details()
@@ -117,9 +119,11 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
     return runner.by_endpoint({"endpoints": able}, function, present)
 
 
-def repeated(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
-    """Return a message if the first call of a signature is not repeated by one that follows all others."""
+def check(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
+    """Return the first error in a call, or a message if a call that follows all others does not repeat the first."""
     model = models[artifact["path"]]
+    if model.errors:
+        return [f"LiteRT reports an error and returns values nevertheless: {model.errors[0]}"]
     for name, calls in opened.items():
         inputs, outputs = model.first.get(name, ({}, {}))
         started = time.monotonic()
@@ -134,11 +138,11 @@ def repeated(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
 
 
 def remarks(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
-    """Return a remark if operators run on the processor."""
+    """Return which operators run on the processor, and what was reported when the file was compiled."""
     model = models[artifact["path"]]
-    if not model.refused:
-        return []
-    return [f"{model.on_cpu} operators run on the processor, {model.on_gpu} on the GPU: {'; '.join(model.refused)}"]
+    counts = f"{model.on_cpu} operators run on the processor, {model.on_gpu} on the GPU"
+    refused = [f"{counts}: {'; '.join(model.refused)}"] if model.refused else []
+    return [*refused, *(f"LiteRT reports: {text}" for text in model.reported)]
 
 
 def version() -> str | None:
@@ -170,7 +174,7 @@ RUNTIME = runner.Runtime(
     group="gpu",
     counterpart="litert",
     process=runner.Process(imports=(PACKAGE,), environment={"VK_ICD_FILENAMES": str(DRIVER)}),
-    capabilities=runner.Capabilities(check=repeated, remarks=remarks),
+    capabilities=runner.Capabilities(check=check, remarks=remarks),
 )
 IN_HALF = dataclasses.replace(
     RUNTIME,

@@ -35,15 +35,15 @@ class Graph:
         values = values.astype(np.int32 if values.dtype.kind == "i" else np.float32)
         return self.tensor(*values.shape, values=values, type=INT if values.dtype.kind == "i" else FLOAT)
 
-    def add(self, name, inputs, *shape, version=1, **options):
-        """Add an operator with one result of a shape; return the number of the result."""
+    def add(self, name, inputs, *shape, version=1, outputs=None, **options):
+        """Add an operator with one result of a shape, or with some results; return the number of the first."""
         code = schema.OperatorCodeT()
         code.builtinCode = getattr(schema.BuiltinOperator, name)
         code.deprecatedBuiltinCode, code.version = min(code.builtinCode, 127), version
         self.model.operatorCodes.append(code)
         operator = schema.OperatorT()
         operator.opcodeIndex = len(self.model.operatorCodes) - 1
-        operator.inputs, operator.outputs = list(inputs), [self.tensor(*shape)]
+        operator.inputs, operator.outputs = list(inputs), outputs or [self.tensor(*shape)]
         kind = OPTIONS.get(name, f"{name.title().replace('_', '')}Options")
         if hasattr(schema.BuiltinOptions, kind):
             operator.builtinOptionsType = getattr(schema.BuiltinOptions, kind)
@@ -62,7 +62,7 @@ class Graph:
         return path
 
 
-OPTIONS = {"SUM": "ReducerOptions", "MEAN": "ReducerOptions"}
+OPTIONS = {"SUM": "ReducerOptions", "MEAN": "ReducerOptions", "TOPK_V2": "TopKV2Options"}
 
 
 def pad_of_rank_3(graph):
@@ -114,6 +114,14 @@ def sum_that_is_scaled(graph):
     x = graph.tensor(1, 8, 8, 4)
     total = graph.add("SUM", [x, graph.constant([1, 2])], 1, 1, 1, 4, keepDims=True)
     return [x], [graph.add("MUL", [total, graph.constant(1 / 64)], 1, 1, 1, 4)]
+
+
+def top_k_of_five(graph):
+    """Found in the zoo's `detector`: LiteRT reports an error, and returns what was in memory before."""
+    x = graph.tensor(1, 64, 5)
+    values, places = graph.tensor(1, 64, 1), graph.tensor(1, 64, 1, type=INT)
+    graph.add("TOPK_V2", [x, graph.constant(np.int64(1))], outputs=[values, places])
+    return [x], [values, places]
 
 
 def broadcast(graph):

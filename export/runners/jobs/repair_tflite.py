@@ -3,6 +3,7 @@
 `python -P repair_tflite.py JOB.json`, the job being {"path": file, "out": file, "result": file}; the result are
 sentences, and nothing is written if it is empty. What is rewritten, with the reports of it for LiteRT:
     PAD of rank 3, through rank 4 (#9272)
+    TOPK_V2 of a number of values that four does not divide: of more, which are the lowest ones
     an output that another operator takes, too, or that is an input: the output is a copy (#8599)
     a tensor of rank 3 with a constant of rank 4, through rank 4 (#8980)
     SUM before a multiplication with a constant: the sum is of scaled numbers (#9249), by a power of two and so exactly
@@ -128,6 +129,26 @@ def pads(graph: Graph) -> list[str]:
     return done
 
 
+def top_k(graph: Graph) -> list[str]:
+    """Rewrite TOPK_V2 of a number of float values that four does not divide."""
+    done, lowest = [], np.array(np.finfo(np.float32).min)
+    for operator in (o for o in graph.graph.operators if graph.type(o) == "TOPK_V2"):
+        source = operator.inputs[0]
+        sizes = graph.signature(source)
+        if sizes[-1] == -1 or sizes[-1] % 4 == 0 or graph.graph.tensors[source].type != graph.schema.TensorType.FLOAT32:
+            continue
+        wide = graph.like(source, [*sizes[:-1], sizes[-1] + 4 - sizes[-1] % 4])
+        widths = np.zeros((len(sizes), 2), np.int32)
+        widths[-1, 1] = 4 - sizes[-1] % 4
+        inputs = [source, graph.constant(widths), graph.constant(lowest)]
+        graph.added.setdefault(id(operator), []).append(graph.operator("PADV2", inputs, wide, "PadV2Options"))
+        operator.inputs[0] = wide
+        done.append(
+            f"TOPK_V2 ({graph.name(operator.outputs[0])}) is of {widths[-1, 1]} more values, the lowest there are"
+        )
+    return done
+
+
 def broadcasts(graph: Graph) -> list[str]:
     """Rewrite operators of a tensor of rank 3 and a constant of rank 4."""
     done = []
@@ -187,7 +208,7 @@ def copies(graph: Graph) -> list[str]:
     return done
 
 
-REPAIRS: tuple[Callable[[Graph], list[str]], ...] = (pads, broadcasts, sums, copies)
+REPAIRS: tuple[Callable[[Graph], list[str]], ...] = (pads, top_k, broadcasts, sums, copies)
 
 
 def repair(path: str, out: str) -> list[str]:
