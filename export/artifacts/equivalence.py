@@ -28,14 +28,14 @@ from export.artifacts.calling import (
     without_quantization,
 )
 from export.artifacts.matching import Pair, by_value, distance, match
-from export.artifacts.operators import explain, tolerance_of
+from export.artifacts.operators import explain
 from export.contract import Endpoint, Tensor
 from export.contract.sampling import level_values
 from export.formats import QUANTIZATIONS
 from export.formats.format import Description, sentence
 from export.parity.cases import GoldenCase
 from export.parity.comparison import check_repeatability, compare_values, count_other_answers, stable_pairs
-from export.parity.distance import is_real, max_row_error
+from export.parity.distance import is_real
 from export.parity.golden import cases_for, check_samples
 from export.parity.noise_floor import (
     Policy,
@@ -344,15 +344,9 @@ def _compare_endpoints(
         result.notes.append(f"the candidate also returns {', '.join(unpaired)}")
     pairings = endpoints.pairings[number], outputs
     _add_outputs(result, endpoints, pairings, cases, answers[-1], floor, random, runtimes[1].precision)
-    tolerance, renamed = tolerance_of(runtimes[1]), as_stored(candidate)
-    failed = (
-        (_renamed(case, renamed, pairings[0], 0), pair.candidate)
-        for pair in outputs
-        for case in sorted(cases, key=lambda case: len(next(iter(case.inputs.values()))))
-        if max_row_error(case.outputs[pair.reference], answers[-1].get(case.name, pair.reference)) > tolerance
-    )
-    if result.verdict == DIFFERENT:
-        clause = explain(descriptions[1].path, descriptions[1].format, renamed, failed, runtimes[1])
+    if result.verdict == DIFFERENT and all(pair.reference == pair.candidate for pair in (*pairings[0], *outputs)):
+        place = descriptions[1].path, descriptions[1].format, as_stored(candidate)
+        clause = explain(*place, [_stored(case, candidate) for case in cases], answers[-1], runtimes[1])
         result.add(DIFFERENT, *([f"{where}: {clause}"] if clause else []))
 
 

@@ -21,6 +21,7 @@ from export.contract import Endpoint
 from export.formats import FORMATS, QUANTIZATIONS, onnx, saved_model, tflite
 from export.parity.cases import GoldenCase
 from export.parity.distance import max_row_error, row_errors
+from export.protocol.arrays import Outputs
 from export.protocol.runner import Runtime
 from export.runners import RUNTIMES
 from export.runtime import process
@@ -95,24 +96,30 @@ def explain(
     path: Path,
     format: str,
     endpoint: Endpoint,
-    failed: Iterable[tuple[GoldenCase, str]],
+    cases: Iterable[GoldenCase],
+    outputs: Outputs,
     runtime: Runtime,
     quantize: str | None = None,
 ) -> str | None:
     """Return a clause about the first operator that a runtime computes otherwise than its counterpart, or None.
 
-    `failed` are cases with an output that differs; `quantize` is the form of the file.
+    It is looked for in the smallest case of which an output differs; `quantize` is the form of the file.
     """
-    case, output = next(iter(failed), (None, None)) if runtime.counterpart else (None, None)
-    if case is None:
-        return None
-    options = {"tolerance": tolerance_of(runtime, quantize), "output": output}
-    found = first_operator(path, format, endpoint, case, RUNTIMES[runtime.counterpart], runtime, **options)
-    if found is None:
-        return None
-    largest = float(np.max(np.abs(found.expected), initial=0)) if runtime.precision else 0.0
-    overflow = f"; its result reaches {largest:,.0f}, and half precision ends at {LARGEST_HALF:,.0f}"
-    return found.sentence() + (overflow if largest > LARGEST_HALF else "")
+    form = quantize or runtime.precision
+    tolerance = 10 ** (-QUANTIZATIONS[form].budget.sqnr_db / 20) if form else TOLERANCE
+    for case in sorted(cases, key=lambda case: len(next(iter(case.inputs.values())))) if runtime.counterpart else ():
+        for output, expected in case.outputs.items():
+            value = outputs.get(case.name, output)
+            if case.chain or value is None or max_row_error(case.stable(expected), case.stable(value)) <= tolerance:
+                continue
+            options = {"tolerance": tolerance, "output": output}
+            found = first_operator(path, format, endpoint, case, RUNTIMES[runtime.counterpart], runtime, **options)
+            if found is None:
+                return None
+            largest = float(np.max(np.abs(found.expected), initial=0)) if runtime.precision else 0.0
+            overflow = f"; its result reaches {largest:,.0f}, and half precision ends at {LARGEST_HALF:,.0f}"
+            return found.sentence() + (overflow if largest > LARGEST_HALF else "")
+    return None
 
 
 @dataclass

@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import os
 import platform
-from collections.abc import Collection, Iterator, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -17,7 +17,6 @@ from export.contract import Artifact
 from export.contract.sampling import legal_range
 from export.formats import FORMATS
 from export.parity import recurrent_steps
-from export.parity.cases import GoldenCase
 from export.parity.comparison import EndpointComparison, compare_endpoint, contract_violations, pairwise_differences
 from export.parity.evidence import check_evidence
 from export.parity.noise_floor import Policy
@@ -243,7 +242,7 @@ def check_run(
     # no layer's output can explain a weight that no golden input reads
     is_explicable = findings and findings[0] not in weights["findings"] and any(o.arrays for o in run.outputs.values())
     causes = _first_layer(request, artifact, row.runtime) if is_explicable else []
-    causes += _first_operator(request, artifact, row.runtime, run, floor, policy) if is_explicable else []
+    causes += _first_operator(request, artifact, row.runtime, run) if is_explicable else []
     return row.with_findings(*notes, *map(Finding, findings), *causes, endpoints=figures, weights=compared)
 
 
@@ -291,31 +290,15 @@ def _form(artifact: Artifact, runtime: str) -> str | None:
     return artifact.quantize or RUNTIMES[runtime].precision
 
 
-def _first_operator(
-    request: ProofRequest, artifact: Artifact, runtime: str, run: ArtifactRun, floor: Floor, policy: Policy
-) -> list[Finding]:
+def _first_operator(request: ProofRequest, artifact: Artifact, runtime: str, run: ArtifactRun) -> list[Finding]:
     """Return the first operator that a runtime computes otherwise than its counterpart, if it has one."""
-    for name in artifact.endpoints if RUNTIMES[runtime].counterpart else ():
+    for name in artifact.endpoints:
         endpoint = replace(request.contract[name], batch=artifact.batch or request.contract[name].batch)
-        failed = _failed_outputs(request, name, run, floor, policy, _form(artifact, runtime))
-        path = request.folder / artifact.path
-        clause = operators.explain(path, artifact.format, endpoint, failed, RUNTIMES[runtime], artifact.quantize)
-        if clause:
+        cases = [case for case in run.applicable(name, request.cases[name]) if case.compared]
+        place = request.folder / artifact.path, artifact.format, endpoint
+        if clause := operators.explain(*place, cases, run.of(name), RUNTIMES[runtime], artifact.quantize):
             return [Finding(clause, CAUSE)]
     return []
-
-
-def _failed_outputs(
-    request: ProofRequest, endpoint: str, run: ArtifactRun, floor: Floor, policy: Policy, form: str | None
-) -> Iterator[tuple[GoldenCase, str]]:
-    """Yield (case, output) of the comparisons of an endpoint that fail alone, those of few rows first."""
-    cases = [c for c in run.applicable(endpoint, request.cases[endpoint]) if c.compared and c.outputs and not c.chain]
-    for case in sorted(cases, key=lambda case: len(next(iter(case.inputs.values())))):
-        for output, value in case.outputs.items():
-            alone = replace(request, cases={endpoint: [replace(case, outputs={output: value})]})
-            findings = compare_run(alone, endpoint, run, floor, policy, form).findings
-            if any(text.startswith(output) for text in findings):
-                yield case, output
 
 
 def _raised_everywhere(request: ProofRequest, artifact: Artifact, run: ArtifactRun) -> str | None:

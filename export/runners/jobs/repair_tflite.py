@@ -3,10 +3,9 @@
 `python -P repair_tflite.py JOB.json`, the job being {"path": file, "out": file, "result": file}; the result are
 sentences, and nothing is written if it is empty. What is rewritten, with the reports of it for LiteRT:
     PAD of rank 3, through rank 4 (#9272)
-    TOPK_V2 of a number of values that four does not divide: of more, which are the lowest ones
-    an output that another operator takes, too, or that is an input: the output is a copy (#8599)
     a tensor of rank 3 with a constant of rank 4, through rank 4 (#8980)
     SUM before a multiplication with a constant: the sum is of scaled numbers (#9249), by a power of two and so exactly
+    an output that another operator takes, too, or that is an input: the output is a copy (#8599)
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from __future__ import annotations
 import copy
 import json
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -28,25 +27,25 @@ class Graph:
 
     def __init__(self, model: Any, graph: Any, schema: Any) -> None:
         self.model, self.graph, self.schema = model, graph, schema
+        self.dtypes = {schema.TensorType.FLOAT32: np.dtype("float32"), schema.TensorType.INT32: np.dtype("int32")}
         names = {value: name for name, value in vars(schema.BuiltinOperator).items() if not name.startswith("_")}
         self.types = [names.get(max(c.builtinCode, c.deprecatedBuiltinCode)) for c in model.operatorCodes]
-        self.added: dict[int, list[Any]] = {}  # operators by the `id` of the one before which they are
+        self.before: dict[int, list[Any]] = {}  # new operators by the `id` of the one before which they are
+        self.after: dict[int, list[Any]] = {}
         graph.inputs, graph.outputs = [*map(int, graph.inputs)], [*map(int, graph.outputs)]
         for operator in graph.operators:
             operator.inputs, operator.outputs = [*map(int, operator.inputs)], [*map(int, operator.outputs)]
 
-    def type(self, operator: Any) -> str | None:
-        """Return the type of an operator, None if it is unknown."""
-        return self.types[operator.opcodeIndex]
+    def of(self, *types: str) -> Iterator[tuple[Any, list[int], str]]:
+        """Yield each operator of some types with the sizes of its first input and the name of its first result."""
+        for operator in self.graph.operators:
+            if (type := self.types[operator.opcodeIndex]) in types:
+                yield operator, self.sizes(operator.inputs[0]), f"{type} ({self.name(operator.outputs[0])})"
 
-    def shape(self, tensor: int) -> list[int]:
-        """Return the shape of a tensor as it is in the file."""
-        return [int(n) for n in self.graph.tensors[tensor].shape]
-
-    def signature(self, tensor: int) -> list[int]:
+    def sizes(self, tensor: int) -> list[int]:
         """Return the shape with -1 for a size that is known only at run time."""
-        of_run_time = self.graph.tensors[tensor].shapeSignature
-        return self.shape(tensor) if of_run_time is None else [int(n) for n in of_run_time]
+        found = self.graph.tensors[tensor]
+        return [int(n) for n in (found.shape if found.shapeSignature is None else found.shapeSignature)]
 
     def name(self, tensor: int) -> str:
         """Return the name of a tensor."""
@@ -54,32 +53,30 @@ class Graph:
 
     def values(self, tensor: int) -> np.ndarray | None:
         """Return a constant of float32 or int32, or None."""
-        kinds = {self.schema.TensorType.FLOAT32: np.float32, self.schema.TensorType.INT32: np.int32}
         found = self.graph.tensors[tensor]
-        data = self.model.buffers[found.buffer].data
-        if data is None or not len(data) or found.type not in kinds:
+        data, dtype = self.model.buffers[found.buffer].data, self.dtypes.get(found.type)
+        if data is None or not len(data) or dtype is None:
             return None
-        return np.frombuffer(np.asarray(data, np.uint8).tobytes(), kinds[found.type]).reshape(self.shape(tensor))
+        return np.frombuffer(np.asarray(data, np.uint8).tobytes(), dtype).reshape(self.sizes(tensor))
 
     def constant(self, values: np.ndarray) -> int:
-        """Add a constant; return its number."""
+        """Add a constant of float32 or int32; return its number."""
         buffer, tensor = self.schema.BufferT(), self.schema.TensorT()
         buffer.data = np.frombuffer(values.tobytes(), np.uint8)
         self.model.buffers.append(buffer)
-        types = self.schema.TensorType
-        tensor.type = types.INT32 if values.dtype == np.int32 else types.FLOAT32
+        tensor.type = next(type for type, dtype in self.dtypes.items() if dtype == values.dtype)
         tensor.shape, tensor.buffer = list(values.shape), len(self.model.buffers) - 1
-        return self._tensor(tensor, f"repaired/{len(self.graph.tensors)}")
+        return self._tensor(tensor, "repaired")
 
-    def like(self, tensor: int, shape: list[int]) -> int:
+    def like(self, tensor: int, sizes: list[int]) -> int:
         """Add a tensor of the dtype of another one; return its number."""
         made = copy.copy(self.graph.tensors[tensor])
-        made.buffer, made.shape = 0, [abs(n) for n in shape]
-        made.shapeSignature = shape if -1 in shape else None
-        return self._tensor(made, f"{self.name(tensor)}/{len(self.graph.tensors)}")
+        made.buffer, made.shape = 0, [abs(n) for n in sizes]
+        made.shapeSignature = sizes if -1 in sizes else None
+        return self._tensor(made, self.name(tensor))
 
     def _tensor(self, tensor: Any, name: str) -> int:
-        tensor.name = name.encode()
+        tensor.name = f"{name}/{len(self.graph.tensors)}".encode()
         self.graph.tensors.append(tensor)
         return len(self.graph.tensors) - 1
 
@@ -99,116 +96,82 @@ class Graph:
 
     def reshape(self, source: int, target: int) -> Any:
         """Return an operator that gives one tensor the shape of another one."""
-        shape = np.array(self.signature(target), np.int32)
-        return self.operator("RESHAPE", [source, self.constant(shape)], target, "ReshapeOptions")
+        return self.operator("RESHAPE", [source, self.constant(np.int32(self.sizes(target)))], target, "ReshapeOptions")
 
-    def of_rank_4(self, operator: Any, place: int) -> None:
-        """Let an operator take an input of rank 3 through a new first axis of size one."""
-        tensor = operator.inputs[place]
-        wide = self.like(tensor, [1, *self.signature(tensor)])
-        operator.inputs[place] = wide
-        self.added.setdefault(id(operator), []).append(self.reshape(tensor, wide))
+    def insert(self, operator: Any, place: int, sizes: list[int], type: str = "RESHAPE", *others: np.ndarray) -> None:
+        """Let an operator take what another one makes of its input, and of some constants."""
+        source = operator.inputs[place]
+        operator.inputs[place] = made = self.like(source, sizes)
+        inputs, options = [source, *map(self.constant, others)], f"{type.title()}Options"
+        new = self.operator(type, inputs, made, options) if others else self.reshape(source, made)
+        self.before.setdefault(id(operator), []).append(new)
 
 
-def pads(graph: Graph) -> list[str]:
+def pads(graph: Graph) -> Iterator[str]:
     """Rewrite PAD of rank 3."""
-    done, operators = [], []
-    for operator in graph.graph.operators:
-        operators.append(operator)
-        if graph.type(operator) not in ("PAD", "PADV2") or len(graph.shape(operator.inputs[0])) != 3:
-            continue
+    for operator, sizes, name in graph.of("PAD", "PADV2"):
         widths, target = graph.values(operator.inputs[1]), operator.outputs[0]
-        if widths is None or graph.signature(target).count(-1) > 1:
-            continue
-        operator.inputs[1] = graph.constant(np.concatenate([np.zeros((1, 2), np.int32), widths]))
-        graph.of_rank_4(operator, 0)
-        operator.outputs[0] = wide = graph.like(target, [1, *graph.signature(target)])
-        operators.append(graph.reshape(wide, target))
-        done.append(f"{graph.type(operator)} ({graph.name(target)}) of rank 3 is computed at rank 4")
-    graph.graph.operators = operators
-    return done
+        if len(sizes) == 3 and widths is not None and graph.sizes(target).count(-1) < 2:
+            operator.inputs[1] = graph.constant(np.concatenate([np.zeros((1, 2), np.int32), widths]))
+            graph.insert(operator, 0, [1, *sizes])
+            operator.outputs[0] = wide = graph.like(target, [1, *graph.sizes(target)])
+            graph.after[id(operator)] = [graph.reshape(wide, target)]
+            yield f"{name} of rank 3 is computed at rank 4"
 
 
-def top_k(graph: Graph) -> list[str]:
-    """Rewrite TOPK_V2 of a number of float values that four does not divide."""
-    done, lowest = [], np.array(np.finfo(np.float32).min)
-    for operator in (o for o in graph.graph.operators if graph.type(o) == "TOPK_V2"):
-        source = operator.inputs[0]
-        sizes = graph.signature(source)
-        if sizes[-1] == -1 or sizes[-1] % 4 == 0 or graph.graph.tensors[source].type != graph.schema.TensorType.FLOAT32:
-            continue
-        wide = graph.like(source, [*sizes[:-1], sizes[-1] + 4 - sizes[-1] % 4])
-        widths = np.zeros((len(sizes), 2), np.int32)
-        widths[-1, 1] = 4 - sizes[-1] % 4
-        inputs = [source, graph.constant(widths), graph.constant(lowest)]
-        graph.added.setdefault(id(operator), []).append(graph.operator("PADV2", inputs, wide, "PadV2Options"))
-        operator.inputs[0] = wide
-        done.append(
-            f"TOPK_V2 ({graph.name(operator.outputs[0])}) is of {widths[-1, 1]} more values, the lowest there are"
-        )
-    return done
-
-
-def broadcasts(graph: Graph) -> list[str]:
+def broadcasts(graph: Graph) -> Iterator[str]:
     """Rewrite operators of a tensor of rank 3 and a constant of rank 4."""
-    done = []
-    for operator in graph.graph.operators:
-        ranks = [len(graph.shape(i)) for i in operator.inputs] if graph.type(operator) in BINARY else []
-        constants = [graph.values(i) is not None for i in operator.inputs] if ranks else []
-        if sorted(ranks) == [3, 4] and constants[ranks.index(4)] and not constants[ranks.index(3)]:
-            if graph.signature(operator.inputs[ranks.index(3)]).count(-1) > 1:
-                continue
-            graph.of_rank_4(operator, ranks.index(3))
-            name = graph.name(operator.outputs[0])
-            done.append(f"{graph.type(operator)} ({name}) takes its input of rank 3 at rank 4, as its constant is")
-    return done
+    for operator, _, name in graph.of(*BINARY):
+        ranks = [len(graph.sizes(tensor)) for tensor in operator.inputs]
+        if sorted(ranks) == [3, 4] and graph.values(operator.inputs[ranks.index(4)]) is not None:
+            place = ranks.index(3)
+            sizes = graph.sizes(operator.inputs[place])
+            if graph.values(operator.inputs[place]) is None and sizes.count(-1) < 2:
+                graph.insert(operator, place, [1, *sizes])
+                yield f"{name} takes its input of rank 3 at rank 4, as its constant is"
 
 
-def sums(graph: Graph) -> list[str]:
+def sums(graph: Graph) -> Iterator[str]:
     """Rewrite SUM of which only a product with a constant is used."""
-    done = []
-    for operator in (o for o in graph.graph.operators if graph.type(o) == "SUM"):
-        (source, axes), (target,) = operator.inputs, operator.outputs
+    for operator, sizes, name in graph.of("SUM"):
+        axes, (target,) = graph.values(operator.inputs[1]), operator.outputs
         users = [other for other in graph.graph.operators if target in other.inputs]
-        if len(users) != 1 or graph.type(users[0]) != "MUL" or target in graph.graph.outputs:
+        if (
+            len(users) != 1
+            or graph.types[users[0].opcodeIndex] != "MUL"
+            or target in graph.graph.outputs
+            or axes is None
+        ):
             continue
-        place = users[0].inputs.index(target)
-        factor, sizes = graph.values(users[0].inputs[1 - place]), graph.signature(source)
-        reduced = [sizes[axis] for axis in np.ravel(graph.values(axes))] if graph.values(axes) is not None else [-1]
-        if factor is None or factor.dtype != np.float32 or -1 in reduced:
-            continue
-        power = np.float32(2.0 ** math.ceil(math.log2(math.prod(reduced))))
-        scaled = graph.like(source, sizes)
-        product = graph.operator("MUL", [source, graph.constant(1 / power)], scaled, "MulOptions")
-        graph.added.setdefault(id(operator), []).append(product)
-        operator.inputs[0], users[0].inputs[1 - place] = scaled, graph.constant(factor * power)
-        done.append(f"SUM ({graph.name(target)}) adds numbers that are divided by {power:g}")
-    return done
+        place = 1 - users[0].inputs.index(target)
+        factor, count = graph.values(users[0].inputs[place]), math.prod(sizes[axis] for axis in np.ravel(axes))
+        if factor is not None and factor.dtype == np.float32 and count > 1:
+            power = np.float32(2.0 ** math.ceil(math.log2(count)))
+            users[0].inputs[place] = graph.constant(factor * power)
+            graph.insert(operator, 0, sizes, "MUL", 1 / power)
+            yield f"{name} adds numbers that are divided by {power:g}"
 
 
-def copies(graph: Graph) -> list[str]:
+def copies(graph: Graph) -> Iterator[str]:
     """Make copies of outputs that operators take, or that are inputs."""
-    done = []
     taken = {i for operator in graph.graph.operators for i in operator.inputs} | {*graph.graph.inputs}
     for place, tensor in enumerate(graph.graph.outputs):
-        if tensor not in taken or graph.signature(tensor).count(-1) > 1:
+        if tensor not in taken or graph.sizes(tensor).count(-1) > 1:
             continue
-        result = graph.like(tensor, graph.signature(tensor))
+        result, name = graph.like(tensor, graph.sizes(tensor)), graph.name(tensor)
         graph.graph.operators.append(graph.reshape(tensor, result))
         graph.graph.outputs[place] = result
         for entry in graph.model.signatureDefs or ():
             if graph.model.subgraphs[entry.subgraphIndex] is graph.graph:
                 for mapping in entry.outputs:
                     mapping.tensorIndex = result if mapping.tensorIndex == tensor else mapping.tensorIndex
-        if not graph.model.signatureDefs:  # the output is called by the name of its tensor
+        if not graph.model.signatureDefs and tensor not in graph.graph.inputs:  # it is called by the name of its tensor
             old, new = graph.graph.tensors[tensor], graph.graph.tensors[result]
-            if tensor not in graph.graph.inputs:
-                old.name, new.name = new.name, old.name
-        done.append(f"the output {graph.name(tensor)}, which the graph uses, is a copy")
-    return done
+            old.name, new.name = new.name, old.name
+        yield f"the output {name}, which the graph uses, is a copy"
 
 
-REPAIRS: tuple[Callable[[Graph], list[str]], ...] = (pads, top_k, broadcasts, sums, copies)
+REPAIRS: tuple[Callable[[Graph], Iterator[str]], ...] = (pads, broadcasts, sums, copies)
 
 
 def repair(path: str, out: str) -> list[str]:
@@ -221,9 +184,8 @@ def repair(path: str, out: str) -> list[str]:
     for subgraph in model.subgraphs:
         graph = Graph(model, subgraph, schema)
         done += [text for change in REPAIRS for text in change(graph)]
-        subgraph.operators = [
-            o for operator in subgraph.operators for o in (*graph.added.get(id(operator), ()), operator)
-        ]
+        every = [(graph.before.get(id(o), ()), (o,), graph.after.get(id(o), ())) for o in subgraph.operators]
+        subgraph.operators = [operator for parts in every for part in parts for operator in part]
     if done:
         builder = flatbuffers.Builder()
         builder.Finish(model.Pack(builder), b"TFL3")
