@@ -139,6 +139,8 @@ def test_a_bundle_that_is_wrong_on_the_gpu_fails_where_the_gpu_is_required(tmp_p
     assert rows[FULL].reason.endswith(
         "is wrong only where its result is an output and an input of another operator, SUM"
     )
+    text = (bundle.path / "DEVICES.md").read_text()
+    assert "- `tflite/float32.tflite` in half precision: fail: endpoint serving_default: " in text
     certificate = export.verify_bundle(bundle.path, runtimes=["gpu"], require=["gpu"])
     assert (certificate.verdict, len(certificate.problems())) == ("fail", 2)
 
