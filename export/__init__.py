@@ -14,7 +14,6 @@ onednn.choose()
 
 if TYPE_CHECKING:
     from export.artifacts.equivalence import compare
-    from export.artifacts.repairs import repair
     from export.bundle.layout import Bundle
     from export.bundle.loader import load
     from export.certifier import certify
@@ -52,7 +51,6 @@ __all__ = [
     "publish",
     "pull",
     "push",
-    "repair",
     "verify_bundle",
 ]
 

@@ -9,7 +9,6 @@ from export.cli import (
     compare,
     deployment,
     diff,
-    gpu,
     inspect,
     matrix,
     model,
@@ -28,9 +27,10 @@ def verbs() -> None:
     """Export any Keras model to artifacts, each proven in a fresh process."""
 
 
-for verb in (model, verify, compare, inspect, diff, web, gpu):
+for verb in (model, verify, compare, inspect, diff, web):
     verbs.add_command(verb.command)
 verbs.add_command(compare.certify_command)
+verbs.add_command(compare.repair_command)
 verbs.add_command(inspect.formats_command)
 for name in ("publish", "promote", "rollback", "retire"):
     verbs.add_command(getattr(publishing, f"{name}_command"))
