@@ -16,6 +16,8 @@ from export.parity.distance import count_top1, is_real, root_mean_squares, sqnr_
 from export.parity.noise_floor import Policy
 from export.protocol.arrays import Outputs
 
+LEAST = "dynamic"
+
 
 def compare_quantized(
     cases: Sequence[GoldenCase],
@@ -38,10 +40,11 @@ def compare_quantized(
         pairs = [] if violations else _pairs(compared, output, outputs)
         if not pairs:
             continue
+        allowed = budget
         if rounded and (of_rounding := _pairs(compared, output, rounded)):
-            budget = _at_least(budget, check_budget(output, of_rounding, output in classes, budget)[0])
-            figures["budget"] = asdict(budget)
-        figures["quantised"][output], messages = check_budget(output, pairs, output in classes, budget)
+            allowed = _at_least(budget, check_budget(output, of_rounding, output in classes, budget)[0])
+            figures["budget"] = min(figures["budget"], asdict(allowed), key=lambda figure: figure["sqnr_db"])
+        figures["quantised"][output], messages = check_budget(output, pairs, output in classes, allowed)
         findings += messages
         generated = _pairs([case for case in compared if case.name not in REAL], output, outputs)
         if not messages and generated:
@@ -59,11 +62,14 @@ def compare_quantized(
 
 
 def _at_least(budget: Budget, rounding: Mapping[str, Any]) -> Budget:
-    """Return a budget that allows a multiple of the error of rounding."""
+    """Return a budget that allows a multiple of the error of rounding, but no more than files of `LEAST` may have."""
     sqnr, (agree, untied) = rounding["sqnr_db"], rounding.get("top1", (1, 1))
     ratio = budget.sqnr_db if sqnr is None else sqnr - 20 * np.log10(Policy.multiple)
     share = 1 - Policy.multiple * (1 - agree / untied) if untied else 1.0
-    return Budget(min(budget.sqnr_db, round(float(ratio), 1)), min(budget.top1, share))
+    least = QUANTIZATIONS[LEAST].budget
+    return Budget(
+        min(budget.sqnr_db, max(least.sqnr_db, round(float(ratio), 1))), min(budget.top1, max(least.top1, share))
+    )
 
 
 def check_budget(
