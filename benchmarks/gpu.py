@@ -1,7 +1,8 @@
-"""Every shipped TFLite file on LiteRT's GPU kernels: python -m benchmarks.gpu [--measure] [MODEL...].
+"""Every shipped TFLite file on LiteRT's GPU kernels: python -m benchmarks.gpu [--measure] [--flips] [MODEL...].
 
 Each shipped model is exported to TFLite and proven in `litert_gpu` and `litert_gpu_half` on generated inputs. With
-`--measure` the models that are named, or all, are run again; without it, the table in the page is written again.
+`--measure` the models that are named, or all, are run again; with `--flips` the decisions of `FLIPS` on examples of the
+test split are compared; without both, the tables in the page are written again.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from benchmarks.benchmark import HERE
 from zoobase.console import Console
@@ -20,8 +22,11 @@ from zoobase.files import write_atomic
 
 RESULTS = HERE / "gpu.json"
 PAGE = HERE.parent / "docs" / "how-to" / "gpu.md"
-START, END = "<!-- measured: python -m benchmarks.gpu -->", "<!-- /measured -->"
+FILES = "<!-- measured: python -m benchmarks.gpu -->", "<!-- /measured -->"
+DECISIONS = "<!-- measured: python -m benchmarks.gpu --flips -->", "<!-- /measured -->"
 RUNTIMES = ("litert_gpu", "litert_gpu_half")
+FLIPS = {"fashion_mnist": 500, "mnist": 2000, "keywords": 200}  # examples
+ACROSS = ("cpu", "gpu")
 
 
 def measure(name: str, folder: Path) -> list[dict[str, Any]]:
@@ -51,6 +56,22 @@ def measure(name: str, folder: Path) -> list[dict[str, Any]]:
     return records
 
 
+def measure_flips(name: str, count: int, folder: Path) -> dict[str, Any]:
+    """Return what `export.versions.flips` finds on the first examples of the test split."""
+    from export import export_model
+    from export.versions.flips import flips
+    from zoo.export import evaluation_of
+    from zoo.weights import open_default
+
+    plan, model, info = open_default(name)
+    contract = plan.task.contract(model, info)
+    bundle = export_model(model, folder / name, contract=contract, formats=("keras", "tflite"))
+    endpoint = contract.endpoints[0]
+    data = evaluation_of(plan, plan.load_data(), endpoint, "test").inputs
+    rows = {t.name: np.asarray(data[t.name][:count]).astype(t.dtype) for t in endpoint.inputs}
+    return {"model": name, **flips(bundle.path, rows, ACROSS)}
+
+
 def _figures(row: Any) -> dict[str, Any]:
     from export.proof.certificate import worst_difference
 
@@ -76,6 +97,19 @@ def table(records: list[dict[str, Any]]) -> str:
     return "\n".join(lines)
 
 
+def flips_table(records: list[dict[str, Any]]) -> str:
+    """Return the table of decisions that depend on the runtime."""
+    lines = [
+        "| model | examples | float32 | half precision | threshold | above it, of the other half |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for record in records:
+        counts = " | ".join(str(record["flips"][runtime]) for runtime in RUNTIMES)
+        checked = f"{record['flips_above']} of {record['checked']} flip"
+        lines.append(f"| `{record['model']}` | {record['of']:,} | {counts} | {record['threshold']:.3g} | {checked} |")
+    return "\n".join(lines)
+
+
 def _cell(row: dict[str, Any] | None) -> str:
     if row is None:
         return ""
@@ -83,30 +117,34 @@ def _cell(row: dict[str, Any] | None) -> str:
     return f"{text}; {row['note']}".removesuffix("; None").replace("|", "/").replace("\n", " ")
 
 
-def write_page(records: list[dict[str, Any]]) -> None:
-    """Write the table between the marks of the page."""
-    before, _, rest = PAGE.read_text().partition(START)
-    after = rest.partition(END)[2]
-    write_atomic(PAGE, f"{before}{START}\n\n{table(records)}\n\n{END}{after}")
+def write_page(results: dict[str, list[dict[str, Any]]]) -> None:
+    """Write the tables between the marks of the page."""
+    for (start, end), text in {FILES: table(results["files"]), DECISIONS: flips_table(results["flips"])}.items():
+        before, _, rest = PAGE.read_text().partition(start)
+        write_atomic(PAGE, f"{before}{start}\n\n{text}\n\n{end}{rest.partition(end)[2]}")
 
 
 @click.command()
 @click.argument("models", nargs=-1)
 @click.option("--measure", "is_measured", is_flag=True, help="Run the models again.")
-def main(models: tuple[str, ...], is_measured: bool) -> None:
-    """Measure, or write the table of the page."""
+@click.option("--flips", "has_flips", is_flag=True, help="Compare decisions again.")
+def main(models: tuple[str, ...], is_measured: bool, has_flips: bool) -> None:
+    """Measure, or write the tables of the page."""
     from zoo.weights import shipped_models
 
-    console = Console()
-    records = json.loads(RESULTS.read_text()) if RESULTS.exists() else []
-    for name in (models or shipped_models()) if is_measured else ():
-        with tempfile.TemporaryDirectory(prefix="gpu-") as folder:
-            found = measure(name, Path(folder))
-        records = [record for record in records if record["model"] != name] + found
-        write_atomic(RESULTS, json.dumps(records, indent=1) + "\n")
-        console.print(f"{name}: {[(r['part'], {k: v['state'] for k, v in r['rows'].items()}) for r in found]}")
-    if PAGE.exists():
-        write_page(records)
+    console, results = Console(), json.loads(RESULTS.read_text())
+
+    def keep(kind: str, name: str, found: list[dict[str, Any]]) -> None:
+        results[kind] = [record for record in results[kind] if record["model"] != name] + found
+        write_atomic(RESULTS, json.dumps(results, indent=1) + "\n")
+        console.print(f"{name}: {found}")
+
+    with tempfile.TemporaryDirectory(prefix="gpu-") as folder:
+        for name in (models or shipped_models()) if is_measured else ():
+            keep("files", name, measure(name, Path(folder)))
+        for name in (models or FLIPS) if has_flips else ():
+            keep("flips", name, [measure_flips(name, FLIPS[name], Path(folder) / "flips")])
+    write_page(results)
 
 
 if __name__ == "__main__":

@@ -31,6 +31,7 @@ for verb in (model, verify, compare, inspect, diff, web):
     verbs.add_command(verb.command)
 verbs.add_command(compare.certify_command)
 verbs.add_command(compare.repair_command)
+verbs.add_command(compare.flips_command)
 verbs.add_command(inspect.formats_command)
 for name in ("publish", "promote", "rollback", "retire"):
     verbs.add_command(getattr(publishing, f"{name}_command"))

@@ -1,4 +1,4 @@
-"""python -m export compare, certify and repair: the outputs of two artifacts, and files that GPUs compute wrongly."""
+"""python -m export compare, certify, repair and flips: what artifacts and runtimes answer otherwise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from export.cli import PATH, print_table, trust_option
+from export.cli import PATH, print_table, show, trust_option
 from zoobase import Console, common_options
 from zoobase.console import echo
 
@@ -114,6 +114,31 @@ def repair_command(
         follow = f"python -m export compare {file} {files[file]} --runtime cpu,{target}"
         echo(f"{path}: {verdict}. Next: {follow}", err=is_wrong)
     sys.exit(int(is_wrong))
+
+
+@click.command("flips")
+@click.argument("bundle", type=PATH)
+@click.option("--data", required=True, type=PATH, help="An .npz file with inputs by name.")
+@click.option("--across", default="cpu,gpu", show_default=True, metavar="A,B", help="cpu, gpu, wasm, or names.")
+@trust_option
+@common_options
+def flips_command(bundle: Path, data: Path, across: str, trust: tuple[str, ...], console: Console) -> None:
+    """Count the examples whose class depends on the runtime, and find the margin above which none does.
+
+    It is calibrated on one half of the examples and checked on the other: exit code 1 if one of that half flips above.
+    """
+    from export.cli.inputs import read_samples
+    from export.versions.flips import flips
+
+    found = flips(bundle, read_samples(data), across.split(","), trust=trust)
+    count, above, wrong = found["of"], found["checked"], found["flips_above"]
+    other = f"of {count} examples have another class than in {found['reference']}"
+    bound = f" (at most {3 / above:.2%}, with 95 % confidence)" if above and not wrong else ""
+    text = f"above a margin of {found['threshold']:.3g}, {wrong} of {above} examples of the other half flip{bound}"
+    show(console, found, *(f"{name}: {number} {other}" for name, number in found["flips"].items()), text)
+    if wrong:
+        echo(f"error: {bundle}: {text}", err=True)
+    sys.exit(int(wrong > 0))
 
 
 def _prepared(samples: Path | None, match: tuple[str, ...], **others: Any) -> dict[str, Any]:

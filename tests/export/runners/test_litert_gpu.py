@@ -10,7 +10,9 @@ import pytest
 import export
 from export.artifacts.equivalence import compare
 from export.artifacts.repairs import repair
+from export.contract import Contract
 from export.runners import RUNTIMES, members
+from export.versions.flips import flips
 from tests.export import tiny_graphs as graphs
 from tests.export.test_cli import run
 from zoobase.errors import CheckFailed, ExportError
@@ -204,3 +206,42 @@ def test_half_precision_is_given_a_multiple_of_what_rounding_does(tmp_path):
     budgets = [next(iter(row.endpoints.values()))["budget"]["sqnr_db"] for row in rows.values()]
     assert budgets[0] == 40
     assert 25 < budgets[1] < 40
+
+
+NOISY = """
+import runpy
+import numpy as np
+module = runpy.run_path(RUNNER)
+original, random = module["Model"].call, np.random.default_rng(0)
+def call(self, endpoint, inputs):
+    outputs = original(self, endpoint, inputs)
+    return {k: v + random.normal(0, NOISE, v.shape).astype(v.dtype) for k, v in outputs.items()}
+module["Model"].call = call
+module["runner"].main(module["RUNTIME"])
+"""
+
+
+def test_decisions_that_depend_on_the_runtime(tmp_path, bundles, monkeypatch):
+    path = bundles("functional_cnn").path
+    (tensor,) = Contract.from_json(json.loads((path / "manifest.json").read_text())["contract"]).endpoints[0].inputs
+    data = {tensor.name: np.random.default_rng(0).uniform(0, 255, (200, *tensor.shape[1:])).astype(tensor.dtype)}
+    found = flips(path, data, ("cpu", FULL))
+    assert (found["reference"], found["flips"], found["threshold"], found["flips_above"]) == (
+        "litert",
+        {FULL: 0},
+        0.0,
+        0,
+    )
+    assert 90 <= found["checked"] <= 110
+    runner = tmp_path / "noisy.py"
+    runner.write_text(NOISY.replace("RUNNER", repr(RUNTIMES[FULL].file)).replace("NOISE", "0.05"))
+    monkeypatch.setitem(RUNTIMES, FULL, dataclasses.replace(RUNTIMES[FULL], file=str(runner)))
+    noisy = flips(path, data, ("cpu", FULL))
+    assert noisy["flips"][FULL] == len(noisy["examples"]) > 2
+    assert 0 < noisy["threshold"] < 0.5
+    assert noisy["flips_above"] < noisy["flips"][FULL]
+    for across, message in {("cpu",): "two runtimes or more", ("cpu", "gpus"): "unknown runtime 'gpus'"}.items():
+        with pytest.raises(ExportError, match=message):
+            flips(path, data, across)
+    with pytest.raises(ExportError, match="returns scores of classes"):
+        flips(path, {"other": data[tensor.name]}, ("cpu", FULL))
