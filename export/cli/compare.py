@@ -85,13 +85,15 @@ def repair_command(
     from export.artifacts.repairs import repair
     from export.bundle import layout
     from export.cli.inputs import read_samples
+    from export.formats import tflite
     from zoobase.errors import CheckFailed, ExportError
 
     files = {path: out}
     if path.is_dir():
         if damage := layout.find_damage(path):
             raise CheckFailed(f"{path}: {damage[0]}")
-        files = {file: out / file.name for file in sorted((path / "tflite").glob("*.tflite"))}
+        held = [a for a in layout.read_manifest(path)["artifacts"] if a["format"] == tflite.FORMAT.name]
+        files = {path / a["path"]: out / Path(a["path"]).name for a in held if a["state"] is None}
         if not files:
             raise ExportError(f"{path} holds no TFLite file")
     inputs = read_samples(samples) if samples else None

@@ -124,6 +124,13 @@ def top_k_of_five(graph):
     return [x], [values, places]
 
 
+def arg_max_of_five(graph):
+    """Found in the zoo's `unet`: of negative values the class is 5, which does not exist."""
+    x, places = graph.tensor(1, 6, 6, 5), graph.tensor(1, 6, 6, type=INT)
+    graph.add("ARG_MAX", [x, graph.constant(np.int64(3))], outputs=[places], outputType=INT)
+    return [x], [places]
+
+
 def broadcast(graph):
     """LiteRT #9191: one operator, which no GPU runs."""
     x = graph.tensor(1, 1, 8, 4)
