@@ -1,4 +1,4 @@
-"""TFLite files of a few operators, written from nothing: what GPUs compute wrongly, each under a kilobyte."""
+"""TFLite files of a few operators, written from nothing: what GPUs compute wrongly, each of less than a kilobyte."""
 
 import flatbuffers
 import numpy as np
