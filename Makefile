@@ -14,7 +14,7 @@ install = if [ -z "$(LATEST)" ] && [ -f "$(LOCKED)$(1).txt" ]; then \
 	else $(PIP) --editable ".[$(2)]"; fi
 EXTRAS = test,dev,docs
 PROGRAMS = chromium nginx docker-compose nodejs gcc
-PACKAGES = $(PROGRAMS) libc6-dev
+PACKAGES = $(PROGRAMS) libc6-dev mesa-vulkan-drivers
 ALL_EXTRAS = $(EXTRAS),onnx,openvino,quantizer,hub,huggingface,signing,attestation,third_party
 
 # with it, each of the many processes of a test run compiles these packages again
@@ -57,6 +57,7 @@ setup-all:
 extras: setup
 	@$(call install,-all,$(ALL_EXTRAS))
 	@for program in $(PROGRAMS); do command -v $$program > /dev/null || missing=1; done; \
+	ls /usr/share/vulkan/icd.d/lvp_icd*.json > /dev/null 2>&1 || missing=1; \
 	[ -z "$$missing" ] || { apt-get update -qq && apt-get install -qq --yes --no-install-recommends $(PACKAGES) > /dev/null; } \
 	    || echo "as root: apt-get install $(PACKAGES)"
 

@@ -30,6 +30,8 @@ def verbs() -> None:
 for verb in (model, verify, compare, inspect, diff, web):
     verbs.add_command(verb.command)
 verbs.add_command(compare.certify_command)
+verbs.add_command(compare.repair_command)
+verbs.add_command(compare.flips_command)
 verbs.add_command(inspect.formats_command)
 for name in ("publish", "rollback"):
     verbs.add_command(getattr(publishing, f"{name}_command"))

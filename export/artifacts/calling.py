@@ -16,9 +16,12 @@ from export.contract import Artifact, Contract, Endpoint, Tensor
 from export.formats.format import Description, Port, Signature, TensorQuantization
 from export.parity.cases import GoldenCase, write_golden
 from export.protocol.runner import Runtime
-from export.runners import runtimes_of
+from export.runners import GROUPS, RUNTIMES, runtimes_of
 from export.runtime.execution import ArtifactRun, run_all
+from zoobase import suggestion
 from zoobase.errors import ExportError, Unavailable
+
+CPU = "cpu"  # stands for the runtime that a format has without any being named
 
 
 @dataclass(frozen=True)
@@ -158,14 +161,22 @@ def check_samplable(endpoint: Endpoint, path: Path) -> None:
             raise ExportError(f"input {tensor.name} of {path} has no batch dimension; it cannot be called row by row")
 
 
-def runtime_for(format: str) -> Runtime:
-    """Return the first installed runtime that runs a format; Unavailable if none is."""
-    candidates = [runtime for runtime in runtimes_of(format) if not runtime.on_request]
+def runtime_for(format: str, name: str = CPU) -> Runtime:
+    """Return the first installed runtime that runs a format, of a name or a group; Unavailable if none is."""
+    choices = (CPU, *GROUPS, *RUNTIMES)
+    if name not in choices:
+        raise ExportError(f"unknown runtime {name!r}; {suggestion(name, choices)}")
+    if name == CPU:
+        candidates = [runtime for runtime in runtimes_of(format) if not runtime.on_request]
+    else:
+        candidates = [runtime for runtime in runtimes_of(format) if name in (runtime.name, runtime.group)]
+        if not candidates:
+            raise ExportError(f"{name} does not run {format}")
     for runtime in candidates:
         if runtime.version:
             return runtime
-    names = " or ".join(r.distribution for r in candidates) or "a runtime"
-    raise Unavailable(f"no installed runtime runs {format}; pip install {names}")
+    hints = [runtime.install or f"pip install {runtime.distribution}" for runtime in candidates]
+    raise Unavailable(f"no installed runtime runs {format}; {' or '.join(dict.fromkeys(hints)) or 'install one'}")
 
 
 def run_artifact(

@@ -15,6 +15,7 @@ import numpy as np
 
 from export.artifacts import check_confined, check_trusted, describe, reservations
 from export.artifacts.calling import (
+    CPU,
     as_real,
     as_stored,
     check_samplable,
@@ -27,6 +28,7 @@ from export.artifacts.calling import (
     without_quantization,
 )
 from export.artifacts.matching import Pair, by_value, distance, match
+from export.artifacts.operators import explain
 from export.contract import Endpoint, Tensor
 from export.contract.sampling import level_values
 from export.formats import QUANTIZATIONS
@@ -45,6 +47,7 @@ from export.parity.noise_floor import (
 from export.parity.quantization import check_budget
 from export.protocol import weight_sums
 from export.protocol.arrays import Outputs
+from export.protocol.runner import Runtime
 from export.runtime import onednn
 from export.runtime.execution import ArtifactRun, other_kernels_of
 from zoobase.errors import FAILED, MISSING, CheckFailed, ExportError
@@ -124,10 +127,11 @@ def compare(
     samples: Mapping[str, np.ndarray] | None = None,
     match: Mapping[str, str] | None = None,
     trust: Collection[str] = (),
+    runtimes: Sequence[str] = (CPU, CPU),
     more_cases: MoreCases | None = None,
     weights: Callable[[Path], None] | None = None,
 ) -> Comparison:
-    """Compare two artifacts of any format, also of third parties.
+    """Compare two artifacts of any format, also of third parties, or one in two runtimes.
 
     Inputs and outputs are paired by name, then by dtype and shape, and by value where this is ambiguous or where the
     values contradict the names; the result reports how each pair was matched.
@@ -139,6 +143,8 @@ def compare(
         match: {input or output of the reference: that of the candidate}, which takes precedence.
         trust: Operators that may run although they are not on the list of inference operators; "unconfined" runs where
             the kernel cannot confine the processes; "any" runs any artifact.
+        runtimes: The runtime of each: "cpu" for the usual one of its format, "gpu", or a name. Where they compute
+            otherwise, the first operator that differs is named.
         more_cases: Returns further inputs, from the reference, an endpoint of it and the generated inputs.
         weights: Writes the checksums of the weights of the reference to a folder, for a comparison by value.
 
@@ -154,16 +160,17 @@ def compare(
     for description in descriptions:
         check_trusted(description, trust)
         check_confined(description.path, trust)
-    for description in descriptions:
-        runtime_for(description.format)  # raises if it is not installed
+    if len(runtimes) != len(descriptions):
+        raise ExportError(f"{len(runtimes)} runtimes are named for two artifacts; give one for each, such as cpu,gpu")
+    chosen = [runtime_for(d.format, name) for d, name in zip(descriptions, runtimes, strict=True)]
     every = [endpoints_of(description) for description in descriptions]
     endpoints = _pair_endpoints(*every)
     check_samples(samples or {}, (reference for reference, _ in endpoints))
     _check_requested(match or {}, endpoints)
     options = (samples or {}, match or {})
-    result = _compare(descriptions, endpoints, *options, 0, more_cases, weights)
+    result = _compare(descriptions, chosen, endpoints, *options, 0, more_cases, weights)
     if result.verdict == UNDECIDED:
-        result = _compare(descriptions, endpoints, *options, MORE_ROWS, more_cases, weights)
+        result = _compare(descriptions, chosen, endpoints, *options, MORE_ROWS, more_cases, weights)
     missing, additional = (
         [e.name for e in side if e not in paired]
         for side, paired in zip(every, zip(*endpoints, strict=True), strict=True)
@@ -177,6 +184,7 @@ def compare(
 
 def _compare(
     descriptions: Sequence[Description],
+    runtimes: Sequence[Runtime],
     endpoints: Sequence[tuple[Endpoint, Endpoint]],
     samples: Mapping[str, np.ndarray],
     requested: Mapping[str, str],
@@ -193,13 +201,16 @@ def _compare(
     )
     with ThreadPoolExecutor(2) as pool:
         endpoints_of_both = [p.reference for p in pairs], [p.candidate for p in pairs]
-        runs = list(pool.map(_run, descriptions, endpoints_of_both, inputs, (True, False), (None, weights)))
+        runs = list(pool.map(_run, descriptions, runtimes, endpoints_of_both, inputs, (True, False), (None, weights)))
+    for runtime, run in zip(runtimes, runs, strict=True):
+        result.add(NOT_REPEATABLE, *run.report.get("findings", ()))
+        result.notes += [f"{runtime.name}: {text}" for text in run.report.get("remarks", ())]
     result.weights = runs[1].report.get("weights")
     if result.weights:
         changed = [text for text in result.weights["findings"] if not text.endswith(weight_sums.ABSENT)]
         result.add(DIFFERENT, *(f"the candidate: {text}" for text in changed))
     for pair in pairs:
-        _compare_endpoints(pair, descriptions, runs, requested, result)
+        _compare_endpoints(pair, descriptions, runtimes, runs, requested, result)
     return result
 
 
@@ -271,6 +282,7 @@ def _prepare(
 def _compare_endpoints(
     endpoints: EndpointPair,
     descriptions: Sequence[Description],
+    runtimes: Sequence[Runtime],
     runs: Sequence[ArtifactRun],
     requested: Mapping[str, str],
     result: Comparison,
@@ -330,7 +342,12 @@ def _compare_endpoints(
     unpaired = [name for name in theirs.names if name not in {pair.candidate for pair in outputs}]
     if unpaired:
         result.notes.append(f"the candidate also returns {', '.join(unpaired)}")
-    _add_outputs(result, endpoints, (endpoints.pairings[number], outputs), cases, answers[-1], floor, random)
+    pairings = endpoints.pairings[number], outputs
+    _add_outputs(result, endpoints, pairings, cases, answers[-1], floor, random, runtimes[1].precision)
+    if result.verdict == DIFFERENT and all(pair.reference == pair.candidate for pair in (*pairings[0], *outputs)):
+        place = descriptions[1].path, descriptions[1].format, as_stored(candidate)
+        clause = explain(*place, [_stored(case, candidate) for case in cases], answers[-1], runtimes[1])
+        result.add(DIFFERENT, *([f"{where}: {clause}"] if clause else []))
 
 
 def _under_reference_names(suffix: str, pairs: Sequence[Pair], outputs: Outputs) -> Outputs:
@@ -412,13 +429,14 @@ def _rounded(case: GoldenCase, pairs: Sequence[Pair], reference: Endpoint, candi
 
 def _run(
     description: Description,
+    runtime: Runtime,
     endpoints: Sequence[Endpoint],
     cases: Mapping[str, Sequence[GoldenCase]],
     is_reference: bool,
     weights: Callable[[Path], None] | None,
 ) -> ArtifactRun:
     """Run an artifact; the reference also with TensorFlow's other kernels, for its noise floor."""
-    runtime, environment = runtime_for(description.format), onednn.other_kernels()
+    environment = onednn.other_kernels()
     stored = [as_stored(endpoint) for endpoint in endpoints]
 
     def run_with(changes: Mapping[str, str] | None = None) -> ArtifactRun:
@@ -455,6 +473,7 @@ def _add_outputs(
     answers: Outputs,
     floor: Mapping[str, Mapping[str, float]],
     skipped: Collection[str],
+    precision: str | None,
 ) -> None:
     """Add the comparison of the outputs of two endpoints to the result, but for those that are `skipped`."""
     policy, figures, reference, candidate = Policy(), {}, endpoints.reference, endpoints.candidate
@@ -470,8 +489,9 @@ def _add_outputs(
         noise = [outputs.get(pair.reference, 0.0) for outputs in floor.values()]
         output_floor = max((value for value in noise if value <= policy.ceiling), default=0.0)
         ranges = [(t.low, t.high) for t in _tensors(pair, reference, candidate) if quantization_of(t)]
+        form = "int8" if is_quantized else precision
         messages, figures[pair.reference] = _compare_pair(
-            pair, cases, answers, output_floor, pair.reference in classes, ranges if is_quantized else None
+            pair, cases, answers, output_floor, pair.reference in classes, ranges, form
         )
         result.add(DIFFERENT, *(f"{where}: {text}" for text in messages[:3]))
         if not messages:
@@ -487,6 +507,9 @@ def _add_outputs(
         result.notes.append(f"the reference is discontinuous at {', '.join(unstable)}, which is not compared")
     if is_quantized:
         result.notes.append("quantised inputs and outputs are compared as real numbers, with the budget of int8")
+        result.verdicts.append(QUANTIZED)
+    elif precision:
+        result.notes.append(f"the candidate is not computed in float32: it is compared with the budget of {precision}")
         result.verdicts.append(QUANTIZED)
     is_renamed = reference.name != candidate.name and reference.name and candidate.name  # a file may have no signature
     if is_renamed:
@@ -527,9 +550,11 @@ def _compare_pair(
     answers: Outputs,
     floor: float,
     classes: bool,
-    ranges: Sequence[tuple[float, float]] | None,
+    ranges: Sequence[tuple[float, float]],
+    form: str | None,
 ) -> tuple[list[str], dict[str, Any]]:
     """Return the differences and figures of one output; values are clipped to `ranges` of a quantised side."""
+    # `form` is the quantised form by whose budget they are compared.
     name, policy = pair.reference, Policy()
     if name not in answers.names:
         return [f"the candidate does not return {pair.candidate}"], {}
@@ -541,16 +566,19 @@ def _compare_pair(
             a, b = a.astype(coarser), b.astype(coarser)
         elif a.dtype.kind in "iu" and b.dtype.kind in "iu":
             b = b.astype(a.dtype)
-        for low, high in ranges or ():
+        for low, high in ranges:
             a, b = np.clip(a, low, high), np.clip(b, low, high)
         values.append((dataclasses.replace(case, outputs={name: a}), b))
     messages, figures = compare_values(name, values, floor, policy, classes)
     real = stable_pairs(name, values)
+    if form and messages and not real and all(case.outputs[name].shape == value.shape for case, value in values):
+        share = np.mean(np.concatenate([(case.outputs[name] == value).ravel() for case, value in values]))
+        messages = messages if share < QUANTIZATIONS[form].budget.top1 else []
     is_finite = all(np.array_equal(np.isfinite(a), np.isfinite(b)) for _, a, b in real)
-    if ranges is not None and messages and is_finite and len(real) == len(cases):
+    if form and messages and is_finite and len(real) == len(cases):
         typical = [(a, b) for case, a, b in real if case.name == "real"]
         ordinary = [(a, b) for case, a, b in real if not case.rows]
         everything = [(a, b) for _, a, b in real]
-        _, messages = check_budget(name, typical or ordinary or everything, classes, QUANTIZATIONS["int8"].budget)
-        messages += ["give --samples FILE.npz with typical inputs"] if messages and not typical else []
+        _, messages = check_budget(name, typical or ordinary or everything, classes, QUANTIZATIONS[form].budget)
+        messages += ["give --samples FILE.npz with typical inputs"] if messages and not typical and ranges else []
     return messages, figures

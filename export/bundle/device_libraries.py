@@ -11,7 +11,7 @@ from export.bundle.snippets import fenced
 from export.contract import Endpoint
 from export.formats import tflite
 from export.formats.format import Description
-from export.runners import run_litert_c, run_mediapipe
+from export.runners import RUNTIMES, run_litert_c, run_mediapipe
 from export.runners.environments import VELA
 
 CALLS = {  # task: its package on Android, its method
@@ -90,6 +90,18 @@ def npu(rows: Sequence[Any]) -> list[str]:
         f"{facts['npu_microseconds'] / 1000:.1f} ms an inference, {memory:.0f} kB of memory, {flash:.0f} kB of flash. "
         "A report of the compiler; nothing ran there.",
     ]
+
+
+def gpu(rows: Sequence[Any]) -> list[str]:
+    """Return the section of what GPU kernels answered, or nothing."""
+    found = [row for row in rows if row.versions and row.runtime in RUNTIMES and RUNTIMES[row.runtime].group == "gpu"]
+    lines = [
+        f"- `{row.artifact}` in {'half precision' if RUNTIMES[row.runtime].precision else 'float32'}: "
+        f"{': '.join(filter(None, (row.state, row.reason or row.note)))}"
+        for row in found
+    ]
+    text = "The kernels of LiteRT's WebGPU backend ran on a driver for processors; the driver of a phone did not."
+    return ["## GPU", "\n".join(lines), text] if lines else []
 
 
 def microcontrollers(folder: Path, rows: Sequence[Any]) -> list[str]:

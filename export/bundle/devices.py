@@ -113,6 +113,7 @@ def _litert(
         *device_libraries.program(file["path"], endpoint, versions.get("litert_c")),
         *device_libraries.microcontrollers(folder, certified),
         *device_libraries.npu(certified),
+        *device_libraries.gpu(certified),
     ]
     return [part for part in parts if part]
 

@@ -1,4 +1,4 @@
-"""python -m export compare and certify REFERENCE CANDIDATE: compare the outputs of two artifacts."""
+"""python -m export compare, certify, repair and flips: what artifacts and runtimes answer otherwise."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from typing import Any
 
 import click
 
-from export.cli import PATH, print_table, trust_option
+from export.cli import PATH, print_table, show, trust_option
 from zoobase import Console, common_options
 from zoobase.console import echo
 
@@ -34,14 +34,18 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
 
 @click.command("compare")
 @_options
-def command(console: Console, **arguments: Any) -> None:
+@click.option(
+    "--runtime", "runtimes", metavar="A,B", default="cpu,cpu", help="Runtime of each: cpu, gpu or a name, as cpu,gpu."
+)
+def command(console: Console, runtimes: str, **arguments: Any) -> None:
     """Run two artifacts of any format on the same inputs, each in a fresh process.
 
+    With --runtime cpu,gpu REFERENCE and CANDIDATE may be one file, whose first operator that differs is named.
     Exit code 0: same, also under other names; 3: undecided, for lack of evidence; 1: any other verdict.
     """
     from export.artifacts.equivalence import compare
 
-    result = compare(**_prepared(**arguments))
+    result = compare(**_prepared(**arguments), runtimes=runtimes.split(","))
     _finish(result, result.to_json(), console)
 
 
@@ -62,6 +66,81 @@ def certify_command(console: Console, out: Path | None, **arguments: Any) -> Non
     if out:
         write_atomic(out, json.dumps(result.to_json(), indent=1) + "\n")
     _finish(result.comparison, result.to_json(), console, result.sentences(), result.conclusion)
+
+
+@click.command("repair")
+@click.argument("path", type=PATH)
+@click.option("--for", "target", default="gpu", show_default=True, metavar="NAME", help="gpu, or one runtime.")
+@click.option("-o", "--out", required=True, type=PATH, help="The new file; of a bundle, the folder of the new files.")
+@click.option("--samples", type=PATH, help="An .npz file with real inputs by name.")
+@trust_option
+@common_options
+def repair_command(
+    path: Path, target: str, out: Path, samples: Path | None, trust: tuple[str, ...], console: Console
+) -> None:
+    """Rewrite what is known to fail on GPUs in a TFLite file, or in those of a bundle, and prove the new file.
+
+    It must answer on the processor as the old one does. Exit code 1 if something is wrong on the GPU still.
+    """
+    from export.artifacts.repairs import repair
+    from export.bundle import layout
+    from export.cli.inputs import read_samples
+    from export.formats import tflite
+    from zoobase.errors import CheckFailed, ExportError
+
+    files = {path: out}
+    if path.is_dir():
+        if damage := layout.find_damage(path):
+            raise CheckFailed(f"{path}: {damage[0]}")
+        held = [a for a in layout.read_manifest(path)["artifacts"] if a["format"] == tflite.FORMAT.name]
+        files = {path / a["path"]: out / Path(a["path"]).name for a in held if a["state"] is None}
+        if not files:
+            raise ExportError(f"{path} holds no TFLite file")
+    inputs = read_samples(samples) if samples else None
+    results = {file: repair(file, new, target=target, samples=inputs, trust=trust) for file, new in files.items()}
+    console.result([result.to_json() for result in results.values()])
+    is_wrong = any(result.left for result in results.values())
+    if not console.json and not console.quiet:
+        rows = [
+            (file.name, name, before.verdict, result.after[name].verdict if result.after else "nothing to rewrite")
+            for file, result in results.items()
+            for name, before in result.before.items()
+        ]
+        print_table(("file", "runtime", "before", "after"), rows)
+        for file, result in results.items():
+            for text in (*result.repairs, *result.left):
+                echo(f"{file.name}: {text}")
+    if not console.json and (is_wrong or not console.quiet):
+        verdict = "wrong on the GPU still" if is_wrong else "right on the GPU"
+        file = next(iter(files))
+        follow = f"python -m export compare {file} {files[file]} --runtime cpu,{target}"
+        echo(f"{path}: {verdict}. Next: {follow}", err=is_wrong)
+    sys.exit(int(is_wrong))
+
+
+@click.command("flips")
+@click.argument("bundle", type=PATH)
+@click.option("--data", required=True, type=PATH, help="An .npz file with inputs by name.")
+@click.option("--across", default="cpu,gpu", show_default=True, metavar="A,B", help="cpu, gpu, wasm, or names.")
+@trust_option
+@common_options
+def flips_command(bundle: Path, data: Path, across: str, trust: tuple[str, ...], console: Console) -> None:
+    """Count the examples whose class depends on the runtime, and find the margin above which none does.
+
+    It is calibrated on one half of the examples and checked on the other: exit code 1 if one of that half flips above.
+    """
+    from export.cli.inputs import read_samples
+    from export.versions.flips import flips
+
+    found = flips(bundle, read_samples(data), across.split(","), trust=trust)
+    count, above, wrong = found["of"], found["checked"], found["flips_above"]
+    other = f"of {count} examples have another class than in {found['reference']}"
+    bound = f" (at most {3 / above:.2%}, with 95 % confidence)" if above and not wrong else ""
+    text = f"above a margin of {found['threshold']:.3g}, {wrong} of {above} examples of the other half flip{bound}"
+    show(console, found, *(f"{name}: {number} {other}" for name, number in found["flips"].items()), text)
+    if wrong:
+        echo(f"error: {bundle}: {text}", err=True)
+    sys.exit(int(wrong > 0))
 
 
 def _prepared(samples: Path | None, match: tuple[str, ...], **others: Any) -> dict[str, Any]:

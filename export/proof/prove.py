@@ -12,7 +12,7 @@ from typing import Any
 
 import numpy as np
 
-from export.artifacts import reservations_of
+from export.artifacts import operators, reservations_of
 from export.contract import Artifact
 from export.contract.sampling import legal_range
 from export.formats import FORMATS
@@ -25,8 +25,9 @@ from export.parity.rest_requests import compare_replies
 from export.proof import image_diff, layer_diff, tolerances
 from export.proof.certificate import CAUSE, FAIL, NOT_RUN, NOTE, UNSUPPORTED, Certificate, Finding, ProofRequest, Row
 from export.proof.tolerances import Floor
+from export.protocol.arrays import Outputs
 from export.protocol.runner import Runtime
-from export.runners import FRAMEWORKS, RUNTIMES, runtimes_of
+from export.runners import FRAMEWORKS, GROUPS, RUNTIMES, members, run_keras, runtimes_of
 from export.runtime import onednn
 from export.runtime.execution import ArtifactRun, run_all
 from zoobase import suggestion
@@ -51,9 +52,11 @@ def prove(
     extras: Sequence[str] = (),
 ) -> Certificate:
     """Run every artifact in every runtime and return the certificate."""
-    check_names(runtimes or (), tuple(RUNTIMES), "runtime")
-    check_names(extras, tuple(RUNTIMES), "runtime")
-    check_names(require, (*RUNTIMES, *FORMATS), "runtime or format")
+    check_names((*(runtimes or ()), *extras), (*RUNTIMES, *GROUPS), "runtime")
+    check_names(require, (*RUNTIMES, *GROUPS, *FORMATS), "runtime or format")
+    formats = {artifact.format for artifact in request.artifacts}
+    extras, require = members(extras, formats), members(require, formats)
+    runtimes = None if runtimes is None else members(runtimes, formats)
     policy = policy or Policy()
     usual = {name for name, r in RUNTIMES.items() if not r.on_request}
     wanted = usual | {*require, *extras} if runtimes is None else {*runtimes}
@@ -68,6 +71,7 @@ def prove(
             reference = tolerances.run_reference(request)
             floor = tolerances.measure(request, reference, policy, floor)
         floor = tolerances.measure(request, tolerances.outputs_of_other_kernels(request, runs, policy), policy, floor)
+    request = replace(request, rounded=_rounded(request, runs, floor, policy))
     rows = [_check_live(request, floor, policy)] if request.live else []
     examine = functools.cache(lambda path, format: _reservations(request.folder / path, format))
     for artifact in request.artifacts:
@@ -97,7 +101,7 @@ def prove(
     full_precision = {
         f"{path} in {runtime}": run.outputs
         for (runtime, path), run in runs.items()
-        if not next(a for a in request.artifacts if a.path == path).quantize
+        if not _form(next(a for a in request.artifacts if a.path == path), runtime)
     }
     if request.images:
         image_diff.write_image_diffs(request.images, request.contract, request.cases, full_precision)
@@ -134,8 +138,8 @@ def _confinement(runs: Mapping[tuple[str, str], ArtifactRun]) -> dict[str, Any] 
 def _may_be_rounding(request: ProofRequest, runs: tolerances.Runs, floor: Floor, policy: Policy) -> bool:
     """Return whether some comparison fails, and could pass if the reference differed with other kernels."""
     most, largest = tolerances.at_most(request, policy)
-    artifacts = {a.path: a for a in request.artifacts if not a.quantize}
-    compared = [(run, e) for (_, path), run in runs.items() if path in artifacts for e in run.outputs]
+    artifacts = {a.path: a for a in request.artifacts}
+    compared = [(r, e) for (name, path), r in runs.items() if not _form(artifacts[path], name) for e in r.outputs]
     return any(
         compare_run(request, endpoint, run, floor, policy).findings
         and not compare_run(most, endpoint, run, largest, policy).findings
@@ -155,6 +159,19 @@ def _undecided(
     return row.with_findings(Finding(text, NOT_RUN), required=True)
 
 
+def _rounded(
+    request: ProofRequest, runs: Mapping[tuple[str, str], ArtifactRun], floor: Floor, policy: Policy
+) -> Mapping[str, Outputs]:
+    """Return what the reference answers if it is rounded to half precision, where that may explain a difference."""
+    of_half = {name for name, runtime in RUNTIMES.items() if runtime.precision}
+    some = [
+        (run, e, RUNTIMES[name].precision) for (name, _), run in runs.items() if name in of_half for e in run.outputs
+    ]
+    if any(compare_run(request, e, run, floor, policy, form).findings for run, e, form in some):
+        return tolerances.run_reference(request, {run_keras.HALF: "1"})
+    return {}
+
+
 def compare_run(
     request: ProofRequest, endpoint: str, run: ArtifactRun, floor: Floor, policy: Policy, quantize: str | None = None
 ) -> EndpointComparison:
@@ -162,7 +179,7 @@ def compare_run(
     tensors, cases = request.contract[endpoint].outputs, run.applicable(endpoint, request.cases[endpoint])
     classes = frozenset(t.name for t in tensors if t.meaning in ("logits", "probabilities"))
     if quantize:
-        return compare_quantized(cases, run.of(endpoint), classes, quantize)
+        return compare_quantized(cases, run.of(endpoint), classes, quantize, request.rounded.get(endpoint))
     peaks = {t.name: np.subtract(*legal_range(t)[::-1]) for t in tensors if t.meaning == "image"}
     return compare_endpoint(cases, run.of(endpoint), floor.get(endpoint, {}), classes, policy, peaks)
 
@@ -202,10 +219,12 @@ def check_run(
     findings = _unexpected_code(request, row, {*report["modules"]}, {*report["local"]})
     if other_frameworks := (FRAMEWORKS & {*report["modules"]}) - {*RUNTIMES[row.runtime].process.imports}:
         findings.append(f"loaded {', '.join(sorted(other_frameworks))}, which is not its runtime")
-    skipped, figures = report["skipped"] if row.extra else (), {}
-    notes = [Finding(f"did not run {', '.join(skipped)}", NOTE)] if skipped else []
+    skipped, figures, form = report["skipped"] if row.extra else (), {}, _form(artifact, row.runtime)
+    request = replace(request, rounded={}) if artifact.quantize else request
+    notes = [Finding(text, NOTE) for text in report["remarks"]]
+    notes += [Finding(f"did not run {', '.join(skipped)}", NOTE)] if skipped else []
     for endpoint in (name for name in artifact.endpoints if name not in skipped):
-        comparison = compare_run(request, endpoint, run, floor, policy, artifact.quantize)
+        comparison = compare_run(request, endpoint, run, floor, policy, form)
         figures[endpoint], messages = comparison.figures, list(comparison.findings)
         if left_out := run.of(endpoint).inapplicable:
             notes.append(Finding(f"endpoint {endpoint}: cannot be given {', '.join(left_out)}", NOTE))
@@ -218,11 +237,12 @@ def check_run(
         findings += [f"endpoint {endpoint}: {text}" for text in messages]
     weights = report["weights"] or {"findings": []}
     findings += report["findings"] + weights["findings"]
-    findings += [] if artifact.quantize else recurrent_steps.compare_steps(request.contract, run.outputs, policy)
+    findings += [] if form else recurrent_steps.compare_steps(request.contract, run.outputs, policy)
     compared = {key: weights[key] for key in ("matched", "of", "unmatched")} if report["weights"] else None
     # no layer's output can explain a weight that no golden input reads
     is_explicable = findings and findings[0] not in weights["findings"] and any(o.arrays for o in run.outputs.values())
     causes = _first_layer(request, artifact, row.runtime) if is_explicable else []
+    causes += _first_operator(request, artifact, row.runtime, run) if is_explicable else []
     return row.with_findings(*notes, *map(Finding, findings), *causes, endpoints=figures, weights=compared)
 
 
@@ -263,6 +283,22 @@ def _first_layer(request: ProofRequest, artifact: Artifact, runtime: str) -> lis
     modules = request.modules if FORMATS[artifact.format].needs_code else ()
     clause = layer_diff.first_difference(request.folder, request.contract, request.cases, artifact, modules)
     return [Finding(clause, CAUSE)] if clause else []
+
+
+def _form(artifact: Artifact, runtime: str) -> str | None:
+    """Return the quantized form by whose budget an artifact is compared in a runtime; None for full precision."""
+    return artifact.quantize or RUNTIMES[runtime].precision
+
+
+def _first_operator(request: ProofRequest, artifact: Artifact, runtime: str, run: ArtifactRun) -> list[Finding]:
+    """Return the first operator that a runtime computes otherwise than its counterpart, if it has one."""
+    for name in artifact.endpoints:
+        endpoint = replace(request.contract[name], batch=artifact.batch or request.contract[name].batch)
+        cases = [case for case in run.applicable(name, request.cases[name]) if case.compared]
+        place = request.folder / artifact.path, artifact.format, endpoint
+        if clause := operators.explain(*place, cases, run.of(name), RUNTIMES[runtime], artifact.quantize):
+            return [Finding(clause, CAUSE)]
+    return []
 
 
 def _raised_everywhere(request: ProofRequest, artifact: Artifact, run: ArtifactRun) -> str | None:

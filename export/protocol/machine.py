@@ -10,6 +10,7 @@ arguments of `confine`.
 
 from __future__ import annotations
 
+import contextlib
 import ctypes
 import json
 import os
@@ -18,7 +19,8 @@ import site
 import struct
 import sys
 import sysconfig
-from collections.abc import Iterable
+import tempfile
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -59,6 +61,24 @@ def read_job() -> dict[str, Any]:
     if job["memory"]:
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
     return job
+
+
+@contextlib.contextmanager
+def captured_messages() -> Iterator[Callable[[], str]]:
+    """Yield a function that returns what C++ code has written to standard error inside the block."""
+    saved = os.dup(2)
+    with tempfile.TemporaryFile() as file:
+        os.dup2(file.fileno(), 2)
+
+        def read() -> str:
+            file.seek(0)
+            return file.read().decode(errors="replace")
+
+        try:
+            yield read
+        finally:
+            os.dup2(saved, 2)
+            os.close(saved)
 
 
 def cache_folder() -> Path:

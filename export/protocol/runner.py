@@ -98,6 +98,7 @@ class Capabilities:
             they cannot be read.
         exact: Whether the artifact stores every weight as it is; see `weight_sums.compare`.
         facts: `(artifact, opened) -> {name: number}`, such as its memory.
+        remarks: `(artifact, opened) -> messages` that are no failures.
     """
 
     measures_noise: tuple[str, ...] = ()
@@ -106,6 +107,7 @@ class Capabilities:
     constants: Callable[..., Iterable[tuple[str, np.ndarray]] | None] | None = None
     exact: bool = True
     facts: Callable[..., dict[str, int]] | None = None
+    remarks: Callable[..., list[str]] | None = None
 
 
 @dataclass(frozen=True)
@@ -129,6 +131,9 @@ class Runtime:
             runtime is not required.
         probe: Returns the version, or None, of a runtime that is not a Python package.
         install: How such a runtime is installed.
+        group: A name by which it is chosen together with others, such as "gpu".
+        precision: The quantized form by whose budget a float file is compared, where it computes in less than float32.
+        counterpart: The runtime with which a failed file is compared operator by operator, or None.
         process: Its process: what it imports, reads and writes.
         capabilities: What it finds out about an artifact.
     """
@@ -146,6 +151,9 @@ class Runtime:
     library: str | None = None
     probe: Callable[[], str | None] | None = None
     install: str = ""
+    group: str = ""
+    precision: str | None = None
+    counterpart: str | None = None
     process: Process = Process()
     capabilities: Capabilities = Capabilities()
 
@@ -227,7 +235,7 @@ def main(runtime: Runtime) -> None:
     for artifact in job["artifacts"]:
         report = {"versions": versions, "memory_error": False, "missing": None, "error": None}
         report |= {"errors": [], "skipped": [], "findings": [], "replies": {}, "weights": None}
-        report |= {"inapplicable": {}, "facts": {}}
+        report |= {"inapplicable": {}, "facts": {}, "remarks": []}
         report["confinement"] = machine.state
         endpoints = {endpoint["name"]: endpoint for endpoint in artifact["endpoints"]}
         arrays: dict[tuple[str, ...], np.ndarray] = {}
@@ -247,6 +255,7 @@ def main(runtime: Runtime) -> None:
                     report["replies"][name] = rest.replies(golden, endpoints[name], functions["main"])
             report["findings"] = capabilities.check(artifact, opened) if capabilities.check else []
             report["facts"] = capabilities.facts(artifact, opened) if capabilities.facts else {}
+            report["remarks"] = capabilities.remarks(artifact, opened) if capabilities.remarks else []
             values = capabilities.constants(artifact, opened) if capabilities.constants else None
             if values is not None and (expected := weight_sums.read(golden)) is not None:
                 report["weights"] = weight_sums.compare(expected, values, capabilities.exact)

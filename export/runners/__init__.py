@@ -6,6 +6,8 @@ is tested. A runtime is one file: its script with its record, `RUNTIME`, which i
 
 from __future__ import annotations
 
+from collections.abc import Iterable
+
 from export.protocol.runner import Runtime
 from export.runners import (
     run_browser,
@@ -13,6 +15,7 @@ from export.runners import (
     run_keras,
     run_litert,
     run_litert_c,
+    run_litert_gpu,
     run_mediapipe,
     run_onnx,
     run_openvino,
@@ -25,10 +28,19 @@ _SCRIPTS = (
     *(run_keras, run_tensorflow, run_c_api, run_openvino, run_onnx),
     *(run_litert, run_litert_c, run_mediapipe, run_tflite_micro, run_browser, run_torch),
 )
-RUNTIMES: dict[str, Runtime] = {script.RUNTIME.name: script.RUNTIME for script in _SCRIPTS}
+_RECORDS = (*(script.RUNTIME for script in _SCRIPTS), run_litert_gpu.RUNTIME, run_litert_gpu.IN_HALF)
+RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in _RECORDS}
+GROUPS = tuple(dict.fromkeys(runtime.group for runtime in RUNTIMES.values() if runtime.group))
 FRAMEWORKS = frozenset({"tf_keras", "torch", "jax"}.union(*(runtime.process.imports for runtime in RUNTIMES.values())))
 
 
 def runtimes_of(format: str) -> list[Runtime]:
     """Return the runtimes that run a format, those that a bundle requires first."""
     return [runtime for runtime in RUNTIMES.values() if format in runtime.formats]
+
+
+def members(names: Iterable[str], formats: Iterable[str]) -> list[str]:
+    """Return the names, that of a group replaced by those of its runtimes that run any of the formats."""
+    able = [runtime for runtime in RUNTIMES.values() if {*runtime.formats} & {*formats}]
+    of_groups = {group: [r.name for r in able if r.group == group] for group in GROUPS}
+    return [member for name in names for member in of_groups.get(name) or [name]]

@@ -2,21 +2,19 @@
 
 from __future__ import annotations
 
-import contextlib
 import os
 import re
-import tempfile
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 if __package__:
-    from export.protocol import runner
+    from export.protocol import machine, runner
     from export.protocol.arrays import Arrays
     from export.runners.environments import TFLITE_MICRO
 else:
+    import machine
     import runner
     from arrays import Arrays
     from environments import TFLITE_MICRO
@@ -49,14 +47,14 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
     takes = {name: list(graph.inputs).index(index) for name, index in indices["inputs"].items()}
     gives = {name: list(graph.outputs).index(index) for name, index in indices["outputs"].items()}
     dtypes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
-    with _messages() as messages:
+    with machine.captured_messages() as messages:
         try:
             interpreter = interpreters[path] = runtime.Interpreter.from_file(path, arena_size=ARENA)
         except RuntimeError as error:
             raise ValueError(_reason(messages(), error)) from error
 
     def function(inputs: Arrays) -> Arrays:
-        with _messages() as messages:
+        with machine.captured_messages() as messages:
             try:
                 for name, place in takes.items():
                     interpreter.set_input(np.ascontiguousarray(inputs[name], dtypes[name]), place)
@@ -75,29 +73,11 @@ def _reason(messages: str, error: Exception) -> str:
     return next(iter(messages.strip().splitlines()), str(error))
 
 
-@contextlib.contextmanager
-def _messages() -> Iterator[Any]:
-    """Yield a function that returns what the C++ code has written to standard error inside the block."""
-    saved = os.dup(2)
-    with tempfile.TemporaryFile() as file:
-        os.dup2(file.fileno(), 2)
-
-        def read() -> str:
-            file.seek(0)
-            return file.read().decode(errors="replace")
-
-        try:
-            yield read
-        finally:
-            os.dup2(saved, 2)
-            os.close(saved)
-
-
 def facts(artifact: dict[str, Any], opened: runner.Opened) -> dict[str, int]:
     """Return the bytes of memory that the tensors and the interpreter need."""
     if not opened:
         return {}
-    with _messages() as messages:
+    with machine.captured_messages() as messages:
         interpreters[str(artifact["path"])].print_allocations()
         found = re.search(r"Arena allocation total (\d+) bytes", messages())
     return {"arena_bytes": int(found[1])} if found else {}

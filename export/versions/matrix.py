@@ -14,6 +14,7 @@ import numpy as np
 
 from export.artifacts import check_confined, check_trusted, describe
 from export.artifacts.calling import check_samplable, endpoints_of, has_rows, run_artifact, runtime_for, with_samples
+from export.artifacts.operators import OperatorDifference, first_operator
 from export.bundle import layout
 from export.bundle.gate import read_proven, refusal
 from export.contract import Artifact, Contract, Endpoint
@@ -27,7 +28,6 @@ from export.protocol.runner import Runtime
 from export.runners import RUNTIMES, runtimes_of
 from export.runtime.execution import ArtifactRun, run_all
 from export.versions.metric import metric_change
-from export.versions.operators import OperatorDifference, first_operator
 from export.versions.releases import Release
 from export.versions.script import RUN, write_script
 from export.versions.variants import Variant

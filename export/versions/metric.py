@@ -30,13 +30,14 @@ def metric_change(
     endpoint = dataclasses.replace(able[0], batch=artifact.batch or able[0].batch)
     evaluation = read_evaluation(data, endpoint)
     before, after = (
-        _outputs(folder / artifact.path, artifact.format, endpoint, evaluation.inputs, runtime)
+        answers(folder / artifact.path, artifact.format, endpoint, evaluation.inputs, runtime)
         for runtime in (RUNTIMES[release.package.runtime], release.runtime())
     )
     return paired_drop(default_metrics(endpoint), before, after, evaluation.truth)
 
 
-def _outputs(path: Path, format: str, endpoint: Endpoint, inputs: Mapping[str, np.ndarray], runtime: Runtime) -> Arrays:
+def answers(path: Path, format: str, endpoint: Endpoint, inputs: Mapping[str, np.ndarray], runtime: Runtime) -> Arrays:
+    """Return the outputs of an endpoint on all rows, by name; ExportError if it does not run."""
     case = GoldenCase("data", {t.name: t.array(inputs[t.name]) for t in endpoint.inputs}, compared=False)
     run = run_artifact(path, format, [endpoint], {endpoint.name: [case]}, [runtime])[runtime.name]
     outputs = run.of(endpoint.name)

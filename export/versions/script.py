@@ -8,8 +8,8 @@ from string import Template
 
 import numpy as np
 
+from export.artifacts.operators import OperatorDifference
 from export.contract import Artifact
-from export.versions.operators import OperatorDifference
 from export.versions.releases import Release
 
 RUN = {  # by runtime: what is imported, and lines that define `answer` from `inputs`

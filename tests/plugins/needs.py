@@ -18,6 +18,7 @@ import pytest
 
 from export.formats import QUANTIZATIONS
 from export.protocol import chromium
+from export.runners import run_litert_gpu
 from export.serving.servers.environments import ENVIRONMENTS
 from zoobase.errors import unknown
 from zoobase.requirements import distribution, install_command, requirements
@@ -26,6 +27,7 @@ PROGRAMS = {  # program -> its package in Debian
     "chromium": "chromium",
     "docker-compose": "docker-compose",
     "gcc": "gcc libc6-dev",
+    "mesa-vulkan-drivers": "mesa-vulkan-drivers",
     "nginx": "nginx",
     "node": "nodejs",
 }
@@ -35,7 +37,8 @@ PREFIX = "needs "  # of the reason of a skip
 def missing(name: str) -> str | None:
     """Return the command that installs what a test needs, or None if it is installed."""
     if name in PROGRAMS:
-        path = chromium.find() if name == "chromium" else shutil.which(name)
+        find = {"chromium": chromium.find, "mesa-vulkan-drivers": run_litert_gpu.version}
+        path = find[name]() if name in find else shutil.which(name)
         return None if path else f"apt-get install {PROGRAMS[name]}"
     if name in ENVIRONMENTS:
         return None if name in _environments() else ENVIRONMENTS[name].command

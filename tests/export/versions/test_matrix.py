@@ -14,6 +14,7 @@ import pytest
 from export import Quantization, export_model
 from export.artifacts import describe
 from export.artifacts.calling import endpoints_of
+from export.artifacts.operators import first_operator
 from export.bundle import layout
 from export.contract import Artifact
 from export.parity.cases import GoldenCase
@@ -21,7 +22,6 @@ from export.runners import RUNTIMES
 from export.runtime.installation import install
 from export.versions import matrix as runs
 from export.versions import releases as module
-from export.versions.operators import first_operator
 from export.versions.releases import PACKAGES, Release, parse, releases
 from export.versions.script import RUN, write_script
 from export.versions.variants import variants

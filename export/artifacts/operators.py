@@ -7,8 +7,9 @@ fused, which it would not be if every intermediate result were returned.
 from __future__ import annotations
 
 import dataclasses
+import math
 import tempfile
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -17,10 +18,12 @@ import numpy as np
 
 from export.artifacts.calling import ThirdPartyTensor, has_rows, run_artifact
 from export.contract import Endpoint
-from export.formats import FORMATS, onnx, saved_model, tflite
+from export.formats import FORMATS, QUANTIZATIONS, onnx, saved_model, tflite
 from export.parity.cases import GoldenCase
 from export.parity.distance import max_row_error, row_errors
+from export.protocol.arrays import Outputs
 from export.protocol.runner import Runtime
+from export.runners import RUNTIMES
 from export.runtime import process
 
 TRUNCATE = {  # the script, and what its process is forked from
@@ -29,6 +32,7 @@ TRUNCATE = {  # the script, and what its process is forked from
     saved_model.FORMAT.name: ("jobs/truncate_saved_model.py", "keras"),
 }
 FUSED = 3  # operators before one that are named
+LARGEST_HALF = float(np.finfo(np.float16).max)
 TOLERANCE = 4e-5  # of the values of an operator, in units of the largest one of the row
 
 
@@ -44,10 +48,15 @@ class OperatorDifference:
     inputs: Mapping[str, np.ndarray] = field(repr=False)  # what the file was given, the row that differs most
     expected: np.ndarray = field(repr=False)  # the result in the runtime that is right
     file: Path | None = None  # the file that ends with it, if a folder for it was given
+    # types of the operators that take its result, where that is an output, too, and right in a file that ends with it
+    consumers: tuple[str, ...] = ()
 
     def sentence(self) -> str:
         """Return it for people."""
         name = (self.tensor.rpartition(":")[0] or self.tensor).split(";")[0][-80:]
+        if self.consumers:
+            text = f"{self.type} ({name}) is wrong only where its result is an output and an input of another operator"
+            return f"{text}, {', '.join(self.consumers)}"
         unit = "" if np.issubdtype(self.expected.dtype, np.floating) else " steps"
         after = f" after {', '.join(self.before)}" if self.before else ""
         return f"the first operator that differs is {self.type}{after} ({name}), by {self.error:.2g}{unit}"
@@ -62,18 +71,55 @@ def first_operator(
     other: Runtime,
     folder: Path | None = None,
     tolerance: float = TOLERANCE,
+    output: str | None = None,
 ) -> OperatorDifference | None:
-    """Return the first operator of an artifact that two runtimes compute differently."""
+    """Return the first operator of an artifact that two runtimes compute differently; `output` is one that differs."""
     if format not in TRUNCATE:
         return None
     with tempfile.TemporaryDirectory(prefix="operators-") as scratch:
-        search = _Search(path.resolve(), format, endpoint, case, (right, other), Path(scratch), tolerance)
+        search = _Search(path.resolve(), format, endpoint, case, (right, other), Path(scratch), tolerance, output)
         found = search.first()
         if found and folder:
             part = folder / f"part{FORMATS[format].extension}"
             search.job(found.tensor, part)
             return dataclasses.replace(found, file=part)
         return found
+
+
+def tolerance_of(runtime: Runtime, quantize: str | None = None) -> float:
+    """Return how much results of operators may differ, in units of the row, where a file or a runtime is less exact."""
+    form = quantize or runtime.precision
+    return 10 ** (-QUANTIZATIONS[form].budget.sqnr_db / 20) if form else TOLERANCE
+
+
+def explain(
+    path: Path,
+    format: str,
+    endpoint: Endpoint,
+    cases: Iterable[GoldenCase],
+    outputs: Outputs,
+    runtime: Runtime,
+    quantize: str | None = None,
+) -> str | None:
+    """Return a clause about the first operator that a runtime computes otherwise than its counterpart, or None.
+
+    It is looked for in the smallest case of which an output differs; `quantize` is the form of the file.
+    """
+    form = quantize or runtime.precision
+    tolerance = 10 ** (-QUANTIZATIONS[form].budget.sqnr_db / 20) if form else TOLERANCE
+    for case in sorted(cases, key=lambda case: len(next(iter(case.inputs.values())))) if runtime.counterpart else ():
+        for output, expected in case.outputs.items():
+            value = outputs.get(case.name, output)
+            if case.chain or value is None or max_row_error(case.stable(expected), case.stable(value)) <= tolerance:
+                continue
+            options = {"tolerance": tolerance, "output": output}
+            found = first_operator(path, format, endpoint, case, RUNTIMES[runtime.counterpart], runtime, **options)
+            if found is None:
+                return None
+            largest = float(np.max(np.abs(found.expected), initial=0)) if runtime.precision else 0.0
+            overflow = f"; its result reaches {largest:,.0f}, and half precision ends at {LARGEST_HALF:,.0f}"
+            return found.sentence() + (overflow if largest > LARGEST_HALF else "")
+    return None
 
 
 @dataclass
@@ -85,6 +131,7 @@ class _Search:
     runtimes: tuple[Runtime, Runtime]
     scratch: Path
     tolerance: float
+    output: str | None
     results: dict[str, OperatorDifference | None] = field(default_factory=dict)
 
     def first(self) -> OperatorDifference | None:
@@ -93,6 +140,8 @@ class _Search:
         producers = {tensor: i for i, operator in enumerate(operators) for tensor in operator["outputs"]}
         consumed = {tensor for operator in operators for tensor in operator["inputs"]}
         ends = [t for t in producers if t not in consumed]
+        if self.output and (of_output := self._only_in_the_whole(operators)):
+            return of_output
         tensor = next((t for t in reversed(ends) if self._difference(t)), None)
         while tensor is not None:
             chain = _ancestors(operators, producers, producers[tensor])
@@ -108,6 +157,16 @@ class _Search:
                 found, before = self.results[tensor], _preceding(operators, producers, operator)
                 return dataclasses.replace(found, type=operator["type"], before=before) if found else None
             tensor = source
+        return None
+
+    def _only_in_the_whole(self, operators: Sequence[Mapping[str, Any]]) -> OperatorDifference | None:
+        """Return the operator of the output, if other operators take its result and it is right without them."""
+        for operator in operators:
+            for tensor, output in operator.get("returns", {}).items():
+                consumers = tuple(other["type"] for other in operators if tensor in other["inputs"])
+                if output == self.output and consumers and not self._difference(tensor):
+                    none = np.empty(0)
+                    return OperatorDifference(operator["type"], tensor, math.inf, (), {}, none, consumers=consumers)
         return None
 
     def _difference(self, tensor: str) -> OperatorDifference | None:

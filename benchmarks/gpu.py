@@ -1,0 +1,151 @@
+"""Every shipped TFLite file on LiteRT's GPU kernels: python -m benchmarks.gpu [--measure] [--flips] [MODEL...].
+
+Each shipped model is exported to TFLite and proven in `litert_gpu` and `litert_gpu_half` on generated inputs. With
+`--measure` the models that are named, or all, are run again; with `--flips` the decisions of `FLIPS` on examples of the
+test split are compared; without both, the tables in the page are written again.
+"""
+
+from __future__ import annotations
+
+import json
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from benchmarks.benchmark import HERE
+from zoobase.console import Console
+from zoobase.files import write_atomic
+
+RESULTS = HERE / "gpu.json"
+PAGE = HERE.parent / "docs" / "how-to" / "gpu.md"
+FILES = "<!-- measured: python -m benchmarks.gpu -->", "<!-- /measured -->"
+DECISIONS = "<!-- measured: python -m benchmarks.gpu --flips -->", "<!-- /measured -->"
+RUNTIMES = ("litert_gpu", "litert_gpu_half")
+FLIPS = {"fashion_mnist": 500, "mnist": 2000, "keywords": 200}  # examples
+ACROSS = ("cpu", "gpu")
+
+
+def measure(name: str, folder: Path) -> list[dict[str, Any]]:
+    """Export what a model serves, and return a record of each file."""
+    from export import Checks, export_model
+    from zoo.weights import open_default
+    from zoobase.errors import ExportError
+
+    plan, model, info = open_default(name)
+    records = []
+    for suffix, served in plan.task.served(model).items():
+        record: dict[str, Any] = {"model": name, "part": suffix, "rows": {}}
+        options = {"formats": ("keras", "tflite"), "checks": Checks(extras=("gpu",))}
+        started = time.monotonic()
+        try:
+            contract = plan.task.contract(served, info)
+            bundle = export_model(served, folder / f"{name}{suffix}", contract=contract, **options)
+        except ExportError as error:  # it has no such file
+            records.append(record | {"reason": str(error).splitlines()[0]})
+            continue
+        record["seconds"] = round(time.monotonic() - started, 1)
+        for row in (row for row in bundle.certificate.rows if row.runtime in RUNTIMES):
+            file = bundle.path / row.artifact
+            record["bytes"] = file.stat().st_size if file.exists() else None
+            record["rows"][row.runtime] = _figures(row)
+        records.append(record)
+    return records
+
+
+def measure_flips(name: str, count: int, folder: Path) -> dict[str, Any]:
+    """Return what `export.versions.flips` finds on the first examples of the test split."""
+    from export import export_model
+    from export.versions.flips import flips
+    from zoo.export import evaluation_of
+    from zoo.weights import open_default
+
+    plan, model, info = open_default(name)
+    contract = plan.task.contract(model, info)
+    bundle = export_model(model, folder / name, contract=contract, formats=("keras", "tflite"))
+    endpoint = contract.endpoints[0]
+    data = evaluation_of(plan, plan.load_data(), endpoint, "test").inputs
+    rows = {t.name: np.asarray(data[t.name][:count]).astype(t.dtype) for t in endpoint.inputs}
+    return {"model": name, **flips(bundle.path, rows, ACROSS)}
+
+
+def _figures(row: Any) -> dict[str, Any]:
+    from export.proof.certificate import worst_difference
+
+    figures = {"state": row.state, "reason": row.reason, "note": row.note, "seconds": row.seconds}
+    return figures | {"figure": worst_difference(row)}
+
+
+def table(records: list[dict[str, Any]]) -> str:
+    """Return the table of the page."""
+    lines = [
+        "| model | MB | float32: largest difference (tolerance) | half precision | seconds |",
+        "|---|---:|---|---|---:|",
+    ]
+    for record in sorted(records, key=lambda record: (record["model"], record["part"])):
+        name = f"`{record['model']}`{f', {part}' if (part := record['part'].strip('-_')) else ''}"
+        if not record["rows"]:
+            lines.append(f"| {name} | | {record.get('reason', 'no TFLite file')} | | |")
+            continue
+        cells = [_cell(record["rows"].get(runtime)) for runtime in RUNTIMES]
+        seconds = sum(row["seconds"] or 0 for row in record["rows"].values())
+        size = f"{record['bytes'] / 1e6:.2f}" if record.get("bytes") else ""
+        lines.append(f"| {name} | {size} | {cells[0]} | {cells[1]} | {seconds:.0f} |")
+    return "\n".join(lines)
+
+
+def flips_table(records: list[dict[str, Any]]) -> str:
+    """Return the table of decisions that depend on the runtime."""
+    lines = [
+        "| model | examples | float32 | half precision | threshold | above it, of the other half |",
+        "|---|---:|---:|---:|---:|---|",
+    ]
+    for record in records:
+        counts = " | ".join(str(record["flips"][runtime]) for runtime in RUNTIMES)
+        checked = f"{record['flips_above']} of {record['checked']} flip"
+        lines.append(f"| `{record['model']}` | {record['of']:,} | {counts} | {record['threshold']:.3g} | {checked} |")
+    return "\n".join(lines)
+
+
+def _cell(row: dict[str, Any] | None) -> str:
+    if row is None:
+        return ""
+    text = row["figure"] if row["state"] == "pass" else f"**{row['state']}**: {row['reason']}"
+    return f"{text}; {row['note']}".removesuffix("; None").replace("|", "/").replace("\n", " ")
+
+
+def write_page(results: dict[str, list[dict[str, Any]]]) -> None:
+    """Write the tables between the marks of the page."""
+    for (start, end), text in {FILES: table(results["files"]), DECISIONS: flips_table(results["flips"])}.items():
+        before, _, rest = PAGE.read_text().partition(start)
+        write_atomic(PAGE, f"{before}{start}\n\n{text}\n\n{end}{rest.partition(end)[2]}")
+
+
+@click.command()
+@click.argument("models", nargs=-1)
+@click.option("--measure", "is_measured", is_flag=True, help="Run the models again.")
+@click.option("--flips", "has_flips", is_flag=True, help="Compare decisions again.")
+def main(models: tuple[str, ...], is_measured: bool, has_flips: bool) -> None:
+    """Measure, or write the tables of the page."""
+    from zoo.weights import shipped_models
+
+    console, results = Console(), json.loads(RESULTS.read_text())
+
+    def keep(kind: str, name: str, found: list[dict[str, Any]]) -> None:
+        results[kind] = [record for record in results[kind] if record["model"] != name] + found
+        write_atomic(RESULTS, json.dumps(results, indent=1) + "\n")
+        console.print(f"{name}: {found}")
+
+    with tempfile.TemporaryDirectory(prefix="gpu-") as folder:
+        for name in (models or shipped_models()) if is_measured else ():
+            keep("files", name, measure(name, Path(folder)))
+        for name in (models or FLIPS) if has_flips else ():
+            keep("flips", name, [measure_flips(name, FLIPS[name], Path(folder) / "flips")])
+    write_page(results)
+
+
+if __name__ == "__main__":
+    main()
