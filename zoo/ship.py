@@ -19,7 +19,7 @@ from zoobase.files import sha256, write_atomic
 if TYPE_CHECKING:
     pass
 
-EVALUATED = ("metrics", "intervals", "compared", "gains", "conformal", "examples")  # of the description
+EVALUATED = ("metrics", "intervals", "dependence", "compared", "gains", "conformal", "examples")  # of the description
 LIMIT = 3_000_000  # bytes per model; larger weights are a release asset with a source and a sha256
 
 

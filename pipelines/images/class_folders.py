@@ -72,7 +72,7 @@ def load(
         raise DataError(f"no image of the class {min(empty)!r} in {root} is usable for training{such}", USAGE)
     if skipped:
         log.info("%s: %d of %d files are skipped, such as %s", name, len(skipped), len(images), _example(skipped))
-    return _dataset(name, layout, parts, skipped, split)
+    return _dataset(name, layout, parts, skipped, split, grouping)
 
 
 def find(root: Path) -> Layout:
@@ -154,7 +154,14 @@ def _example(skipped: dict[str, str]) -> str:
     return f"{file} ({problem})"
 
 
-def _dataset(name: str, layout: Layout, parts: dict[str, list], skipped: dict[str, str], split: str) -> Dataset:
+def _dataset(
+    name: str,
+    layout: Layout,
+    parts: dict[str, list],
+    skipped: dict[str, str],
+    split: str,
+    grouping: splits.Grouping | None,
+) -> Dataset:
     names = layout.class_names
     parts = {s: sorted(p, key=lambda pair: (pair[1].sha256, pair[1].path)) for s, p in parts.items()}
     digest = hashlib.sha256("\n".join(f"{s} {c} {p.sha256}" for s, part in parts.items() for c, p in part).encode())
@@ -175,7 +182,9 @@ def _dataset(name: str, layout: Layout, parts: dict[str, list], skipped: dict[st
         split=split,
         skipped=skipped,
     )
-    return Dataset(**{s: _examples(layout.root, part, names) for s, part in parts.items()}, info=info)
+    images = Dataset(**{s: _examples(layout.root, part, names) for s, part in parts.items()}, info=info)
+    paths = {s: [p.path for _, p in part] for s, part in parts.items()}
+    return stratified_split.with_groups(images, layout.root, paths, grouping)
 
 
 def _examples(root: Path, part: Sequence[tuple[str, ImageFile]], names: tuple[str, ...]) -> tf.data.Dataset:

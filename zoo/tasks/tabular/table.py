@@ -42,7 +42,8 @@ class Table(TabularTask):
         target_column: The column to predict; empty is the last one.
         columns: Types that are not inferred, by column: "number", "category", "date" or "ignored". Of the target,
             "category" makes classes of numbers.
-        groups: A column: rows with the same value are in the same split.
+        groups: A column: rows with the same value are in the same split, and intervals leave out all of them. It is no
+            input: a value of the test split is never one of training.
         time: A column of dates or numbers: the first rows are for training, the last ones for the test.
     """
 
@@ -72,7 +73,9 @@ class Table(TabularTask):
         target, groups, time = (self._column(setting, table) for setting in ("target_column", "groups", "time"))
         target = target or list(table)[-1]
         chosen = {tabular.plain_name(name): kind for name, kind in self.columns.items()}
-        types = tabular.types_of(table, chosen, target)
+        if groups in chosen or groups == target:
+            raise UsageError(f"task.groups={groups} is neither an input nor the target: leave out its type")
+        types = tabular.types_of(table, chosen | ({groups: "ignored"} if groups else {}), target)
         sizes = [dataset.info.counts[name] for name in PARTS]
         rows = _divide(table, types, sizes, groups, time)
         if min(map(len, rows)) < LEAST:
@@ -103,7 +106,11 @@ class Table(TabularTask):
                 "target": tabular.describe({target: divided["train"][target].astype(np.float32)}, (target,))[0],
             },
         )
-        return Dataset(**{name: tabular.dataset(part) for name, part in divided.items()}, info=info)
+        typed_rows = Dataset(**{name: tabular.dataset(part) for name, part in divided.items()}, info=info)
+        if not groups:
+            return typed_rows
+        members = {name: table[groups][indices].astype(str) for name, indices in zip(PARTS, rows, strict=True)}
+        return splits.with_groups(typed_rows, members, groups)
 
     def _column(self, setting: str, table: tabular.Table) -> str:
         """Return the name in the table of the column that a setting names, or ""; UsageError if there is none."""
