@@ -107,7 +107,9 @@ def with_groups(dataset: Dataset, groups: Mapping[str, Sequence[str]], what: str
     import tensorflow as tf
 
     parts = {
-        name: tf.data.Dataset.zip(dataset[name], tf.data.Dataset.from_tensor_slices(tf.constant(list(values), tf.string)))
+        name: tf.data.Dataset.zip(
+            dataset[name], tf.data.Dataset.from_tensor_slices(tf.constant(list(values), tf.string))
+        )
         for name, values in groups.items()
     }
     parts = {name: part.map(lambda example, group: {**example, GROUP: group}) for name, part in parts.items()}
