@@ -41,6 +41,8 @@ class Linear(layers.Layer):
     Shapes: tokens (B, L) int32, 0 for padding -> logits (B, num_classes) float32.
     """
 
+    has_logits = True  # linear in its trainable weights, which a temperature divides
+
     def __init__(self, num_classes: int, vocabulary_size: int, pairs: int, parts: int, **base: Any) -> None:
         """Use `pairs` hash buckets for bigrams and `parts` for character n-grams."""
         super().__init__(**base)

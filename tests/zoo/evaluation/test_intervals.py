@@ -196,6 +196,28 @@ def test_intervals_of_numbers():
     assert "plus and minus 3" in conformal.describe(result)
 
 
+def test_the_bound_is_one_of_the_probabilities():
+    constant = np.full((500, 10), 0.1), np.arange(500) % 10
+    assert conformal.of_classes(*constant, *constant)["coverage"] == 1.0  # 1 - (1 - 0.1) is more than 0.1
+    result = conformal.of_classes(*probabilities(2000, 1.0), *probabilities(100, 1.0))
+    validation, labels = probabilities(2000, 1.0)
+    bound = conformal.of_classes(validation, labels, *probabilities(10, 1.0))["smallest_probability"]
+    assert bound in validation[np.arange(2000), labels]
+    assert 0 < result["set_size"] <= 3
+
+
+def test_the_interval_of_a_coverage_has_the_randomness_of_calibration():
+    """Bounds of 100 examples cover from 0.84 to 0.95, of however many test examples that is known."""
+    inside, exact = [], []
+    for _ in range(300):
+        result = conformal.of_numbers(DRAWN.normal(size=100), errors := DRAWN.normal(size=5000))
+        inside.append(result["interval"][0] <= 0.901 <= result["interval"][1])  # 91 / 101, the mean of all bounds
+        low, high = share_interval(result["coverage"], len(errors))
+        exact.append(low <= 0.901 <= high)
+    assert 0.9 < np.mean(inside) < 0.99
+    assert np.mean(exact) < 0.5
+
+
 def test_too_few_examples_promise_nothing():
     assert conformal.threshold(np.arange(5.0)) == np.inf
     result = conformal.of_classes(*probabilities(5, 1.0), *probabilities(100, 1.0))
