@@ -16,17 +16,10 @@ ERRORS = ("loss", "error", "bits", "perplexity", "mse", "mae", "rmse", "distance
 
 @dataclass(frozen=True)
 class Jackknife:
-    """Standard errors of statistics, with the degrees of freedom of each.
+    """Standard errors of statistics and their degrees of freedom, both of the shape of the statistic."""
 
-    Attributes:
-        error: Standard errors, of the shape of the statistic; NaN for fewer than two parts, or if one has no value.
-        freedom: Degrees of freedom of Student's t, of the same shape: those of Satterthwaite 1946,
-            doi:10.2307/3002019, at most the number of parts minus one. A statistic that depends on few examples, such
-            as ten positives of a thousand, has few.
-    """
-
-    error: np.ndarray
-    freedom: np.ndarray
+    error: np.ndarray  # NaN for fewer than two parts, or if the statistic has no value for one
+    freedom: np.ndarray  # few for a statistic that depends on few examples, such as ten positives of a thousand
 
     @property
     def quantile(self) -> np.ndarray:
@@ -50,9 +43,8 @@ def jackknife(
 ) -> Jackknife:
     """Return the standard error of a statistic, by the delete-a-group jackknife.
 
-    References: Efron, Stein 1981, doi:10.1214/aos/1176345462; for examples that depend on their neighbours Kuensch
-    1989, doi:10.1214/aos/1176347265, who leaves out blocks. The coverage is simulated by
-    `python -m benchmarks.intervals`.
+    References: Efron, Stein 1981, doi:10.1214/aos/1176345462; blocks of neighbours Kuensch 1989,
+    doi:10.1214/aos/1176347265; degrees of freedom Satterthwaite 1946, doi:10.2307/3002019.
 
     Args:
         statistic: Which examples are kept, bool (count,) -> a number, or an array of numbers.
@@ -60,15 +52,11 @@ def jackknife(
         groups: What the examples (count,) have in common, such as the patient, if these depend on each other: whole
             groups are left out, or parts of whole groups if there are more than 40.
         blocks: Whether examples depend on their neighbours: ten blocks of them are left out, one after the other.
-            Otherwise examples are assigned to 40 parts at random, by a fixed seed.
 
     Example:
         >>> answers = np.arange(1000) % 5 == 0  # a fifth is right
         >>> round(float(jackknife(lambda kept: answers[kept].mean(), 1000).margin), 2)
         0.02
-        >>> patient = np.arange(1000) // 100  # and each patient has the same share
-        >>> round(float(jackknife(lambda kept: answers[kept].mean(), 1000, groups=patient).margin), 2)
-        0.0
     """
     part = _parts(count, groups, blocks)
     parts = int(part.max()) + 1
@@ -89,15 +77,8 @@ def _parts(count: int, groups: np.ndarray | None, blocks: bool) -> np.ndarray:
         if blocks:
             return np.arange(count) * min(BLOCKS, count) // count
         return random.permutation(count) % min(PARTS, count)
-    _, group, sizes = np.unique(groups, return_inverse=True, return_counts=True)
-    if len(sizes) <= PARTS:
-        return group
-    order = random.permutation(len(sizes))  # the largest first, from the first part to the last one and back
-    order = order[np.argsort(-sizes[order], kind="stable")]
-    place = np.arange(len(sizes)) % (2 * PARTS)
-    part_of = np.empty(len(sizes), int)
-    part_of[order] = np.minimum(place, 2 * PARTS - 1 - place)
-    return part_of[group]
+    names, group = np.unique(groups, return_inverse=True)
+    return random.permutation(len(names))[group] % min(PARTS, len(names))
 
 
 def share_interval(value: float, size: float, quantile: float = Z) -> tuple[float, float]:
@@ -125,17 +106,17 @@ def area_interval(value: float, positives: int, negatives: int) -> tuple[float, 
 
 def describe(count: int, groups: np.ndarray | None, blocks: bool, what: str = "") -> str:
     """Return what intervals leave out, and where they may cover less than 95 %, as a sentence; "" for neither."""
-    number = count if groups is None else len(np.unique(groups))
-    of = f"{number:,} {'examples' if groups is None else f'groups ({what})' if what else 'groups'}"
-    if groups is not None and number < 2:
-        return f"All examples are of {of}: there are no intervals.".replace("groups", "group")
-    few = f"{of} are few: the intervals may cover less than 95 %"
     if groups is None and blocks:
         return f"The intervals leave out {BLOCKS} blocks of neighbouring examples."
+    number = count if groups is None else len(np.unique(groups))
+    of = f"{number:,} {'examples' if groups is None else f'groups ({what})' if what else 'groups'}"
+    few = f"{of} are few: the intervals may cover less than 95 %" if number < FEW else ""
     if groups is None:
-        return f"{few}." if number < FEW else ""
-    near_one = f"of {of}; those of shares near 1 may cover less than 95 %"
-    return f"The intervals leave out whole groups: {few if number < FEW else near_one if number < PARTS else of}."
+        return f"{few}." if few else ""
+    if number < 2:
+        return "All examples are of one group: there are no intervals."
+    near_one = "; those of shares near 1 may cover less than 95 %" if number < PARTS else ""
+    return f"The intervals leave out whole groups: {few or of + near_one}."
 
 
 def lower_is_better(name: str) -> bool:

@@ -87,22 +87,9 @@ def interval(
     counts: bool = False,
     positives: int = 0,
 ) -> list[float]:
-    """Return the 95 % interval of a metric; its coverage is simulated by `python -m benchmarks.intervals`.
-
-    Args:
-        name: Name of the metric.
-        value: The metric.
-        error: Its standard error.
-        quantile: Student's quantile of it.
-        count: Number of examples.
-        independent: How many examples, groups or blocks a share of 0 or 1 is of, at least.
-        counts: Whether accuracies are shares of so many independent examples.
-        positives: Examples of the class of an area under the ROC curve; 0 if they are not independent.
-
-    Example:
-        >>> [round(end, 3) for end in interval("accuracy", 1.0, 0.0, 2.0, 300, 300, counts=True)]
-        [0.987, 1.0]
-    """
+    """Return the 95 % interval of a metric; its coverage is simulated by `python -m benchmarks.intervals`."""
+    # `independent` examples, groups or blocks are what a share of 0 or 1 is of, at least; `counts` says that accuracies
+    # are shares of independent examples, of which an area under the ROC curve has so many `positives`.
     low, high = float(value - quantile * error), float(value + quantile * error)
     if lower_is_better(name):
         return [max(low, 0.0), high]

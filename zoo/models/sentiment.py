@@ -164,7 +164,7 @@ RECURRENT = Recipe(
     tiny={"encoder": "gru", "units": 4, "embedding_dim": 8, "pairs": 1000, "parts": 1000, "task.length": 16},
     card=Card(
         paper="Wang, Manning 2012, https://aclanthology.org/P12-2018",
-        expect={"accuracy": 0.7907},
+        expect={"accuracy": 0.7903},
         command="python -m zoo.train sentiment",
         measured_on="2 cores of an AMD EPYC: less than a minute of training; seeds 1 and 2: 0.7886 and 0.7862, a "
         "linear SVM on TF-IDF of words and characters in the same command 0.7810",

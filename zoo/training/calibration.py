@@ -14,7 +14,7 @@ import numpy as np
 from pipelines import splits
 from zoo.candidates.linear import cross_entropy
 from zoo.core.capabilities import Classifies, Phased
-from zoo.core.weight_files import load_file, save_file
+from zoo.core.weight_files import save_file
 
 if TYPE_CHECKING:
     from pipelines.feeding import Feed
@@ -28,18 +28,17 @@ TEMPERATURES = (0.1, 10.0)  # between which the temperature is sought
 def calibrate_best(session: Session) -> None:
     """Calibrate the best weights of a classifier that was trained without phases."""
     # Not those of a network for integers, whose ranges a temperature would change, nor of a candidate that was fitted.
-    plan, console = session.plan, session.console
-    if not isinstance(plan.task, Classifies) or isinstance(plan.task, Phased) or plan.selected:
+    plan = session.folder.plan()
+    if not isinstance(plan.task, Classifies) or isinstance(plan.task, Phased) or not session.info.class_names:
         return
-    if plan.recipe.qat != "none" or not session.info.class_names:
+    if plan.recipe.qat != "none" or plan.selected:
         return
-    model = plan.build(session.info)
-    load_file(model, session.folder.weights)
+    model = session.folder.model()
     groups = splits.groups_of(session.dataset, "validation")
     result = calibrate(model, plan.feed(session.dataset, "validation"), groups=groups)
     if result["after"] < result["before"]:
         save_file(model, session.folder.weights)
-    console.print(describe(result))
+    session.console.print(describe(result))
 
 
 def describe(result: dict[str, float]) -> str:

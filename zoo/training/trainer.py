@@ -22,7 +22,7 @@ from zoo.core.plan import Plan
 from zoo.core.weight_files import check_file, load_file, save_file
 from zoo.distribution.replicas import SINGLE, Replicas
 from zoo.modeling.instance_methods import build_metrics, fused
-from zoo.training import calibration, checkpoints, whitening
+from zoo.training import checkpoints, whitening
 from zoo.training.callbacks import (
     AveragedWeights,
     CheckpointCallback,
@@ -39,14 +39,6 @@ from zoobase.files import write_with_checksum
 
 
 def train_best(session: Session) -> CheckpointCallback:
-    """Train as `_train_best` does, and calibrate the probabilities of a classifier on validation."""
-    best = _train_best(session)
-    if session.replicas.is_chief:
-        calibration.calibrate_best(session)
-    return best
-
-
-def _train_best(session: Session) -> CheckpointCallback:
     """Train every candidate of the recipe with every seed, as `train` does; return the best by validation loss."""
     # Each training has its own run folder below `restarts/`, so that an interrupted series can be resumed. If the model
     # is the mean of several ensemble, these are the trainings, and all of them are kept.

@@ -74,13 +74,13 @@ def test_whole_groups_are_left_out():
     assert (high - low) / 2 == pytest.approx(2.201 * np.abs(own).std(ddof=1) / np.sqrt(12), rel=0.15)
     assert metrics["gains"]["zero"]["high"] - metrics["gains"]["zero"]["low"] > 0.5 * (high - low)
     assert metrics["dependence"] == (
-        "The intervals leave out whole groups: of 12 groups; those of shares near 1 may cover less than 95 %."
+        "The intervals leave out whole groups: 12 groups; those of shares near 1 may cover less than 95 %."
     )
     few = with_intervals(Regression(), dataclasses.replace(evaluation, groups=np.arange(300) % 3)).metrics
     assert few["dependence"].endswith("3 groups are few: the intervals may cover less than 95 %.")
     one = with_intervals(Regression(), dataclasses.replace(evaluation, groups=np.full(300, "a"))).metrics
     assert (one["intervals"], "gains" in one) == ({}, False)
-    assert one["dependence"] == "All examples are of 1 group: there are no intervals."
+    assert one["dependence"] == "All examples are of one group: there are no intervals."
 
 
 def test_shares_and_areas_near_one():
