@@ -129,6 +129,8 @@ def measure(
     if calibrate:
         from zoo.training import calibration
 
+        if not calibration.has_logits(plan, model, dataset.info):
+            raise UsageError(f"{name} does not return the logits of classes: omit --calibrate")
         groups = splits.groups_of(dataset, "validation")
         found = calibration.calibrate(model, plan.feed(dataset, "validation"), groups=groups)
         console.print(f"{name}: {calibration.describe(found)}")

@@ -67,7 +67,10 @@ def jackknife(
     spread = np.sum((squares - squares.mean(axis=0)) ** 2, axis=0) * parts / (parts - 1)
     with np.errstate(divide="ignore", invalid="ignore"):
         freedom = np.where(spread > 0, 2 * squares.sum(axis=0) ** 2 / spread, parts - 1)
-    return Jackknife(np.sqrt((parts - 1) / parts * squares.sum(axis=0)), np.clip(freedom, 1, parts - 1))
+    error = np.sqrt((parts - 1) / parts * squares.sum(axis=0))
+    if groups is not None and parts < FEW:  # few groups may be alike by chance
+        error = np.maximum(error, jackknife(statistic, count).error)
+    return Jackknife(error, np.clip(freedom, 1, parts - 1))
 
 
 def _parts(count: int, groups: np.ndarray | None, blocks: bool) -> np.ndarray:

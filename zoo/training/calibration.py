@@ -17,7 +17,9 @@ from zoo.core.capabilities import Classifies, Phased
 from zoo.core.weight_files import save_file
 
 if TYPE_CHECKING:
+    from pipelines.dataset import Info
     from pipelines.feeding import Feed
+    from zoo.core.plan import Plan
     from zoo.training.session import Session
 
 BATCH = 64
@@ -29,16 +31,21 @@ def calibrate_best(session: Session) -> None:
     """Calibrate the best weights of a classifier that was trained without phases."""
     # Not those of a network for integers, whose ranges a temperature would change, nor of a candidate that was fitted.
     plan = session.folder.plan()
-    if not isinstance(plan.task, Classifies) or isinstance(plan.task, Phased) or not session.info.class_names:
+    if plan.recipe.qat != "none" or plan.selected or isinstance(plan.task, Phased):
         return
-    if plan.recipe.qat != "none" or plan.selected:
+    if not isinstance(plan.task, Classifies) or not has_logits(plan, model := session.folder.model(), session.info):
         return
-    model = session.folder.model()
     groups = splits.groups_of(session.dataset, "validation")
     result = calibrate(model, plan.feed(session.dataset, "validation"), groups=groups)
     if result["after"] < result["before"]:
         save_file(model, session.folder.weights)
     session.console.print(describe(result))
+
+
+def has_logits(plan: Plan, model: keras.Model, info: Info) -> bool:
+    """Whether a model returns the logits of the classes of its data, (B, classes)."""
+    (output, *_) = plan.task.contract(model, info)["serving_default"].outputs
+    return output.meaning == "logits" and output.shape == (None, info.num_classes)
 
 
 def describe(result: dict[str, float]) -> str:

@@ -83,6 +83,12 @@ def test_whole_groups_are_left_out():
     assert one["dependence"] == "All examples are of one group: there are no intervals."
 
 
+def test_two_groups_that_are_alike_have_the_error_of_their_examples():
+    right, speaker = np.arange(48) % 3 > 0, np.arange(48) // 24
+    alone, grouped = (jackknife(lambda kept: right[kept].mean(), 48, groups=g) for g in (None, speaker))
+    assert (grouped.error, grouped.freedom) == (alone.error, 1)
+
+
 def test_shares_and_areas_near_one():
     assert share_interval(0.995, 1000) == pytest.approx((0.98835, 0.99786), abs=1e-5)  # statsmodels, method="wilson"
     assert share_interval(1.0, 10) == pytest.approx((0.72247, 1.0), abs=1e-5)
