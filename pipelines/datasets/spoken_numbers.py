@@ -4,7 +4,7 @@ Sources:   data_dir (a folder per word with sounds; see `pipelines.sound.folders
            validation two synthesisers, whose libraries speak the words: eSpeak NG of the Python package
            espeakng-loader, installed or its wheel downloaded without installing it, and Flite of the Debian package
            libflite1; for the test the Debian packages asterisk-core-sounds-en-wav and saytime.
-Features:  {"samples": int16 (16000,), one second at 16 kHz, "label": int64}.
+Features:  {"samples": int16 (16000,), one second at 16 kHz, "label": int64, "_group": the person or synthesiser}.
 Splits:    "official" is 320 examples of each word for training, 30 for validation by voices that are not in training
            (those of eSpeak NG are many, of Flite three and one), and for the test one recording of each word by each of
            two people, at 8 kHz: 48 in all. Percentages divide the training examples.
