@@ -14,7 +14,7 @@ from typing import Any
 
 import click
 import numpy as np
-from scipy.stats import norm, rankdata
+from scipy.stats import norm
 
 from benchmarks.benchmark import HERE
 from export.parity.intervals import BLOCKS, jackknife, lower_is_better
@@ -179,8 +179,8 @@ def sequence(count: int, correlation: float) -> Callable[[Random], Sample]:
 
 def area(truth: np.ndarray, score: np.ndarray) -> float:
     """Return the area under the ROC curve."""
-    positives, negatives = truth.sum(), (~truth).sum()
-    return (rankdata(score)[truth].sum() - positives * (positives + 1) / 2) / max(positives * negatives, 1)
+    negatives = np.sort(score[~truth])
+    return float(np.searchsorted(negatives, score[truth]).mean() / len(negatives)) if truth.any() else np.nan
 
 
 def average_precision(truth: np.ndarray, score: np.ndarray) -> float:

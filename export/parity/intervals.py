@@ -56,7 +56,7 @@ def jackknife(
     Example:
         >>> answers = np.arange(1000) % 5 == 0  # a fifth is right
         >>> round(float(jackknife(lambda kept: answers[kept].mean(), 1000).margin), 2)
-        0.02
+        0.03
     """
     part = _parts(count, groups, blocks)
     parts = int(part.max()) + 1
