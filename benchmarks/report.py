@@ -38,8 +38,6 @@ SENTENCES = (  # benchmark, number of its ratio, what it says
     ),
     ("image_feed", 0, "A folder of JPEGs is read {ratio} times as fast as by `image_dataset_from_directory`."),
     ("frozen_features", 1, "An epoch on features computed once is {ratio} times as fast as through the backbone."),
-    ("inference", 0, "A prediction by the int8 file is {ratio} times as fast as `model.predict` of one image."),
-    ("generation", 0, "Text is generated {ratio} times as fast as by `model.predict` in a loop."),
     (
         "export_and_proof",
         2,

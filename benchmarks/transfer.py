@@ -85,7 +85,8 @@ def joined(parts: Sequence[SplitEvaluation]) -> SplitEvaluation:
     baselines = {name: rows([part.baselines[name] for part in parts]) for name in parts[0].baselines}
     truth = np.concatenate([part.truth for part in parts])
     outputs = rows([part.outputs for part in parts])
-    return dataclasses.replace(parts[0], outputs=outputs, truth=truth, baselines=baselines)
+    groups = None if parts[0].groups is None else np.concatenate([part.groups for part in parts])
+    return dataclasses.replace(parts[0], outputs=outputs, truth=truth, baselines=baselines, groups=groups)
 
 
 def measure(model: str, settings: Mapping[str, Any], parts: Sequence[Dataset]) -> dict[str, Any]:

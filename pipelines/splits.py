@@ -5,6 +5,7 @@ from __future__ import annotations
 import dataclasses
 import re
 import warnings
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 BATCH = 1024  # examples that `limited` selects from at once
+GROUP = "_group"  # feature: what an example has in common with those that are not independent of it, a string
 
 
 def percentages(policy: str) -> tuple[int, int, int] | None:
@@ -98,6 +100,28 @@ def of_groups(groups: list[str], labels: list[str], shares: tuple[int, int, int]
         if len(members := np.unique(ids[classes == label])) == 1:
             parts[ids == members[0]] = 0
     return parts
+
+
+def with_groups(dataset: Dataset, groups: Mapping[str, Sequence[str]], what: str) -> Dataset:
+    """Return a dataset whose examples carry their groups, by split and in their order; `what` these are, as "film"."""
+    import tensorflow as tf
+
+    parts = {
+        name: tf.data.Dataset.zip(
+            dataset[name], tf.data.Dataset.from_tensor_slices(tf.constant(list(values), tf.string))
+        )
+        for name, values in groups.items()
+    }
+    parts = {name: part.map(lambda example, group: {**example, GROUP: group}) for name, part in parts.items()}
+    info = dataclasses.replace(dataset.info, features={**dataset.info.features, GROUP: what})
+    return Dataset(**parts, info=info)
+
+
+def groups_of(dataset: Dataset, part: str) -> np.ndarray | None:
+    """Return the groups of the examples of a split, such as their patients, str (N,); None if they have none."""
+    if GROUP not in dataset.info.features:
+        return None
+    return np.array([group.decode() for group in dataset[part].map(lambda e: e[GROUP]).as_numpy_iterator()], str)
 
 
 def lacking(dataset: Dataset, part: str) -> list[str]:

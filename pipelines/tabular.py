@@ -201,6 +201,17 @@ def take(table: Table, rows: Any) -> Table:
     return {name: values[rows] for name, values in table.items()}
 
 
+def equal_rows(table: Table) -> np.ndarray:
+    """Return a number for each row, int (rows,), the same for equal rows, unless these are equal by chance."""
+    # By chance, if the columns were independent, each row would have another one that is equal; or one in twenty rows
+    # is the same, as in a table of a few categories.
+    columns = [np.unique(values.astype(str), return_inverse=True)[1] for values in table.values()]
+    numbers = np.unique(np.stack(columns, 1), axis=0, return_inverse=True)[1].ravel()
+    count = len(numbers)
+    chance = np.prod([np.sum((np.bincount(column) / count) ** 2) for column in columns])
+    return np.arange(count) if chance * count >= 1 or np.bincount(numbers).max() > count / 20 else numbers
+
+
 def collect(examples: tf.data.Dataset) -> Table:
     """Return the rows of a split as columns."""
     columns = next(iter(examples.batch(int(examples.cardinality())).as_numpy_iterator()))

@@ -201,6 +201,8 @@ def _show(console: Console, path: Path, result: dict[str, Any]) -> None:
             console.table(f"positive: {result['positive_class']}", list(members[0]), rows)
         elif group == "conformal":
             console.print(conformal.describe(members))
+        elif group == "dependence":
+            console.print(members)
         elif group in ("errors", "remarks"):
             for sentence in members:
                 console.print(sentence)

@@ -56,7 +56,7 @@ class _Source:
     provenance: Mapping[str, Any] = field(default_factory=dict)  # how it was trained, in the form of SLSA
     # 95 % intervals [low, high] of those metrics that have one
     intervals: Mapping[str, Sequence[float]] = field(default_factory=dict)
-    coverage: str = ""  # a sentence about prediction sets or intervals, or ""
+    uncertainty: str = ""  # sentences about dependent examples, and about prediction sets or intervals
     ranges: Mapping[str, tuple[float, float]] | None = None  # of the activations, of a training for int8
 
 
@@ -171,7 +171,8 @@ def _uncertainty(evaluation: Mapping[str, Any]) -> dict[str, Any]:
     from zoo.evaluation import conformal
 
     coverage = f"{conformal.describe(evaluation['conformal'])}." if "conformal" in evaluation else ""
-    return {"intervals": evaluation.get("intervals", {}), "coverage": coverage}
+    notes = " ".join(filter(None, [evaluation.get("dependence", ""), coverage]))
+    return {"intervals": evaluation.get("intervals", {}), "uncertainty": notes}
 
 
 def _of_default_weights(name: str) -> _Source:
@@ -310,6 +311,7 @@ def evaluation_of(plan: Plan, dataset: Dataset, endpoint: Endpoint, split: str) 
     import numpy as np
 
     from export.proof.evaluation import Evaluation
+    from pipelines import splits
     from zoo.core.task import SplitEvaluation
     from zoo.evaluation import outputs as inference
 
@@ -330,6 +332,7 @@ def evaluation_of(plan: Plan, dataset: Dataset, endpoint: Endpoint, split: str) 
         metrics=lambda outputs, truth: task.metrics(logits_of(outputs), truth, info),
         reduce=reduce,
         endpoint=endpoint.name,
+        groups=splits.groups_of(dataset, split),
     )
 
 
@@ -376,7 +379,7 @@ def _card(source: _Source, suffix: str) -> dict[str, Any]:
         "metrics": source.metrics,
         "intervals": source.intervals,
         "command": source.command,
-        "notes": " ".join(filter(None, [reference, limitations, case, source.coverage])),
+        "notes": " ".join(filter(None, [reference, limitations, case, source.uncertainty])),
         "code": dict(task.code_snippets(info)),
         "images": source.images,
     }

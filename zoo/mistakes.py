@@ -139,6 +139,7 @@ def _out_of_fold(
     import numpy as np
     import tensorflow as tf
 
+    from pipelines import splits
     from pipelines.dataset import Dataset as Splits
     from zoo import train
 
@@ -148,12 +149,20 @@ def _out_of_fold(
     count, settings = dataset.info.counts["train"], folder.requested()
     kept = {key: value for key, value in settings.items() if key not in ("data_dir", "cache_dir", "out", "export")}
     kept["settings"] = {k: v for k, v in kept.get("settings", {}).items() if k not in ("data", "recipe.split")}
-    parts, truths, places = [], [], []
+    fold_of = np.arange(count) % folds
+    if (groups := splits.groups_of(dataset, "train")) is not None:  # the examples of a group are in one fold
+        from sklearn.model_selection import GroupKFold
+
+        if (number := len(np.unique(groups))) < folds:
+            raise UsageError(f"--folds {folds}: the training split has {number} groups, which are kept together")
+        for fold, (_, rows) in enumerate(GroupKFold(folds).split(groups, groups=groups)):
+            fold_of[rows] = fold
+    parts, truths, places, fold_at = [], [], [], tf.constant(fold_of)
     for fold in range(folds):
         numbered = dataset.train.enumerate()
-        rest = numbered.filter(lambda i, _, fold=fold: i % folds != fold).map(lambda _, example: example)
-        left_out = numbered.filter(lambda i, _, fold=fold: i % folds == fold).map(lambda _, example: example)
-        size = len(range(fold, count, folds))
+        rest = numbered.filter(lambda i, _, fold=fold: fold_at[i] != fold).map(lambda _, example: example)
+        left_out = numbered.filter(lambda i, _, fold=fold: fold_at[i] == fold).map(lambda _, example: example)
+        size = int((fold_of == fold).sum())
         info = dataclasses.replace(dataset.info, counts={**dataset.info.counts, "train": count - size, "test": size})
         sized = [
             part.apply(tf.data.experimental.assert_cardinality(n))
@@ -167,7 +176,7 @@ def _out_of_fold(
         outputs, truth = _outputs(RunFolder.open(place), part, "test")
         parts.append(outputs)
         truths.append(truth)
-        places.append(np.arange(fold, count, folds))
+        places.append(np.flatnonzero(fold_of == fold))
     order = np.argsort(np.concatenate(places))
     return {k: np.concatenate([p[k] for p in parts])[order] for k in parts[0]}, np.concatenate(truths)[order]
 

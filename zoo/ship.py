@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines import splits
 from zoo.core import registry, weight_files
 from zoo.core.run_folder import RunFolder
 from zoo.weights import packing
@@ -19,7 +20,7 @@ from zoobase.files import sha256, write_atomic
 if TYPE_CHECKING:
     pass
 
-EVALUATED = ("metrics", "intervals", "compared", "gains", "conformal", "examples")  # of the description
+EVALUATED = ("metrics", "intervals", "dependence", "compared", "gains", "conformal", "examples")  # of the description
 LIMIT = 3_000_000  # bytes per model; larger weights are a release asset with a source and a sha256
 
 
@@ -97,12 +98,15 @@ def run(
     return entry
 
 
-def measure(name: str, *, bits: int | None = None, console: Console | None = None) -> dict[str, Any]:
+def measure(
+    name: str, *, bits: int | None = None, calibrate: bool = False, console: Console | None = None
+) -> dict[str, Any]:
     """Evaluate the shipped weights of a model again on the test split of its data, and update their description.
 
     Args:
         name: The model.
         bits: First round the matrices of the file to so many bits, for a smaller one.
+        calibrate: First divide the logits by a temperature, if that lowers the cross-entropy of held-out validation.
         console: Receives messages; None prints nothing.
 
     Returns:
@@ -121,15 +125,25 @@ def measure(name: str, *, bits: int | None = None, console: Console | None = Non
     plan = make_plan(name, settings={"data": record["info"]["name"]})
     dataset = plan.load_data()
     _, model, _ = weights.open_default(name)
+    console, changed = console or Console(quiet=True), bits is not None
+    if calibrate:
+        from zoo.training import calibration
+
+        if not calibration.has_logits(plan, model, dataset.info):
+            raise UsageError(f"{name} does not return the logits of classes: omit --calibrate")
+        groups = splits.groups_of(dataset, "validation")
+        found = calibration.calibrate(model, plan.feed(dataset, "validation"), groups=groups)
+        console.print(f"{name}: {calibration.describe(found)}")
+        changed |= found["after"] < found["before"]
     if bits is not None:
         packing.round_model(model, bits)
     result = result_of(evaluate_split(plan, model, dataset, "test"), name)
-    console = console or Console(quiet=True)
     console.print(f"{name}: {_differences(record['metrics'], result['metrics'])}")
     kept = {key: value for key, value in record.items() if key not in EVALUATED}
-    if bits is not None:
+    if changed:
         write_atomic(file, packing.compact(model, packing.training_parts(model, plan.task.served(model).values())))
-        kept |= {"bits": bits, "metrics_of_the_run": record.get("metrics_of_the_run", record["metrics"])}
+        kept |= {"metrics_of_the_run": record.get("metrics_of_the_run", record["metrics"])}
+        kept |= {} if bits is None else {"bits": bits}
         console.print(f'next, in the file of {name}: Weights("{file.name}", sha256="{sha256(file)}")')
     weight_files.write_description(file, kept | {key: result[key] for key in EVALUATED if key in result})
     return result
@@ -153,17 +167,22 @@ def _repetition(config: Mapping[str, Any], path: str | Path) -> tuple[str, dict[
 @click.option("--omit", multiple=True, metavar="PART", help="A part of the model that is left out.")
 @click.option("--repeat", "repeats", multiple=True, metavar="RUN", help="A run of the same settings with another seed.")
 @click.option("--bits", type=click.IntRange(4, 11), help="Round matrices to so many bits, for a smaller file.")
+@click.option("--calibrate", is_flag=True, help="Calibrate the probabilities of the default weights of NAME.")
 @shell.common_options
-def main(source: str, omit: tuple[str, ...], repeats: tuple[str, ...], bits: int | None, console: Console) -> None:
+def main(
+    source: str, omit: tuple[str, ...], repeats: tuple[str, ...], bits: int | None, calibrate: bool, console: Console
+) -> None:
     """Make the best weights of a finished run the default weights of its model, as files of this package.
 
-    With the NAME of a model, its default weights are evaluated again, after --bits those that are rounded, and the
-    figures in their description replaced.
+    With the NAME of a model, its default weights are evaluated again, after --calibrate or --bits those that are
+    changed, and the figures in their description replaced.
     """
     if source in registry.entries():
         if omit or repeats:
             raise click.UsageError("--omit and --repeat are for a RUN.")
-        console.result(measure(source, bits=bits, console=console))
+        console.result(measure(source, bits=bits, calibrate=calibrate, console=console))
+    elif calibrate:
+        raise click.UsageError("--calibrate is for the NAME of a model: a training calibrates its probabilities.")
     else:
         console.result(run(source, omit, repeats, bits=bits, console=console))
 

@@ -247,7 +247,7 @@ def _show_resume(console: Console, run: str | Path, kind: type | None, *_: objec
 
 def _train(session: Session) -> dict[str, Any]:
     """Train; return the part of the summary that is known then."""
-    from zoo.training import ladder, trainer
+    from zoo.training import calibration, ladder, trainer
 
     plan, info, console, replicas = session.plan, session.info, session.console, session.replicas
     if replicas.is_chief:
@@ -267,6 +267,8 @@ def _train(session: Session) -> dict[str, Any]:
             f"weights, --set recipe.epochs={epochs} trains longer from the start"
         )
     if replicas.is_chief:
+        if not plan.candidates:
+            calibration.calibrate_best(session)
         session.folder.saved()
     replicas.wait()  # a process that ends while others compute would be an error to them
     return {

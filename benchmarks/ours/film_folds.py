@@ -14,6 +14,7 @@ import numpy as np
 from sklearn.model_selection import StratifiedGroupKFold
 
 import pipelines
+from export.parity.intervals import jackknife
 from pipelines.datasets.movie_reviews import CLASSES, SENTENCES
 from pipelines.text import labelled
 from zoo import evaluate, train
@@ -67,9 +68,8 @@ def predict(parts: dict[str, np.ndarray], dataset: pipelines.Dataset) -> dict[st
 
 
 def interval(values: np.ndarray, films: np.ndarray) -> list[float]:
-    """Return the mean of values (N,) and the ends of its interval, from the sums of the films."""
-    mean = values.mean()
-    margin = 1.96 * np.sqrt(np.sum(np.bincount(films, values - mean) ** 2)) / len(values)
+    """Return the mean of values (N,) and the ends of its interval, which leaves out whole films."""
+    mean, margin = values.mean(), jackknife(lambda kept: values[kept].mean(), len(values), groups=films).margin
     return [round(float(x), 4) for x in (mean, mean - margin, mean + margin)]
 
 

@@ -19,7 +19,7 @@ from export.contract.quantization import MAX_DROP, check_modules
 from export.contract.simulation import Simulation
 from export.formats import QUANTIZATIONS, format_of, tflite
 from export.parity.cases import GoldenCase, write_golden
-from export.parity.intervals import jackknife_margin, lower_is_better
+from export.parity.intervals import jackknife, lower_is_better
 from export.parity.simulation import check_ranges, differences, explain
 from export.proof.certificate import CAUSE, FAIL, PASS, Finding, ProofRequest, Row, describe_drop
 from export.proof.layer_diff import first_simulated_layer
@@ -49,6 +49,7 @@ class Evaluation:
         metrics: (outputs by name, truth) -> {metric: number, ...}; the first number is compared. None: accuracy for
             integer truth, mean squared error for the rest, of the first output.
         endpoint: Name of the endpoint to evaluate.
+        groups: What examples (N,) have in common that depend on each other, such as the patient, or None.
         reduce: (outputs by name, truth) of some examples -> what is kept of both, with a row for each example; the
             metrics are computed from that. For outputs of every pixel, which do not fit into memory. None keeps all.
 
@@ -63,10 +64,13 @@ class Evaluation:
     metrics: Metrics | None = None
     endpoint: str = "serving_default"
     reduce: Reduce | None = None
+    groups: np.ndarray | None = None
 
     def part(self, examples: slice | np.ndarray) -> Evaluation:
         """Return the evaluation of some of the examples."""
-        return replace(self, inputs={k: v[examples] for k, v in self.inputs.items()}, truth=self.truth[examples])
+        groups = None if self.groups is None else self.groups[examples]
+        inputs = {k: v[examples] for k, v in self.inputs.items()}
+        return replace(self, inputs=inputs, truth=self.truth[examples], groups=groups)
 
 
 def with_metric_drop(
@@ -120,7 +124,8 @@ def measure_drops(
                 problems[path] = run.failure or run.of(name).first_error() or "no result"
     reference, truth = _concatenate(kept.pop(""))
     whole = {path: _concatenate(parts)[0] for path, parts in kept.items() if path not in problems}
-    return problems | {path: paired_drop(metrics, reference, outputs, truth) for path, outputs in whole.items()}
+    groups = evaluation.groups
+    return problems | {path: paired_drop(metrics, reference, outputs, truth, groups) for path, outputs in whole.items()}
 
 
 def runtime_of(artifact: Artifact) -> Runtime:
@@ -213,11 +218,13 @@ def _concatenate(parts: Sequence[tuple[Arrays, np.ndarray]]) -> tuple[Arrays, np
 
 
 def paired_drop(
-    metrics: Metrics, reference: Mapping[str, np.ndarray], value: Mapping[str, np.ndarray], truth: np.ndarray
+    metrics: Metrics,
+    reference: Mapping[str, np.ndarray],
+    value: Mapping[str, np.ndarray],
+    truth: np.ndarray,
+    groups: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return the drop of the first metric with its 95 % confidence interval, by the delete-a-group jackknife."""
-    # The drop is positive where the artifact is worse: a difference for scores, a fraction of the reference's value for
-    # errors. If no group changed, the interval is plus or minus 3 / N (Hanley and Lippman-Hand 1983).
     # The drop is positive where the artifact is worse: a difference for scores, a fraction of the reference's value for
     # errors. If no group changed, the interval is plus or minus 3 / N (Hanley and Lippman-Hand 1983).
 
@@ -230,7 +237,7 @@ def paired_drop(
 
     count = len(truth)
     name, before, after, total = drop(slice(None))
-    margin = float(jackknife_margin(lambda subset: drop(subset)[3], count))
+    margin = float(jackknife(lambda subset: drop(subset)[3], count, groups=groups).margin)
     margin = max(margin, 3 / count) if total == 0 and margin == 0 else margin
     return {
         "metric": name,
@@ -240,6 +247,7 @@ def paired_drop(
         "low": total - margin,
         "high": total + margin,
         "examples": count,
+        **({} if groups is None else {"groups": len(np.unique(groups))}),
     }
 
 
@@ -285,9 +293,11 @@ def run_live(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> dict[str, 
 
 
 def read_evaluation(arrays: Mapping[str, np.ndarray], endpoint: Endpoint) -> Evaluation:
-    """Return the evaluation in the arrays of a file: the inputs by name, and one more array, the truth."""
+    """Return the evaluation in a file's arrays: the inputs by name, the truth, and perhaps `groups`."""
     names = [t.name for t in endpoint.inputs]
     others = sorted(set(arrays) - set(names))
+    groups = arrays["groups"] if "groups" in others and len(others) > 1 else None
+    others = [name for name in others if name != "groups" or groups is None]
     if not set(names) <= set(arrays) or len(others) != 1:
         raise ExportError(
             f"evaluation data holds {', '.join(sorted(arrays))}; it must hold {', '.join(names)} and one array of truth"
@@ -295,7 +305,7 @@ def read_evaluation(arrays: Mapping[str, np.ndarray], endpoint: Endpoint) -> Eva
     sizes = {name: len(value) for name, value in arrays.items()}
     if len(set(sizes.values())) != 1 or not min(sizes.values()):
         raise ExportError(f"evaluation data has arrays of different or no length: {sizes}")
-    return Evaluation({name: arrays[name] for name in names}, arrays[others[0]])
+    return Evaluation({name: arrays[name] for name in names}, arrays[others[0]], groups=groups)
 
 
 @dataclass(frozen=True)

@@ -33,7 +33,7 @@ def metric_change(
         answers(folder / artifact.path, artifact.format, endpoint, evaluation.inputs, runtime)
         for runtime in (RUNTIMES[release.package.runtime], release.runtime())
     )
-    return paired_drop(default_metrics(endpoint), before, after, evaluation.truth)
+    return paired_drop(default_metrics(endpoint), before, after, evaluation.truth, evaluation.groups)
 
 
 def answers(path: Path, format: str, endpoint: Endpoint, inputs: Mapping[str, np.ndarray], runtime: Runtime) -> Arrays:

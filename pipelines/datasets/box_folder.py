@@ -23,7 +23,7 @@ import tensorflow as tf
 
 from pipelines import splits
 from pipelines.dataset import OWN, Dataset, Info
-from pipelines.images import box_annotations, boxes, class_folders, index, paired
+from pipelines.images import box_annotations, boxes, class_folders, index, paired, stratified_split
 from pipelines.images.box_annotations import Annotated, Row
 from pipelines.images.class_folders import MAX_SKIPPED
 from pipelines.images.index import ImageFile
@@ -88,7 +88,9 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         skipped=skipped,
     )
     storage.log.info("%s: %s", NAME, info.source)
-    return Dataset(**{s: _examples(part, objects, names) for s, part in parts.items()}, info=info)
+    images = Dataset(**{s: _examples(part, objects, names) for s, part in parts.items()}, info=info)
+    paths = {s: [p.path for p in part] for s, part in parts.items()}
+    return stratified_split.with_groups(images, root, paths, grouping)
 
 
 def _read(root: Path) -> tuple[list[Annotated], list[str]]:

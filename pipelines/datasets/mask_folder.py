@@ -21,7 +21,7 @@ import tensorflow as tf
 
 from pipelines import splits
 from pipelines.dataset import OWN, Dataset, Info
-from pipelines.images import IGNORE, index, masks, paired
+from pipelines.images import IGNORE, index, masks, paired, stratified_split
 from pipelines.images.class_folders import MAX_SKIPPED
 from pipelines.images.index import ImageFile
 from pipelines.images.stratified_split import display_path
@@ -73,7 +73,8 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         skipped=skipped,
     )
     storage.log.info("%s: %s", NAME, info.source)
-    return Dataset(**examples, info=info)
+    paths = {s: [p.path for p in part] for s, part in parts.items()}
+    return stratified_split.with_groups(Dataset(**examples, info=info), root, paths, grouping)
 
 
 def _matched(layout: paired.PairedLayout, skipped: dict[str, str]) -> Pairs:

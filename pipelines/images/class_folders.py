@@ -72,7 +72,9 @@ def load(
         raise DataError(f"no image of the class {min(empty)!r} in {root} is usable for training{such}", USAGE)
     if skipped:
         log.info("%s: %d of %d files are skipped, such as %s", name, len(skipped), len(images), _example(skipped))
-    return _dataset(name, layout, parts, skipped, split)
+    parts = {s: sorted(p, key=lambda pair: (pair[1].sha256, pair[1].path)) for s, p in parts.items()}
+    dataset = _dataset(name, layout, parts, skipped, split)
+    return stratified_split.with_groups(dataset, root, {s: [p.path for _, p in parts[s]] for s in parts}, grouping)
 
 
 def find(root: Path) -> Layout:
@@ -156,7 +158,6 @@ def _example(skipped: dict[str, str]) -> str:
 
 def _dataset(name: str, layout: Layout, parts: dict[str, list], skipped: dict[str, str], split: str) -> Dataset:
     names = layout.class_names
-    parts = {s: sorted(p, key=lambda pair: (pair[1].sha256, pair[1].path)) for s, p in parts.items()}
     digest = hashlib.sha256("\n".join(f"{s} {c} {p.sha256}" for s, part in parts.items() for c, p in part).encode())
     class_counts = Counter(c for c, _ in parts["train"])
     info = Info(

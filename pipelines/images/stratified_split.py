@@ -3,10 +3,11 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 from pipelines import splits
+from pipelines.dataset import Dataset
 from pipelines.images.index import ImageFile
 from pipelines.sources.storage import log
 
@@ -114,6 +115,16 @@ def _divide_classes(
         for image in images:
             parts[split_of[image.sha256]].append((name, image))
     return parts
+
+
+def with_groups(
+    dataset: Dataset, root: Path, paths: Mapping[str, Sequence[Path]], grouping: splits.Grouping | None
+) -> Dataset:
+    """Return a dataset whose examples carry the groups of their files, by split; as it is without a grouping."""
+    if grouping is None:
+        return dataset
+    groups = {s: [grouping.of_file(display_path(root, path)) for path in part] for s, part in paths.items()}
+    return splits.with_groups(dataset, groups, dataset.info.split.partition(splits.BY)[2])
 
 
 def display_path(root: Path, path: Path) -> str:

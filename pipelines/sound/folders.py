@@ -43,7 +43,7 @@ def load(name: str, data_dir: str | os.PathLike, split: str) -> Dataset:
     root = Path(data_dir).expanduser().absolute()
     digests, skipped = _check(root, _find(root))
     rows = _divide(root, digests, policy, grouping, skipped)
-    noise = _noise(root / NOISE, policy or SHARES)
+    noise, recordings = _noise(root / NOISE, policy or SHARES)
     words = sorted({path.parent.name for path in digests} | ({SILENCE} if noise["train"].size else set()))
     for part, of_part in rows.items():
         if not of_part:
@@ -63,7 +63,17 @@ def load(name: str, data_dir: str | os.PathLike, split: str) -> Dataset:
         split=split,
         skipped=skipped,
     )
-    return Dataset(**{part: _examples(of_part, words, noise[part]) for part, of_part in rows.items()}, info=info)
+    sounds = Dataset(**{part: _examples(of_part, words, noise[part]) for part, of_part in rows.items()}, info=info)
+    names = {path: path.relative_to(root).as_posix() for path in digests}
+    if grouping is None and all("_nohash_" in name for name in names.values()):
+        grouping = SPEAKER
+    if grouping is None:
+        return sounds
+    groups = {
+        part: [grouping.of_file(names[path]) for path, _ in of_part] + recordings[part]
+        for part, of_part in rows.items()
+    }
+    return splits.with_groups(sounds, groups, "speaker" if grouping is SPEAKER else split.partition(splits.BY)[2])
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:
@@ -133,9 +143,10 @@ def _divide(
     return {part: sorted(of_part, key=lambda row: (digests[row[0]], row[0])) for part, of_part in rows.items()}
 
 
-def _noise(folder: Path, shares: tuple[int, int, int]) -> dict[str, np.ndarray]:
-    """Return the seconds of long recordings by split, int16 (N, 16000) each; those of a recording are in order."""
+def _noise(folder: Path, shares: tuple[int, int, int]) -> tuple[dict[str, np.ndarray], dict[str, list[str]]]:
+    """Return the seconds of long recordings by split, int16 (N, 16000) each, in order, and the recording of each."""
     parts: dict[str, list] = {part: [np.zeros((0, LENGTH), np.int16)] for part in ("train", *LISTS)}
+    names: dict[str, list[str]] = {part: [] for part in parts}
     for path in sorted(folder.glob("*.*")):
         if path.suffix.lower() in reading.SUFFIXES:
             samples = to_int16(reading.read(path, RATE))
@@ -143,7 +154,8 @@ def _noise(folder: Path, shares: tuple[int, int, int]) -> dict[str, np.ndarray]:
             cuts = [len(seconds) * end // 100 for end in (shares[0], shares[0] + shares[1])]
             for part, piece in zip(parts, np.split(seconds, cuts), strict=True):
                 parts[part].append(piece)
-    return {part: np.concatenate(pieces) for part, pieces in parts.items()}
+                names[part] += [path.name] * len(piece)
+    return {part: np.concatenate(pieces) for part, pieces in parts.items()}, names
 
 
 def _examples(rows: Sequence[tuple[Path, str]], words: Sequence[str], noise: np.ndarray) -> tf.data.Dataset:

@@ -84,7 +84,7 @@ def read_own(
         parts = divide(rows, policy)
     elif grouping.kind == "time":
         first, second = splits.bounds(policy, len(rows))
-        rows = sorted(rows, key=lambda row: row[2])
+        rows = [row[:2] for row in sorted(rows, key=lambda row: row[2])]
         parts = {"train": rows[:first], "validation": rows[first:second], "test": rows[second:]}
     else:
         split_of = splits.of_groups([row[2] for row in rows], [row[1] for row in rows], policy)
@@ -128,6 +128,7 @@ class LabelledTexts:
     class_names: tuple[str, ...] = ()  # in label order; empty for the alphabetical order
     own: tuple[int, int, int] = (90, 5, 5)  # percentages of the user's texts
     sha256_of: Callable[[str], dict[str, str]] = lambda source: {}  # source -> checksums of its files
+    group: str = ""  # what the third field of a row is, if examples that have it in common are not independent
 
     def load(self, data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
         """See `pipelines.load`."""
@@ -135,14 +136,16 @@ class LabelledTexts:
             source, parts = self.find(cache_dir, splits.percentages(split))
             classes = self.class_names or sorted({row[1] for row in parts["train"]})
             about = {"licence": self.licence, "homepage": self.homepage, "sha256": self.sha256_of(source)}
+            group = self.group
         else:
             source, parts, classes = read_own(self.name, data_dir, split, self.own)
-            about = {"licence": OWN, "homepage": ""}
-        return dataset(parts, classes, name=self.name, source=source, split=split, **about)
+            about, group = {"licence": OWN, "homepage": ""}, split.partition(splits.BY)[2]
+        return dataset(parts, classes, group, name=self.name, source=source, split=split, **about)
 
 
-def dataset(parts: Mapping[str, Rows], class_names: Sequence[str], **about: object) -> Dataset:
+def dataset(parts: Mapping[str, Rows], class_names: Sequence[str], group: str = "", **about: object) -> Dataset:
     """Return {"text": UTF-8 string, "label": int64} examples; DataError for a class without training texts."""
+    # With `group` they carry the third field of the rows, and this is what it is.
     if missing := set(class_names) - {row[1] for row in parts["train"]}:
         raise DataError(f"{about['name']} has no training texts of the class {sorted(missing)[0]!r}")
     label = {name: i for i, name in enumerate(class_names)}
@@ -156,6 +159,9 @@ def dataset(parts: Mapping[str, Rows], class_names: Sequence[str], **about: obje
         name: {"text": [row[0] for row in rows], "label": tf.constant([label[row[1]] for row in rows], tf.int64)}
         for name, rows in parts.items()
     }
-    return Dataset(
+    texts = Dataset(
         **{name: tf.data.Dataset.from_tensor_slices(columns) for name, columns in tensors.items()}, info=info
     )
+    if not group or any(len(row) < 3 for rows in parts.values() for row in rows[:1]):
+        return texts
+    return splits.with_groups(texts, {name: [row[2] for row in rows] for name, rows in parts.items()}, group)

@@ -244,3 +244,25 @@ def test_rows_without_labels_stay_in_the_order_of_time():
     assert (np.diff(days) >= 0).all()
     assert days[-1] - days[0] > 10  # of the whole split
     assert isinstance(data.test, tf.data.Dataset)
+
+
+# === Groups travel with the examples ===
+
+
+def test_examples_carry_their_groups(patients, letters, tmp_path):
+    load = {"data_dir": patients, "cache_dir": tmp_path / "cache"}
+    photographs = pipelines.load("image_folder", **load, split=r"60/20/20 by name (p\d+)_")
+    for part, files in files_of(photographs).items():
+        assert splits.groups_of(photographs, part).tolist() == [file.rpartition("/")[2][:3] for file in files]
+    assert photographs.info.features[splits.GROUP] == r"name (p\d+)_"
+    assert splits.groups_of(pipelines.load("image_folder", **load), "test") is None
+    texts = pipelines.load("movie_reviews", letters, split="70/15/15 by column author")
+    written = [example["text"].decode().split()[-1] for example in texts.test.as_numpy_iterator()]
+    assert splits.groups_of(texts, "test").tolist() == [f"author {number}" for number in written]
+    assert splits.GROUP not in pipelines.load("movie_reviews", letters, split="70/15/15 by time date").info.features
+
+
+def test_groups_of_a_limited_split_are_those_of_its_examples(letters):
+    texts = splits.limited(pipelines.load("movie_reviews", letters, split="70/15/15 by column author"), 20)
+    written = [example["text"].decode().split()[-1] for example in texts.test.as_numpy_iterator()]
+    assert splits.groups_of(texts, "test").tolist() == [f"author {number}" for number in written]

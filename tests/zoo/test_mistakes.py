@@ -1,11 +1,13 @@
 """Wrong labels are found, and groups that are worse are named."""
 
 import re
+from unittest import mock
 
 import numpy as np
 import pytest
 
 import pipelines
+from pipelines import splits
 from tests.zoo.conftest import fit
 from zoo import mistakes
 from zoo.evaluation.mistakes import confident_learning, slices
@@ -55,6 +57,28 @@ def test_folds_of_a_csv_file(tmp_path):
     settings = {"recipe.epochs": 1, "model.units": (4,), "task.target_column": "answer"}
     fit("table", tmp_path / "run", settings, data_dir=str(tmp_path / "rows.csv"))
     assert mistakes.run(tmp_path / "run", folds=2)["examples"] == 72
+
+
+@pytest.mark.extended
+def test_the_rows_of_a_group_are_in_one_fold(tmp_path):
+    rows = [f"{i % 7},{'ab'[i % 2]},person {i % 12},{'yes' if i % 7 > 3 else 'no'}" for i in range(120)]
+    (tmp_path / "rows.csv").write_text("\n".join(["size,kind,person,answer", *rows]))
+    settings = {"recipe.epochs": 1, "model.units": (4,), "task.target_column": "answer", "task.groups": "person"}
+    fit("table", tmp_path / "run", settings, data_dir=str(tmp_path / "rows.csv"))
+    left_out: list[set] = []
+    original = mistakes._outputs
+
+    def outputs(folder, dataset, split):
+        left_out.append(set(splits.groups_of(dataset, split)))
+        assert not left_out[-1] & set(splits.groups_of(dataset, "train"))
+        return original(folder, dataset, split)
+
+    with mock.patch.object(mistakes, "_outputs", outputs):
+        mistakes.run(tmp_path / "run", folds=2)
+    assert len(left_out) == 2
+    assert not left_out[0] & left_out[1]
+    with pytest.raises(UsageError, match=r"the training split has \d groups, which are kept together"):
+        mistakes.run(tmp_path / "run", folds=10)
 
 
 @pytest.mark.extended

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 import keras
 import numpy as np
 
-from export.parity.intervals import STUDENT, jackknife_margin
+from export.parity.intervals import jackknife
 from zoo.candidates import linear
 from zoo.core.capabilities import Classifies, HasCandidates, HasLosses, Regresses
 from zoo.core.plan import NETWORK
@@ -78,6 +78,7 @@ class Trial:
     value: float
     interval: Sequence[float] | None  # of 95 %
     losses: np.ndarray  # (N,): cross-entropies in nats, absolute errors, or `HasLosses.losses`
+    groups: np.ndarray | None = None  # of the examples, (N,)
 
     def to_json(self) -> dict[str, Any]:
         """Return what `candidates.json` holds of it."""
@@ -91,7 +92,7 @@ def trial(name: str, title: str, seconds: float, task: BaseTask, evaluation: Spl
     measured = intervals.with_intervals(task, evaluation).metrics.get("intervals", {})
     metric = next(iter(metrics))
     interval = measured.get(metric)
-    return Trial(name, title, seconds, metric, metrics[metric], interval, _losses(task, evaluation))
+    return Trial(name, title, seconds, metric, metrics[metric], interval, _losses(task, evaluation), evaluation.groups)
 
 
 def _losses(task: BaseTask, evaluation: SplitEvaluation) -> np.ndarray:
@@ -121,8 +122,11 @@ def select(trials: Sequence[Trial], blocks: bool = False, errors: float = 1.0) -
 
     def is_close(one: Trial, other: Trial) -> bool:
         difference = one.losses - other.losses
-        margin = jackknife_margin(lambda kept: difference[kept].mean(), len(difference), blocks=blocks)
-        return bool(difference.mean() <= errors * float(margin) / STUDENT)
+        sample = {"groups": one.groups, "blocks": blocks}
+        return bool(
+            difference.mean()
+            <= errors * float(jackknife(lambda kept: difference[kept].mean(), len(difference), **sample).error)
+        )
 
     chosen = next(one for one in choices if one is best or is_close(one, best))
     if not errors:

@@ -33,6 +33,8 @@ class SplitEvaluation:
     arrays: Mapping[str, np.ndarray] = field(default_factory=dict)
     # name -> outputs for the same examples, in the form that the task's `metrics` takes
     baselines: Mapping[str, Mapping[str, np.ndarray]] = field(default_factory=dict)
+    # what examples (N,) have in common that depend on each other, such as the patient, or None
+    groups: np.ndarray | None = None
 
 
 @dataclass(frozen=True)

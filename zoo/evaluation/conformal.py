@@ -10,7 +10,8 @@ import math
 from typing import Any
 
 import numpy as np
-from scipy.stats import binomtest
+
+from export.parity.intervals import Z, jackknife, share_interval
 
 LEVEL = 0.9
 
@@ -22,26 +23,38 @@ def threshold(scores: np.ndarray, level: float = LEVEL) -> float:
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else math.inf
 
 
-def of_classes(validation: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray) -> dict[str, Any]:
+def of_classes(
+    validation: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray, groups: np.ndarray | None = None
+) -> dict[str, Any]:
     """Return coverage, its 95 % interval, and size of the sets of classes at least as probable as a bound."""
-    # The bound is chosen by probabilities (N, classes) of validation, and measured on those of test.
-    bound = 1.0 - threshold(1.0 - validation[np.arange(len(labels)), labels])
+    # The bound is chosen by probabilities (N, classes) of validation: one of them, because 1 - (1 - p) may be more than
+    # p. It is measured on those of test, perhaps with groups (N,).
+    bound = max(-threshold(-validation[np.arange(len(labels)), labels]), 0.0)
     sets = test >= bound
-    facts = {"smallest_probability": max(bound, 0.0), **_coverage(sets[np.arange(len(truth)), truth])}
-    return {"level": LEVEL, **facts, "set_size": float(sets.sum(axis=1).mean())}
+    covered = _coverage(sets[np.arange(len(truth)), truth], len(labels), groups)
+    return {"level": LEVEL, "smallest_probability": bound, **covered, "set_size": float(sets.sum(axis=1).mean())}
 
 
-def of_numbers(validation: np.ndarray, test: np.ndarray) -> dict[str, Any] | None:
+def of_numbers(validation: np.ndarray, test: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any] | None:
     """Return margin and coverage of intervals around predicted numbers, of errors (N,); None for too few."""
     margin = threshold(np.abs(validation))
     if not math.isfinite(margin):
         return None
-    return {"level": LEVEL, "margin": margin, **_coverage(np.abs(test) <= margin)}
+    return {"level": LEVEL, "margin": margin, **_coverage(np.abs(test) <= margin, len(validation), groups)}
 
 
-def _coverage(covered: np.ndarray) -> dict[str, Any]:
-    interval = binomtest(int(covered.sum()), len(covered)).proportion_ci(0.95, "exact")
-    return {"coverage": float(covered.mean()), "interval": [float(interval.low), float(interval.high)]}
+def _coverage(covered: np.ndarray, calibrated: int, groups: np.ndarray | None) -> dict[str, Any]:
+    """Return the coverage with its interval over other samples of validation, of `calibrated` examples, and of test."""
+    share, count, quantile = float(covered.mean()), len(covered), Z
+    if groups is not None:
+        result = jackknife(lambda kept: covered[kept].mean(), count, groups=groups)
+        count, quantile = len(np.unique(groups)), float(result.quantile)
+        if result.error > 0:
+            count = min(share * (1 - share) / float(result.error) ** 2, len(covered))
+        calibrated = round(calibrated * count / len(covered))  # its examples depend on each other as these do
+    # the coverage of a bound of N examples has the variance of a share of N + 2
+    interval = share_interval(share, 1 / (1 / count + 1 / (calibrated + 2)), quantile)
+    return {"coverage": share, "interval": list(interval)}
 
 
 def describe(result: dict[str, Any]) -> str:

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from pipelines import splits
 from zoo.core.capabilities import reduction
 from zoo.core.task import SplitEvaluation
 
@@ -92,7 +93,9 @@ def of_split(
 ) -> SplitEvaluation:
     """Return the outputs and the truth of a split, or what the task keeps of them, without metrics."""
     contracts = {name: plan.task.contract(served, dataset.info) for name, served in plan.task.served(model).items()}
-    return collect_all(contracts, plan.feed(dataset, split), dataset.info, reduction(plan.task), share)
+    evaluation = collect_all(contracts, plan.feed(dataset, split), dataset.info, reduction(plan.task), share)
+    groups = splits.groups_of(dataset, split)
+    return dataclasses.replace(evaluation, groups=groups if groups is None else groups[: len(evaluation.truth)])
 
 
 def merge_contracts(contracts: Mapping[str, Contract]) -> Contract:

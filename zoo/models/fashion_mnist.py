@@ -170,7 +170,7 @@ _RECIPE = Recipe(
     ),
     weights={
         "default": Weights(
-            "fashion_mnist.weights.h5", sha256="5dd07816670a1e357eec71efdc414be241d1c52d15de314ba3727ecf4d7364a9"
+            "fashion_mnist.weights.h5", sha256="5fd77979ef9168be75adb7f027e760db4f560b0af87d60470389b68c2759922d"
         )
     },
 )

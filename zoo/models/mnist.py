@@ -38,7 +38,7 @@ from zoo.tasks.image.classification import Classification
     weights={
         "default": Weights(
             "mnist.weights.h5",
-            sha256="8bbafd93faded2b6e9ad928d1eb400c06a455846c5f3f9b08173c5241d9c01da",
+            sha256="852015569ac0d6c4be3c326422d3cb44f03c78dc2044b68612de0859c1994082",
             licence="CC-BY-SA-3.0",
         )
     },

@@ -78,7 +78,7 @@ class ClassifierTask(BaseTask):
         from zoo.evaluation import conformal
 
         parts = [(self.probabilities(part.outputs), part.truth) for part in (validation, test)]
-        return conformal.of_classes(*parts[0], *parts[1])
+        return conformal.of_classes(*parts[0], *parts[1], test.groups)
 
     def probabilities(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the probabilities of the classes (N, classes), float64."""

@@ -13,7 +13,7 @@ from zoo.core.plan import Plan
 from zoo.core.run_folder import RunFolder
 from zoo.core.weight_files import check_file, save_file
 from zoo.evaluation import outputs
-from zoo.training import trainer
+from zoo.training import calibration, trainer
 from zoo.training.session import Session
 from zoobase.errors import UsageError
 from zoobase.files import write_with_checksum
@@ -77,6 +77,7 @@ def _trained(session: Session) -> tuple[Any, float]:
     start = time.monotonic()
     if not plan.selected:
         result = trainer.train_best(session)
+        calibration.calibrate_best(session)
         return result, round(sum(row["seconds"] for row in result.rows), 1)
     if not (folder.path / RECORD).is_file():
         save_file(selection.fitted(plan, session.dataset), folder.weights)

@@ -22,7 +22,7 @@ import keras
 import numpy as np
 import tensorflow as tf
 
-from pipelines import feeding, stateless_random
+from pipelines import feeding, splits, stateless_random
 from pipelines.augment import policies
 from pipelines.sources.storage import preparing
 from zoo import weights
@@ -36,8 +36,7 @@ from zoo.core.task import SplitEvaluation
 from zoo.core.weight_files import save_file
 from zoo.evaluation import outputs
 from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE
-from zoo.training import trainer
-from zoo.training.calibration import calibrate
+from zoo.training import calibration, trainer
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.session import Session
 from zoobase.console import Console
@@ -107,11 +106,9 @@ def train(session: Session) -> CheckpointCallback:
             console.print(f"phase {phase.name} did not lower the validation loss: the previous weights are kept")
             model.load_weights(folder.weights)
     if task.calibrated:
-        result = calibrate(model, plan.feed(session.dataset, "validation"), task.class_weights(info))
-        change = "cross-entropy of validation {before:.4f} to {after:.4f}".format(**result)
-        calibrated = f"calibrated: temperature {result['temperature']:.3f}, {change}"
-        reason = "it would not lower the cross-entropy of validation, or that is too small"
-        console.print(calibrated if result["after"] < result["before"] else f"not calibrated: {reason}")
+        groups = splits.groups_of(session.dataset, "validation")
+        validation, weights_of_classes = plan.feed(session.dataset, "validation"), task.class_weights(info)
+        console.print(calibration.describe(calibration.calibrate(model, validation, weights_of_classes, groups)))
         save_file(model, folder.weights)
     if probe is not None:
         trained = outputs.of_split(plan, model, session.dataset, "validation")
@@ -189,7 +186,7 @@ def _logistic_regression(
     dense.kernel.assign(kernel * scale[:, None])
     dense.bias.assign(bias + mean @ kernel)
     if session.plan.task.calibrated:
-        calibrate(head, as_feed(features["validation"]))
+        calibration.calibrate(head, as_feed(features["validation"]))
     logits = head.predict(plain["validation"].astype(np.float32), verbose=0)
     evaluation = SplitEvaluation({}, {"logits": logits}, label["validation"], session.info, split="validation")
     fitted = model.get_weights()

@@ -10,10 +10,10 @@ import pytest
 
 from export import Evaluation, ExportError, ExportFailed, Quantization, export_model, verify_bundle
 from export.artifacts import describe
-from export.contract import Contract, Tensor
+from export.contract import Contract, Endpoint, Tensor
 from export.contract.endpoints import tensor_endpoint
 from export.formats import QUANTIZATIONS, format_of
-from export.proof.evaluation import paired_drop
+from export.proof.evaluation import paired_drop, read_evaluation
 from export.runners.jobs.run_tensor_errors import rank_operators
 from tests import commands
 from tests.export.conftest import create
@@ -243,6 +243,22 @@ def test_the_coverage_of_the_confidence_interval():
         drop = paired_drop(metrics, {"y": before.astype(float)}, {"y": after.astype(float)}, truth)
         covered += drop["low"] <= 0.02 <= drop["high"]
     assert 0.92 <= covered / 500 <= 0.98
+
+
+def test_a_drop_leaves_out_whole_groups():
+    """Ten of twelve patients lose nothing, two lose half: 600 examples are not 600 numbers."""
+    metrics = lambda outputs, truth: {"accuracy": float(np.mean(outputs["y"] == truth))}  # noqa: E731
+    truth, patient = np.zeros(600), np.repeat(np.arange(12), 50)
+    after = ((patient < 2) & (np.arange(600) % 2 == 0)).astype(float)
+    outputs = {"y": np.zeros(600)}, {"y": after}
+    alone, grouped = (paired_drop(metrics, *outputs, truth, groups) for groups in (None, patient))
+    assert grouped["drop"] == alone["drop"] == pytest.approx(1 / 12)
+    assert alone["low"] > 0.05
+    assert grouped["low"] < 0
+    assert (grouped["groups"], "groups" in alone) == (12, False)
+    data = {"x": np.zeros((600, 1)), "y": truth, "groups": patient}
+    evaluation = read_evaluation(data, Endpoint("serving_default", (Tensor("x", "float32", (None, 1)),), (), call=dict))
+    assert evaluation.part(slice(50, 150)).groups.tolist() == patient[50:150].tolist()
 
 
 def test_the_drop_of_errors_is_relative_and_the_interval_without_changes_is_three_over_n():

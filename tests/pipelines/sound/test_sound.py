@@ -8,7 +8,7 @@ import soundfile
 import tensorflow as tf
 
 import pipelines
-from pipelines import sound
+from pipelines import sound, splits
 from pipelines.datasets import spoken_numbers, tones
 from pipelines.sound.frames import loudest
 from pipelines.sound.reading import resample
@@ -145,6 +145,11 @@ def test_the_sounds_of_a_speaker_are_in_one_split(tmp_path):
     for path in sorted(root.glob("yes/*")):
         assert (root / "no" / path.name).exists()
     _, parts = names_by_split(root)
+    data = pipelines.load("spoken_numbers", root)
+    assert data.info.features[splits.GROUP] == "speaker"
+    said = {samples_of(path): path.name[:2] for path in root.glob("*/*")}
+    expected = [said[e["samples"].tobytes()] for e in data.test.as_numpy_iterator()]
+    assert splits.groups_of(data, "test").tolist() == expected
     for path in root.glob("yes/*"):
         pair = {samples_of(path), samples_of(root / "no" / path.name)}
         assert sum(pair <= part for part in parts.values()) == 1

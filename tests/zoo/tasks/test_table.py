@@ -23,7 +23,7 @@ from zoo.candidates import selection, tables
 from zoo.candidates.boosting import fit_boosting
 from zoo.core.plan import make_plan
 from zoo.modeling.tabular_inputs import encoded_columns
-from zoo.tasks.tabular.table import Table
+from zoo.tasks.tabular.table import PARTS, Table
 from zoobase.console import Console
 from zoobase.errors import UsageError
 
@@ -84,16 +84,38 @@ def test_chosen_types(file):
     assert "owner" not in info.features
 
 
-def test_groups_are_in_one_split(file):
-    dataset = prepared(file, groups="owner", target_column="price")
-    owners = [set(tabular.collect(dataset[name])["owner"].tolist()) - {""} for name in ("train", "validation", "test")]
+@pytest.mark.parametrize("target", ["price", "city"])
+def test_groups_are_in_one_split_and_no_input(file, target):
+    dataset = prepared(file, groups="owner", target_column=target)
+    owners = [set(splits.groups_of(dataset, name)) for name in PARTS]
     assert not owners[0] & owners[1] | owners[0] & owners[2] | owners[1] & owners[2]
+    assert sum(map(len, owners)) == 40
     assert sum(dataset.info.counts.values()) == ROWS
+    assert not {"owner", splits.GROUP} & {column["name"] for column in dataset.info.statistics["columns"]}
+    assert dataset.info.features[splits.GROUP] == "owner"
+    with pytest.raises(UsageError, match=r"task\.groups=owner is neither an input nor the target"):
+        prepared(file, groups="owner", target_column=target, columns={"owner": "category"})
+
+
+def test_equal_rows_are_in_one_split_and_classes_in_proportion(tmp_path):
+    """Noise, each row ten times: a row of the test split would be known from training."""
+    rng = np.random.default_rng(0)
+    distinct = [f"{a:.6f},{b:.6f},{'yes' if c < 0.3 else 'no'}" for a, b, c in rng.random((60, 3))]
+    (tmp_path / "noise.csv").write_text("\n".join(["a,b,answer", *rng.permutation(np.repeat(distinct, 10))]) + "\n")
+    dataset = prepared(tmp_path / "noise.csv", target_column="answer")
+    parts = [tabular.collect(dataset[name]) for name in PARTS]
+    rows = [set(part["a"].tolist()) for part in parts]
+    assert not rows[0] & rows[1] | rows[0] & rows[2] | rows[1] & rows[2]
+    assert [len(part["a"]) for part in parts] == pytest.approx([360, 120, 120], abs=20)
+    shares = [part["answer"].mean() for part in parts]
+    assert max(shares) - min(shares) < 0.05
+    few = {"city": np.array(["Rome", "Paris"] * 50, object), "floor": np.array([1, 2] * 50, np.float32)}
+    assert tabular.equal_rows(few).tolist() == list(range(100))  # by chance
 
 
 def test_rows_in_the_order_of_time(file):
     dataset = prepared(file, time="sold", target_column="price")
-    days = [tabular.collect(dataset[name])["sold_days"] for name in ("train", "validation", "test")]
+    days = [tabular.collect(dataset[name])["sold_days"] for name in PARTS]
     assert days[0].max() <= days[1].min()
     assert days[1].max() <= days[2].min()
     assert dataset.info.counts == {"train": 180, "validation": 60, "test": 60}

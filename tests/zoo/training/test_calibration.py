@@ -74,6 +74,29 @@ def test_few_examples_and_what_does_not_help_change_nothing():
     np.testing.assert_array_equal(model.get_layer("logits").kernel, kernel)
 
 
+def test_a_temperature_that_does_not_hold_for_the_other_half_is_not_taken():
+    """All examples of two speakers are alike: a temperature for one of them is wrong for the other."""
+    x, labels, _ = population()
+    speaker = np.arange(COUNT) % 2
+    model, kept = classifier(1.0, np.ones(3)), classifier(1.0, np.ones(3))
+    wrong = RANDOM.random(COUNT) < 0.5 * speaker
+    mixed = np.where(wrong, RANDOM.integers(0, 3, COUNT), labels)
+    assert calibrate(model, feed(x, mixed))["temperature"] > 1.1
+    assert calibrate(kept, feed(x, mixed), groups=speaker)["temperature"] == 1.0
+    assert kept.get_layer("logits").kernel.numpy().tolist() == [[0.0, 1.0, 2.0]]
+
+
+def test_logits_that_no_linear_layer_has_stay_as_they_are():
+    inputs = keras.Input((1,))
+    model = keras.Model(inputs, keras.layers.Dense(3, name="logits")(inputs))
+    x, labels, _ = population()
+    model.get_layer("logits").set_weights([np.array([[-3.0, 0.0, 3.0]]), np.zeros(3)])
+    before = [weight.tolist() for weight in model.get_weights()]
+    tanh = keras.Model(inputs, keras.layers.Activation("tanh")(model.get_layer("logits").output))
+    assert calibrate(tanh, feed(x, labels))["temperature"] == 1.0
+    assert [weight.tolist() for weight in tanh.get_weights()] == before
+
+
 def test_a_class_without_training_examples_keeps_its_logit():
     x, labels, _ = population()
     model = classifier(1.0, np.ones(3))

@@ -18,13 +18,15 @@ from tests.zoo.conftest import DATA
 from zoo import evaluate, export, predict, ship, weights
 from zoo.__main__ import main
 from zoo.core import registry, weight_files
-from zoo.core.plan import make_plan
+from zoo.core.plan import Plan, make_plan
+from zoo.core.run_folder import RunFolder
 from zoo.core.spec import Weights
 from zoo.core.task import first_metrics
 from zoo.core.weight_files import load_file
 from zoo.weights import packing
 from zoo.weights.__main__ import table
 from zoobase.errors import CheckFailed, UsageError, ZooError
+from zoobase.files import sha256
 
 SHIPPED = weights.shipped_models()
 
@@ -155,6 +157,31 @@ def test_the_figures_of_rounded_weights_are_recorded(trained, monkeypatch, tmp_p
     assert rounded["bytes"] < exact["bytes"]
     description = json.loads((tmp_path / "files" / "fashion_mnist.json").read_text())
     assert description["metrics"] == rounded["metrics"] != exact["metrics"] == description["metrics_of_the_run"]
+
+
+def test_only_logits_of_classes_are_calibrated():
+    with pytest.raises(UsageError, match="admissions does not return the logits of classes: omit --calibrate"):
+        ship.measure("admissions", calibrate=True)
+
+
+@pytest.mark.extended
+def test_the_probabilities_of_default_weights_are_calibrated(trained, monkeypatch, tmp_path):
+    """Logits that are five times as large are divided, and the file is written again."""
+    monkeypatch.setattr(weight_files, "SHIPPED", tmp_path / "files")
+    run = trained("fashion_mnist")
+    entry = ship.run(run)
+    model = zoo.build("fashion_mnist", weights=str(run))
+    head = model.get_layer("logits")
+    head.set_weights([5 * value for value in head.get_weights()])
+    file = tmp_path / "files" / entry["file"]
+    file.write_bytes(packing.compact(model, []))
+    spec = zoo.get_spec("fashion_mnist")
+    spec = dataclasses.replace(spec, weights={"default": Weights(entry["file"], sha256(file))})
+    monkeypatch.setattr(registry, "get_spec", lambda name: spec)
+    monkeypatch.setattr(Plan, "load_data", lambda plan: RunFolder.open(run).dataset(None))
+    result = ship.measure("fashion_mnist", calibrate=True)
+    assert result["metrics"]["loss"] == pytest.approx(entry["metrics"]["loss"], rel=0.05)
+    assert sha256(file) != spec.weights["default"].sha256
 
 
 def test_a_layer_is_omitted(tmp_path):

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
-from export.parity.intervals import jackknife_margin
+from export.parity.intervals import jackknife
 from pipelines import series, tabular
 from pipelines.dataset import Dataset, Info
 from pipelines.series import Grid
@@ -235,7 +235,7 @@ class Forecasting(BaseTask):
         if not np.isfinite(margins).all():
             return None
         covered = (np.abs(self.residuals(test.outputs, test.truth)) <= margins).mean(axis=1)
-        margin = jackknife_margin(lambda kept: covered[kept].mean(), len(covered), blocks=True)
+        margin = jackknife(lambda kept: covered[kept].mean(), len(covered), blocks=True).margin
         low, high = np.clip(covered.mean() + np.array([-margin, margin]), 0, 1).tolist()
         facts = {"level": LEVEL, "margin": float(margins.mean()), "margins": margins.tolist()}
         return facts | {"coverage": float(covered.mean()), "interval": [low, high]}

@@ -94,7 +94,8 @@ class Regression(TabularTask):
         """Return the coverage of intervals around the predictions."""
         from zoo.evaluation import conformal
 
-        return conformal.of_numbers(*(self.residuals(part.outputs, part.truth) for part in (validation, test)))
+        errors = (self.residuals(part.outputs, part.truth) for part in (validation, test))
+        return conformal.of_numbers(*errors, test.groups)
 
     def residuals(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> np.ndarray:
         """Return the predicted minus the true number of each row (N,), float64."""

@@ -42,7 +42,8 @@ class Table(TabularTask):
         target_column: The column to predict; empty is the last one.
         columns: Types that are not inferred, by column: "number", "category", "date" or "ignored". Of the target,
             "category" makes classes of numbers.
-        groups: A column: rows with the same value are in the same split.
+        groups: A column: rows with the same value are in the same split, and intervals leave out all of them. It is no
+            input: a value of the test split is never one of training.
         time: A column of dates or numbers: the first rows are for training, the last ones for the test.
     """
 
@@ -72,24 +73,24 @@ class Table(TabularTask):
         target, groups, time = (self._column(setting, table) for setting in ("target_column", "groups", "time"))
         target = target or list(table)[-1]
         chosen = {tabular.plain_name(name): kind for name, kind in self.columns.items()}
-        types = tabular.types_of(table, chosen, target)
+        if groups in chosen or groups == target:
+            raise UsageError(f"task.groups={groups} is neither an input nor the target: leave out its type")
+        types = tabular.types_of(table, chosen | ({groups: "ignored"} if groups else {}), target)
         dates = {name: form for name, kind in types.items() if kind == "date" and (form := _form(table[name]))}
         for name, form in dates.items():
             cells = tabular.as_iso(table[name].tolist(), form)
             storage.log.info("%s: %s is read as %s", name, table[name][0], cells[0])
             table[name] = np.array(cells, object)
         sizes = [dataset.info.counts[name] for name in PARTS]
-        rows = _divide(table, types, sizes, groups, time)
+        typed, names = _typed(table, types, target)
+        labels = typed[target] if names else np.zeros(sum(sizes), int)
+        rows = _divide(table, typed, labels, types, sizes, groups, time)
         if min(map(len, rows)) < LEAST:
             raise DataError(
                 f"{sum(sizes)} rows are too few to be divided into {', '.join(str(len(part)) for part in rows)} for "
                 f"training, validation and test: each needs at least {LEAST}",
                 USAGE,
             )
-        typed, names = _typed(table, types, target)
-        if names and not groups and not time and any(len(np.unique(typed[target][part])) < len(names) for part in rows):
-            order = splits.stratified(typed[target], sum(sizes))  # a rare class would be in train only
-            rows = list(map(np.sort, np.split(order, np.cumsum(sizes)[:-1])))
         divided = {name: tabular.take(typed, indices) for name, indices in zip(PARTS, rows, strict=True)}
         inputs = [name for name in typed if name != target]
         tabular.drop_rare(divided, inputs)
@@ -109,7 +110,11 @@ class Table(TabularTask):
                 "target": tabular.describe({target: divided["train"][target].astype(np.float32)}, (target,))[0],
             },
         )
-        return Dataset(**{name: tabular.dataset(part) for name, part in divided.items()}, info=info)
+        typed_rows = Dataset(**{name: tabular.dataset(part) for name, part in divided.items()}, info=info)
+        if not groups:
+            return typed_rows
+        members = {name: table[groups][indices].astype(str) for name, indices in zip(PARTS, rows, strict=True)}
+        return splits.with_groups(typed_rows, members, groups)
 
     def _column(self, setting: str, table: tabular.Table) -> str:
         """Return the name in the table of the column that a setting names, or ""; UsageError if there is none."""
@@ -208,9 +213,15 @@ def _with_class_numbers(dataset: Dataset) -> Dataset:
 
 
 def _divide(
-    table: tabular.Table, types: Mapping[str, str], sizes: Sequence[int], groups: str, time: str
+    table: tabular.Table,
+    typed: tabular.Table,
+    labels: np.ndarray,
+    types: Mapping[str, str],
+    sizes: Sequence[int],
+    groups: str,
+    time: str,
 ) -> list[np.ndarray]:
-    """Return the rows of each split: as they are, of whole groups, or in the order of time."""
+    """Return the rows of each split: of whole groups and of equal rows, with the same classes, or in time's order."""
     if groups and time:
         raise UsageError("task.groups and task.time divide the rows in two ways: give one of them")
     count, ends = sum(sizes), np.cumsum(sizes)[:-1]
@@ -220,11 +231,17 @@ def _divide(
         values = tabular.values_of(time, table[time], types[time])
         return np.split(np.argsort(next(iter(values.values())), kind="stable"), ends)
     if groups:
-        values, members = np.unique(table[groups].astype(str), return_inverse=True)
         policy = tuple(round(100 * size / count) for size in sizes)
-        part = np.digitize(np.random.default_rng(0).permutation(len(values)), splits.bounds(policy, len(values)))
-        return [np.flatnonzero(part[members] == i) for i in range(len(PARTS))]
-    return np.split(np.arange(count), ends)
+        part = splits.of_groups(table[groups].astype(str).tolist(), labels.tolist(), policy)
+        return [np.flatnonzero(part == i) for i in range(len(PARTS))]
+    _, first, member, number = np.unique(
+        tabular.equal_rows(typed), return_index=True, return_inverse=True, return_counts=True
+    )
+    if len(first) == count and not labels.any():
+        return np.split(np.arange(count), ends)
+    order, part = splits.stratified(labels[first], len(first)), np.empty(len(first), int)
+    part[order] = np.searchsorted(ends, np.cumsum(number[order]) - number[order] / 2)
+    return [np.flatnonzero(part[member] == i) for i in range(len(PARTS))]
 
 
 def _typed(table: tabular.Table, types: Mapping[str, str], target: str) -> tuple[tabular.Table, tuple[str, ...] | None]:
