@@ -184,11 +184,11 @@ MODES = {"step": 1, "feed": 1, "all_reduce": 2} | {f"workers_{n}": n for n in PR
 
 
 def _run(mode: str, count: int) -> dict[str, Any]:
-    from zoo.distribution.launcher import free_addresses
+    from zoobase.ports import free_ports
 
     environments: list[dict[str, str]] = [{}]
     if count > 1:
-        cluster = {"worker": free_addresses(count)}
+        cluster = {"worker": [f"127.0.0.1:{port}" for port in free_ports(count)]}
         tasks = [{"type": "worker", "index": index} for index in range(count)]
         environments = [{"TF_CONFIG": json.dumps({"cluster": cluster, "task": task})} for task in tasks]
     command = [sys.executable, str(HERE / "ours" / "scaling.py"), re.sub(r"_\d+$", "", mode)]

@@ -40,7 +40,7 @@ LAYERS = {
     ],
     "zoo": [
         *("__main__", "__init__", "tune", "search", "mistakes", "compress", "device", "train"),
-        *("ship", "evaluate", "predict", "sample", "stylize", "export", "compare", "runs", "info", "prediction"),
+        *("evaluate", "predict", "sample", "stylize", "export", "compare", "runs", "info", "prediction"),
         *("models", "tasks", "training", "candidates", "compression", "distribution", "detection", "evaluation"),
         *("modeling", "weights", "cli", "core"),
     ],

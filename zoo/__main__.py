@@ -27,7 +27,6 @@ VERBS = {
     "device": "From a folder of photographs, texts or masks to a TFLite file for mobile apps.",
     "info": "Show the card of a model.",
     "weights": "List the trained weights of all models.",
-    "ship": "Make the weights of a run the default weights of its model.",
 }
 PACKAGES = ("device", "weights")  # commands that are more than a file
 

@@ -13,9 +13,10 @@ from PIL import Image
 import pipelines
 import zoo
 import zoobase.errors
+from docs import ship
 from tests.plugins.tiers import first
 from tests.zoo.conftest import DATA
-from zoo import evaluate, export, predict, ship, weights
+from zoo import evaluate, export, predict, weights
 from zoo.__main__ import main
 from zoo.core import registry, weight_files
 from zoo.core.plan import Plan, make_plan

@@ -1,10 +1,10 @@
-"""python -m zoo.ship RUN: make the best weights of a run the default weights of its model, as files of the package."""
+"""python -m docs.ship RUN: make the best weights of a run the default weights of its model, as files of the package."""
 
 from __future__ import annotations
 
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
@@ -16,9 +16,6 @@ from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError, unknown
 from zoobase.files import sha256, write_atomic
-
-if TYPE_CHECKING:
-    pass
 
 EVALUATED = ("metrics", "intervals", "dependence", "compared", "gains", "conformal", "examples")  # of the description
 LIMIT = 3_000_000  # bytes per model; larger weights are a release asset with a source and a sha256
@@ -188,4 +185,4 @@ def main(
 
 
 if __name__ == "__main__":
-    shell.run(main, prog="python -m zoo.ship")
+    shell.run(main, prog="python -m docs.ship")
