@@ -1,8 +1,8 @@
 """python -m benchmarks.intervals: how often a 95 % interval has the true value in it, by simulation.
 
 Each row is one metric, size and dependence; 2,000 samples of it are drawn from a distribution whose true value is
-known. "before" is the interval of release 0.9: 40 parts in rotation (blocks of neighbours for sequences), 2.02 standard
-errors of any number of examples, and symmetric ends. The table is written into docs/concepts/intervals.md.
+known. "before" is the interval of earlier commits: 40 parts in rotation (blocks of neighbours for sequences), 2.02
+standard errors of any number of examples, and symmetric ends. The table is written into docs/concepts/intervals.md.
 """
 
 from __future__ import annotations
@@ -70,7 +70,7 @@ def now(case: Case, sample: Sample) -> tuple[float, float]:
 
 
 def before(case: Case, sample: Sample) -> tuple[float, float]:
-    """Return the ends of the interval of release 0.9."""
+    """Return the ends of the interval of earlier commits."""
     value, count = float(sample.statistic(np.ones(sample.count, bool))), sample.count
     parts = min(40, count)
     part = np.arange(count) * parts // count if sample.blocks else np.arange(count) % parts
