@@ -39,7 +39,7 @@
 #
 # $$r_l = r_{l-1} + (F_l - 1) \prod_{i=1}^{l-1} S_i, \qquad r_0 = 1$$
 #
-# Code: `zoo.core.layer_table.layer_table`
+# Code: `docs.course.layer_table.layer_table`
 #
 # The formula of the side, and Keras:
 

@@ -16,7 +16,7 @@
 #
 # $$P = n_{in}\,n_{out} + n_{out}$$
 #
-# Code: `zoo.core.layer_table.layer_table`
+# Code: `docs.course.layer_table.layer_table`
 #
 # ### Time of an epoch
 #
