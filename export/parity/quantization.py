@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any
 
@@ -16,19 +16,12 @@ from export.parity.distance import count_top1, is_real, root_mean_squares, sqnr_
 from export.parity.noise_floor import Policy
 from export.protocol.arrays import Outputs
 
-LEAST = "dynamic"
-
 
 def compare_quantized(
-    cases: Sequence[GoldenCase],
-    outputs: Outputs,
-    classes: frozenset[str],
-    quantize: str,
-    rounded: Outputs | None = None,
+    cases: Sequence[GoldenCase], outputs: Outputs, classes: frozenset[str], quantize: str
 ) -> EndpointComparison:
     """Compare one endpoint of a quantised artifact with the reference, by the budget of `quantize`."""
-    # SQNR and top-1 agreement are of the typical case if there is one, else of the generated batches. The budget is at
-    # least a multiple of what rounding does: `rounded` is what the reference answers if its numbers are rounded.
+    # SQNR and top-1 agreement are of the typical case if there is one, else of the generated batches.
     budget = QUANTIZATIONS[quantize].budget
     compared = [case for case in cases if case.compared and case.outputs]
     findings = check_errors(cases, outputs) + check_repeatability(cases, outputs)
@@ -40,11 +33,7 @@ def compare_quantized(
         pairs = [] if violations else _pairs(compared, output, outputs)
         if not pairs:
             continue
-        allowed = budget
-        if rounded and (of_rounding := _pairs(compared, output, rounded)):
-            allowed = _at_least(budget, check_budget(output, of_rounding, output in classes, budget)[0])
-            figures["budget"] = min(figures["budget"], asdict(allowed), key=lambda figure: figure["sqnr_db"])
-        figures["quantised"][output], messages = check_budget(output, pairs, output in classes, allowed)
+        figures["quantised"][output], messages = check_budget(output, pairs, output in classes, budget)
         findings += messages
         generated = _pairs([case for case in compared if case.name not in REAL], output, outputs)
         if not messages and generated:
@@ -59,17 +48,6 @@ def compare_quantized(
                     text += "that fill it"
                 notes.append(text)
     return EndpointComparison(figures, findings, notes)
-
-
-def _at_least(budget: Budget, rounding: Mapping[str, Any]) -> Budget:
-    """Return a budget that allows a multiple of the error of rounding, but no more than files of `LEAST` may have."""
-    sqnr, (agree, untied) = rounding["sqnr_db"], rounding.get("top1", (1, 1))
-    ratio = budget.sqnr_db if sqnr is None else sqnr - 20 * np.log10(Policy.multiple)
-    share = 1 - Policy.multiple * (1 - agree / untied) if untied else 1.0
-    least = QUANTIZATIONS[LEAST].budget
-    return Budget(
-        min(budget.sqnr_db, max(least.sqnr_db, round(float(ratio), 1))), min(budget.top1, max(least.top1, share))
-    )
 
 
 def check_budget(

@@ -11,7 +11,6 @@ from typing import Any
 from export.contract import Artifact, Contract
 from export.formats.format import sentence
 from export.parity.cases import GoldenCase
-from export.protocol.arrays import Outputs
 from export.runtime.execution import ArtifactRun
 from zoobase.errors import FAILED, MISSING
 from zoobase.notebook import html_table
@@ -37,8 +36,6 @@ class ProofRequest:
     probing: bool = False  # whether an HDF5 file that cannot be loaded is unsupported (at export) or damaged
     demanded: frozenset[str] = field(default_factory=frozenset)  # formats that were requested by name
     images: Path | None = None  # folder for comparison images of endpoints that return images, or None
-    # what the reference answers if its numbers are rounded to half precision, where that may explain a difference
-    rounded: Mapping[str, Outputs] = field(default_factory=dict)
 
     @property
     def modules(self) -> Sequence[str]:

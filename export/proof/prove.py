@@ -25,9 +25,8 @@ from export.parity.rest_requests import compare_replies
 from export.proof import image_diff, layer_diff, tolerances
 from export.proof.certificate import CAUSE, FAIL, NOT_RUN, NOTE, UNSUPPORTED, Certificate, Finding, ProofRequest, Row
 from export.proof.tolerances import Floor
-from export.protocol.arrays import Outputs
 from export.protocol.runner import Runtime
-from export.runners import FRAMEWORKS, GROUPS, RUNTIMES, members, run_keras, runtimes_of
+from export.runners import FRAMEWORKS, GROUPS, RUNTIMES, members, runtimes_of
 from export.runtime import onednn
 from export.runtime.execution import ArtifactRun, run_all
 from zoobase import suggestion
@@ -71,7 +70,6 @@ def prove(
             reference = tolerances.run_reference(request)
             floor = tolerances.measure(request, reference, policy, floor)
         floor = tolerances.measure(request, tolerances.outputs_of_other_kernels(request, runs, policy), policy, floor)
-    request = replace(request, rounded=_rounded(request, runs, floor, policy))
     rows = [_check_live(request, floor, policy)] if request.live else []
     examine = functools.cache(lambda path, format: _reservations(request.folder / path, format))
     for artifact in request.artifacts:
@@ -159,19 +157,6 @@ def _undecided(
     return row.with_findings(Finding(text, NOT_RUN), required=True)
 
 
-def _rounded(
-    request: ProofRequest, runs: Mapping[tuple[str, str], ArtifactRun], floor: Floor, policy: Policy
-) -> Mapping[str, Outputs]:
-    """Return what the reference answers if it is rounded to half precision, where that may explain a difference."""
-    of_half = {name for name, runtime in RUNTIMES.items() if runtime.precision}
-    some = [
-        (run, e, RUNTIMES[name].precision) for (name, _), run in runs.items() if name in of_half for e in run.outputs
-    ]
-    if any(compare_run(request, e, run, floor, policy, form).findings for run, e, form in some):
-        return tolerances.run_reference(request, {run_keras.HALF: "1"})
-    return {}
-
-
 def compare_run(
     request: ProofRequest, endpoint: str, run: ArtifactRun, floor: Floor, policy: Policy, quantize: str | None = None
 ) -> EndpointComparison:
@@ -179,7 +164,7 @@ def compare_run(
     tensors, cases = request.contract[endpoint].outputs, run.applicable(endpoint, request.cases[endpoint])
     classes = frozenset(t.name for t in tensors if t.meaning in ("logits", "probabilities"))
     if quantize:
-        return compare_quantized(cases, run.of(endpoint), classes, quantize, request.rounded.get(endpoint))
+        return compare_quantized(cases, run.of(endpoint), classes, quantize)
     peaks = {t.name: np.subtract(*legal_range(t)[::-1]) for t in tensors if t.meaning == "image"}
     return compare_endpoint(cases, run.of(endpoint), floor.get(endpoint, {}), classes, policy, peaks)
 
@@ -220,7 +205,6 @@ def check_run(
     if other_frameworks := (FRAMEWORKS & {*report["modules"]}) - {*RUNTIMES[row.runtime].process.imports}:
         findings.append(f"loaded {', '.join(sorted(other_frameworks))}, which is not its runtime")
     skipped, figures, form = report["skipped"] if row.extra else (), {}, _form(artifact, row.runtime)
-    request = replace(request, rounded={}) if artifact.quantize else request
     notes = [Finding(text, NOTE) for text in report["remarks"]]
     notes += [Finding(f"did not run {', '.join(skipped)}", NOTE)] if skipped else []
     for endpoint in (name for name in artifact.endpoints if name not in skipped):

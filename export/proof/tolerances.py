@@ -47,12 +47,12 @@ def outputs_of_reference(request: ProofRequest, runs: Runs) -> dict[str, Outputs
     return {} if run is None else run.outputs
 
 
-def run_reference(request: ProofRequest, environment: Mapping[str, str] | None = None) -> dict[str, Outputs]:
+def run_reference(request: ProofRequest) -> dict[str, Outputs]:
     """Run the Keras file, where the proof was asked for other runtimes; return its outputs, or nothing."""
     keras = _artifact(request, NATIVE)
     plan = {REFERENCE: (RUNTIMES[REFERENCE], [keras])} if keras else {}
-    runs = run_all(request.folder, request.contract, plan, request.modules, environment=environment)
-    return runs[REFERENCE, keras.path].outputs if keras else {}
+    runs = run_all(request.folder, request.contract, plan, request.modules)
+    return outputs_of_reference(request, runs)
 
 
 def outputs_of_other_kernels(request: ProofRequest, runs: Runs, policy: Policy) -> dict[str, Outputs]:

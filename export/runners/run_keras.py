@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import io
 import json
-import os
 import zipfile
 from pathlib import Path
 from typing import Any
@@ -12,39 +11,18 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.protocol import calls, layers, runner
+    from export.protocol import calls, runner
     from export.protocol.arrays import Arrays
 else:
     import calls
-    import layers
     import runner
     from arrays import Arrays
-
-HALF = "EXPORT_HALF_PRECISION"  # in the environment: what a graph in half precision would answer at best
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
     """Load a model file and return, for each endpoint, its own call: "main" eager, "graph" compiled."""
     model = load_model(artifact, examples)
-    if HALF in os.environ:
-        _round(model)
     return {endpoint["name"]: functions_of(model, endpoint) for endpoint in artifact["endpoints"]}
-
-
-def _round(model: Any) -> None:
-    """Let a model hold weights, and its layers return values, that half precision can hold."""
-    import tensorflow as tf
-
-    def rounded(value: Any) -> Any:
-        return tf.cast(tf.cast(value, tf.float16), value.dtype) if value.dtype.is_floating else value
-
-    def returning(inner: Any) -> Any:
-        return lambda *args, **options: tf.nest.map_structure(rounded, inner(*args, **options))
-
-    for weight in model.weights:
-        weight.assign(rounded(tf.convert_to_tensor(weight.value)))
-    for layer in layers.layers_of(model):
-        object.__setattr__(layer, "call", returning(layer.call))
 
 
 def load_model(artifact: dict[str, Any], examples: dict[str, Any]) -> Any:
