@@ -102,7 +102,7 @@ def test_frozen_features_are_the_outputs_for_the_views(planned, dataset):
     np.testing.assert_allclose(features["embedding"][:, 2], body(tf.cast(augmented, "float32")), atol=1e-4)
     rows = transfer.as_feed(features)
     seen = np.stack([next(iter(rows.epochs(6, seed=1, start=e, stop=e + 1)))[0][0] for e in range(12)])
-    assert len(np.unique(seen[:, 0])) > 1
+    assert len(np.unique(seen, axis=0)) > 1  # one feature alone may be zero in every view
 
 
 @pytest.mark.parametrize("scale", [1e-4, 1e3])
