@@ -118,7 +118,7 @@ def _contradiction(folder: Path, artifact: Artifact, contract: Contract) -> str 
     find = FORMATS[artifact.format].contradiction
     try:
         return find(folder / artifact.path, contract) if find else None
-    except Unavailable:
-        raise
     except ExportError as error:
+        if isinstance(error.__cause__, ImportError):
+            raise
         return str(error)

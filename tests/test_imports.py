@@ -26,12 +26,12 @@ PACKAGES = {
 # the root of a package is a layer of its own, and there is no other loose file than these.
 LAYERS = {
     "zoobase": [
-        *("ports", "requirements", "notebook", "__init__", "importing", "console", "plugins", "hdf5", "files"),
+        *("ports", "notebook", "__init__", "importing", "console", "plugins", "hdf5", "files", "requirements"),
         *("errors",),
     ],
     "pipelines": [
         *("__main__", "cli", "__init__", "catalogue", "near_duplicates", "datasets", "adapters", "augment", "pairs"),
-        *("sound", "images", "text", "worker_shards", "feeding", "tabular", "shards", "sources"),
+        *("sound", "images", "text", "worker_shards", "feeding", "series", "tabular", "shards", "sources"),
         *("splits", "dataset", "stateless_random"),
     ],
     "export": [

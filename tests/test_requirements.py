@@ -9,7 +9,6 @@ from pathlib import Path
 import pytest
 from pip._internal.req.constructors import install_req_from_line
 
-import zoobase
 from zoobase import requirements
 from zoobase.requirements import install_command
 
@@ -81,7 +80,7 @@ def test_the_requirements_of_an_extra(extra):
 
 def test_without_a_checkout_they_are_those_of_the_metadata(monkeypatch, tmp_path):
     in_checkout = install_command("ray")
-    monkeypatch.setattr(zoobase, "ROOT", str(tmp_path))
+    monkeypatch.setattr(requirements, "ROOT", tmp_path)
     required = ["keras<3.16,>=3.15", 'ray[data,train]>=2.60; extra == "ray"', "sacrebleu>=2.5; extra == 'bleu'"]
     monkeypatch.setattr(importlib.metadata, "requires", lambda name: required)
     assert install_command("ray") == in_checkout == "pip install 'ray[data,train]>=2.60'"

@@ -8,8 +8,7 @@ import shlex
 from itertools import takewhile
 from pathlib import Path
 
-import zoobase
-
+ROOT = Path(__file__).parent.parent  # of a checkout, or of the installed packages
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "sklearn": "scikit-learn"}  # of other names
 PROJECT = "keras-proof-zoo"  # never a requirement: it is on no index, where anybody could register the name
 
@@ -33,7 +32,7 @@ def missing_command(module: str) -> str | None:
 
 def requirements() -> dict[str, list[str]]:
     """Return the requirements by extra; "" has those that are always installed."""
-    checkout = Path(zoobase.ROOT, "setup.cfg")
+    checkout = Path(ROOT, "setup.cfg")
     if checkout.is_file():
         parser = configparser.ConfigParser(interpolation=None)
         parser.read(checkout, encoding="utf-8")

@@ -16,7 +16,7 @@ from export.formats import DEFAULT_FORMATS, FORMATS, format_of, saved_model
 from export.formats.format import sentence
 from export.proof.certificate import PASS, RESERVED, Certificate
 from export.runtime.process import home_of
-from zoobase.errors import CheckFailed, ExportError, Unavailable
+from zoobase.errors import CheckFailed, ExportError
 
 TRUSTED = frozenset({"zoo"})  # packages of ours whose classes a Keras file may need
 STATES = {"unsupported": "unsupported", "fail": "a failure"}
@@ -118,9 +118,9 @@ def refusal(folder: Path, artifact: Mapping[str, Any], trust: Collection[str]) -
             return None
         description = describe(path, complete=False)
         check_trusted(description, trust)
-    except Unavailable:
-        raise
     except ExportError as error:
+        if isinstance(error.__cause__, ImportError):
+            raise
         return str(error)
     further = {signature.name for signature in description.signatures} - {*artifact["endpoints"]}
     if further and FORMATS[artifact["format"]].holds_graph:

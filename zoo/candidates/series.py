@@ -12,9 +12,9 @@ from keras import layers, ops
 
 from zoo.candidates import linear, tables
 from zoo.candidates.boosting import Rows
+from zoo.candidates.windows import window_inputs
 from zoo.core.task import Candidate
 from zoo.modeling.trees import TreeEnsemble
-from zoo.modeling.windows import window_inputs
 
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset

@@ -12,10 +12,10 @@ from typing import Any
 import keras
 from keras import layers
 
+from zoo.candidates.windows import window_inputs
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
-from zoo.modeling.windows import window_inputs
 from zoo.tasks.tabular.forecasting import Forecasting
 
 

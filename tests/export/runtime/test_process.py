@@ -160,7 +160,12 @@ def test_a_row_fails_if_the_artifact_imports_code_that_it_must_not_need():
     def check(format, dependency, modules, local=()):
         row = Row("x", format, "keras")
         request = ProofRequest(None, Contract(()), (), {}, dependency)
-        report = dict.fromkeys(("missing", "error", "weights")) | {"skipped": [], "findings": [], "memory_error": False}
+        report = dict.fromkeys(("missing", "error", "weights")) | {
+            "skipped": [],
+            "findings": [],
+            "remarks": [],
+            "memory_error": False,
+        }
         run = ArtifactRun(report=report | {"modules": modules, "local": local})
         return check_run(request, Artifact(format, "x", ()), row, run, {}, Policy())
 
