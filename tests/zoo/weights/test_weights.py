@@ -176,6 +176,8 @@ def test_the_probabilities_of_default_weights_are_calibrated(trained, monkeypatc
     head.set_weights([5 * value for value in head.get_weights()])
     file = tmp_path / "files" / entry["file"]
     file.write_bytes(packing.compact(model, []))
+    description = weight_files.read_description(file)
+    weight_files.write_description(file, description | {"info": description["info"] | {"name": "fashion_mnist"}})
     spec = zoo.get_spec("fashion_mnist")
     spec = dataclasses.replace(spec, weights={"default": Weights(entry["file"], sha256(file))})
     monkeypatch.setattr(registry, "get_spec", lambda name: spec)
