@@ -122,7 +122,7 @@ def rollback(base_path: str | os.PathLike[str], *, expect: int | None = None) ->
         if not earlier:
             raise CheckFailed(f"{base_path} has no version before {_origin(newest, folder)} to go back to")
         number = max(earlier)
-        return _publish_again(versions[number], base, _origin(number, versions[number]))
+        return republish(versions[number], base, _origin(number, versions[number]))
 
 
 def _newest(base: Path) -> tuple[int, Path]:
@@ -247,7 +247,8 @@ def _copy(source: Path, target: Path, digest: str) -> None:
         raise CheckFailed(f"{source} changed while it was being published; nothing was published")
 
 
-def _publish_again(source: Path, base: Path, copy_of: int) -> Published:
+def republish(source: Path, base: Path, copy_of: int | None = None) -> Published:
+    """Publish the files of a version again, as the next version."""
     is_ours = (source / RECORD).exists() or (source / VERSION_SUMS).exists()
     if is_ours and (damage := find_version_damage(source)):
         raise CheckFailed(f"{source} is damaged ({damage[0]}); nothing was changed")
@@ -255,5 +256,7 @@ def _publish_again(source: Path, base: Path, copy_of: int) -> Published:
     checksums = {name: sha256(source / name) for name in names}
     record = json.loads((source / RECORD).read_text()) if (source / RECORD).exists() else {"schema": 1}
     attestation = (source / ATTESTATION).read_bytes() if (source / ATTESTATION).exists() else None
-    published = publish_folder(source, base, checksums, record | {"copy_of": copy_of}, attestation=attestation)
+    published = publish_folder(
+        source, base, checksums, record | ({"copy_of": copy_of} if copy_of else {}), attestation=attestation
+    )
     return dataclasses.replace(published, copy_of=copy_of)
