@@ -90,6 +90,7 @@ def test_ray_predicts_on_many_images(trained, folder):
     from pyarrow import parquet
 
     script = Path(__file__).parents[3] / "examples" / "cluster" / "ray_predict.py"
+    (folder / "c.txt").write_text("not an image")
     bundle, out = trained("fashion_mnist") / "bundle", folder.parent / "out"
     process = commands.Command(
         script, bundle, out, folder / "?.*", 1, env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}
@@ -100,4 +101,4 @@ def test_ray_predicts_on_many_images(trained, folder):
     expected = predict.run(bundle, [str(folder / "a.png")], top_k=1).rows[0]
     assert (rows[0]["label"], rows[0]["error"]) == (expected["label"], "")
     assert rows[0]["probability"] == pytest.approx(expected["probability"], abs=1e-5)
-    assert "damaged" in rows[2]["error"]
+    assert "c.txt" in rows[2]["error"]

@@ -181,7 +181,8 @@ def test_the_probabilities_of_default_weights_are_calibrated(trained, monkeypatc
     spec = zoo.get_spec("fashion_mnist")
     spec = dataclasses.replace(spec, weights={"default": Weights(entry["file"], sha256(file))})
     monkeypatch.setattr(registry, "get_spec", lambda name: spec)
-    monkeypatch.setattr(Plan, "load_data", lambda plan: RunFolder.open(run).dataset(None))
+    dataset = RunFolder.open(run).dataset(None)
+    monkeypatch.setattr(Plan, "load_data", lambda plan: dataset)
     result = ship.measure("fashion_mnist", calibrate=True)
     assert result["metrics"]["loss"] == pytest.approx(entry["metrics"]["loss"], rel=0.05)
     assert sha256(file) != spec.weights["default"].sha256
