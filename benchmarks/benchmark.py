@@ -24,6 +24,13 @@ TORCH = ("torch>=2.9", "numpy")  # requirements of candidates of PyTorch
 NEVER = "never"  # an infinite cost in results.json: the target was not reached
 
 
+def with_block(page: str, marks: tuple[str, str], block: str) -> str:
+    """Return the text of a page with another block between two marks, each of which is on a line of its own."""
+    start, end = marks
+    head, rest = page.split(start)
+    return f"{head}{start}\n{block}\n{end}{rest.split(end, 1)[1]}"
+
+
 @dataclass(frozen=True)
 class Candidate:
     """One script of a benchmark.

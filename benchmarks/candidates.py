@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from benchmarks.benchmark import HERE
+from benchmarks.benchmark import HERE, with_block
 from pipelines.sources.packages import Wheel
 from zoobase import console as shell
 from zoobase.console import Console
@@ -31,7 +31,7 @@ VEGA = Wheel(
     "vega_datasets", "0.9.0", "3d7c63917be6ca9b154b565f4779a31fedce57b01b5b9d99d8a34a7608062a1d", "vega_datasets/_data"
 )
 FILE, PAGE = HERE / "candidates.json", HERE.parent / "docs" / "concepts" / "candidates.md"
-START, END = "<!-- benchmarks.candidates -->\n", "<!-- /benchmarks.candidates -->"
+MARKS = "<!-- benchmarks.candidates -->", "<!-- /benchmarks.candidates -->"
 
 # name: what it is, model, file of a wheel or None, settings
 TRIPS: dict[str, tuple[str, str, tuple[Wheel, str] | None, dict[str, Any]]] = {
@@ -140,9 +140,7 @@ def main(names: tuple[str, ...], console: Console) -> None:
         console.print(json.dumps(results[name]))
         results = {key: results[key] for key in TRIPS if key in results}
         write_atomic(FILE, json.dumps(results, indent=1) + "\n")
-    text = PAGE.read_text(encoding="utf-8")
-    head, _, rest = text.partition(START)
-    write_atomic(PAGE, f"{head}{START}\n{lines(results)}\n{END}{rest.partition(END)[2]}")
+    write_atomic(PAGE, with_block(PAGE.read_text(encoding="utf-8"), MARKS, f"\n{lines(results)}"))
     console.result(results)
 
 

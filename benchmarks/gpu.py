@@ -16,7 +16,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.benchmark import HERE
+from benchmarks.benchmark import HERE, with_block
 from zoobase.console import Console
 from zoobase.files import write_atomic
 
@@ -119,9 +119,8 @@ def _cell(row: dict[str, Any] | None) -> str:
 
 def write_page(results: dict[str, list[dict[str, Any]]]) -> None:
     """Write the tables between the marks of the page."""
-    for (start, end), text in {FILES: table(results["files"]), DECISIONS: flips_table(results["flips"])}.items():
-        before, _, rest = PAGE.read_text().partition(start)
-        write_atomic(PAGE, f"{before}{start}\n\n{text}\n\n{end}{rest.partition(end)[2]}")
+    page = with_block(PAGE.read_text(), FILES, f"\n{table(results['files'])}\n")
+    write_atomic(PAGE, with_block(page, DECISIONS, f"\n{flips_table(results['flips'])}\n"))
 
 
 @click.command()

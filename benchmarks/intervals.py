@@ -16,7 +16,7 @@ import click
 import numpy as np
 from scipy.stats import norm
 
-from benchmarks.benchmark import HERE
+from benchmarks.benchmark import HERE, with_block
 from export.parity.intervals import BLOCKS, jackknife, lower_is_better
 from zoo.evaluation.intervals import interval
 from zoobase import console as shell
@@ -24,7 +24,7 @@ from zoobase.console import Console
 from zoobase.files import write_atomic
 
 PAGE = HERE.parent / "docs" / "concepts" / "intervals.md"
-START, END = "<!-- simulated: python -m benchmarks.intervals -->", "<!-- /simulated -->"
+MARKS = "<!-- simulated: python -m benchmarks.intervals -->", "<!-- /simulated -->"
 CORRELATION = 0.2  # of two examples of a group
 LEAST, MOST = 0.93, 0.97
 
@@ -273,9 +273,7 @@ def main(samples: int, console: Console) -> None:
     for case in cases():
         rows.append(coverage(case, samples))
         console.print(json.dumps(rows[-1]))
-    head, rest = PAGE.read_text(encoding="utf-8").split(START)
-    tail = rest.split(END)[1]
-    write_atomic(PAGE, f"{head}{START}\n{table(rows)}\n{END}{tail}".encode())
+    write_atomic(PAGE, with_block(PAGE.read_text(encoding="utf-8"), MARKS, table(rows)))
     console.result(rows)
 
 

@@ -28,7 +28,7 @@ from typing import Any
 import click
 import numpy as np
 
-from benchmarks.benchmark import HERE
+from benchmarks.benchmark import HERE, with_block
 from export.runners.environments import Environment
 from zoobase import console as shell
 from zoobase.console import Console
@@ -36,7 +36,7 @@ from zoobase.files import write_atomic
 
 RESULTS = HERE / "quantization.json"
 PAGE = HERE.parent / "docs" / "how-to" / "quantization-aware-training.md"
-START, END = "<!-- measured -->", "<!-- /measured -->"
+MARKS = "<!-- measured -->", "<!-- /measured -->"
 BUDGET = 0.005  # half a point of accuracy; of an error 1 % of its value
 TFMOT = Environment(
     "tfmot",
@@ -277,9 +277,7 @@ def peer(console: Console) -> dict[str, Any]:
 
 def page(results: Mapping[str, Any]) -> str:
     """Return the page with the tables of the results between its marks."""
-    text = PAGE.read_text(encoding="utf-8")
-    head, _, rest = text.partition(START)
-    return f"{head}{START}\n\n{tables(results)}\n\n{END}{rest.partition(END)[2]}"
+    return with_block(PAGE.read_text(encoding="utf-8"), MARKS, f"\n{tables(results)}\n")
 
 
 def tables(results: Mapping[str, Any]) -> str:

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from benchmarks.benchmark import HERE
+from benchmarks.benchmark import HERE, with_block
 from zoobase.files import write_atomic
 
 if TYPE_CHECKING:
@@ -29,7 +29,7 @@ if TYPE_CHECKING:
 
 RESULTS = HERE / "transfer.json"
 NOTES = HERE.parent / "docs" / "model_notes"
-START, END = "<!-- measured: python -m benchmarks.transfer -->", "<!-- /measured -->"
+MARKS = "<!-- measured: python -m benchmarks.transfer -->", "<!-- /measured -->"
 FOLDS = 5
 POSITIVE = "vegetable"  # of skin_lesions: 18 of 227, and like fruits, as melanomas are rare, and like other moles
 CASES = {  # (model, case) -> settings
@@ -152,10 +152,8 @@ def write_notes(results: Mapping[str, Any]) -> None:
     """Write the tables between the marks of the models' notes."""
     for model in results.keys() & METRICS:
         path = NOTES / f"{model}.md"
-        text = path.read_text(encoding="utf-8")
-        head, _, rest = text.partition(START)
-        block = f"{START}\n\n{table(results[model], METRICS[model])}\n\nMachine: {results['machine']}.\n\n{END}"
-        write_atomic(path, head + block + rest.partition(END)[2])
+        block = f"\n{table(results[model], METRICS[model])}\n\nMachine: {results['machine']}.\n"
+        write_atomic(path, with_block(path.read_text(encoding="utf-8"), MARKS, block))
 
 
 def main(arguments: Sequence[str]) -> None:

@@ -49,7 +49,7 @@ class Grid:
             places = months.astype(np.int64) // self.step
         if (wrong := np.flatnonzero(self.times(places) != times)).size:
             raise DataError(
-                f"{_shown(times[wrong[0]])} is between two times of the series, which has one every {self.interval}: "
+                f"{shown(times[wrong[0]])} is between two times of the series, which has one every {self.interval}: "
                 "give rows at equal intervals",
                 USAGE,
             )
@@ -72,7 +72,8 @@ class Grid:
         return SEASONS.get((self.unit, self.step), 1)
 
 
-def _shown(time: np.datetime64) -> str:
+def shown(time: np.datetime64) -> str:
+    """Return a time for people: 2024-01-31 17:00, or only the day at midnight."""
     return str(time).replace("T", " ").removesuffix(" 00:00")
 
 
@@ -82,9 +83,7 @@ def grid_of(times: np.ndarray) -> Grid:
         raise DataError(f"a series of {len(times)} rows is too short", USAGE)
     differences = np.diff(times).astype(np.int64)
     if (equal := np.flatnonzero(differences == 0)).size:
-        raise DataError(
-            f"two rows have the time {_shown(times[equal[0]])}: give one series, with one row a time", USAGE
-        )
+        raise DataError(f"two rows have the time {shown(times[equal[0]])}: give one series, with one row a time", USAGE)
     months = times.astype("datetime64[M]")
     offsets = times - months
     if (offsets == offsets[0]).all() and differences.min() >= 28 * DAY:

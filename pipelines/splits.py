@@ -75,6 +75,11 @@ def grouping(policy: str, kinds: tuple[str, ...]) -> tuple[str, Grouping | None]
     return shares, Grouping(kind, value)
 
 
+def kept_together(policy: str) -> str:
+    """Return what is in one split, or divides them, by a policy, such as "column patient"; "" for neither."""
+    return policy.partition(BY)[2]
+
+
 FOLDS = 20  # into which groups are divided before these are joined to splits
 
 

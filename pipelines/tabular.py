@@ -342,11 +342,14 @@ def time_of(cell: str, form: str = "") -> datetime.datetime | None:
 def date_form(cells: Sequence[str]) -> str | None:
     """Return how the dates of a column are written: "" of ISO 8601, else one of `DATES`; None if they are no dates.
 
+    Missing cells are left out.
+
     Example:
-        >>> date_form(["31.12.2012", "1.2.2012 17:00"]), date_form(["12/31/2012"]), date_form(["2012-12-31"])
+        >>> date_form(["31.12.2012", "", "1.2.2012 17:00"]), date_form(["12/31/2012"]), date_form(["2012-12-31"])
         ('%d.%m.%Y', '%m/%d/%Y', '')
     """
-    return next((form for form in ("", *DATES) if all(time_of(cell, form) for cell in cells)), None)
+    known = [cell for cell in cells if not is_missing(cell)]
+    return next((form for form in ("", *DATES) if all(time_of(cell, form) for cell in known)), None)
 
 
 def as_iso(cells: Sequence[str], form: str) -> list[str]:

@@ -105,8 +105,7 @@ def explain(
 
     It is looked for in the smallest case of which an output differs; `quantize` is the form of the file.
     """
-    form = quantize or runtime.precision
-    tolerance = 10 ** (-QUANTIZATIONS[form].budget.sqnr_db / 20) if form else TOLERANCE
+    tolerance = tolerance_of(runtime, quantize)
     for case in sorted(cases, key=lambda case: len(next(iter(case.inputs.values())))) if runtime.counterpart else ():
         for output, expected in case.outputs.items():
             value = outputs.get(case.name, output)

@@ -112,16 +112,15 @@ def rollback(base_path: str | os.PathLike[str], *, expect: int | None = None) ->
         1
     """
     base = Path(base_path).absolute()
-    newest, folder = _newest(base)
+    _newest(base)  # raises before a lock is made there
     with locked(base):
         newest, folder = _newest(base)
         if expect not in (None, newest):
             raise CheckFailed(f"version {newest} is the newest of {base_path}, not {expect}; nothing was changed")
         versions = {number: base / names[0] for number, names in served_versions(base).items()}
-        earlier = [number for number in versions if number < _origin(newest, folder)]
-        if not earlier:
-            raise CheckFailed(f"{base_path} has no version before {_origin(newest, folder)} to go back to")
-        number = max(earlier)
+        origin = _origin(newest, folder)
+        if (number := max((version for version in versions if version < origin), default=None)) is None:
+            raise CheckFailed(f"{base_path} has no version before {origin} to go back to")
         return republish(versions[number], base, _origin(number, versions[number]))
 
 

@@ -124,7 +124,7 @@ def with_groups(
     if grouping is None:
         return dataset
     groups = {s: [grouping.of_file(display_path(root, path)) for path in part] for s, part in paths.items()}
-    return splits.with_groups(dataset, groups, dataset.info.split.partition(splits.BY)[2])
+    return splits.with_groups(dataset, groups, splits.kept_together(dataset.info.split))
 
 
 def display_path(root: Path, path: Path) -> str:

@@ -73,7 +73,7 @@ def load(name: str, data_dir: str | os.PathLike, split: str) -> Dataset:
         part: [grouping.of_file(names[path]) for path, _ in of_part] + recordings[part]
         for part, of_part in rows.items()
     }
-    return splits.with_groups(sounds, groups, "speaker" if grouping is SPEAKER else split.partition(splits.BY)[2])
+    return splits.with_groups(sounds, groups, "speaker" if grouping is SPEAKER else splits.kept_together(split))
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:

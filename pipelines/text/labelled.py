@@ -139,7 +139,7 @@ class LabelledTexts:
             group = self.group
         else:
             source, parts, classes = read_own(self.name, data_dir, split, self.own)
-            about, group = {"licence": OWN, "homepage": ""}, split.partition(splits.BY)[2]
+            about, group = {"licence": OWN, "homepage": ""}, splits.kept_together(split)
         return dataset(parts, classes, group, name=self.name, source=source, split=split, **about)
 
 

@@ -10,6 +10,8 @@ import keras
 import numpy as np
 import tensorflow as tf
 
+from pipelines import splits
+
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
     from pipelines.feeding import Feed
@@ -36,24 +38,22 @@ def fit_dense(layer: keras.layers.Dense, features: Features, plan: Plan, dataset
         kernel, bias = logistic_regression(*train, classes, validation, has_groups(plan))
     else:
         kernel, bias = ridge_regression(*train)
-    layer.kernel.assign(kernel)
-    layer.bias.assign(bias)
+    layer.set_weights([kernel, bias])
 
 
 def has_groups(plan: Plan) -> bool:
     """Return whether examples that belong together would be in two folds of a cross-validation."""
-    return bool(plan.task.sequential or getattr(plan.task, "groups", "") or " by " in plan.recipe.split)
+    return bool(plan.task.sequential or getattr(plan.task, "groups", "") or splits.kept_together(plan.recipe.split))
 
 
 def fit_constant(layer: keras.layers.Dense, plan: Plan, dataset: Dataset, classes: int) -> None:
     """Set the last layer of a model so that it answers the frequencies of the classes, or the median of the target."""
     y = np.concatenate([np.asarray(batch[1]) for batch in plan.feed(dataset, "train").batches(BATCH)])
-    layer.kernel.assign(np.zeros(layer.kernel.shape))
+    bias = np.array([np.median(y)])
     if classes:
         shares = np.bincount(y, minlength=classes) / len(y)
-        layer.bias.assign(np.maximum(np.log(np.maximum(shares, 1e-300)), ABSENT))
-    else:
-        layer.bias.assign([np.median(y)])
+        bias = np.maximum(np.log(np.maximum(shares, 1e-300)), ABSENT)
+    layer.set_weights([np.zeros(layer.kernel.shape), bias])
 
 
 def fit_last(model: keras.Model, plan: Plan, dataset: Dataset) -> None:
@@ -110,7 +110,7 @@ def logistic_regression(
         parts = [(z[rest], y[rest], z[fold], y[fold]) for rest, fold in folds] or [(z, y, held, validation[1])]
         losses = np.concatenate([_losses(*part, classes, strengths) for part in parts], axis=1)
         (kernel, bias), *_ = _path(z, y, classes, [strengths[losses.mean(axis=1).argmin()]])
-    return _unscaled(kernel if rotation is None else rotation @ kernel, bias, mean, scale)
+    return unscaled(kernel if rotation is None else rotation @ kernel, bias, mean, scale)
 
 
 def ridge_regression(x: np.ndarray, y: np.ndarray) -> Fitted:
@@ -121,7 +121,7 @@ def ridge_regression(x: np.ndarray, y: np.ndarray) -> Fitted:
     unit = float(y.std()) or 1.0
     model = RidgeCV(PENALTIES).fit(z, (y - y.mean()) / unit)
     kernel, bias = model.coef_[:, None] * unit, np.array([model.intercept_ * unit + y.mean()])
-    return _unscaled(kernel, bias, mean, scale)
+    return unscaled(kernel, bias, mean, scale)
 
 
 def cross_entropy(logits: np.ndarray, y: np.ndarray) -> np.ndarray:
@@ -179,6 +179,7 @@ def _rotated(z: np.ndarray) -> tuple[np.ndarray, np.ndarray | None]:
     return vectors[:, kept] * root, z.T @ vectors[:, kept] / root
 
 
-def _unscaled(kernel: np.ndarray, bias: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> Fitted:
+def unscaled(kernel: np.ndarray, bias: np.ndarray, mean: np.ndarray, scale: np.ndarray) -> Fitted:
+    """Return the kernel and the bias for features that are not standardised, of those for standardised ones."""
     kernel = kernel / scale[:, None]
     return kernel, bias - mean @ kernel

@@ -57,8 +57,7 @@ def _fit_linear(model: keras.Model, plan: Plan, dataset: Dataset) -> None:
     train, validation = (_examples(model, plan, dataset, split) for split in ("train", "validation"))
     # pixels of one image belong together, so that the strength is chosen on validation
     kernel, bias = linear.logistic_regression(*train, dataset.info.num_classes, validation, grouped=True)
-    model.get_layer("logits").kernel.assign(kernel)
-    model.get_layer("logits").bias.assign(bias)
+    model.get_layer("logits").set_weights([kernel, bias])
 
 
 def _fit_constant(model: keras.Model, plan: Plan, dataset: Dataset) -> None:
@@ -66,5 +65,5 @@ def _fit_constant(model: keras.Model, plan: Plan, dataset: Dataset) -> None:
     counts = sum(
         np.bincount(np.asarray(mask).ravel(), minlength=256) for _, mask, *_ in plan.feed(dataset, "train").batches(1)
     )
-    layer.kernel.assign(np.zeros(layer.kernel.shape))
-    layer.bias.assign(np.where(np.arange(classes) == counts[:classes].argmax(), 0.0, linear.ABSENT))
+    bias = np.where(np.arange(classes) == counts[:classes].argmax(), 0.0, linear.ABSENT)
+    layer.set_weights([np.zeros(layer.kernel.shape), bias])

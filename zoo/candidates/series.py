@@ -92,12 +92,12 @@ def _examples(
     model: keras.Model, layer: str, plan: Plan, dataset: Dataset, split: str
 ) -> tuple[np.ndarray, np.ndarray]:
     """Return the inputs of a layer, (windows, ...) of a split in order, and the scaled changes (windows, horizon)."""
-    body = keras.Model(model.inputs, [model.get_layer(layer).input, model.inputs[0][:, -1:]])
+    body = keras.Model(model.inputs, model.get_layer(layer).input)
     deviation, x, y = dataset.info.statistics["series"]["target"][1], [], []
     for inputs, targets, *_ in plan.feed(dataset, split).batches(linear.BATCH):
-        features, last = body([inputs[name] for name in ("history", "known")], training=False)
+        features = body([inputs[name] for name in ("history", "known")], training=False)
         x.append(np.asarray(features, np.float64).reshape(len(targets), -1, features.shape[-1]))
-        y.append((np.asarray(targets) - np.asarray(last)) / deviation)
+        y.append((np.asarray(targets) - np.asarray(inputs["history"])[:, -1:]) / deviation)
     return np.concatenate(x), np.concatenate(y).astype(np.float64)
 
 
@@ -105,10 +105,11 @@ def _fit_ridge(model: keras.Model, plan: Plan, dataset: Dataset) -> None:
     """Fit ridge regression, whose penalty for each row of the forecast is chosen on the last training windows."""
     from sklearn.linear_model import Ridge
 
-    (x, y), layer = _examples(model, "linear", plan, dataset, "train"), model.get_layer("linear")
+    x, y = _examples(model, "linear", plan, dataset, "train")
     x = x[:, 0]
-    mean, scale = x.mean(axis=0), x.std(axis=0)
-    z = (x - mean) / np.where(scale > 0, scale, 1.0)
+    mean, deviation = x.mean(axis=0), x.std(axis=0)
+    scale = np.where(deviation > 0, deviation, 1.0)
+    z = (x - mean) / scale
     start = len(z) - max(1, len(z) // HELD)
     kept = max(1, start - y.shape[1])  # the windows between have rows in common with those of both
     errors = [
@@ -116,9 +117,7 @@ def _fit_ridge(model: keras.Model, plan: Plan, dataset: Dataset) -> None:
         for penalty in linear.PENALTIES
     ]
     fitted = Ridge(linear.PENALTIES[np.argmin(errors, axis=0)]).fit(z, y)
-    kernel = fitted.coef_.T / np.where(scale > 0, scale, 1.0)[:, None]
-    layer.kernel.assign(kernel)
-    layer.bias.assign(fitted.intercept_ - mean @ kernel)
+    model.get_layer("linear").set_weights(linear.unscaled(fitted.coef_.T, fitted.intercept_, mean, scale))
 
 
 def _fit_trees(model: keras.Model, plan: Plan, dataset: Dataset) -> None:

@@ -57,8 +57,7 @@ def _fit_tfidf(model: keras.Model, plan: Plan, dataset: Dataset) -> None:
         *(x, labels, dataset.info.num_classes), (held_x, held_labels), linear.has_groups(plan), linear.SPARSE_STRENGTHS
     )
     model.get_layer("tfidf").idf.assign(weights)
-    model.get_layer("logits").kernel.assign(kernel)
-    model.get_layer("logits").bias.assign(bias)
+    model.get_layer("logits").set_weights([kernel, bias])
 
 
 def _counts(plan: Plan, dataset: Dataset, split: str) -> tuple[sparse.csr_matrix, np.ndarray]:

@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from export.parity.intervals import BLOCKS, area_interval, describe, jackknife, lower_is_better, share_interval
-from pipelines.splits import GROUP
+from pipelines.splits import GROUP, kept_together
 from zoo.core.capabilities import ScoresExamples
 from zoo.core.task import BaseTask, SplitEvaluation, first_metrics
 
@@ -54,7 +54,7 @@ def with_intervals(task: BaseTask, evaluation: SplitEvaluation) -> SplitEvaluati
         values = [part.get(name, np.nan) for name in own]
         return np.array(values + [sign * (part[headline] - scores(row, kept)[headline]) for row in paired])
 
-    groups, blocks = evaluation.groups, task.sequential or " by time " in info.split
+    groups, blocks = evaluation.groups, task.sequential or kept_together(info.split).startswith("time ")
     result = jackknife(statistic, count, groups=groups, blocks=blocks)
     rules = _rules(task, evaluation, blocks)
     own_ends = {

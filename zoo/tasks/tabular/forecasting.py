@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 PARTS = ("train", "validation", "test")
-LEVEL = 0.9  # of prediction bands
 MOST_VALUES = 30  # of a known column that is no number
 
 
@@ -77,9 +76,10 @@ class Forecasting(BaseTask):
             return dataset
         raw = [tabular.collect(dataset[name]) for name in PARTS]
         table = {name: np.concatenate([part[name] for part in raw]).tolist() for name in raw[0]}
-        facts = self._facts(table)
-        times, values, known = _series_of(table, facts)
-        grid = Grid(**facts["grid"])
+        facts = self._columns(table)
+        stamps = series.parse_times(table[facts["time"]], facts["time"], facts["form"])
+        grid = series.grid_of(np.sort(stamps))
+        times, values, known = _series_of(table, stamps, facts, grid)
         ends = np.cumsum([round(len(values) * dataset.info.counts[name] / len(table[facts["time"]])) for name in PARTS])
         starts, ends = (0, ends[0], ends[1]), (*ends[:2], len(values))
         season = self.season or grid.season
@@ -99,34 +99,24 @@ class Forecasting(BaseTask):
         train = features[: ends[0]].astype(np.float64)
         deviation, changes = values[: ends[0]].std(), np.abs(values[season : ends[0]] - values[: ends[0] - season])
         facts |= {
+            "grid": dataclasses.asdict(grid),
             "season": season,
             "history": history,
             "horizon": self.horizon,
             "features": [*names, *facts["columns"]],
-        }
-        facts |= {
             "scale": float(changes.mean()) or 1.0,
             "target": [float(values[: ends[0]].mean()), float(deviation) or 1.0],
+            "scales": [[float(m), float(d) or 1.0] for m, d in zip(train.mean(axis=0), train.std(axis=0), strict=True)],
+            "ranges": [[float(a.min()), float(a.max())] for a in (values, *features.T)],
         }
-        facts |= {
-            "scales": [[float(m), float(d) or 1.0] for m, d in zip(train.mean(axis=0), train.std(axis=0), strict=True)]
-        }
-        facts |= {"ranges": [[float(a.min(axis=0).min()), float(a.max())] for a in (values, *features.T)]}
         parts = {
             name: _windows(values, features, history, self.horizon, start, end)
             for name, start, end in zip(PARTS, starts, ends, strict=True)
         }
         storage.log.info(
             "%s, a value every %s, %s to %s; season of %s rows, history of %s; known ahead: %s",
-            *(
-                facts["target_column"],
-                grid.interval,
-                times[0],
-                times[-1],
-                season,
-                history,
-                ", ".join(facts["features"]),
-            ),
+            *(facts["target_column"], grid.interval, times[0], times[-1], season, history),
+            ", ".join(facts["features"]),
         )
         info = dataclasses.replace(
             dataset.info,
@@ -136,7 +126,7 @@ class Forecasting(BaseTask):
         )
         return Dataset(**{name: tabular.dataset(part) for name, part in parts.items()}, info=info)
 
-    def _facts(self, table: Mapping[str, list[str]]) -> dict[str, Any]:
+    def _columns(self, table: Mapping[str, list[str]]) -> dict[str, Any]:
         """Return which columns are used, and how."""
 
         def column(setting: str, name: str) -> str:
@@ -151,10 +141,8 @@ class Forecasting(BaseTask):
         target = column("target_column", self.target_column) if self.target_column else list(table)[-1]
         known = {}
         for name in [column("known", name) for name in split(self.known) if name]:
-            kind, values = (
-                tabular.infer(table[name]),
-                sorted({cell for cell in table[name] if not tabular.is_missing(cell)}),
-            )
+            kind = tabular.infer(table[name])
+            values = sorted({cell for cell in table[name] if not tabular.is_missing(cell)})
             if kind != "number" and len(values) > MOST_VALUES:
                 raise UsageError(f"{name} has {len(values)} different texts: it cannot be known ahead")
             known[name] = None if kind == "number" else values[1:]
@@ -163,16 +151,8 @@ class Forecasting(BaseTask):
         columns = []  # a column of texts has a feature for each value but the first
         for name, values in known.items():
             columns += [name] if values is None else [f"{name}={value}" for value in values]
-        form = tabular.date_form([cell for cell in table[time] if not tabular.is_missing(cell)]) or ""
-        stamps = np.sort(series.parse_times(table[time], time, form))
-        return {
-            "time": time,
-            "form": form,
-            "target_column": target,
-            "known": known,
-            "columns": columns,
-            "grid": dataclasses.asdict(series.grid_of(stamps)),
-        }
+        form = tabular.date_form(table[time]) or ""
+        return {"time": time, "form": form, "target_column": target, "known": known, "columns": columns}
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the sizes of a window, and mean and standard deviation of the features and the series."""
@@ -231,13 +211,13 @@ class Forecasting(BaseTask):
         from zoo.evaluation import conformal
 
         errors = np.abs(self.residuals(validation.outputs, validation.truth))
-        margins = np.array([conformal.threshold(column, LEVEL) for column in errors.T])
+        margins = np.array([conformal.threshold(column) for column in errors.T])
         if not np.isfinite(margins).all():
             return None
         covered = (np.abs(self.residuals(test.outputs, test.truth)) <= margins).mean(axis=1)
         margin = jackknife(lambda kept: covered[kept].mean(), len(covered), blocks=True).margin
         low, high = np.clip(covered.mean() + np.array([-margin, margin]), 0, 1).tolist()
-        facts = {"level": LEVEL, "margin": float(margins.mean()), "margins": margins.tolist()}
+        facts = {"level": conformal.LEVEL, "margin": float(margins.mean()), "margins": margins.tolist()}
         return facts | {"coverage": float(covered.mean()), "interval": [low, high]}
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
@@ -259,14 +239,12 @@ class Forecasting(BaseTask):
         """Return the forecast, a row for each time."""
         facts = query.info.statistics["series"]
         times, values = self._last(query.argument, query.info)[1], query.outputs[self.output]
-        shown = [str(time).replace("T", " ").removesuffix(" 00:00") for time in times]
+        pairs = list(zip(map(series.shown, times), values, strict=True))
         rows = tuple(
             {"input": query.argument, facts["time"]: time, facts["target_column"]: round(float(value), 4)}
-            for time, value in zip(shown, values, strict=True)
+            for time, value in pairs
         )
-        return Prediction(
-            lines=tuple(f"{time}  {value:.4g}" for time, value in zip(shown, values, strict=True)), rows=rows
-        )
+        return Prediction(lines=tuple(f"{time}  {value:.4g}" for time, value in pairs), rows=rows)
 
     def _last(self, path: str, info: Info) -> tuple[dict[str, np.ndarray], np.ndarray]:
         """Return the inputs of the forecast that follows a file, and its times."""
@@ -274,8 +252,9 @@ class Forecasting(BaseTask):
         table = {tabular.plain_name(name): cells for name, cells in tabular.read_table(Path(path)).items()}
         if missing := {facts["time"], facts["target_column"], *facts["known"]} - table.keys():
             raise DataError(f"{path} has no column {', '.join(sorted(missing))}; it has {', '.join(table)}", USAGE)
-        times, values, known = _series_of(table, facts, ahead=True)
         history, horizon, grid = facts["history"], facts["horizon"], Grid(**facts["grid"])
+        stamps = series.parse_times(table[facts["time"]], facts["time"], facts["form"])
+        times, values, known = _series_of(table, stamps, facts, grid, ahead=True)
         if len(values) < history:
             raise DataError(f"{path} has {len(values)} rows: a forecast needs the last {history}", USAGE)
         start = int(grid.places(times[:1])[0]) + len(values) - history
@@ -293,11 +272,10 @@ class Forecasting(BaseTask):
 
 
 def _series_of(
-    table: Mapping[str, list[str]], facts: Mapping[str, Any], ahead: bool = False
+    table: Mapping[str, list[str]], stamps: np.ndarray, facts: Mapping[str, Any], grid: Grid, ahead: bool = False
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
     """Return times (N,), values (N,) and known columns (N, F), of later rows without a value, too, with `ahead`."""
-    grid, name = Grid(**facts["grid"]), facts["target_column"]
-    places = grid.places(series.parse_times(table[facts["time"]], facts["time"], facts["form"]))
+    name, places = facts["target_column"], grid.places(stamps)
     if len(np.unique(places)) < len(places):
         raise DataError(f"{facts['time']}: two rows have one time: give one series, with one row a time", USAGE)
     first, count = places.min(), places.max() - places.min() + 1

@@ -76,7 +76,8 @@ class Table(TabularTask):
         if groups in chosen or groups == target:
             raise UsageError(f"task.groups={groups} is neither an input nor the target: leave out its type")
         types = tabular.types_of(table, chosen | ({groups: "ignored"} if groups else {}), target)
-        dates = {name: form for name, kind in types.items() if kind == "date" and (form := _form(table[name]))}
+        forms = {name: tabular.date_form(table[name].tolist()) for name, kind in types.items() if kind == "date"}
+        dates = {name: form for name, form in forms.items() if form}
         for name, form in dates.items():
             cells = tabular.as_iso(table[name].tolist(), form)
             storage.log.info("%s: %s is read as %s", name, table[name][0], cells[0])
@@ -190,10 +191,6 @@ class Table(TabularTask):
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the predicted number, or the most probable classes."""
         return self._of(info).show(argument, outputs, info, top_k)
-
-
-def _form(cells: np.ndarray) -> str | None:
-    return tabular.date_form([cell for cell in cells.tolist() if not tabular.is_missing(cell)])
 
 
 def _with_quantiles(dataset: Dataset) -> Dataset:

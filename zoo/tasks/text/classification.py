@@ -40,7 +40,7 @@ class TextClassifier(ClassifierTask):
         tokens: Largest size of the vocabulary.
         splitter: Module with `split`, `index`, `encode` and `encode_tensor`.
         units: What its tokens are.
-        longest: Largest length that is chosen.
+        has_ngrams: Whether these are words, pairs of words and parts of words; a text has many of them.
         first: Number of tokens at the start of the vocabulary that stand for no text.
     """
 
@@ -53,11 +53,12 @@ class TextClassifier(ClassifierTask):
     splitter: ClassVar[ModuleType] = words
     units = "words"
     first = 2
-    longest = LONGEST
+    has_ngrams = False
 
     def with_vocabulary(self, dataset: Dataset, vocabulary: tuple[str, ...], counts: list[int]) -> Dataset:
         """Return the dataset with a vocabulary, and the length and the share of cut texts by the tokens of each."""
-        statistics = lengths.statistics(counts, self.length, SHORTEST, self.longest)
+        longest = LONGEST_NGRAMS if self.has_ngrams else LONGEST
+        statistics = lengths.statistics(counts, self.length, SHORTEST, longest)
         storage.log.info("%s", lengths.describe(statistics, self.units, "task.length"))
         info = dataclasses.replace(
             dataset.info, vocabulary=vocabulary, statistics={**dataset.info.statistics, **statistics}
@@ -186,15 +187,15 @@ class TextClassification(TextClassifier):
         return {"words": words, "delimited": delimited_words, "ngrams": ngrams}[self.tokenizer]
 
     @property
-    def longest(self) -> int:
-        """Largest length that is chosen: a text has many n-grams."""
-        return LONGEST_NGRAMS if self.tokenizer == "ngrams" else LONGEST
+    def has_ngrams(self) -> bool:
+        """Whether the tokens are n-grams."""
+        return self.tokenizer == "ngrams"
 
     def candidates(self, info: Info) -> Mapping[str, Candidate]:
         """Return a constant and logistic regression on TF-IDF."""
         from zoo.candidates import texts
 
-        return texts.ladder(info, "tokenizer", self.tokenizer == "ngrams")
+        return texts.ladder(info, "tokenizer", self.has_ngrams)
 
     def tokens_of(self, info: Info) -> Tensor:
         """Return the input of the contract, with the words by which the libraries of devices find the ids."""
@@ -207,7 +208,7 @@ class TextClassification(TextClassifier):
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """Return the dataset with the vocabulary, the length and the share of cut texts of its training texts."""
-        if self.tokenizer == "ngrams":
+        if self.has_ngrams:
             return self.with_ngrams(dataset)
         texts = [self.splitter.split(example["text"]) for example in dataset.train.as_numpy_iterator()]
         vocabulary, _ = self.splitter.counted((word for text in texts for word in text), self.tokens, least=2)
@@ -230,14 +231,12 @@ class TextClassification(TextClassifier):
         """Return the vocabulary: a JSON list whose index is the id of a word."""
         if self.tokenizer == "delimited":  # it is in the TFLite file
             return {}
-        return tokenizer_snippets.assets(
-            info, None if self.tokenizer == "ngrams" else tokenizer_snippets.rules_of_words()
-        )
+        return tokenizer_snippets.assets(info, None if self.has_ngrams else tokenizer_snippets.rules_of_words())
 
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that tokenizes a text as the `text` endpoint does."""
         if self.tokenizer == "delimited":
             return {}
-        if self.tokenizer == "ngrams":
+        if self.has_ngrams:
             return {"Token ids of a text": tokenizer_snippets.ngrams_of_words(self.words_of(info))}
         return {"Token ids of a text": tokenizer_snippets.whole_words(self.words_of(info))}

@@ -14,7 +14,7 @@ from zoo.candidates import ngrams
 from zoo.core.recipe import Recipe
 from zoo.core.task import Candidate, Phase, Prediction, Query, SplitEvaluation, head_and_tune
 from zoo.tasks.text import tokenizer_snippets
-from zoo.tasks.text.classification import LONGEST, LONGEST_NGRAMS, TextClassifier
+from zoo.tasks.text.classification import TextClassifier
 from zoobase.errors import unknown
 
 if TYPE_CHECKING:
@@ -45,19 +45,19 @@ class WordPieceTask(TextClassifier):
     units = "pieces of words"
 
     @property
+    def has_ngrams(self) -> bool:
+        """Whether the tokens are n-grams."""
+        return self.vocabulary == "ngrams"
+
+    @property
     def splitter(self) -> ModuleType:
         """The module that turns texts into ids."""
-        return ngrams if self.vocabulary == "ngrams" else wordpiece
+        return ngrams if self.has_ngrams else wordpiece
 
     @property
     def first(self) -> int:
         """Number of tokens at the start of the vocabulary that stand for no text."""
-        return 2 if self.vocabulary == "ngrams" else len(wordpiece.SPECIAL)
-
-    @property
-    def longest(self) -> int:
-        """Largest length that is chosen: a text has many n-grams."""
-        return LONGEST_NGRAMS if self.vocabulary == "ngrams" else LONGEST
+        return 2 if self.has_ngrams else len(wordpiece.SPECIAL)
 
     def __post_init__(self) -> None:
         """Raise UsageError for an unknown vocabulary."""
@@ -66,7 +66,7 @@ class WordPieceTask(TextClassifier):
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """Return the dataset with the vocabulary, the length and the share of cut texts of its training texts."""
-        if self.vocabulary == "ngrams":
+        if self.has_ngrams:
             return self.with_ngrams(dataset)
         texts = [example["text"] for example in dataset.train.as_numpy_iterator()]
         if self.vocabulary == "texts":
@@ -84,7 +84,7 @@ class WordPieceTask(TextClassifier):
 
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that tokenizes a text as the `text` endpoint does."""
-        snippet = tokenizer_snippets.ngrams_of_words if self.vocabulary == "ngrams" else tokenizer_snippets.word_pieces
+        snippet = tokenizer_snippets.ngrams_of_words if self.has_ngrams else tokenizer_snippets.word_pieces
         return {"Token ids of a text": snippet(self.words_of(info))}
 
 
@@ -114,7 +114,7 @@ class SentenceClassification(WordPieceTask):
         """Return a constant and logistic regression on TF-IDF."""
         from zoo.candidates import texts
 
-        return texts.ladder(info, "vocabulary", self.vocabulary == "ngrams")
+        return texts.ladder(info, "vocabulary", self.has_ngrams)
 
     def class_weights(self, info: Info) -> None:
         """Return None: all texts have the same weight."""
