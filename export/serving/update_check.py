@@ -279,4 +279,4 @@ def _evaluate(before: OpenVersion, after: OpenVersion, arrays: Mapping[str, np.n
             part = evaluation.part(slice(start, start + size)).inputs
             parts.append(version.call(endpoint.name, {t.name: t.array(part[t.name]) for t in endpoint.inputs}))
         outputs.append({t.name: np.concatenate([part[t.name] for part in parts]) for t in endpoint.outputs})
-    return paired_drop(default_metrics(endpoint), *outputs, evaluation.truth)
+    return paired_drop(default_metrics(endpoint), *outputs, evaluation.truth, evaluation.groups)

@@ -103,6 +103,8 @@ def test_the_metric_may_not_drop(update, served, tmp_path):
     labelled = Requirements(evaluation={"image": images, "label": truth}, min_agreement=0)
     check = publish(update("better"), served, requirements=labelled).check
     assert (check.metric["metric"], check.metric["drop"], check.metric["examples"]) == ("accuracy", 0.0, 400)
+    patients = Requirements(evaluation={**labelled.evaluation, "groups": np.arange(400) // 20}, min_agreement=0)
+    assert check_update(served / "1", served / "2", patients).metric["groups"] == 20
     publish(update("worse"), tmp_path / "worse")
     with pytest.raises(CheckFailed, match=r"accuracy 1.0000 -> .*may be more than 0.01"):
         check_update(served / "1", tmp_path / "worse" / "1", labelled)
