@@ -8,6 +8,7 @@ of an interpreter: what is imported or printed then, or a hash seed of its own.
 from __future__ import annotations
 
 import atexit
+import faulthandler
 import gc
 import multiprocessing
 import os
@@ -154,6 +155,7 @@ def _run(words, cwd, env, files, leads_group):
         file = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o600)
         os.dup2(file, number)
         os.close(file)
+    faulthandler.enable()  # a crash shows where, in what the command has printed
     os.chdir(cwd)
     os.environ.clear()
     os.environ.update(env)

@@ -184,6 +184,7 @@ def hang_while_staging(folder, ready):
         time.sleep(60)
 
 
+@pytest.mark.extended
 def test_a_killed_process_leaves_no_prepared_data(tmp_path):
     context = multiprocessing.get_context("spawn")
     ready = context.Event()

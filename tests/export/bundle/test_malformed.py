@@ -138,6 +138,7 @@ def test_golden_arrays_that_do_not_fit_are_one_sentence(bundle):
 # === Files that inflate ===
 
 
+@pytest.mark.extended
 def test_no_zip_file_inflates_without_bound(bomb, bundle):
     keras = bomb("model.keras", "config.json", "model.weights.h5")
     npz = bomb("x.npz", "x.npy")

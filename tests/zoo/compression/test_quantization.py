@@ -144,6 +144,7 @@ def right(finished, tmp_path_factory):
     return convert(finished, tmp_path_factory.mktemp("right"))
 
 
+@pytest.mark.extended
 def test_the_file_computes_the_integers_of_the_training(right, finished, trained):
     row, outputs = compare(right, finished, trained.images[:300])
     ((_, figure),) = outputs.items()

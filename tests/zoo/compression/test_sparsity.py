@@ -47,6 +47,7 @@ def whole(tmp_path_factory):
     return out
 
 
+@pytest.mark.extended
 def test_the_share_of_zeros_and_the_clusters_are_those_of_the_setting(whole):
     kernels = [np.asarray(kernel) for kernel in kernels_of(RunFolder(whole).model())]
     assert len(kernels) == 1

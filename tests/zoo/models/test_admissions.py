@@ -95,6 +95,7 @@ def test_invalid_tables_are_reported(tmp_path, content, message):
         pipelines.load("admissions", data_dir=tmp_path)
 
 
+@pytest.mark.extended
 def test_ranks_are_strings_and_ids_in_tflite(table, tmp_path):
     plan = make_plan("admissions", data_dir=str(table))
     dataset = plan.load_data()

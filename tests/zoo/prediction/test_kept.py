@@ -42,6 +42,7 @@ def kept_bundle():
     return kept.find(NAME)
 
 
+@pytest.mark.extended
 def test_the_next_command_needs_no_tensorflow(kept_bundle, digit):
     done = subprocess.run([sys.executable, "-c", COMMAND, NAME, digit, "--json"], capture_output=True, text=True)
     assert done.stderr.endswith("\nFalse\n")

@@ -79,7 +79,7 @@ def searched(tmp_path_factory):
         process.wait_for(lambda n=number: list(folder.glob(f"trials/0000/checkpoints/state-*{2 * n}.npz")))
         os.kill(process.pid, stop)
         process.communicate()
-        assert process.returncode in (EXIT_TERMINATED, -signal.SIGKILL)
+        assert process.returncode in (EXIT_TERMINATED, -signal.SIGKILL), process.stdout
     processes = [start(folder, *words) for _ in range(2)]
     printed = [process.communicate(timeout=400)[0] for process in processes]
     assert [process.returncode for process in processes] == [0, 0], printed

@@ -140,6 +140,7 @@ def test_models_that_do_not_begin_with_a_convolution_are_refused():
         whiten(zoo.build("mnist"), np.zeros((2, 28, 28, 1)))
 
 
+@pytest.mark.extended
 def test_a_training_starts_from_it(tmp_path):
     """With a learning rate of nearly zero, the filters are those of `whiten`, and as many as there are components."""
     settings = {"recipe.whiten": True, "recipe.epochs": 1, "recipe.learning_rate": 1e-12, "recipe.weight_decay": 0.0}

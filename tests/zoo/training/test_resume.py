@@ -141,6 +141,7 @@ def test_a_hundred_kills_at_random_moments(whole, tmp_path):
     assert ended > 1
 
 
+@pytest.mark.extended
 def test_conflicting_settings_are_named(tmp_path):
     out = tmp_path / "killed"
     killed(out, epoch=1, delay=0.0)

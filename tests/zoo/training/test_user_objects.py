@@ -195,6 +195,7 @@ def test_settings_of_data_that_would_be_loaded_are_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
+@pytest.mark.extended
 def test_texts_get_the_vocabulary_of_their_task(tmp_path):
     data, out = texts(), str(tmp_path / "run")
     fit("sentiment", out, SETTINGS, dataset=data)

@@ -118,6 +118,7 @@ def test_a_gallery_has_a_folder_for_each_bundle(site, net):
     assert auto == {"endpoint-encode.html", "endpoint-decode.html"}
 
 
+@pytest.mark.extended
 def test_only_a_site_is_replaced_and_only_by_a_whole_one(bundles, damaged, tmp_path, litert):
     out = tmp_path / "out"
     out.mkdir()
