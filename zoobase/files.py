@@ -80,20 +80,22 @@ def staging(parent: Path, prefix: str) -> Iterator[Path]:
         with contextlib.suppress(OSError), locked(folder, wait=False, create=False):
             discard(folder)
     with contextlib.ExitStack() as stack:
-        while True:
-            folder = parent / f"{prefix}{secrets.token_hex(6)}"
-            folder.mkdir()
-            with contextlib.suppress(FileNotFoundError):  # removed by another process before it was locked
-                try:
-                    descriptor = stack.enter_context(locked(folder, create=False))
-                except FileNotFoundError:
-                    raise
-                except OSError:
-                    break  # this file system has no locks
-                if os.path.samestat(os.stat(folder), os.fstat(descriptor)):
-                    break
-        stack.callback(discard, folder)
-        yield folder
+        try:
+            while True:
+                folder = parent / f"{prefix}{secrets.token_hex(6)}"
+                folder.mkdir()
+                with contextlib.suppress(FileNotFoundError):  # removed by another process before it was locked
+                    try:
+                        descriptor = stack.enter_context(locked(folder, create=False))
+                    except FileNotFoundError:
+                        raise
+                    except OSError:
+                        break  # this file system has no locks
+                    if os.path.samestat(os.stat(folder), os.fstat(descriptor)):
+                        break
+            yield folder
+        finally:  # a signal may be received as soon as the folder is there
+            discard(folder)
 
 
 def own_temporary_folder() -> None:

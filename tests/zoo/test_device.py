@@ -63,7 +63,13 @@ WRITERS = {"photographs": lambda folder: write(folder, 120, 3), "texts": texts, 
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize(("kind", "task"), [(kind.name, kind.task) for kind in device.KINDS])
+@pytest.mark.parametrize(
+    ("kind", "task"),
+    [
+        pytest.param(kind.name, kind.task, marks=[] if kind.name == "photographs" else pytest.mark.proof)
+        for kind in device.KINDS
+    ],
+)
 def test_a_folder_becomes_a_file_that_a_task_of_mediapipe_opens(kind, task, tmp_path):
     data = WRITERS[kind](tmp_path / "data")
     settings = TINY[kind] | {"recipe.epochs": 2}
@@ -84,7 +90,7 @@ def test_a_folder_becomes_a_file_that_a_task_of_mediapipe_opens(kind, task, tmp_
     assert certificate.verdict == "pass", certificate.problems()
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_a_compressed_file_beyond_the_budget_is_left_out(monkeypatch, tmp_path):
     """The file of int8 fails at first, and the bundle is then written without it."""
     real, asked = export.run, []

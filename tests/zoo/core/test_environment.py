@@ -8,7 +8,7 @@ import sys
 import pytest
 
 from tests import commands
-from tests.plugins.tiers import first
+from tests.plugins.tiers import only
 
 _ARENAS = """
 import ctypes, os, sys, threading
@@ -31,7 +31,7 @@ met.wait()
 
 @pytest.mark.extended
 @pytest.mark.skipif(platform.libc_ver()[0] != "glibc", reason="arenas are of glibc's malloc")
-@pytest.mark.parametrize("theirs", ["", "1"])
+@pytest.mark.parametrize("theirs", ["", pytest.param("1", marks=pytest.mark.proof)])
 def test_threads_share_the_arenas_of_malloc(theirs, tmp_path):
     environment = {k: v for k, v in os.environ.items() if k != "MALLOC_ARENA_MAX"}
     environment |= {"MALLOC_ARENA_MAX": theirs} if theirs else {}
@@ -55,7 +55,7 @@ tf.get_logger().warning("another warning")
 """
 
 
-@pytest.mark.parametrize("debug", first(["", "1"]))
+@pytest.mark.parametrize("debug", only(["", "1"], [""], ["1"]))
 def test_warnings_that_a_user_cannot_act_on_are_not_shown(debug):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONWARNINGS"} | {"ZOO_DEBUG": debug}
     shown = commands.run("-c", _WARNINGS, fresh=True, env=environment).stderr

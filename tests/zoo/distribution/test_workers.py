@@ -27,8 +27,8 @@ def test_two_workers_equal_one(undisturbed, tmp_path):
     assert evaluations[0]["metrics"] == pytest.approx(evaluations[1]["metrics"], abs=1e-5)
 
 
-@pytest.mark.extended
-@pytest.mark.parametrize("worker", [pytest.param(0, marks=pytest.mark.proof), 1])
+@pytest.mark.proof
+@pytest.mark.parametrize("worker", [0, 1])
 def test_a_killed_worker_is_resumed_with_the_same_bits(worker, undisturbed, tmp_path):
     """The newest state is cut off as well, as if the machine had failed while it was written."""
     out = tmp_path / "run"
@@ -100,7 +100,7 @@ def test_workers_read_shards_of_their_own_and_resume_within_an_epoch(tmp_path):
     assert_equal(out, tmp_path / "undisturbed")
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_ray_starts_a_killed_worker_again_and_ends_with_the_same_bits(undisturbed, tmp_path):
     out, script = tmp_path / "run", Path(__file__).parents[3] / "examples" / "cluster" / "ray_train.py"
     process = commands.Command(script, 2, out, *words(), env=os.environ | {"RAY_USAGE_STATS_ENABLED": "0"}, merged=True)

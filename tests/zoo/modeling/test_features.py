@@ -222,7 +222,7 @@ def test_the_weights_of_a_saved_model_are_saved_and_loaded(saved_model, tmp_path
     np.testing.assert_allclose(again.predict(IMAGES, verbose=0), expected, atol=1e-5)
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_a_saved_model_is_trained_exported_and_verified(saved_model, tmp_path, monkeypatch):
     handle = "https://tfhub.dev/someone/tiny/1"  # cached as tensorflow_hub does
     cache = tmp_path / hashlib.sha1(handle.encode()).hexdigest()

@@ -73,7 +73,7 @@ def test_a_mirrored_model_has_the_mean_of_both_images_and_takes_weights_of_a_net
     np.testing.assert_allclose(mirrored(IMAGES), mirrored(IMAGES[:, :, ::-1]), atol=1e-5)
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_a_mean_of_members_and_mirror_images_is_one_proven_model(tmp_path):
     """Members are trained alone; each file has the mean of the logits of both, for the image and its mirror image."""
     tiny = {"filters": (8, 16), "depths": (1, 1)}

@@ -194,14 +194,14 @@ def test_identity_generators_have_the_upper_bound_and_no_cycle_error():
     assert max(perfect.values()) < 1e-3
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_validation_logs_the_mean_of_both_directions(trained):
     for row in RunFolder(trained("cyclegan")).history():
         directions = [row[f"val_frechet_{direction}"] for direction in ("a2b", "b2a")]
         assert row["val_frechet_distance"] == pytest.approx(np.mean(directions), rel=1e-5)
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_cycle_error_is_that_of_both_generators(trained):
     run = RunFolder(trained("cyclegan"))
     planned, model = run.plan(), run.model()
@@ -220,7 +220,7 @@ def test_cycle_error_is_that_of_both_generators(trained):
 # === One run, two models ===
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_predict_in_both_directions_from_the_run_and_its_bundles(trained, garment, tmp_path):
     run = trained("cyclegan")
     model, pixels = RunFolder(run).model(), pipelines.images.read(garment, 28, 28, 1)[None].astype("float32")
@@ -237,7 +237,7 @@ def test_predict_in_both_directions_from_the_run_and_its_bundles(trained, garmen
     assert lite.inputs[0].name == "b"
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_an_unknown_direction_is_a_one_line_error(trained):
     with pytest.raises(UsageError, match="b2a is not available: this is a2b"):
         predictor.load(trained("cyclegan") / "bundle-a2b", served="b2a")
@@ -246,7 +246,7 @@ def test_an_unknown_direction_is_a_one_line_error(trained):
             predictor.load(source, served="a2b")
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_a_second_export_does_not_overwrite_the_first(trained):
     run = trained("cyclegan")
     before = sorted(p.name for p in run.glob("bundle*"))

@@ -85,7 +85,7 @@ def test_training_crops_are_random_and_test_crops_central():
     np.testing.assert_allclose(crop[0], larger.reshape(32, 2, 32, 2, 3).mean(axis=(1, 3)), atol=0.5)
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_evaluation_is_compared_with_gatys(trained):
     evaluation = json.loads((trained(NAME) / "evaluation.json").read_text())
     compared = evaluation["compared"]
@@ -100,7 +100,7 @@ def test_evaluation_is_compared_with_gatys(trained):
     assert (trained(NAME) / "figures" / "stylised.png").stat().st_size > 1000
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_the_bytes_endpoint_maps_image_files_to_jpeg_files(trained, tmp_path):
     bundle = predictor.load(trained(NAME) / "bundle", "saved_model")
     files = []
@@ -135,7 +135,7 @@ def test_an_invalid_crop_size_is_rejected():
     assert "multiple of 4" in error("zoo.train", NAME, "--set", "task.side=30")
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_images_of_one_colour_do_not_fail_the_certificate(tmp_path):
     """Instance normalisation divides rounding by rounding there: the rows are named and not compared."""
     task, model = zoo.get_spec("style_transfer").task, zoo.build("style_transfer", filters=(4, 8, 8), depth=1)

@@ -78,10 +78,7 @@ SMALL = {  # model -> its data and settings
 }
 
 
-@pytest.mark.parametrize(
-    "model",
-    [*only([name for name in SMALL if name != "flowers"], {"table"}), pytest.param("flowers", marks=pytest.mark.proof)],
-)
+@pytest.mark.parametrize("model", only(SMALL, {"table"}, {"flowers", "unet"}))
 def test_small_data_ends_in_a_proof(model, tmp_path):
     make, settings = SMALL[model]
     data = make(tmp_path / f"mine{'.csv' * (model in ('sentiment', 'table'))}")
@@ -90,7 +87,7 @@ def test_small_data_ends_in_a_proof(model, tmp_path):
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("missing", ["validation", "test"])
+@pytest.mark.parametrize("missing", ["validation", pytest.param("test", marks=pytest.mark.proof)])
 def test_a_class_that_a_split_does_not_have(missing, tmp_path):
     """Three classes, of which one is in two of the splits only."""
     rng = np.random.default_rng(0)
@@ -185,7 +182,11 @@ SHORT = {  # model -> its data, settings of a short training, and an input
 @pytest.mark.extended
 @pytest.mark.parametrize(
     ("model", "quantize"),
-    [pytest.param("unet", ("int8",), marks=pytest.mark.proof), ("table", ("dynamic",)), ("sentiment", ())],
+    [
+        pytest.param("unet", ("int8",), marks=pytest.mark.proof),
+        ("table", ("dynamic",)),
+        pytest.param("sentiment", (), marks=pytest.mark.proof),
+    ],
 )
 def test_from_the_files_to_a_prediction(model, quantize, tmp_path):
     make, settings = SHORT[model]
@@ -205,7 +206,7 @@ def test_from_the_files_to_a_prediction(model, quantize, tmp_path):
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("model", SHORT)
+@pytest.mark.parametrize("model", only(SHORT, (), {"unet", "sentiment"}))
 def test_tune(model, tmp_path):
     make, settings = SHORT[model]
     space = tmp_path / "space.toml"

@@ -85,7 +85,7 @@ def test_without_pyarrow_one_sentence_names_the_extra(folder, monkeypatch):
         pass
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_ray_predicts_on_many_images(trained, folder):
     from pyarrow import parquet
 

@@ -138,7 +138,7 @@ def test_a_series_that_cannot_be_used(tmp_path):
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("name", ["ridge", "boosting"])
+@pytest.mark.parametrize("name", ["ridge", pytest.param("boosting", marks=pytest.mark.proof)])
 def test_a_candidate_is_proven_in_every_format(name, tmp_path):
     summary = fit("forecast", tmp_path / "run", SMALL, candidates=name, export=True)
     (bundle,) = summary["bundles"]

@@ -134,7 +134,7 @@ def test_the_metrics_count_cents():
     assert [pitch.note(f) for f in (440, 261.6, 32.7, 1975.5)] == ["A4", "C4", "C1", "B6"]
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_recordings_are_predicted_by_their_names(trained, tmp_path):
     tone = 0.5 * np.sin(2 * np.pi * 440 * np.arange(8000) / 16000)
     path = write(tmp_path / "a.wav", tone, 16000)

@@ -62,7 +62,7 @@ def test_the_contrastive_loss_draws_a_class_together():
     assert together < apart
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_a_head_is_trained_on_cached_vectors(tmp_path, capsys):
     settings = zoo.get_spec("text").tiny_settings() | {"recipe.epochs": 2}
     options = {"settings": settings, "data_dir": data_dir("text"), "export": False}

@@ -218,7 +218,7 @@ def undisturbed(tmp_path_factory):
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize(("epoch", "step"), [(0, 3), (2, 4)])
+@pytest.mark.parametrize(("epoch", "step"), [pytest.param(0, 3, marks=pytest.mark.proof), (2, 4)])
 def test_the_rest_of_an_epoch_is_trained_with_the_same_bits(epoch, step, undisturbed, tmp_path, capsys):
     out = tmp_path / "run"
     with pytest.raises(KeyboardInterrupt):

@@ -93,7 +93,7 @@ def assert_changes(model, field, value, plain):
 
 
 @pytest.mark.parametrize("field", first(sorted(OF_TASKS), 2))
-@pytest.mark.parametrize("model", only(MODELS, {"fashion_mnist"}))
+@pytest.mark.parametrize("model", only(MODELS, {"fashion_mnist"}, {"attention", "text_rnn", "pix2pix"}))
 def test_a_setting_changes_the_training_or_is_refused(model, field, plain):
     assert_changes(model, field, OF_TASKS[field], plain(model))
 

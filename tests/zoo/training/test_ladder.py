@@ -174,7 +174,7 @@ def test_the_layer_is_the_tfidf_of_scikit_learn():
         ("keywords", "parts"),
         ("sentiment", "tfidf"),
         ("table", "additive"),
-        ("bike_sharing", "boosting"),
+        pytest.param("bike_sharing", "boosting", marks=pytest.mark.proof),
     ],
 )
 def test_a_candidate_is_exported_with_the_contract_of_the_named_model(model, name, homes, tmp_path):  # noqa: F811

@@ -93,7 +93,7 @@ def test_a_full_disk_in_a_resumed_run_is_one_sentence_and_loses_nothing(whole, t
     assert_same(out, whole)
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_the_same_seed_gives_the_same_bits(whole, tmp_path):
     finish(tmp_path / "again", fresh=True)  # with another hash seed
     assert_same(tmp_path / "again", whole)

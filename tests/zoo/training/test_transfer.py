@@ -250,6 +250,7 @@ def test_landmark_predictions_have_tags():
 
 
 @pytest.mark.proof
+@pytest.mark.proof
 def test_skin_lesions_have_medical_metrics(trained):
     evaluation = json.loads((trained("skin_lesions") / "evaluation.json").read_text())
     assert {"auc", "sensitivity", "specificity"} <= set(evaluation["metrics"])
