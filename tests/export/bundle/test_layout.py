@@ -62,6 +62,16 @@ def test_folders_of_dead_processes_are_removed_by_the_next_export(tmp_path):
     assert names == {".c.staging-dead", ".b.staging", "b.staging-1", alive.name, other.name}
 
 
+def test_a_folder_is_removed_if_a_signal_is_received_as_it_is_made(tmp_path, monkeypatch):
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(files, "locked", stop)
+    with pytest.raises(KeyboardInterrupt), staging(tmp_path, ".b.staging-"):
+        pass
+    assert not any(tmp_path.iterdir())
+
+
 def a_bundle(folder, text):
     folder.mkdir()
     (folder / "x").write_text(text)
