@@ -3,6 +3,8 @@ PYTHON ?= python3
 VENV ?= .venv
 BIN = $(VENV)/bin
 MINUTES ?= 4
+# Processes of pytest, each of about 2 GB; more than two on two cores, as they wait for processes that they start.
+JOBS ?= 3
 PIP = $(BIN)/python -m pip install --quiet --disable-pip-version-check
 # The locked versions, with hashes, of the Python that PYTHON names; LATEST=1 installs the newest ones instead.
 LATEST ?=
@@ -25,7 +27,7 @@ unexport PYTHONDONTWRITEBYTECODE
 
 help:
 	@echo "make demo    set up, get the data, train fashion_mnist for at most $(MINUTES) minutes, export, prove"
-	@echo "make test    set up and run the tests"
+	@echo "make test    set up and run the tests in JOBS=$(JOBS) processes"
 	@echo "make test-all  also the tests that take longer or need more, in an environment with everything, .venv-all"
 	@echo "make test-changed  the tests that import what differs from SINCE (HEAD)"
 	@echo "make test-latest the certificate's tests with the newest versions that setup.cfg allows"
@@ -66,24 +68,24 @@ demo: setup
 
 PASSED = build/passed.txt
 test: setup
-	$(BIN)/python -m pytest -n 2 --dist loadscope --passed=$(PASSED)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --passed=$(PASSED)
 
 # the tests that import what differs from SINCE
 SINCE ?= HEAD
 test-changed: setup
-	$(BIN)/python -m pytest -n 2 --dist loadscope --changed=$(SINCE)
+	$(BIN)/python -m pytest -n $(JOBS) --dist loadscope --changed=$(SINCE)
 
 test-all: test
 	$(MAKE) test-rest
 
 # what make test has not passed: tests that take longer, and those that need more than it installs
 test-rest: setup-all
-	.venv-all/bin/python -m pytest -n 2 --dist loadscope -m "not proof" --after=$(PASSED) --complete
+	.venv-all/bin/python -m pytest -n $(JOBS) --dist loadscope -m "not proof" --after=$(PASSED) --complete
 
 # the certificate's tests with TensorFlow's own kernels, as on a processor where oneDNN is off
 EVERY_MODEL = tests/zoo/models/test_every_model.py::test_a_test_sized_training_gives_a_verified_bundle
 test-without-onednn: setup
-	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -n 2 --dist loadscope -m "not proof" tests/export/test_faults.py \
+	TF_ENABLE_ONEDNN_OPTS=0 $(BIN)/python -m pytest -n $(JOBS) --dist loadscope -m "not proof" tests/export/test_faults.py \
 	    tests/export/runtime/test_onednn.py tests/export/artifacts/test_compare.py tests/export/parity/test_parity.py \
 	    tests/zoo/core/test_recipes.py::test_muon_equals_keras "$(EVERY_MODEL)[cyclegan]"
 
@@ -91,7 +93,7 @@ test-without-onednn: setup
 LATEST_TESTS = tests/export/test_export.py tests/export/test_faults.py tests/zoo/models/test_fashion_mnist.py
 test-latest:
 	$(MAKE) setup LATEST=1 VENV=.venv-latest
-	env -u CI .venv-latest/bin/python -m pytest -n 2 --dist loadscope $(LATEST_TESTS)
+	env -u CI .venv-latest/bin/python -m pytest -n $(JOBS) --dist loadscope $(LATEST_TESTS)
 
 check: setup
 	$(BIN)/ruff format --check .

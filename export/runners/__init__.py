@@ -18,6 +18,7 @@ from export.runners import (
     run_litert_gpu,
     run_mediapipe,
     run_onnx,
+    run_onnx_gpu,
     run_openvino,
     run_tensorflow,
     run_tflite_micro,
@@ -26,7 +27,7 @@ from export.runners import (
 
 _SCRIPTS = (
     *(run_keras, run_tensorflow, run_c_api, run_openvino, run_onnx),
-    *(run_litert, run_litert_c, run_mediapipe, run_tflite_micro, run_browser, run_torch),
+    *(run_litert, run_litert_c, run_mediapipe, run_tflite_micro, run_browser, run_torch, run_onnx_gpu),
 )
 _RECORDS = (*(script.RUNTIME for script in _SCRIPTS), run_litert_gpu.RUNTIME, run_litert_gpu.IN_HALF)
 RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in _RECORDS}

@@ -90,6 +90,13 @@ VELA = Environment(
     "Arm's compiler for the NPU Ethos-U: a report of what it would take",
     dependencies=False,
 )
+# Its module is called as that of `onnxruntime`: 120 MB, 4 s
+ONNX_GPU = Environment(
+    "onnxruntime-webgpu",
+    ("onnxruntime-webgpu==1.27.0", "numpy==2.4.6", "flatbuffers==25.12.19", "protobuf==7.36.2", "packaging==26.4"),
+    "onnxruntime's kernels for GPUs, in WebGPU",
+    dependencies=False,
+)
 # 5 GB, 3 min: PyPI has no PyTorch without CUDA for this processor
 TORCH = Environment(
     "torch", ("torch==2.9.1", "numpy==2.4.6"), "PyTorch, for programs of torch.export (.pt2)", is_large=True

@@ -8,33 +8,29 @@ from __future__ import annotations
 import dataclasses
 import importlib.metadata
 import importlib.util
-import json
 import os
 import re
-import tempfile
-import time
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 if __package__:
-    from export.protocol import machine, runner
+    from export.protocol import machine, runner, vulkan
     from export.protocol.arrays import Arrays
 else:
     import machine
     import runner
+    import vulkan
     from arrays import Arrays
 
 PACKAGE, LIBRARY = "ai_edge_litert", "libLiteRtWebGpuAccelerator.so"
-DRIVER = next(iter(sorted(Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json"))), None)
 HALF = "EXPORT_GPU_HALF"  # in the environment: compute in half precision
 BUFFERS = ("float32", "float16", "int32", "int8", "uint8", "bool")  # dtypes that LiteRT's Python API passes
 REFUSED = "not supported by GPU delegate:\n"  # before the operators that run on the processor, a line each
 COUNTS = re.compile(r"(\w+) operations will run on the GPU, and (?:all|the remaining) (\d+) operations")
 PROBLEM = re.compile(r"^(?:ERROR: (?!\[)|WARNING: (?=Attempting)|E\d{4} .*?\] )(.+)$", re.MULTILINE)
 ERROR = re.compile(r"^E\d{4} .*?\] (.+)$", re.MULTILINE)  # values are returned nevertheless
-CALLS, SECONDS = 50, 30.0  # the first call of each signature is repeated so often, at most so long
 NO_SIGNATURE = "<placeholder signature>"
 
 
@@ -43,7 +39,7 @@ class Model:
 
     def __init__(self, path: str) -> None:
         """Compile it, and read in the messages of the library which operators the GPU refused."""
-        os.environ["MESA_SHADER_CACHE_DIR"] = tempfile.gettempdir()
+        vulkan.keep_shaders()
         from ai_edge_litert.compiled_model import CompiledModel, GpuOptions, HardwareAccelerator, Options
 
         options = Options(
@@ -124,17 +120,7 @@ def check(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
     model = models[artifact["path"]]
     if model.errors:
         return [f"LiteRT reports an error and returns values nevertheless: {model.errors[0]}"]
-    for name, calls in opened.items():
-        inputs, outputs = model.first.get(name, ({}, {}))
-        started = time.monotonic()
-        for number in range(2, CALLS + 1) if outputs else ():
-            again = calls["main"](inputs)
-            for key, value in outputs.items():
-                if not np.array_equal(value, again[key], equal_nan=value.dtype.kind == "f"):
-                    return [f"endpoint {name}: call {number} of the same inputs returns another {key} than the first"]
-            if time.monotonic() - started > SECONDS:
-                break
-    return []
+    return vulkan.repeat(model.first, {name: calls["main"] for name, calls in opened.items()})
 
 
 def remarks(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
@@ -149,14 +135,13 @@ def version() -> str | None:
     """Return the version of LiteRT where it holds the GPU's kernels and Mesa's driver is installed."""
     spec = importlib.util.find_spec(PACKAGE)
     folders = map(Path, (spec.submodule_search_locations or ()) if spec else ())
-    is_there = DRIVER is not None and any((folder / LIBRARY).is_file() for folder in folders)
+    is_there = vulkan.DRIVER is not None and any((folder / LIBRARY).is_file() for folder in folders)
     return importlib.metadata.version("ai-edge-litert") if is_there else None
 
 
 def versions() -> dict[str, str]:
     """Return the versions of LiteRT and of the driver's Vulkan."""
-    driver = json.loads(DRIVER.read_text())["ICD"] if DRIVER else {}
-    return {"LiteRT GPU": version() or "unknown", "Mesa's Vulkan on the processor": driver.get("api_version", "none")}
+    return {"LiteRT GPU": version() or "unknown", **vulkan.versions()}
 
 
 RUNTIME = runner.Runtime(
@@ -170,10 +155,10 @@ RUNTIME = runner.Runtime(
     extra=True,
     on_request=True,
     probe=version,
-    install="apt-get install mesa-vulkan-drivers",
+    install=vulkan.INSTALL,
     group="gpu",
     counterpart="litert",
-    process=runner.Process(imports=(PACKAGE,), environment={"VK_ICD_FILENAMES": str(DRIVER)}),
+    process=runner.Process(imports=(PACKAGE,), environment=vulkan.ENVIRONMENT),
     capabilities=runner.Capabilities(check=check, remarks=remarks),
 )
 IN_HALF = dataclasses.replace(

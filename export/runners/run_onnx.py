@@ -20,6 +20,11 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = runner.threads() or options.intra_op_num_threads
     session = onnxruntime.InferenceSession(str(artifact["path"]), options, providers=["CPUExecutionProvider"])
+    return {endpoint["name"]: {"main": function_of(session, endpoint)}}
+
+
+def function_of(session: Any, endpoint: dict[str, Any], options: Any = None) -> runner.Function:
+    """Return a session as the function of an endpoint."""
     outputs = [tensor["name"] for tensor in endpoint["outputs"]]
     dtypes = {t["name"]: "object" if t["dtype"] == "string" else t["dtype"] for t in endpoint["inputs"]}
     for kind, tensors in (("inputs", session.get_inputs()), ("outputs", session.get_outputs())):
@@ -28,9 +33,9 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
 
     def function(inputs: Arrays) -> Arrays:
         stored = {name: value.astype(dtypes[name]) for name, value in inputs.items()}
-        return dict(zip(outputs, session.run(outputs, stored), strict=True))
+        return dict(zip(outputs, session.run(outputs, stored, options), strict=True))
 
-    return {endpoint["name"]: {"main": function}}
+    return function
 
 
 def constants(artifact: dict[str, Any], opened: runner.Opened) -> Any:

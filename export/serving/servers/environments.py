@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from export.runners.environments import MEDIAPIPE, TFLITE_MICRO, TORCH, VELA, Environment
+from export.runners.environments import MEDIAPIPE, ONNX_GPU, TFLITE_MICRO, TORCH, VELA, Environment
 
 KSERVE = Environment("kserve", ("kserve==0.21.0",), "KServe's ModelServer: TF Serving's REST URLs")
 # with NumPy 2.4 Triton's Python backend returns empty outputs
@@ -17,5 +17,6 @@ OLDER = tuple(
     for version in ("2.16.2", "2.17.1", "2.18.1", "2.19.1", "2.20.0")
 )
 ENVIRONMENTS = {
-    environment.name: environment for environment in (KSERVE, TRITON, *OLDER, MEDIAPIPE, TFLITE_MICRO, VELA, TORCH)
+    environment.name: environment
+    for environment in (KSERVE, TRITON, *OLDER, MEDIAPIPE, TFLITE_MICRO, VELA, ONNX_GPU, TORCH)
 }
