@@ -321,6 +321,7 @@ def test_snippet_of_the_feed(tmp_path):
     assert python(block("concepts/feed.md"), ZOO_CACHE=str(tmp_path)) == "1257 10\n"
 
 
+@pytest.mark.extended
 def test_snippet_of_a_task(tmp_path):
     (tmp_path / "balanced.py").write_text(block("how-to/add-a-task.md"))
     code = "import zoo; print(zoo.build('balanced').count_params(), zoo.get_spec('balanced').task.title)"

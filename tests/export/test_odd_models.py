@@ -75,6 +75,7 @@ def test_a_table_of_positions_bounds_the_length():
     assert endpoint.inputs[0].shape == (None, 12)
 
 
+@pytest.mark.extended
 def test_a_unet_may_refuse_odd_sides(tmp_path):
     x = keras.Input((None, None, 3), name="x")
     down = layers.Conv2D(4, 3, strides=2, padding="same")(x)

@@ -9,7 +9,6 @@ import tensorflow as tf
 from PIL import Image
 from sklearn.datasets import load_sample_image
 
-from tests.plugins.tiers import first
 from tests.zoo.test_cli import cli, error
 from zoo import stylize
 from zoo.evaluation import images
@@ -109,7 +108,8 @@ def test_gradient_is_that_of_the_total(objective):
     assert ahead - behind == pytest.approx(float(np.linalg.norm(gradient)), rel=0.1)
 
 
-@pytest.mark.parametrize("optimizer", first(stylize.OPTIMIZERS))
+@pytest.mark.extended
+@pytest.mark.parametrize("optimizer", stylize.OPTIMIZERS)
 def test_the_loss_falls_and_the_result_is_deterministic(objective, optimizer):
     function, content = objective
     one, again = (neural_style.optimize_image(function, content, steps=8, optimizer=optimizer) for _ in range(2))

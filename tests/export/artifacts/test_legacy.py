@@ -55,6 +55,7 @@ def test_layers_without_dtype(legacy, tmp_path):
         assert [port.name for port in signature.outputs] == ["logits"]
 
 
+@pytest.mark.extended
 def test_a_sequential_model_that_is_a_list(legacy, tmp_path):
     wrapped = {"class_name": "Bidirectional", "config": {"name": "b", "layer": {"class_name": "LSTM", "config": {}}}}
     first = {"class_name": "Dense", "config": {"name": "dense_1", "batch_input_shape": [None, 4], "units": 3}}

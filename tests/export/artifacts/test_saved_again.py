@@ -162,6 +162,7 @@ def test_the_state_of_a_random_layer_is_drawn_anew(changed, bundles):
 # === What cannot be compared ===
 
 
+@pytest.mark.extended
 def test_another_release_makes_the_verdict_incomplete(damaged):
     folder = damaged("functional_cnn")
     with zipfile.ZipFile(folder / "model.keras") as archive:

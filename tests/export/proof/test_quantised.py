@@ -75,6 +75,7 @@ def test_every_precision_is_written():
     assert tuple(QUANTIZATIONS) == ALL
 
 
+@pytest.mark.extended
 def test_every_precision_is_evaluated_by_its_metric_drop(bundle):
     rows = rows_of(bundle.certificate)
     files = {name: bundle.path / f"{(f := format_of(name)).name}/{name}{f.extension}" for name in ALL}

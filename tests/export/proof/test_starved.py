@@ -100,6 +100,7 @@ def test_garbled_rows_of_a_table_are_found(tampered, layer, rows):
     assert certificate.problems()[0].startswith("model.keras in keras: endpoint serving_default: output in case")
 
 
+@pytest.mark.extended
 def test_a_weight_behind_a_normalisation_is_found_in_ordinary_rows(tampered):
     def change(kernel):
         kernel[0, 0] += 1e-3

@@ -15,6 +15,7 @@ from export.runners import RUNTIMES, members
 from export.versions.flips import flips
 from tests.export import tiny_graphs as graphs
 from tests.export.test_cli import run
+from tests.plugins.tiers import only
 from zoobase.errors import CheckFailed, ExportError
 
 pytestmark = pytest.mark.needs("mesa-vulkan-drivers")
@@ -51,7 +52,7 @@ def samples_of(graph):
 
 
 @pytest.mark.parametrize("half", [False, True], ids=["float32", "half"])
-@pytest.mark.parametrize("graph", WRONG, ids=lambda graph: graph.__name__)
+@pytest.mark.parametrize("graph", only(WRONG, FIVE), ids=lambda graph: graph.__name__)
 def test_a_graph_that_gpus_get_wrong_is_named_with_its_operator(graph, half, tmp_path):
     file = graphs.write(graph, tmp_path / "graph.tflite")
     assert file.stat().st_size < (700 if graph in FIVE else 1000)
@@ -136,6 +137,7 @@ def wrong_on_the_gpu():
     return keras.Model(inputs, {"total": total, "sum": keras.ops.sum(total, axis=(1, 2, 3), keepdims=True)})
 
 
+@pytest.mark.extended
 def test_a_bundle_that_is_wrong_on_the_gpu_fails_where_the_gpu_is_required(tmp_path):
     extras = export.Checks(extras=("gpu",))
     bundle = export.export_model(wrong_on_the_gpu(), tmp_path / "bundle", formats=("tflite",), checks=extras)
@@ -204,6 +206,7 @@ module["runner"].main(module["RUNTIME"])
 """
 
 
+@pytest.mark.extended
 def test_decisions_that_depend_on_the_runtime(tmp_path, bundles, monkeypatch):
     path = bundles("functional_cnn").path
     (tensor,) = Contract.from_json(json.loads((path / "manifest.json").read_text())["contract"]).endpoints[0].inputs

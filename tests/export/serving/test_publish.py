@@ -103,6 +103,7 @@ def test_bundles_that_are_refused(damaged, tmp_path):
     assert not (tmp_path / "m").exists()
 
 
+@pytest.mark.extended
 def test_a_bundle_that_was_sealed_again_is_verified(with_saved_model, tmp_path):
     """Its certificate still says that it passed."""
     folder = with_saved_model("functional_cnn", lambda model, x: {"logits": model(x["image"], training=False) * 1.001})

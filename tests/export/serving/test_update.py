@@ -152,6 +152,7 @@ def test_a_base_path_without_versions(update, tmp_path):
             publish(update("better"), base, requirements=COMPARED)
 
 
+@pytest.mark.extended
 def test_the_commands(update, served):
     published = run("publish", update("better"), served, "--compare", "--json")
     result = json.loads(published.stdout)

@@ -270,6 +270,7 @@ def test_each_example_is_read_by_one_worker(workers, devices, size, cache, digit
     assert len(found) > len(images) - workers * (size + max(len(images) // 5, 1))
 
 
+@pytest.mark.extended
 def test_the_order_is_another_in_each_epoch_and_is_resumed_within_one(digits):
     feed = feeds(digits, 2)[1]
     keys = [keys for keys, _ in feed.epochs(50, seed=1, stop=2).as_numpy_iterator()]

@@ -88,6 +88,7 @@ def test_ranges_follow_the_activations_until_they_are_frozen(trained):
     assert "up_range" not in trained.ranges[-1]  # that of what it joins
 
 
+@pytest.mark.extended
 def test_rounding_gives_integers_and_does_not_change_the_network(trained):
     before = trained.network.predict(trained.images[:200], verbose=0)
     kernels = [variable.numpy() for variable, _ in quantization._rounded_kernels(trained.network)]

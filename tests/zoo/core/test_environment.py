@@ -8,7 +8,6 @@ import sys
 import pytest
 
 from tests import commands
-from tests.plugins.tiers import only
 
 _ARENAS = """
 import ctypes, os, sys, threading
@@ -55,7 +54,8 @@ tf.get_logger().warning("another warning")
 """
 
 
-@pytest.mark.parametrize("debug", only(["", "1"], [""], ["1"]))
+@pytest.mark.extended
+@pytest.mark.parametrize("debug", ["", pytest.param("1", marks=pytest.mark.proof)])
 def test_warnings_that_a_user_cannot_act_on_are_not_shown(debug):
     environment = {k: v for k, v in os.environ.items() if k != "PYTHONWARNINGS"} | {"ZOO_DEBUG": debug}
     shown = commands.run("-c", _WARNINGS, fresh=True, env=environment).stderr

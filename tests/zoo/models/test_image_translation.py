@@ -11,7 +11,6 @@ from PIL import Image
 
 import pipelines
 import zoo
-from tests.plugins.tiers import first
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
 from zoo import evaluate, export, predict
@@ -64,7 +63,8 @@ def test_receptive_field_of_a_score(side, patch):
     assert seen[-1] - seen[0] + 1 == patch
 
 
-@pytest.mark.parametrize("name", first(["pix2pix", "dcgan", "cyclegan"]))
+@pytest.mark.extended
+@pytest.mark.parametrize("name", ["pix2pix", "dcgan", "cyclegan"])
 def test_each_optimizer_updates_its_own_networks(name):
     planned = plan.make_plan(name, settings=zoo.get_spec(name).tiny_settings(), data_dir=FASHION)
     data = planned.load_data()

@@ -10,7 +10,7 @@ import pipelines
 import zoo
 from pipelines.text import words
 from tests.pipelines.text.test_words import TEXTS
-from tests.zoo.conftest import FIXTURES
+from tests.zoo.conftest import FIXTURES, fit
 from zoo import predict
 from zoo.evaluation import text_baselines
 
@@ -108,3 +108,14 @@ def test_a_text_without_words_has_an_answer(encoder):
     assert np.isfinite(logits).all()
     if encoder == "bag":  # padding behind a text changes nothing
         np.testing.assert_allclose(logits[1:], np.asarray(model(np.pad(tokens[1:], [(0, 0), (0, 3)]))), atol=1e-6)
+
+
+@pytest.mark.extended
+def test_a_recurrent_encoder_with_masks_is_proven_in_every_format(tmp_path):
+    settings = zoo.get_spec("sentiment").tiny_settings() | {
+        "model.encoder": "gru",
+        "model.units": 4,
+        "recipe.epochs": 1,
+    }
+    (bundle,) = fit("sentiment", tmp_path / "run", settings, export=True)["bundles"]
+    assert bundle["verdict"] == "pass"

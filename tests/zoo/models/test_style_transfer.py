@@ -71,6 +71,7 @@ def test_images_of_a_batch_are_independent():
         np.testing.assert_allclose(together[i : i + 1], model(images[i : i + 1]), atol=1e-2)
 
 
+@pytest.mark.extended
 def test_training_crops_are_random_and_test_crops_central():
     planned = plan.make_plan(NAME, data_dir=data_dir(NAME), settings={"task.side": 32, "task.crops": 2})
     dataset = planned.load_data()
@@ -121,6 +122,7 @@ def test_the_bytes_endpoint_maps_image_files_to_jpeg_files(trained, tmp_path):
         assert np.abs(decoded - expected).mean() < 0.5  # a pixel may be rounded the other way
 
 
+@pytest.mark.extended
 def test_options_of_the_model_are_aliases_of_settings():
     shown = cli("zoo.train", NAME, "--help").stdout
     assert "--content-dir" in shown

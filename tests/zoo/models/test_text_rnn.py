@@ -11,7 +11,6 @@ import pipelines
 import zoo
 import zoobase.errors
 from pipelines.text import words_and_characters
-from tests.plugins.tiers import first
 from tests.zoo.conftest import FIXTURES
 from zoo import sample
 from zoo.core import plan
@@ -58,7 +57,8 @@ def test_64_steps_equal_one_forward_pass(name, arguments, shapes, ids):
         np.testing.assert_allclose(logits[0], whole[i], atol=2e-6 if name == "text_rnn" else 5e-6)
 
 
-@pytest.mark.parametrize("cell", first(["gru", "lstm"]))
+@pytest.mark.extended
+@pytest.mark.parametrize("cell", ["gru", "lstm"])
 def test_stateful_training_continues_with_the_states_of_the_last_batch(cell, ids):
     settings = {"task.carry": True, "task.window": 20, "task.warm_up": 0, "recipe.batch_size": 4}
     settings |= {"recipe.learning_rate": 1e-30, "recipe.dropout": 0.0}  # constant weights
@@ -102,7 +102,8 @@ def test_a_cache_is_not_carried_from_batch_to_batch():
         compile_model(planned.build(data.info), planned, data.info, steps=10)
 
 
-@pytest.mark.parametrize("carry", first([False, True]))
+@pytest.mark.extended
+@pytest.mark.parametrize("carry", [False, True])
 def test_windows_start_at_another_offset_in_each_epoch(carry):
     settings = {"task.window": 32, "task.warm_up": 0, "task.carry": carry, "recipe.batch_size": 4}
     planned, data = prepared(settings)

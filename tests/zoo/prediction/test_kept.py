@@ -65,6 +65,7 @@ def test_a_file_is_written_if_that_is_asked_for(monkeypatch, tmp_path, capsys):
         pass
 
 
+@pytest.mark.extended
 def test_a_damaged_file_is_written_again(kept_bundle):
     file = kept_bundle / "tflite/float32.tflite"
     size = file.stat().st_size

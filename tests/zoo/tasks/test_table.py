@@ -15,7 +15,6 @@ import pipelines
 import zoo
 from pipelines import DataError, splits, tabular
 from tests import commands
-from tests.plugins.tiers import only
 from tests.zoo.conftest import fit
 from tests.zoo.test_cli import cli
 from zoo import predict, train
@@ -360,7 +359,8 @@ def test_a_parquet_file_is_a_table(homes, file, tmp_path):
     assert [row["price"] for row in rows] == [row["price"] for row in predict.run(homes, [str(file)]).rows]
 
 
-@pytest.mark.parametrize("target", only(["price", "kind"], {"kind"}))
+@pytest.mark.extended
+@pytest.mark.parametrize("target", ["kind", pytest.param("price", marks=pytest.mark.proof)])
 def test_boosted_trees_are_trained_and_exported(file, target, tmp_path):
     """Categories, dates and missing numbers; regression has a link function, too."""
     options = {"data_dir": str(file), "settings": {"model.model": "boosting", "task.target_column": target}}

@@ -233,6 +233,7 @@ def test_the_rest_of_an_epoch_is_trained_with_the_same_bits(epoch, step, undistu
     assert history(out) == history(undisturbed)  # with losses and accuracies of the whole epoch
 
 
+@pytest.mark.extended
 def test_without_minutes_only_whole_epochs_are_saved(undisturbed):
     assert all(path.stem.count("-") == 1 for path in checkpoints.states(undisturbed / "checkpoints"))
 

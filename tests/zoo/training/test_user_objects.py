@@ -47,6 +47,7 @@ class Squared(keras.losses.Loss):
         return keras.ops.mean(keras.ops.square(keras.ops.softmax(y_pred) - target), axis=-1)
 
 
+@pytest.mark.extended
 def test_callbacks_and_metrics(tmp_path):
     Counter.epochs = 0
     top = keras.metrics.SparseTopKCategoricalAccuracy(2, name="top_2")

@@ -119,6 +119,7 @@ def test_what_a_second_implementation_cannot_run_is_said(bundles, tmp_path):
     assert (level.state, level.details.partition("; ")[2]) == ("pass", "it does not run bytes")
 
 
+@pytest.mark.extended
 def test_a_stale_record_is_found_on_the_base_path(base, bundles):
     folder = newest_version(base)[1]
     shutil.copy(bundles("functional_cnn").path / "saved_model/1" / WARMUP, folder / WARMUP)
