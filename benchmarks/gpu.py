@@ -1,8 +1,9 @@
-"""Every shipped TFLite file on LiteRT's GPU kernels: python -m benchmarks.gpu [--measure] [--flips] [MODEL...].
+"""Every shipped model on GPU kernels: python -m benchmarks.gpu [--measure tflite|onnx] [--flips] [MODEL...].
 
-Each shipped model is exported to TFLite and proven in `litert_gpu` and `litert_gpu_half` on generated inputs. With
-`--measure` the models that are named, or all, are run again; with `--flips` the decisions of `FLIPS` on examples of the
-test split are compared; without both, the tables in the page are written again.
+Each shipped model is exported to TFLite and proven in `litert_gpu` and `litert_gpu_half` on generated inputs, and to
+ONNX and proven in `onnxruntime_webgpu`. With `--measure` the models that are named, or all, are run again; with
+`--flips` the decisions of `FLIPS` on examples of the test split are compared; without both, the tables in the page are
+written again.
 """
 
 from __future__ import annotations
@@ -25,11 +26,12 @@ PAGE = HERE.parent / "docs" / "how-to" / "gpu.md"
 FILES = "<!-- measured: python -m benchmarks.gpu -->", "<!-- /measured -->"
 DECISIONS = "<!-- measured: python -m benchmarks.gpu --flips -->", "<!-- /measured -->"
 RUNTIMES = ("litert_gpu", "litert_gpu_half")
+FORMATS = {"tflite": RUNTIMES, "onnx": ("onnxruntime_webgpu",)}
 FLIPS = {"fashion_mnist": 500, "mnist": 2000, "keywords": 200}  # examples
 ACROSS = ("cpu", "gpu")
 
 
-def measure(name: str, folder: Path) -> list[dict[str, Any]]:
+def measure(name: str, format: str, folder: Path) -> list[dict[str, Any]]:
     """Export what a model serves, and return a record of each file."""
     from export import Checks, export_model
     from zoo.weights import open_default
@@ -38,17 +40,17 @@ def measure(name: str, folder: Path) -> list[dict[str, Any]]:
     plan, model, info = open_default(name)
     records = []
     for suffix, served in plan.task.served(model).items():
-        record: dict[str, Any] = {"model": name, "part": suffix, "rows": {}}
-        options = {"formats": ("keras", "tflite"), "checks": Checks(extras=("gpu",))}
+        record: dict[str, Any] = {"model": name, "part": suffix, "format": format, "rows": {}}
+        options = {"formats": ("keras", format), "checks": Checks(extras=("gpu",))}
         started = time.monotonic()
         try:
             contract = plan.task.contract(served, info)
-            bundle = export_model(served, folder / f"{name}{suffix}", contract=contract, **options)
+            bundle = export_model(served, folder / f"{name}{suffix}-{format}", contract=contract, **options)
         except ExportError as error:  # it has no such file
             records.append(record | {"reason": str(error).splitlines()[0]})
             continue
         record["seconds"] = round(time.monotonic() - started, 1)
-        for row in (row for row in bundle.certificate.rows if row.runtime in RUNTIMES):
+        for row in (row for row in bundle.certificate.rows if row.runtime in FORMATS[format]):
             file = bundle.path / row.artifact
             record["bytes"] = file.stat().st_size if file.exists() else None
             record["rows"][row.runtime] = _figures(row)
@@ -82,18 +84,21 @@ def _figures(row: Any) -> dict[str, Any]:
 def table(records: list[dict[str, Any]]) -> str:
     """Return the table of the page."""
     lines = [
-        "| model | MB | float32: largest difference (tolerance) | half precision | seconds |",
-        "|---|---:|---|---|---:|",
+        "| model | MB | TFLite: largest difference (tolerance) | in half precision | ONNX, float32 | seconds |",
+        "|---|---:|---|---|---|---:|",
     ]
-    for record in sorted(records, key=lambda record: (record["model"], record["part"])):
-        name = f"`{record['model']}`{f', {part}' if (part := record['part'].strip('-_')) else ''}"
-        if not record["rows"]:
-            lines.append(f"| {name} | | {record.get('reason', 'no TFLite file')} | | |")
-            continue
-        cells = [_cell(record["rows"].get(runtime)) for runtime in RUNTIMES]
-        seconds = sum(row["seconds"] or 0 for row in record["rows"].values())
-        size = f"{record['bytes'] / 1e6:.2f}" if record.get("bytes") else ""
-        lines.append(f"| {name} | {size} | {cells[0]} | {cells[1]} | {seconds:.0f} |")
+    by_part: dict[tuple[str, str], dict[str, Any]] = {}
+    for record in records:
+        by_part.setdefault((record["model"], record["part"]), {})[record["format"]] = record
+    for (model, part), found in sorted(by_part.items()):
+        name = f"`{model}`{f', {part}' if (part := part.strip('-_')) else ''}"
+        cells, rows = [], []
+        for format, runtimes in FORMATS.items():
+            record = found.get(format, {"rows": {}})
+            rows += record["rows"].values()
+            cells += [_cell(record["rows"].get(r)) or record.get("reason", "") for r in runtimes]
+        size = f"{number / 1e6:.2f}" if (number := found.get("tflite", {}).get("bytes")) else ""
+        lines.append(f"| {name} | {size} | {' | '.join(cells)} | {sum(row['seconds'] or 0 for row in rows):.0f} |")
     return "\n".join(lines)
 
 
@@ -125,22 +130,24 @@ def write_page(results: dict[str, list[dict[str, Any]]]) -> None:
 
 @click.command()
 @click.argument("models", nargs=-1)
-@click.option("--measure", "is_measured", is_flag=True, help="Run the models again.")
+@click.option("--measure", "formats", multiple=True, type=click.Choice([*FORMATS]), help="Run the models again.")
 @click.option("--flips", "has_flips", is_flag=True, help="Compare decisions again.")
-def main(models: tuple[str, ...], is_measured: bool, has_flips: bool) -> None:
+def main(models: tuple[str, ...], formats: tuple[str, ...], has_flips: bool) -> None:
     """Measure, or write the tables of the page."""
     from zoo.weights import shipped_models
 
     console, results = Console(), json.loads(RESULTS.read_text())
 
-    def keep(kind: str, name: str, found: list[dict[str, Any]]) -> None:
-        results[kind] = [record for record in results[kind] if record["model"] != name] + found
+    def keep(kind: str, name: str, found: list[dict[str, Any]], format: str | None = None) -> None:
+        others = [r for r in results[kind] if (r["model"], r.get("format")) != (name, format)]
+        results[kind] = others + found
         write_atomic(RESULTS, json.dumps(results, indent=1) + "\n")
         console.print(f"{name}: {found}")
 
     with tempfile.TemporaryDirectory(prefix="gpu-") as folder:
-        for name in (models or shipped_models()) if is_measured else ():
-            keep("files", name, measure(name, Path(folder)))
+        for format in formats:
+            for name in models or shipped_models():
+                keep("files", name, measure(name, format, Path(folder)), format)
         for name in (models or FLIPS) if has_flips else ():
             keep("flips", name, [measure_flips(name, FLIPS[name], Path(folder) / "flips")])
     write_page(results)

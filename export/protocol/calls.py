@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import time
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
@@ -15,6 +16,7 @@ else:
 
 MAX_VARIANT_ROWS = 8  # larger cases have no variants: they would cost more time and add no information
 PERTURBATION_STEPS = 2  # steps of the dtype, because a program rounds more than once
+REPEATS, SECONDS = 50, 30.0  # of the first call of each endpoint, at most so long
 COLOUR = re.compile(r"\x1b\[[0-9;]*m")
 
 Function = Callable[[Arrays], Arrays]
@@ -45,6 +47,21 @@ def in_steps(function: Function, inputs: Arrays, chain: Mapping[str, str]) -> Ar
         parts.append(function({name: value[i : i + 1] for name, value in rest.items()} | states))
         states = {name: parts[-1][following] for name, following in chain.items()}
     return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
+
+
+def repeat(first: Mapping[str, tuple[Arrays, Arrays]], functions: Mapping[str, Function]) -> list[str]:
+    """Return a message if a call that follows all others does not repeat the first: inputs and outputs by endpoint."""
+    for name, function in functions.items():
+        inputs, outputs = first.get(name, ({}, {}))
+        started = time.monotonic()
+        for number in range(2, REPEATS + 1) if outputs else ():
+            again = function(inputs)
+            for key, value in outputs.items():
+                if not np.array_equal(value, again[key], equal_nan=value.dtype.kind == "f"):
+                    return [f"endpoint {name}: call {number} of the same inputs returns another {key} than the first"]
+            if time.monotonic() - started > SECONDS:
+                break
+    return []
 
 
 def run_endpoint(

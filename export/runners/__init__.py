@@ -18,7 +18,6 @@ from export.runners import (
     run_litert_gpu,
     run_mediapipe,
     run_onnx,
-    run_onnx_gpu,
     run_openvino,
     run_tensorflow,
     run_tflite_micro,
@@ -27,9 +26,10 @@ from export.runners import (
 
 _SCRIPTS = (
     *(run_keras, run_tensorflow, run_c_api, run_openvino, run_onnx),
-    *(run_litert, run_litert_c, run_mediapipe, run_tflite_micro, run_browser, run_torch, run_onnx_gpu),
+    *(run_litert, run_litert_c, run_mediapipe, run_tflite_micro, run_browser, run_torch),
 )
-_RECORDS = (*(script.RUNTIME for script in _SCRIPTS), run_litert_gpu.RUNTIME, run_litert_gpu.IN_HALF)
+_ON_GPU = (run_litert_gpu.RUNTIME, run_litert_gpu.IN_HALF, run_onnx.WEBGPU)
+_RECORDS = (*(script.RUNTIME for script in _SCRIPTS), *_ON_GPU)
 RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in _RECORDS}
 GROUPS = tuple(dict.fromkeys(runtime.group for runtime in RUNTIMES.values() if runtime.group))
 FRAMEWORKS = frozenset({"tf_keras", "torch", "jax"}.union(*(runtime.process.imports for runtime in RUNTIMES.values())))

@@ -1,8 +1,9 @@
-"""Python environments of this project for what cannot be installed beside TensorFlow. Only the standard library."""
+"""Environments of this project for what cannot be installed beside TensorFlow. Only the standard library."""
 
 from __future__ import annotations
 
 import hashlib
+import json
 import sys
 from dataclasses import dataclass
 from pathlib import Path
@@ -12,6 +13,8 @@ if __package__:
 else:
     from machine import cache_folder
 
+VULKAN = next(iter(sorted(Path("/usr/share/vulkan/icd.d").glob("lvp_icd*.json"))), None)  # Mesa's, for processors
+INSTALL_VULKAN = "apt-get install mesa-vulkan-drivers"
 MARK = ".installed"  # written last: a folder without it is of an installation that did not finish
 
 
@@ -101,3 +104,9 @@ ONNX_GPU = Environment(
 TORCH = Environment(
     "torch", ("torch==2.9.1", "numpy==2.4.6"), "PyTorch, for programs of torch.export (.pt2)", is_large=True
 )
+
+
+def vulkan_version() -> dict[str, str]:
+    """Return the version of Vulkan that Mesa's driver for processors implements."""
+    driver = json.loads(VULKAN.read_text())["ICD"] if VULKAN else {}
+    return {"Mesa's Vulkan on the processor": driver.get("api_version", "none")}

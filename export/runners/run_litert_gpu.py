@@ -10,18 +10,21 @@ import importlib.metadata
 import importlib.util
 import os
 import re
+import tempfile
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 if __package__:
-    from export.protocol import machine, runner, vulkan
+    from export.protocol import calls, machine, runner
     from export.protocol.arrays import Arrays
+    from export.runners import environments
 else:
+    import calls
+    import environments
     import machine
     import runner
-    import vulkan
     from arrays import Arrays
 
 PACKAGE, LIBRARY = "ai_edge_litert", "libLiteRtWebGpuAccelerator.so"
@@ -39,7 +42,7 @@ class Model:
 
     def __init__(self, path: str) -> None:
         """Compile it, and read in the messages of the library which operators the GPU refused."""
-        vulkan.keep_shaders()
+        os.environ["MESA_SHADER_CACHE_DIR"] = tempfile.gettempdir()
         from ai_edge_litert.compiled_model import CompiledModel, GpuOptions, HardwareAccelerator, Options
 
         options = Options(
@@ -120,7 +123,7 @@ def check(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
     model = models[artifact["path"]]
     if model.errors:
         return [f"LiteRT reports an error and returns values nevertheless: {model.errors[0]}"]
-    return vulkan.repeat(model.first, {name: calls["main"] for name, calls in opened.items()})
+    return calls.repeat(model.first, {name: functions["main"] for name, functions in opened.items()})
 
 
 def remarks(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
@@ -135,13 +138,13 @@ def version() -> str | None:
     """Return the version of LiteRT where it holds the GPU's kernels and Mesa's driver is installed."""
     spec = importlib.util.find_spec(PACKAGE)
     folders = map(Path, (spec.submodule_search_locations or ()) if spec else ())
-    is_there = vulkan.DRIVER is not None and any((folder / LIBRARY).is_file() for folder in folders)
+    is_there = environments.VULKAN is not None and any((folder / LIBRARY).is_file() for folder in folders)
     return importlib.metadata.version("ai-edge-litert") if is_there else None
 
 
 def versions() -> dict[str, str]:
     """Return the versions of LiteRT and of the driver's Vulkan."""
-    return {"LiteRT GPU": version() or "unknown", **vulkan.versions()}
+    return {"LiteRT GPU": version() or "unknown", **environments.vulkan_version()}
 
 
 RUNTIME = runner.Runtime(
@@ -155,10 +158,10 @@ RUNTIME = runner.Runtime(
     extra=True,
     on_request=True,
     probe=version,
-    install=vulkan.INSTALL,
+    install=environments.INSTALL_VULKAN,
     group="gpu",
     counterpart="litert",
-    process=runner.Process(imports=(PACKAGE,), environment=vulkan.ENVIRONMENT),
+    process=runner.Process(imports=(PACKAGE,), environment={"VK_ICD_FILENAMES": str(environments.VULKAN)}),
     capabilities=runner.Capabilities(check=check, remarks=remarks),
 )
 IN_HALF = dataclasses.replace(
