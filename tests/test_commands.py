@@ -86,6 +86,26 @@ def test_tensorflow_is_imported_without_it(code):
     assert commands.run("-c", GARBAGE.replace("IMPORT", code), fresh=True).stdout == "[False, False] True\n"
 
 
+LEFT_OUT = """
+import sys
+from zoo.core import environment
+from zoobase.console import Console
+Console.is_process = PROCESS
+environment.prepare()
+print(sum(name in sys.modules for name in ("matplotlib", "pandas", "sklearn")))
+import pandas, sklearn
+"""
+
+
+def test_a_command_imports_keras_without_what_is_optional():
+    assert commands.run("-c", LEFT_OUT.replace("PROCESS", "True"), fresh=True).stdout == "0\n"
+
+
+@pytest.mark.extended
+def test_a_process_of_others_imports_keras_as_it_is():
+    assert commands.run("-c", LEFT_OUT.replace("PROCESS", "False"), fresh=True).stdout == "3\n"
+
+
 def test_it_is_as_it_was_afterwards():
     with without_garbage_collection():
         assert not gc.isenabled()
