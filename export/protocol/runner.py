@@ -160,10 +160,10 @@ class Runtime:
     @property
     def version(self) -> str | None:
         """The installed version, or None."""
-        if self.process.installation is not None:
-            return self.process.installation.version
         if self.probe is not None:
             return self.probe()
+        if self.process.installation is not None:
+            return self.process.installation.version
         spec = importlib.util.find_spec(self.module)
         if spec is None:
             return None

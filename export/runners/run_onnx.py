@@ -123,7 +123,7 @@ def version() -> str | None:
 
 def versions() -> dict[str, str]:
     """Return the versions of the WebGPU provider and of the driver's Vulkan."""
-    return {"onnxruntime-webgpu": version() or "unknown", **environments.vulkan_version()}
+    return {WEBGPU.distribution: WEBGPU.version or "unknown", **environments.vulkan_version()}
 
 
 RUNTIME = runner.Runtime(

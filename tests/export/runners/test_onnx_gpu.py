@@ -3,8 +3,10 @@
 import numpy as np
 import pytest
 
+from export import export_model, verify_bundle
 from export.artifacts.equivalence import compare
-from export.runners import members
+from export.runners import RUNTIMES, environments, members
+from tests.export.models import two_by_two
 from zoobase.errors import CheckFailed
 
 pytestmark = pytest.mark.needs("onnx", "onnxruntime-webgpu", "mesa-vulkan-drivers")
@@ -57,3 +59,15 @@ def test_what_runs_on_the_processor_is_said(tmp_path):
     assert result.verdict == "same"
     assert "onnxruntime_webgpu: 1 operators run on the processor, 1 on the GPU: Det" in result.notes
     assert members(["gpu"], ["onnx"]) == ["onnxruntime_webgpu"]
+
+
+def test_a_bundle_on_the_gpu(tmp_path, monkeypatch):
+    export_model(two_by_two(), tmp_path / "bundle", formats=("keras", "onnx"))
+    certificate = verify_bundle(tmp_path / "bundle", runtimes=["gpu"], require=["gpu"])
+    (row,) = [row for row in certificate.rows if row.runtime == "onnxruntime_webgpu"]
+    assert (certificate.verdict, row.state) == ("pass", "pass")
+    assert row.versions["onnxruntime-webgpu"] == environments.ONNX_GPU.version
+    monkeypatch.setattr(environments, "VULKAN", None)
+    certificate = verify_bundle(tmp_path / "bundle", runtimes=["gpu"], require=["gpu"])
+    assert certificate.verdict == "incomplete"
+    assert certificate.problems()[0].endswith(RUNTIMES["onnxruntime_webgpu"].install)
