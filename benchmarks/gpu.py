@@ -96,7 +96,8 @@ def table(records: list[dict[str, Any]]) -> str:
         for format, runtimes in FORMATS.items():
             record = found.get(format, {"rows": {}})
             rows += record["rows"].values()
-            cells += [_cell(record["rows"].get(r)) or record.get("reason", "") for r in runtimes]
+            reasons = [record.get("reason", ""), *[""] * (len(runtimes) - 1)]
+            cells += [_cell(record["rows"].get(r)) for r in runtimes] if record["rows"] else reasons
         size = f"{number / 1e6:.2f}" if (number := found.get("tflite", {}).get("bytes")) else ""
         lines.append(f"| {name} | {size} | {' | '.join(cells)} | {sum(row['seconds'] or 0 for row in rows):.0f} |")
     return "\n".join(lines)

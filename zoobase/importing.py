@@ -15,7 +15,7 @@ from typing import Any
 from zoobase.console import Console, quiet_stderr
 
 OURS = ("zoo", "export", "pipelines", "zoobase")
-OPTIONAL = ("cv2", "matplotlib", "pandas", "sklearn")  # what Keras imports only if it is installed
+OPTIONAL = ("cv2", "matplotlib", "pandas", "sklearn")  # as in `export.protocol.fork_server`, which imports none of ours
 
 
 def import_tensorflow() -> Any:

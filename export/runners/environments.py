@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
 import sys
+import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -104,6 +106,11 @@ ONNX_GPU = Environment(
 TORCH = Environment(
     "torch", ("torch==2.9.1", "numpy==2.4.6"), "PyTorch, for programs of torch.export (.pt2)", is_large=True
 )
+
+
+def use_vulkan() -> None:
+    """Let this process use that driver, and keep its compiled shaders in the scratch folder."""
+    os.environ |= {"VK_ICD_FILENAMES": str(VULKAN), "MESA_SHADER_CACHE_DIR": tempfile.gettempdir()}
 
 
 def vulkan_version() -> dict[str, str]:

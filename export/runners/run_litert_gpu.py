@@ -10,7 +10,6 @@ import importlib.metadata
 import importlib.util
 import os
 import re
-import tempfile
 from pathlib import Path
 from typing import Any
 
@@ -42,7 +41,7 @@ class Model:
 
     def __init__(self, path: str) -> None:
         """Compile it, and read in the messages of the library which operators the GPU refused."""
-        os.environ["MESA_SHADER_CACHE_DIR"] = tempfile.gettempdir()
+        environments.use_vulkan()
         from ai_edge_litert.compiled_model import CompiledModel, GpuOptions, HardwareAccelerator, Options
 
         options = Options(
@@ -61,7 +60,6 @@ class Model:
         self.reported, self.errors = [*dict.fromkeys(ERROR.findall(log))], []  # when it was compiled, and in calls
         found = [(int(n) if n.isdigit() else 0, int(m)) for n, m in COUNTS.findall(log)]
         self.on_gpu, self.on_cpu = map(sum, zip(*found, strict=True)) if found else (None, 0)
-        self.first: dict[str, tuple[Arrays, Arrays]] = {}  # inputs and outputs of the first call of each signature
         self.buffers: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
 
     def call(self, endpoint: dict[str, Any], inputs: Arrays) -> Arrays:
@@ -78,7 +76,6 @@ class Model:
         for key, buffer in gives.items():
             found = buffer.get_tensor_details()
             outputs[key] = buffer.read(int(np.prod(found["shape"])), found["dtype"]).reshape(found["shape"])
-        self.first.setdefault(endpoint["name"], (arrays, outputs))
         return outputs
 
     def _buffers(self, name: str, arrays: Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
@@ -112,7 +109,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
         raise ValueError(f"the GPU refuses every operator: {'; '.join(model.refused)}")
 
     def function(endpoint: dict[str, Any]) -> runner.Function:
-        return lambda inputs: model.call(endpoint, inputs)
+        return calls.KeepsFirst(lambda inputs: model.call(endpoint, inputs))
 
     present = [name.replace(NO_SIGNATURE, "") for name in model.compiled.get_signature_list()]
     return runner.by_endpoint({"endpoints": able}, function, present)
@@ -123,7 +120,7 @@ def check(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
     model = models[artifact["path"]]
     if model.errors:
         return [f"LiteRT reports an error and returns values nevertheless: {model.errors[0]}"]
-    return calls.repeat(model.first, {name: functions["main"] for name, functions in opened.items()})
+    return calls.repeat(opened)
 
 
 def remarks(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
@@ -161,14 +158,14 @@ RUNTIME = runner.Runtime(
     install=environments.INSTALL_VULKAN,
     group="gpu",
     counterpart="litert",
-    process=runner.Process(imports=(PACKAGE,), environment={"VK_ICD_FILENAMES": str(environments.VULKAN)}),
+    process=runner.Process(imports=(PACKAGE,)),
     capabilities=runner.Capabilities(check=check, remarks=remarks),
 )
 IN_HALF = dataclasses.replace(
     RUNTIME,
     name="litert_gpu_half",
     precision="float16",
-    process=dataclasses.replace(RUNTIME.process, environment={**RUNTIME.process.environment, HALF: "1"}),
+    process=dataclasses.replace(RUNTIME.process, environment={HALF: "1"}),
 )
 
 if __name__ == "__main__":

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import dataclasses
 import os
 import re
-import tempfile
 from typing import Any
 
 if __package__:
@@ -31,10 +31,16 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
     import onnxruntime
 
     (endpoint,) = artifact["endpoints"]
+    session = onnxruntime.InferenceSession(str(artifact["path"]), _options(), providers=[ON_CPU])
+    return {endpoint["name"]: {"main": _function(session, endpoint)}}
+
+
+def _options() -> Any:
+    import onnxruntime
+
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = runner.threads() or options.intra_op_num_threads
-    session = onnxruntime.InferenceSession(str(artifact["path"]), options, providers=[ON_CPU])
-    return {endpoint["name"]: {"main": _function(session, endpoint)}}
+    return options
 
 
 def _function(session: Any, endpoint: dict[str, Any], options: Any = None) -> runner.Function:
@@ -63,7 +69,6 @@ def constants(artifact: dict[str, Any], opened: runner.Opened) -> Any:
 
 # === On the GPU ===
 
-first: dict[str, tuple[Arrays, Arrays]] = {}  # path -> inputs and outputs of the first call
 nodes: dict[str, dict[str, list[str]]] = {}  # path -> provider -> its operators
 
 
@@ -71,33 +76,27 @@ def open_on_gpu(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Op
     """Load an ONNX file as `open_artifact` does, and read in the log which operators run where."""
     import onnxruntime
 
-    os.environ["MESA_SHADER_CACHE_DIR"] = tempfile.gettempdir()
+    environments.use_vulkan()
     (endpoint,), path = artifact["endpoints"], str(artifact["path"])
-    options, quiet = onnxruntime.SessionOptions(), onnxruntime.RunOptions()
+    options, quiet = _options(), onnxruntime.RunOptions()
     options.log_severity_level, quiet.log_severity_level = VERBOSE, ERROR
     with machine.captured_messages() as messages:
         session = onnxruntime.InferenceSession(path, options, providers=[ON_GPU, ON_CPU])
         nodes[path] = _placed(messages())
     if not nodes[path][ON_GPU]:
         raise ValueError("the GPU refuses every operator")
-    run = _function(session, endpoint, quiet)
-
-    def function(inputs: Arrays) -> Arrays:
-        outputs = run(inputs)
-        first.setdefault(path, (inputs, outputs))
-        return outputs
-
-    return {endpoint["name"]: {"main": function}}
+    return {endpoint["name"]: {"main": calls.KeepsFirst(_function(session, endpoint, quiet))}}
 
 
 def _placed(log: str) -> dict[str, list[str]]:
     """Return the operators of each provider; where one has all of them, their number alone is logged."""
     found: dict[str, list[str]] = {ON_CPU: [], ON_GPU: []}
-    provider, is_counted = "", False
+    provider = ""
     for line in PLACEMENT.findall(log):
         if header := HEADER.search(line):
-            provider, is_counted = header[1], line.startswith("All nodes")
-            found[provider] += [""] * int(header[2]) if is_counted else []
+            provider = header[1]
+            if line.startswith("All nodes"):
+                found[provider] = [""] * int(header[2])
         elif provider and not line.startswith(COPIES):
             found[provider].append(line.partition(" ")[0])
     return found
@@ -105,8 +104,7 @@ def _placed(log: str) -> dict[str, list[str]]:
 
 def check(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
     """Return a message if a call that follows all others does not repeat the first."""
-    ((name, functions),) = opened.items()
-    return calls.repeat({name: first.get(str(artifact["path"]), ({}, {}))}, {name: functions["main"]})
+    return calls.repeat(opened)
 
 
 def remarks(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
@@ -136,12 +134,10 @@ RUNTIME = runner.Runtime(
     process=runner.Process(imports=("onnxruntime",)),
     capabilities=runner.Capabilities(constants=constants, exact=False),
 )
-WEBGPU = runner.Runtime(
-    "onnxruntime_webgpu",
-    __file__,
+WEBGPU = dataclasses.replace(
+    RUNTIME,
+    name="onnxruntime_webgpu",
     distribution="onnxruntime-webgpu",
-    module="onnxruntime",
-    formats=("onnx",),
     open=open_on_gpu,
     versions=versions,
     extra=True,
@@ -150,11 +146,7 @@ WEBGPU = runner.Runtime(
     install=f"{environments.INSTALL_VULKAN}; {environments.ONNX_GPU.command}",
     group="gpu",
     counterpart="onnxruntime",
-    process=runner.Process(
-        imports=("onnxruntime",),
-        environment={"VK_ICD_FILENAMES": str(environments.VULKAN), GPU: "1"},
-        installation=environments.ONNX_GPU,
-    ),
+    process=dataclasses.replace(RUNTIME.process, environment={GPU: "1"}, installation=environments.ONNX_GPU),
     capabilities=runner.Capabilities(check=check, remarks=remarks),
 )
 
