@@ -8,7 +8,6 @@ from pathlib import Path
 import pytest
 
 from tests import commands
-from tests.plugins.tiers import only
 
 ROOT = Path(__file__).parent.parent
 FOLDER = ROOT / "examples"
@@ -35,7 +34,8 @@ def python(*words, cwd, fresh=False, **environment):
     return done.stdout
 
 
-@pytest.mark.parametrize("name", only(RUNS, {"compare_two_files"}))
+@pytest.mark.extended
+@pytest.mark.parametrize("name", RUNS)
 def test_script(name, tmp_path):
     arguments, wanted = RUNS[name]
     out = python(str(FOLDER / f"{name}.py"), *arguments, cwd=tmp_path)
@@ -91,8 +91,8 @@ PRINTED = {  # notebook -> lines of its output, which do not depend on the machi
 }
 
 
-@pytest.mark.extended
-@pytest.mark.parametrize("name", only(PRINTED, {"train_and_prove"}, PRINTED))
+@pytest.mark.proof
+@pytest.mark.parametrize("name", PRINTED)
 def test_notebook(name, tmp_path):
     script, page = (NOTEBOOKS / f"{name}.py").read_text(), (NOTEBOOKS / f"{name}.md").read_text()
     for cell in re.split(r"^# %%.*\n", script, flags=re.MULTILINE):

@@ -143,6 +143,7 @@ def test_a_call_that_returns_other_names(tmp_path):
         export_model(model, tmp_path / "b", contract=Contract((wrong,)), formats=("saved_model",))
 
 
+@pytest.mark.extended
 def test_live_augmentation_in_the_artifact(with_saved_model):
     """`model.export()` of Keras serves live augmentation."""
     folder = with_saved_model("sequential_cnn", lambda model, x: {"output": model(x["input"], training=True)})

@@ -46,6 +46,7 @@ def test_a_terminated_export_leaves_nothing(model_file, tmp_path):
     assert list(out.iterdir()) == []
 
 
+@pytest.mark.extended
 def test_a_terminated_publication_leaves_nothing(tmp_path, bundles):
     """The copy of the first file waits for the other end of a pipe."""
     source = shutil.copytree(bundles("two_by_two").path, tmp_path / "bundle")

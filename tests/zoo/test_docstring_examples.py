@@ -25,23 +25,27 @@ def check(function, names):
 
 
 @pytest.fixture(scope="module")
-def folder(tmp_path_factory, trained):
+def folder(tmp_path_factory):
     folder = tmp_path_factory.mktemp("examples")
-    images = pipelines.load("fashion_mnist", data_dir=DATA["fashion_mnist"]).test.as_numpy_iterator()
-    names = pipelines.load("fashion_mnist", data_dir=DATA["fashion_mnist"]).info.class_names
-    trouser = next(example for example in images if names[example["label"]] == "Trouser")
-    (folder / "garment.png").write_bytes(np.asarray(trouser["image"]).item())
     for file, photograph in (("photo.jpg", "china.jpg"), ("painting.jpg", "flower.jpg")):
         Image.fromarray(load_sample_image(photograph)).save(folder / file)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def runs(folder, trained):
+    data = pipelines.load("fashion_mnist", data_dir=DATA["fashion_mnist"])
+    label = data.info.class_names.index("Trouser")
+    trouser = next(example for example in data.test.as_numpy_iterator() if example["label"] == label)
+    (folder / "garment.png").write_bytes(np.asarray(trouser["image"]).item())
     settings = {"data": "digits", "recipe.epochs": 1, "recipe.optimizer": "sgd"}
     train.run("mnist", settings=settings, out=str(folder / "runs" / "digits-sgd"), export=False, precision="float32")
     shutil.copytree(trained("text_rnn"), folder / "runs" / "shakespeare")
-    return folder
 
 
 @pytest.mark.proof
 @pytest.mark.parametrize("function", RUNS, ids=lambda f: f"{f.__module__}.{f.__name__}")
-def test_commands(function, folder, monkeypatch):
+def test_commands(function, folder, runs, monkeypatch):
     monkeypatch.chdir(folder)
     check(function, {function.__name__: function})
 

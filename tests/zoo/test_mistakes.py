@@ -50,7 +50,7 @@ def test_wrong_labels_of_the_training_split_are_found_by_models_that_did_not_see
     assert "<script" not in page
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_folds_of_a_csv_file(tmp_path):
     rows = [f"{i % 7},{'ab'[i % 2]},{'yes' if i % 7 > 3 else 'no'}" for i in range(120)]
     (tmp_path / "rows.csv").write_text("\n".join(["size,kind,answer", *rows]))

@@ -29,7 +29,6 @@ def folder(trained, tmp_path):
     return tmp_path / "runs"
 
 
-@pytest.mark.extended
 def test_the_best_run_of_a_dataset_is_first(folder):
     rows = {row["run"].removeprefix(f"{folder}/"): row for row in runs.run([folder])}
     names = list(rows)

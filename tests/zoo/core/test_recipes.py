@@ -196,7 +196,7 @@ def candidates_run(tmp_path_factory):
     return out
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_the_best_candidate_is_the_run(candidates_run):
     run = RunFolder(candidates_run)
     best = [
@@ -216,7 +216,7 @@ def restarts_run(tmp_path_factory):
     return out
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_restarts_keep_the_best_by_validation(restarts_run):
     best = [
         min(r["val_cross_entropy"] for r in RunFolder(restarts_run / "restarts" / str(i)).history()) for i in (0, 1)

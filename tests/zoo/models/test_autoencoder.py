@@ -119,7 +119,7 @@ def test_pca_errors_fall_with_the_size_and_the_probe_uses_the_codes():
     assert right > 0.6 > 0.3 > image_baselines.linear_probe(codes[:400], shuffled, codes[400:], labels[400:])
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_a_run_has_the_comparison_and_the_figures(denoising):
     evaluation = json.loads((denoising / "evaluation.json").read_text())
     assert set(evaluation["compared"]) == {"this model", "PCA", "noisy input"}

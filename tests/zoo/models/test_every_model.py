@@ -19,7 +19,7 @@ from zoo.training.compiling import compile_model
 ELSEWHERE = {"landmarks", "grapheme_to_phoneme", "faces"}  # flowers and attention with other data; not trained
 ALIKE = {  # of a kind of another, for `proof`
     *("skin_lesions", "gan", "mnist", "mnist_cnn", "text", "efficientnet_lite0", "style_transfer", "cyclegan"),
-    *("crepe", "admissions", "text_transformer"),
+    *("crepe", "admissions", "text_transformer", "table", "forecast"),
 }
 KINDS = {  # one of each kind of contract
     *("fashion_mnist", "pix2pix", "sentiment", "keywords", "bike_sharing"),  # images, pairs, texts, sounds, rows

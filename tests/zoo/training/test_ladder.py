@@ -173,7 +173,7 @@ def test_the_layer_is_the_tfidf_of_scikit_learn():
         ("mnist_cnn", "linear"),
         ("keywords", "parts"),
         ("sentiment", "tfidf"),
-        ("table", "additive"),
+        pytest.param("table", "additive", marks=pytest.mark.proof),
         pytest.param("bike_sharing", "boosting", marks=pytest.mark.proof),
     ],
 )

@@ -45,7 +45,7 @@ def test_a_page_gets_the_answers_of_the_saved_model(name, bundles, served, page,
         assert not any("litert" in url for url in page.requests)
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_a_review_is_answered_by_the_server(sentiment, served, page, tmp_path):
     write_served_pages(sentiment, tmp_path / "pages", "sentiment")
     expected = load(sentiment)["text"](text=[REVIEW])
