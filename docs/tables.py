@@ -14,6 +14,7 @@ from docs import pages
 from docs.course.lessons import LESSONS
 from export.formats import QUANTIZATIONS, format_of
 from pipelines import catalogue
+from zoo import info
 from zoo.core import registry
 
 ROOT = Path(__file__).parent.parent
@@ -22,9 +23,8 @@ ROOT = Path(__file__).parent.parent
 def blocks() -> Iterator[tuple[Path, str, str]]:
     """Yield every generated block: (file, name of the block, text between its marks)."""
     from benchmarks import report
-    from zoo.info import markdown_table
 
-    yield ROOT / "README.md", "models", markdown_table()
+    yield ROOT / "README.md", "models", worth_having()
     yield ROOT / "zoo" / "__init__.py", "models", builders()
     navigation = "".join(f"      - {name}: models/{name}.md\n" for name in zoo.list_models())
     yield ROOT / "mkdocs.yml", "models", navigation
@@ -38,6 +38,29 @@ def blocks() -> Iterator[tuple[Path, str, str]]:
     yield ROOT / "docs" / "index.md", "certificate", f"\n{pages.certificate('fashion_mnist')}\n\n"
     yield ROOT / "docs" / "benchmarks.md", "summary", report.summary(results)
     yield ROOT / "docs" / "benchmarks.md", "benchmarks", report.table(results)
+
+
+WORTH_HAVING = {  # the models of the README, by what a reader wants
+    "efficientnet_lite0": "names what is in a photograph: 1,000 classes of ImageNet",
+    "faces": "finds faces and their eyes, nose and mouth",
+    "detector": "finds and names garments, with boxes",
+    "unet": "colours in what is where: a class for each pixel",
+    "minilm": "vectors of sentences: search and similarity of texts",
+    "sentiment": "whether a review is positive",
+    "magika": "the type of a file, from its content",
+    "crepe": "the pitch of a voice or an instrument",
+    "grapheme_to_phoneme": "how an English word is pronounced",
+    "table": "a class or a number from rows of a CSV file: linear, boosted trees or a network",
+}
+
+
+def worth_having() -> str:
+    """Return the table of models of the README, with the figures of their cards."""
+    lines = ["| model | what it does | test figure | weights |", "|---|---|---|---|"]
+    for name, does in WORTH_HAVING.items():
+        figure = f"{info.headline(name)} ({info.test_data(name)})" if info.test_data(name) else ""
+        lines.append(f"| [`{name}`](docs/models/{name}.md) | {does} | {figure} | {info.shipped_weights(name)} |")
+    return "\n".join(lines) + "\n"
 
 
 def builders() -> str:

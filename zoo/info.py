@@ -158,22 +158,23 @@ def _table(specs: Mapping[str, Any], names: Iterable[str]) -> str:
     lines = ["| model | task | headline metric, 95 % interval | measured on | weights |", "|---|---|---|---|---|"]
     for name in names:
         spec = specs[name]
-        headline = next((f"{key} {value:g}" for key, value in spec.card.expect.items()), "")
-        cells = (f"`{name}`", spec.task.title, headline + _interval(name), test_data(name), shipped_weights(name))
+        cells = (f"`{name}`", spec.task.title, headline(name), test_data(name), shipped_weights(name))
         lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
     return "\n".join(lines) + "\n"
 
 
-def _interval(name: str) -> str:
-    """Return half the 95 % interval of the headline metric of shipped weights, if it has one."""
+def headline(name: str) -> str:
+    """Return the first metric of a model's card, with half its 95 % interval if it is that of shipped weights."""
     from zoo import weights
 
     spec = registry.get_spec(name)
-    if "default" not in spec.weights or not spec.weights["default"].shipped or not spec.card.expect:
-        return ""
-    metric, record = next(iter(spec.card.expect)), weights.description(name)
+    metric, value = next(iter(spec.card.expect.items()), ("", 0))
+    if "default" not in spec.weights or not spec.weights["default"].shipped or not metric:
+        return f"{metric} {value:g}" if metric else ""
+    record = weights.description(name)
     ends = record.get("intervals", {}).get(metric)
-    return f" ± {max(abs(end - record['metrics'][metric]) for end in ends):.2g}" if ends else ""
+    half = f" ± {max(abs(end - record['metrics'][metric]) for end in ends):.2g}" if ends else ""
+    return f"{metric} {value:g}{half}"
 
 
 def _format(value: Any) -> str:

@@ -16,7 +16,7 @@ from zoo.core.recipe import COUNT, NOT_NEGATIVE, check_names, convert_fields, se
 from zoo.core.settings import SEED
 from zoo.weights.vgg import CHOICES
 from zoobase import console as shell
-from zoobase.console import Console, StepProgress
+from zoobase.console import Console
 from zoobase.errors import UsageError
 
 OPTIMIZERS = ("lbfgs", "adam")
@@ -103,6 +103,7 @@ def run(
     environment.prepare()
     import keras
     import numpy as np
+    from rich.progress import Progress
 
     from zoo.modeling import perceptual_loss
     from zoo.training import neural_style
@@ -115,10 +116,15 @@ def run(
     loss = perceptual_loss.Objective(vgg, style_image, weights)
     noise = np.random.default_rng(chosen.seed).uniform(0, 255, content_image.shape)
     start_time = time.monotonic()
-    with StepProgress(console, "step", chosen.steps) as progress:
+    with Progress(console=console.rich, disable=not console.interactive) as progress:
+        bar = progress.add_task("step", total=chosen.steps)
 
         def show(step: int, losses: dict[str, float]) -> None:
-            progress(step, "  ".join(f"{name} {value:.4g}" for name, value in losses.items()))
+            values = "  ".join(f"{name} {value:.4g}" for name, value in losses.items())
+            text = f"step {step}/{chosen.steps}  {values}"
+            progress.update(bar, completed=step, description=text)
+            if not console.interactive and step % max(chosen.steps // 10, 1) == 0:
+                console.print(text)
 
         objective = neural_style.Objective(loss, content_image)
         initial = noise if chosen.start == "noise" else content_image

@@ -1,4 +1,4 @@
-"""Photographs of the desktop wallpapers of two Debian packages, and two pictures of them as styles.
+"""Photographs of the desktop wallpapers of two Debian packages, and two of these images as styles.
 
 Sources:   data_dir (any folder of photographs), the prepared cache, the Debian packages budgie-backgrounds and
            lomiri-wallpapers-16.04, each installed or downloaded without root.

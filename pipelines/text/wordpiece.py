@@ -1,4 +1,4 @@
-"""Texts as pieces of words; Python and a graph return the same ids for any bytes.
+"""Texts as wordpiece tokens; Python and a graph return the same ids for any bytes.
 
 WordPiece as BERT's, without case (Schuster, Nakajima 2012, doi:10.1109/ICASSP.2012.6289079; Devlin 2018,
 arXiv:1810.04805). A text is decoded as UTF-8; control characters are removed, accents are stripped, letters become
@@ -144,7 +144,7 @@ def _longest(vocabulary: tuple[str, ...]) -> int:
 
 
 def _pieces_tensor(texts: tf.RaggedTensor, vocabulary: Sequence[str], unknown: int) -> tf.RaggedTensor:
-    """Return the pieces of words (B, None), int32 ragged (B, None): each step takes one piece of every word."""
+    """Return the wordpiece tokens (B, None), int32 ragged (B, None): each step takes one piece of every word."""
     import tensorflow as tf
 
     find = words.finder(vocabulary, missing=-1)

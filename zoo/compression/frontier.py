@@ -1,4 +1,4 @@
-"""The picture of what files cost in quality and give in size and speed."""
+"""The figure of what files cost in quality and give in size and speed."""
 
 from __future__ import annotations
 

@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     },
     card=Card(
         paper="Wang 2020, arXiv:2002.10957",
-        notes="English. Its training texts were up to 128 pieces of words long; of longer texts the start is read.",
+        notes="English. Its training texts were up to 128 wordpiece tokens long; of longer texts the start is read.",
         data_notes="all-MiniLM-L6-v2 knows what a text is about better than whether it is positive.",
     ),
     weights={"default": MINILM.weights()},

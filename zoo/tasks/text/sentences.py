@@ -33,7 +33,7 @@ VOCABULARIES = ("minilm", "texts", "ngrams")
 
 @dataclass(frozen=True)
 class WordPieceTask(TextClassifier):
-    """Base of tasks whose texts are pieces of words.
+    """Base of tasks whose texts are wordpiece tokens.
 
     Attributes:
         vocabulary: Vocabulary of pieces: "minilm", that of its pretrained weights, or "texts", one of the training
@@ -42,7 +42,7 @@ class WordPieceTask(TextClassifier):
 
     vocabulary: str = "minilm"
 
-    units = "pieces of words"
+    units = "wordpiece tokens"
 
     @property
     def has_ngrams(self) -> bool:
