@@ -118,7 +118,7 @@ def evaluate_split(
     """Return the outputs of a model for a split, or what its task keeps of them, with the metrics of the task."""
     # If the task serves several models, all of them are called, and their inputs and outputs are merged.
     from zoo.candidates import selection
-    from zoo.evaluation import intervals, outputs
+    from zoo.evaluation import conformal, intervals, outputs
 
     contracts = {name: plan.task.contract(served, dataset.info) for name, served in plan.task.served(model).items()}
     evaluation = collect(plan, model, dataset, split, replicas)
@@ -129,10 +129,9 @@ def evaluate_split(
     fitted = {} if baselines else selection.baselines(plan, dataset, split)
     evaluation = dataclasses.replace(evaluation, baselines={**fitted, **evaluation.baselines, **baselines})
     evaluation = intervals.with_intervals(plan.task, evaluation)
-    if split == "test" and isinstance(plan.task, Conformal):
-        result = plan.task.conformal(collect(plan, model, dataset, "validation", replicas), evaluation)
-        extra = {} if result is None else {"conformal": result}
-        evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra})
+    parts = conformal.halves(plan.task, evaluation) if split == "test" and isinstance(plan.task, Conformal) else ()
+    if parts and (result := plan.task.conformal(*parts)) is not None:
+        evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, "conformal": result})
     if remarks := selection.better(plan, evaluation.metrics, dataset.info):
         evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, "remarks": remarks})
     return evaluation
@@ -142,8 +141,7 @@ def share(path: str | Path, dataset: Dataset, replicas: Replicas) -> None:
     """Compute a part of the outputs that `run` needs for the test split, in a process that does not write them."""
     folder = RunFolder.open(path)
     plan, model = folder.plan(), folder.model()
-    for split in ("test", "validation") if isinstance(plan.task, Conformal) else ("test",):
-        collect(plan, model, dataset, split, replicas)
+    collect(plan, model, dataset, "test", replicas)
 
 
 def collect(

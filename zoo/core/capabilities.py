@@ -118,12 +118,12 @@ class Regresses(Protocol):
 class Conformal(Protocol):
     """Prediction sets or intervals of a stated coverage."""
 
-    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
+    def conformal(self, calibration: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
         """Return the coverage, as `zoo.evaluation.conformal` does; None with settings for which there are none.
 
         Args:
-            validation: Outputs and truth of examples that were not trained on, by which their size is chosen.
-            test: Those on which they are evaluated.
+            calibration: Outputs and truth of test examples by which their size is chosen.
+            test: Those of the others, on which they are evaluated.
         """
 
 

@@ -11,7 +11,9 @@ from typing import Any
 
 import numpy as np
 
-from export.parity.intervals import Z, jackknife, share_interval
+from export.parity.intervals import Z, jackknife, parts_of, share_interval
+from zoo.core.task import BaseTask, SplitEvaluation
+from zoo.evaluation.intervals import is_ordered
 
 LEVEL = 0.9
 
@@ -23,28 +25,52 @@ def threshold(scores: np.ndarray, level: float = LEVEL) -> float:
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else math.inf
 
 
+def halves(task: BaseTask, evaluation: SplitEvaluation) -> list[SplitEvaluation]:
+    """Return the test examples that choose a bound, and those on which it is measured; none if these have no interval.
+
+    Validation chose the epoch, the temperature and the candidate, which are a little too good for it: its bounds cover
+    less than stated. The halves are chosen at random, have whole groups, or are the earlier and the later one.
+    """
+    groups, is_in_order = evaluation.groups, is_ordered(task, evaluation.info)
+    part = parts_of(len(evaluation.truth), groups, is_in_order)
+    first = 2 * part <= part.max(initial=0)
+    groups = part if groups is None and is_in_order else groups  # blocks of neighbours
+    if first.all() or (groups is not None and len(np.unique(groups[~first])) < 2):
+        return []
+    return [
+        SplitEvaluation(
+            inputs={},
+            outputs={name: values[kept] for name, values in evaluation.outputs.items()},
+            truth=evaluation.truth[kept],
+            info=evaluation.info,
+            groups=None if groups is None else groups[kept],
+        )
+        for kept in (first, ~first)
+    ]
+
+
 def of_classes(
-    validation: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray, groups: np.ndarray | None = None
+    calibration: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray, groups: np.ndarray | None = None
 ) -> dict[str, Any]:
     """Return coverage, its 95 % interval, and size of the sets of classes at least as probable as a bound."""
-    # The bound is chosen by probabilities (N, classes) of validation: one of them, because 1 - (1 - p) may be more than
-    # p. It is measured on those of test, perhaps with groups (N,).
-    bound = max(-threshold(-validation[np.arange(len(labels)), labels]), 0.0)
+    # The bound is chosen by probabilities (N, classes) for calibration: one of them, because 1 - (1 - p) may be more
+    # than p. It is measured on those of test, perhaps with groups (N,).
+    bound = max(-threshold(-calibration[np.arange(len(labels)), labels]), 0.0)
     sets = test >= bound
     covered = _coverage(sets[np.arange(len(truth)), truth], len(labels), groups)
     return {"level": LEVEL, "smallest_probability": bound, **covered, "set_size": float(sets.sum(axis=1).mean())}
 
 
-def of_numbers(validation: np.ndarray, test: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any] | None:
+def of_numbers(calibration: np.ndarray, test: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any] | None:
     """Return margin and coverage of intervals around predicted numbers, of errors (N,); None for too few."""
-    margin = threshold(np.abs(validation))
+    margin = threshold(np.abs(calibration))
     if not math.isfinite(margin):
         return None
-    return {"level": LEVEL, "margin": margin, **_coverage(np.abs(test) <= margin, len(validation), groups)}
+    return {"level": LEVEL, "margin": margin, **_coverage(np.abs(test) <= margin, len(calibration), groups)}
 
 
 def _coverage(covered: np.ndarray, calibrated: int, groups: np.ndarray | None) -> dict[str, Any]:
-    """Return the coverage with its interval over other samples of validation, of `calibrated` examples, and of test."""
+    """Return the coverage with its interval over other samples of `calibrated` examples, and of test."""
     share, count, quantile = float(covered.mean()), len(covered), Z
     if groups is not None:
         result = jackknife(lambda kept: covered[kept].mean(), count, groups=groups)
@@ -60,10 +86,11 @@ def _coverage(covered: np.ndarray, calibrated: int, groups: np.ndarray | None) -
 def describe(result: dict[str, Any]) -> str:
     """Return a result as a sentence."""
     low, high = result["interval"]
-    held = f"the truth for {result['coverage']:.1%} of the test examples ({low:.1%} to {high:.1%})"
+    held = f"chosen on half of the test examples, they have the truth for {result['coverage']:.1%} of the other half"
+    held += f" ({low:.1%} to {high:.1%})"
     if "margin" in result:
-        return f"Prediction intervals of {result['level']:.0%}: plus and minus {result['margin']:.4g}; they have {held}"
+        return f"Prediction intervals of {result['level']:.0%}: plus and minus {result['margin']:.4g}; {held}"
     return (
         f"Prediction sets of {result['level']:.0%}: the classes with a probability of at least "
-        f"{result['smallest_probability']:.3g}, {result['set_size']:.2f} on average; they have {held}"
+        f"{result['smallest_probability']:.3g}, {result['set_size']:.2f} on average; {held}"
     )

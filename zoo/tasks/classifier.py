@@ -73,11 +73,11 @@ class ClassifierTask(BaseTask):
             "most_confused": most_confused(matrix, names),
         }
 
-    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any]:
+    def conformal(self, calibration: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any]:
         """Return the coverage of sets of classes."""
         from zoo.evaluation import conformal
 
-        parts = [(self.probabilities(part.outputs), part.truth) for part in (validation, test)]
+        parts = [(self.probabilities(part.outputs), part.truth) for part in (calibration, test)]
         return conformal.of_classes(*parts[0], *parts[1], test.groups)
 
     def probabilities(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:

@@ -224,6 +224,27 @@ def test_the_interval_of_a_coverage_has_the_randomness_of_calibration():
     assert np.mean(exact) < 0.5
 
 
+def test_a_bound_is_measured_on_examples_that_did_not_choose_it():
+    """Neither do groups of them, nor neighbours in time; validation is not asked, which chose the epoch."""
+    number = np.arange(600)
+
+    def halves(task, groups=None):
+        evaluation = SplitEvaluation({}, {"logits": np.zeros((600, 2))}, number, INFO, groups=groups)
+        return conformal.halves(task, evaluation)
+
+    chosen, measured = halves(TextClassification())
+    assert sorted([*chosen.truth, *measured.truth]) == number.tolist()
+    assert len(chosen.truth) == 300
+    assert 250 < np.mean(chosen.truth) < 350  # at random
+    chosen, measured = halves(TextClassification(), groups=number % 20)
+    assert len(set(chosen.groups)) == len(set(measured.groups)) == 10
+    assert not set(chosen.groups) & set(measured.groups)
+    assert halves(TextClassification(), groups=number % 2) == []  # one group has no interval
+    chosen, measured = halves(Regression(season=24))
+    assert chosen.truth.max() == measured.truth.min() - 1
+    assert len(set(measured.groups)) == 5
+
+
 def test_too_few_examples_promise_nothing():
     assert conformal.threshold(np.arange(5.0)) == np.inf
     result = conformal.of_classes(*probabilities(5, 1.0), *probabilities(100, 1.0))

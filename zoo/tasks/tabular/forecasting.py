@@ -206,11 +206,11 @@ class Forecasting(BaseTask):
 
         return candidates.ladder(info.statistics["series"]["season"])
 
-    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
+    def conformal(self, calibration: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
         """Return bands around the forecast, of a margin for each row of it, and their coverage."""
         from zoo.evaluation import conformal
 
-        errors = np.abs(self.residuals(validation.outputs, validation.truth))
+        errors = np.abs(self.residuals(calibration.outputs, calibration.truth))
         margins = np.array([conformal.threshold(column) for column in errors.T])
         if not np.isfinite(margins).all():
             return None

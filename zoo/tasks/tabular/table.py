@@ -172,9 +172,9 @@ class Table(TabularTask):
         """Add the times of the rows, if they have some."""
         return self._of(dataset.info).evaluate_extra(evaluation, contract, dataset, feed)
 
-    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
+    def conformal(self, calibration: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
         """Return the coverage of sets of classes, or of intervals."""
-        return self._of(test.info).conformal(validation, test)
+        return self._of(test.info).conformal(calibration, test)
 
     def probabilities(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return the probabilities of the classes (N, classes); None of regression."""
