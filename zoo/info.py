@@ -73,6 +73,7 @@ def _card(name: str) -> dict[str, Any]:
         "recipes": {k: _main_fields(r) for k, r in spec.recipes.items()},
         "weights": sorted(spec.weights),
         "expect": dict(card.expect),
+        "quoted": card.quoted,
         "command": card.command
         or ("" if isinstance(spec.task, Untrained) else f"python -m zoo.train {name}{_own_data(spec.data)}"),
         "test_data": test_data(name),
@@ -158,8 +159,8 @@ def _table(specs: Mapping[str, Any], names: Iterable[str]) -> str:
     lines = ["| model | task | headline metric, 95 % interval | measured on | weights |", "|---|---|---|---|---|"]
     for name in names:
         spec = specs[name]
-        headline = next((f"{key} {value:g}" for key, value in spec.card.expect.items()), "")
-        cells = (f"`{name}`", spec.task.title, headline + _interval(name), test_data(name), shipped_weights(name))
+        headline = next((f"{key} {value:g}{_interval(name)}" for key, value in spec.card.expect.items()), "")
+        cells = (f"`{name}`", spec.task.title, spec.card.quoted or headline, test_data(name), shipped_weights(name))
         lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
     return "\n".join(lines) + "\n"
 
