@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.core.capabilities import Conformal, WritesResults
+from zoo.core.capabilities import WritesResults
 from zoo.core.run_folder import RunFolder
 from zoo.core.task import first_metrics
 from zoo.distribution.replicas import SINGLE, Replicas
@@ -129,8 +129,7 @@ def evaluate_split(
     fitted = {} if baselines else selection.baselines(plan, dataset, split)
     evaluation = dataclasses.replace(evaluation, baselines={**fitted, **evaluation.baselines, **baselines})
     evaluation = intervals.with_intervals(plan.task, evaluation)
-    parts = conformal.halves(plan.task, evaluation) if split == "test" and isinstance(plan.task, Conformal) else ()
-    if parts and (result := plan.task.conformal(*parts)) is not None:
+    if split == "test" and (result := conformal.of_test(plan.task, evaluation)) is not None:
         evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, "conformal": result})
     if remarks := selection.better(plan, evaluation.metrics, dataset.info):
         evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, "remarks": remarks})

@@ -12,6 +12,7 @@ from typing import Any
 import numpy as np
 
 from export.parity.intervals import Z, jackknife, parts_of, share_interval
+from zoo.core.capabilities import Classifies, Regresses
 from zoo.core.task import BaseTask, SplitEvaluation
 from zoo.evaluation.intervals import is_ordered
 
@@ -25,28 +26,27 @@ def threshold(scores: np.ndarray, level: float = LEVEL) -> float:
     return float(np.sort(scores)[rank - 1]) if rank <= len(scores) else math.inf
 
 
-def halves(task: BaseTask, evaluation: SplitEvaluation) -> list[SplitEvaluation]:
-    """Return the test examples that choose a bound, and those on which it is measured; none if these have no interval.
+def of_test(task: BaseTask, evaluation: SplitEvaluation) -> dict[str, Any] | None:
+    """Return the coverage of sets or intervals whose bound one half of the test examples chooses, on the other half.
 
     Validation chose the epoch, the temperature and the candidate, which are a little too good for it: its bounds cover
-    less than stated. The halves are chosen at random, have whole groups, or are the earlier and the later one.
+    less than stated. The halves are random, of whole groups, or the earlier and the later one. None for a task
+    without classes and numbers, and for too few examples or groups.
     """
-    groups, is_in_order = evaluation.groups, is_ordered(task, evaluation.info)
-    part = parts_of(len(evaluation.truth), groups, is_in_order)
+    outputs, truth, groups = evaluation.outputs, evaluation.truth, evaluation.groups
+    probabilities = task.probabilities(outputs) if isinstance(task, Classifies) else None
+    residuals = task.residuals(outputs, truth) if isinstance(task, Regresses) else None
+    is_in_order = is_ordered(task, evaluation.info)
+    part = parts_of(len(truth), groups, is_in_order)
     first = 2 * part <= part.max(initial=0)
     groups = part if groups is None and is_in_order else groups  # blocks of neighbours
-    if first.all() or (groups is not None and len(np.unique(groups[~first])) < 2):
-        return []
-    return [
-        SplitEvaluation(
-            inputs={},
-            outputs={name: values[kept] for name, values in evaluation.outputs.items()},
-            truth=evaluation.truth[kept],
-            info=evaluation.info,
-            groups=None if groups is None else groups[kept],
-        )
-        for kept in (first, ~first)
-    ]
+    groups = None if groups is None else groups[~first]
+    if first.all() or (groups is not None and len(np.unique(groups)) < 2):
+        return None
+    if probabilities is not None:
+        labels = truth.astype(int)
+        return of_classes(probabilities[first], labels[first], probabilities[~first], labels[~first], groups)
+    return None if residuals is None else of_numbers(residuals[first], residuals[~first], groups)
 
 
 def of_classes(
@@ -62,11 +62,16 @@ def of_classes(
 
 
 def of_numbers(calibration: np.ndarray, test: np.ndarray, groups: np.ndarray | None = None) -> dict[str, Any] | None:
-    """Return margin and coverage of intervals around predicted numbers, of errors (N,); None for too few."""
-    margin = threshold(np.abs(calibration))
-    if not math.isfinite(margin):
+    """Return margin and coverage of intervals around predicted numbers, of errors (N,); None for too few.
+
+    Forecasts of several rows (N, rows) have `margins`, one for each row, and `margin` is their mean.
+    """
+    margins = np.array([threshold(column) for column in np.abs(calibration.reshape(len(calibration), -1)).T])
+    if not np.isfinite(margins).all():
         return None
-    return {"level": LEVEL, "margin": margin, **_coverage(np.abs(test) <= margin, len(calibration), groups)}
+    covered = (np.abs(test.reshape(len(test), -1)) <= margins).mean(axis=1)
+    facts = {"level": LEVEL, "margin": float(margins.mean()), **_coverage(covered, len(calibration), groups)}
+    return facts if calibration.ndim == 1 else facts | {"margins": margins.tolist()}
 
 
 def _coverage(covered: np.ndarray, calibrated: int, groups: np.ndarray | None) -> dict[str, Any]:

@@ -172,10 +172,6 @@ class Table(TabularTask):
         """Add the times of the rows, if they have some."""
         return self._of(dataset.info).evaluate_extra(evaluation, contract, dataset, feed)
 
-    def conformal(self, calibration: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
-        """Return the coverage of sets of classes, or of intervals."""
-        return self._of(test.info).conformal(calibration, test)
-
     def probabilities(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return the probabilities of the classes (N, classes); None of regression."""
         return TabularClassification().probabilities(outputs) if "logits" in outputs else None
