@@ -108,6 +108,11 @@ def test_equal_rows_are_in_one_split_and_classes_in_proportion(tmp_path):
     assert [len(part["a"]) for part in parts] == pytest.approx([360, 120, 120], abs=20)
     shares = [part["answer"].mean() for part in parts]
     assert max(shares) - min(shares) < 0.05
+    given = pd.read_csv(tmp_path / "noise.csv")  # in memory
+    arrays = pipelines.from_arrays(given[["a", "b"]], given["answer"])
+    known, *others = [set(tabular.collect(arrays[name])["a"].tolist()) for name in PARTS]
+    assert not known & set.union(*others)
+    assert arrays.info.counts == {"train": 480, "validation": 60, "test": 60}
     few = {"city": np.array(["Rome", "Paris"] * 50, object), "floor": np.array([1, 2] * 50, np.float32)}
     assert tabular.equal_rows(few).tolist() == list(range(100))  # by chance
 
