@@ -98,6 +98,8 @@ def _figures(card: Mapping[str, Any]) -> Iterator[str]:
     rows = [f"| `{metric}` | {value:g} |" for metric, value in card["expect"].items()]
     yield "\n".join([f"| metric on {card['test_data']} | |", "|---|---:|", *rows])
     yield f"Measured by `{card['command']}` on {card['measured_on']}."
+    if card["quoted"]:
+        yield f"Quoted: {card['quoted']}."
     if card["published"]:
         yield f"Published: {card['published']}."
 
@@ -191,16 +193,17 @@ def weights_table() -> str:
     for name in weights.shipped_models():
         spec = zoo.get_spec(name)
         record, metric = weights.description(name), next(iter(spec.card.expect))
-        value, baselines = record["metrics"][metric], dict(list(record.get("compared", {}).items())[1:])
+        value, baselines = spec.card.expect[metric], dict(list(record.get("compared", {}).items())[1:])
         scores = {k: v[metric] for k, v in baselines.items() if metric in v and k != REAL_HALVES}
         scores |= spec.card.baselines
         sign = 1 if metric in HIGHER_IS_BETTER else -1
         best = max(scores, key=lambda k, scores=scores, sign=sign: sign * scores[k], default="")
         seeds = [m[metric] for seed, m in record.get("seeds", {}).items() if seed != str(record["seed"])]
+        others = [*(f"{s:.4g}" for s in seeds), *filter(None, [spec.card.quoted])]
         ends = record.get("intervals", {}).get(metric)
-        test = f"{value:.4g} ({ends[0]:.4g} to {ends[1]:.4g})" if ends else f"{value:.4g}"
+        test = f"{value:g} ({ends[0]:.4g} to {ends[1]:.4g})" if ends else f"{value:g}"
         page = registry.get_entry(name).variant_of or name
-        cells = [f"[`{name}`]({page}.md)", f"`{metric}`", test, ", ".join(f"{s:.4g}" for s in seeds), best]
+        cells = [f"[`{name}`]({page}.md)", f"`{metric}`", test, ", ".join(others), best]
         verdict = record.get("gains", {}).get(best, {}).get("verdict", "")
         cells += [
             f"{scores[best]:.4g}" if best else "",

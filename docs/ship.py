@@ -146,6 +146,33 @@ def measure(
     return result
 
 
+def measure_all(console: Console) -> list[dict[str, Any]]:
+    """Evaluate all shipped weights again, and write the tables and pages that show them; return what was evaluated."""
+    import keras
+
+    from docs import pages, tables
+    from pipelines import DataError
+    from zoo import weights
+
+    results = []
+    for name in weights.shipped_models():
+        before = weights.description(name)
+        try:
+            results.append(result := measure(name, console=console))
+        except DataError as error:
+            console.print(f"{name}: not evaluated: {error}")
+            continue
+        verdicts = [{row: gain["verdict"] for row, gain in one.get("gains", {}).items()} for one in (before, result)]
+        for row in sorted(verdicts[0].keys() | verdicts[1].keys()):
+            old, new = (one.get(row, "not compared") for one in verdicts)
+            if old != new:
+                console.print(f"{name}, verdict over {row}: {old} to {new}")
+        keras.backend.clear_session()
+    tables.write()
+    pages.write()
+    return results
+
+
 def _differences(before: Mapping[str, float], after: Mapping[str, float]) -> str:
     return ", ".join(f"{name} {before[name]:.4f} to {value:.4f}" for name, value in after.items() if name in before)
 
@@ -160,7 +187,7 @@ def _repetition(config: Mapping[str, Any], path: str | Path) -> tuple[str, dict[
 
 
 @click.command("ship")
-@click.argument("source", metavar="RUN|NAME", type=click.Path())
+@click.argument("source", metavar="RUN|NAME|all", type=click.Path())
 @click.option("--omit", multiple=True, metavar="PART", help="A part of the model that is left out.")
 @click.option("--repeat", "repeats", multiple=True, metavar="RUN", help="A run of the same settings with another seed.")
 @click.option("--bits", type=click.IntRange(4, 11), help="Round matrices to so many bits, for a smaller file.")
@@ -172,8 +199,14 @@ def main(
     """Make the best weights of a finished run the default weights of its model, as files of this package.
 
     With the NAME of a model, its default weights are evaluated again, after --calibrate or --bits those that are
-    changed, and the figures in their description replaced.
+    changed, and the figures in their description replaced; with "all", those of each model whose data is available,
+    and the tables and pages that show them. The verdicts over baselines that changed are printed.
     """
+    if source == "all":
+        if omit or repeats or calibrate or bits is not None:
+            raise click.UsageError('"all" evaluates the weights as they are: omit the options.')
+        console.result(measure_all(console))
+        return
     if source in registry.entries():
         if omit or repeats:
             raise click.UsageError("--omit and --repeat are for a RUN.")

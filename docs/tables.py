@@ -107,13 +107,18 @@ def _pattern(name: str) -> re.Pattern[str]:
     return re.compile(rf"((?:<!--|#) {name}:[^\n]*\n)(.*?)( *(?:<!--|#) /{name})", re.DOTALL)
 
 
-@click.command("tables")
-def main() -> None:
+def write() -> None:
     """Write the generated blocks."""
     for path, name, text in blocks():
         old = path.read_text(encoding="utf-8")
         path.write_text(_pattern(name).sub(lambda m, text=text: m[1] + text + m[3], old), encoding="utf-8")
         click.echo(f"written: {name} in {path}")
+
+
+@click.command("tables")
+def main() -> None:
+    """Write the generated blocks."""
+    write()
 
 
 if __name__ == "__main__":

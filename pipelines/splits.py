@@ -107,6 +107,14 @@ def of_groups(groups: list[str], labels: list[str], shares: tuple[int, int, int]
     return parts
 
 
+def of_equal_rows(numbers: np.ndarray, labels: np.ndarray, ends: Sequence[int], seed: int = 0) -> list[np.ndarray]:
+    """Return the rows of each split, which end at about `ends`: those of one number together, with the same classes."""
+    _, first, member, count = np.unique(numbers, return_index=True, return_inverse=True, return_counts=True)
+    order, part = stratified(labels[first], len(first), seed), np.empty(len(first), int)
+    part[order] = np.searchsorted(ends, np.cumsum(count[order]) - count[order] / 2)
+    return [np.flatnonzero(part[member] == i) for i in range(len(ends) + 1)]
+
+
 def with_groups(dataset: Dataset, groups: Mapping[str, Sequence[str]], what: str) -> Dataset:
     """Return a dataset whose examples carry their groups, by split and in their order; `what` these are, as "film"."""
     import tensorflow as tf

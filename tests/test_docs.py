@@ -19,12 +19,12 @@ import pytest
 import pipelines.catalogue
 import zoo
 import zoo.models
-from docs import architecture, pages, recipes, site, tables
+from docs import architecture, pages, recipes, ship, site, tables
 from docs.course import notebook
 from docs.course.lessons import LESSONS
 from docs.experiments import EXPERIMENTS, MODEL, PRECISION
 from tests.commands import run
-from zoo import info
+from zoo import info, weights
 from zoo.cli.options import parse_settings
 from zoo.core import registry
 from zoo.core.plan import make_plan
@@ -382,6 +382,31 @@ def test_a_figure_of_another_dataset_is_named():
         if "--set data=" in card.command:
             dataset = card.command.split("--set data=")[1].split()[0]
             assert card.test_data.startswith(dataset), name
+
+
+def flattened(value):
+    """The numbers of a description."""
+    parts = value.values() if isinstance(value, dict) else value if isinstance(value, list) else ()
+    return [value] if isinstance(value, float) else [number for part in parts for number in flattened(part)]
+
+
+@pytest.mark.parametrize("name", weights.shipped_models())
+def test_figures_of_shipped_weights_are_those_of_their_description(name):
+    """The card has them, from which tables are generated; a sentence that names the model has no number close to it."""
+    record, card = weights.description(name), zoo.get_spec(name).card
+    for metric, figure in card.expect.items():
+        assert round(record["metrics"][metric], len(repr(figure).partition(".")[2])) == figure
+    value = next(iter(card.expect.values()))
+    repeats = [metrics for seed, metrics in record.get("seeds", {}).items() if seed != str(record["seed"])]
+    known = flattened([repeats, *(record.get(key, {}) for key in ("metrics_of_the_run", *ship.EVALUATED))])
+    own = pages.NOTES / f"{registry.get_entry(name).variant_of or name}.md"
+    for path in FILES:
+        for sentence in re.split(r"(?<=[.;]) |\n\n|\n\||\n- ", path.read_text()):
+            if re.search(rf"\b{name}\b", sentence) or (path == own and "shipped" in sentence):
+                for number in re.findall(r"(?<![\d.])\d+\.\d{3,}(?![\d.])", re.sub(r"\(\S+ to \S+\)", "", sentence)):
+                    is_near = abs(float(number) - value) <= 1.5e-3 * abs(value)
+                    same = any(f"{one:.{len(number.partition('.')[2])}f}" == number for one in known)
+                    assert same or not is_near, f"{path.name}: {number}, not {value}: {sentence}"
 
 
 def test_ci_runs_the_test_command_of_the_readme():

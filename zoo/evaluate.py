@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from zoo.core.capabilities import Conformal, WritesResults
+from zoo.core.capabilities import WritesResults
 from zoo.core.run_folder import RunFolder
 from zoo.core.task import first_metrics
 from zoo.distribution.replicas import SINGLE, Replicas
@@ -118,7 +118,7 @@ def evaluate_split(
     """Return the outputs of a model for a split, or what its task keeps of them, with the metrics of the task."""
     # If the task serves several models, all of them are called, and their inputs and outputs are merged.
     from zoo.candidates import selection
-    from zoo.evaluation import intervals, outputs
+    from zoo.evaluation import conformal, intervals, outputs
 
     contracts = {name: plan.task.contract(served, dataset.info) for name, served in plan.task.served(model).items()}
     evaluation = collect(plan, model, dataset, split, replicas)
@@ -129,10 +129,8 @@ def evaluate_split(
     fitted = {} if baselines else selection.baselines(plan, dataset, split)
     evaluation = dataclasses.replace(evaluation, baselines={**fitted, **evaluation.baselines, **baselines})
     evaluation = intervals.with_intervals(plan.task, evaluation)
-    if split == "test" and isinstance(plan.task, Conformal):
-        result = plan.task.conformal(collect(plan, model, dataset, "validation", replicas), evaluation)
-        extra = {} if result is None else {"conformal": result}
-        evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra})
+    if split == "test" and (result := conformal.of_test(plan.task, evaluation)) is not None:
+        evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, "conformal": result})
     if remarks := selection.better(plan, evaluation.metrics, dataset.info):
         evaluation = dataclasses.replace(evaluation, metrics={**evaluation.metrics, "remarks": remarks})
     return evaluation
@@ -142,8 +140,7 @@ def share(path: str | Path, dataset: Dataset, replicas: Replicas) -> None:
     """Compute a part of the outputs that `run` needs for the test split, in a process that does not write them."""
     folder = RunFolder.open(path)
     plan, model = folder.plan(), folder.model()
-    for split in ("test", "validation") if isinstance(plan.task, Conformal) else ("test",):
-        collect(plan, model, dataset, split, replicas)
+    collect(plan, model, dataset, "test", replicas)
 
 
 def collect(

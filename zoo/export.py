@@ -310,10 +310,12 @@ def evaluation_of(plan: Plan, dataset: Dataset, endpoint: Endpoint, split: str) 
     """Return the examples of a split with their truth, and the metrics of the task."""
     import numpy as np
 
+    from export.parity.intervals import parts_of
     from export.proof.evaluation import Evaluation
     from pipelines import splits
     from zoo.core.task import SplitEvaluation
     from zoo.evaluation import outputs as inference
+    from zoo.evaluation.intervals import is_ordered
 
     info, task = dataset.info, plan.task
 
@@ -327,12 +329,17 @@ def evaluation_of(plan: Plan, dataset: Dataset, endpoint: Endpoint, split: str) 
         batch = reduction(task)(SplitEvaluation({}, logits_of(outputs), truth, info))
         return batch.outputs, batch.truth
 
+    arrays, truth = inference.inputs_and_truth(endpoint, plan.feed(dataset, split))
+    groups = splits.groups_of(dataset, split)
+    if groups is None and is_ordered(task, info):
+        groups = parts_of(len(truth), None, blocks=True)  # of neighbours
     return Evaluation(
-        *inference.inputs_and_truth(endpoint, plan.feed(dataset, split)),
+        arrays,
+        truth,
         metrics=lambda outputs, truth: task.metrics(logits_of(outputs), truth, info),
         reduce=reduce,
         endpoint=endpoint.name,
-        groups=splits.groups_of(dataset, split),
+        groups=groups,
     )
 
 

@@ -73,6 +73,7 @@ def _card(name: str) -> dict[str, Any]:
         "recipes": {k: _main_fields(r) for k, r in spec.recipes.items()},
         "weights": sorted(spec.weights),
         "expect": dict(card.expect),
+        "quoted": card.quoted,
         "command": card.command
         or ("" if isinstance(spec.task, Untrained) else f"python -m zoo.train {name}{_own_data(spec.data)}"),
         "test_data": test_data(name),
@@ -164,11 +165,13 @@ def _table(specs: Mapping[str, Any], names: Iterable[str]) -> str:
 
 
 def headline(name: str) -> str:
-    """Return the first metric of a model's card, with half its 95 % interval if it is that of shipped weights."""
+    """Return what a card quotes, or its first metric, with half the 95 % interval if it is that of shipped weights."""
     from zoo import weights
 
     spec = registry.get_spec(name)
     metric, value = next(iter(spec.card.expect.items()), ("", 0))
+    if spec.card.quoted:
+        return spec.card.quoted
     if "default" not in spec.weights or not spec.weights["default"].shipped or not metric:
         return f"{metric} {value:g}" if metric else ""
     record = weights.description(name)

@@ -290,7 +290,7 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
     for group in ("compared", "gains"):
         if group in summary:
             evaluate.show_group(console, group, summary[group])
-    for sentence in summary.get("remarks", ()):
+    for sentence in filter(None, [summary.get("dependence"), *summary.get("remarks", ())]):
         console.print(sentence)
     if "conformal" in summary:
         console.print(conformal.describe(summary["conformal"]))

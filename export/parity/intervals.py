@@ -68,7 +68,7 @@ def jackknife(
         >>> round(float(jackknife(lambda kept: answers[kept].mean(), 1000).margin), 2)
         0.03
     """
-    part = _parts(count, groups, blocks)
+    part = parts_of(count, groups, blocks)
     parts = int(part.max()) + 1
     if parts < 2:
         return Jackknife(*(np.full(np.shape(statistic(np.ones(count, bool))), np.nan) for _ in range(2)))
@@ -83,8 +83,8 @@ def jackknife(
     return Jackknife(error, np.clip(freedom, 1, parts - 1))
 
 
-def _parts(count: int, groups: np.ndarray | None, blocks: bool) -> np.ndarray:
-    """Return the part of each example, int (count,)."""
+def parts_of(count: int, groups: np.ndarray | None, blocks: bool) -> np.ndarray:
+    """Return the part of each example, int (count,): at random, by whole groups, or as blocks of neighbours."""
     random = np.random.default_rng(0)
     if groups is None:
         if blocks:

@@ -226,7 +226,8 @@ def paired_drop(
 ) -> dict[str, Any]:
     """Return the drop of the first metric with its 95 % confidence interval, by the delete-a-group jackknife."""
     # The drop is positive where the artifact is worse: a difference for scores, a fraction of the reference's value for
-    # errors. If no group changed, the interval is plus or minus 3 / N (Hanley and Lippman-Hand 1983).
+    # errors. If no group changed, the interval is plus or minus 3 / N (Hanley and Lippman-Hand 1983), of a
+    # single group plus or minus 1: nothing is known of others.
 
     def drop(subset: Any) -> tuple[str, float, float, float]:
         a, b = ({k: v[subset] for k, v in outputs.items()} for outputs in (reference, value))
@@ -238,7 +239,7 @@ def paired_drop(
     count = len(truth)
     name, before, after, total = drop(slice(None))
     margin = float(jackknife(lambda subset: drop(subset)[3], count, groups=groups).margin)
-    margin = max(margin, 3 / count) if total == 0 and margin == 0 else margin
+    margin = max(margin, 3 / count) if total == 0 and margin == 0 else 1.0 if np.isnan(margin) else margin
     return {
         "metric": name,
         "reference": before,

@@ -88,7 +88,7 @@ def from_arrays(
             values = _as_integers(values) if table and names else values
             labels = reading.labels(values, names, part) if names else reading.read({answer: values}, part)[answer]
             features[part][answer] = labels
-    features |= _divide(features, answer if names else None, split, seed)
+    features |= _divide(features, answer if names else None, split, seed, table)
     if missing := set(range(len(names or ()))) - set(features["train"].get(answer, np.zeros(0, int)).tolist()):
         raise DataError(f"the class {names[min(missing)]!r} has no training examples", USAGE)
     if table:
@@ -165,18 +165,20 @@ def _as_integers(y: np.ndarray) -> np.ndarray:
     return y.astype(np.int64) if y.dtype.kind == "f" and (y == np.floor(y)).all() else y
 
 
-def _divide(features: Mapping[str, Columns], label: str | None, split: str, seed: int) -> dict[str, Columns]:
-    """Return the splits: those that are given, and the others as shares of the first."""
+def _divide(
+    features: Mapping[str, Columns], label: str | None, split: str, seed: int, table: bool
+) -> dict[str, Columns]:
+    """Return the splits: those that are given, and the others as shares of the first; of a table whole equal rows."""
     policy, columns = splits.percentages(split) or OFFICIAL, features["train"]
     count = len(next(iter(columns.values())))
     sizes = [0 if part in features else count * share // 100 for part, share in zip(PARTS[1:], policy[1:], strict=True)]
     if not all(size or part in features for part, size in zip(PARTS[1:], sizes, strict=True)) or sum(sizes) >= count:
         raise DataError(f"{count} examples are too few to be split {split}", USAGE)
     labels = columns[label] if label else np.zeros(count, np.int64)
-    order = splits.stratified(labels, count, seed)
-    ends = (count - sum(sizes), count - sizes[1])
-    rows = dict(zip(PARTS, np.split(order, ends), strict=True))
-    return {p: {n: v[np.sort(rows[p])] for n, v in columns.items()} for p in PARTS if len(rows[p])}
+    numbers = tabular.equal_rows(columns) if table else np.arange(count)
+    divided = splits.of_equal_rows(numbers, labels, (count - sum(sizes), count - sizes[1]), seed)
+    rows = dict(zip(PARTS, divided, strict=True))
+    return {p: {n: v[rows[p]] for n, v in columns.items()} for p in PARTS if len(rows[p])}
 
 
 def _dataset(

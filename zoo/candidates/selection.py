@@ -169,7 +169,8 @@ def baselines(plan: Plan, dataset: Dataset, split: str) -> dict[str, Mapping[str
         return {}
     found, own = {}, plan.selected or plan.model_arguments.get("model")  # --model boosting
     for name, candidate in plan.task.candidates(dataset.info).items():
-        if name != own and (name in WITHOUT_LIMIT or dataset.info.counts["train"] <= MOST):
+        is_fast = candidate.fast or name in WITHOUT_LIMIT
+        if name != own and (is_fast or dataset.info.counts["train"] <= MOST):
             one = plan_of(plan, name, dataset.info)
             data = dataset_of(one, dataset)
             found[candidate.title] = outputs.of_split(one, fitted(one, data), data, split).outputs

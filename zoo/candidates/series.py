@@ -28,14 +28,13 @@ Kernel = Callable[[int, int, int], np.ndarray]  # history, horizon, season -> (h
 
 def ladder(season: int) -> dict[str, Candidate]:
     """Return the candidates of a series, the cheapest first; a season of 1 is none."""
-    found = {"last": Candidate("last value", linear_model, functools.partial(_fit_kernel, _last, season))}
+    naive = functools.partial(Candidate, build=linear_model, fast=True)
+    found = {"last": naive("last value", fit=functools.partial(_fit_kernel, _last, season))}
     if season > 1:
         fit = functools.partial(_fit_kernel, _seasonal, season)
-        found["seasonal"] = Candidate(f"the value one season of {season} rows before", linear_model, fit)
-    found["drift"] = Candidate(
-        "line through the first and last value", linear_model, functools.partial(_fit_kernel, _drift, season)
-    )
-    found["ridge"] = Candidate("ridge regression on lags", linear_model, _fit_ridge)
+        found["seasonal"] = naive(f"the value one season of {season} rows before", fit=fit)
+    found["drift"] = naive("line through the first and last value", fit=functools.partial(_fit_kernel, _drift, season))
+    found["ridge"] = naive("ridge regression on lags", fit=_fit_ridge)
     found["boosting"] = Candidate("gradient boosting on lags", trees, _fit_trees)
     return found
 

@@ -31,7 +31,7 @@ def ladder(classes: int) -> dict[str, Candidate]:
     line, additive = (functools.partial(linear_model, bins=bins) for bins in (0, BINS))
     return {
         "constant": Candidate(constant, line, functools.partial(_fit_constant, classes=classes)),
-        "linear": Candidate(f"{kind} regression", line, functools.partial(_fit_linear, classes=classes)),
+        "linear": Candidate(f"{kind} regression", line, functools.partial(_fit_linear, classes=classes), fast=True),
         "additive": Candidate(
             f"{kind} regression of intervals", additive, functools.partial(_fit_linear, classes=classes)
         ),

@@ -115,19 +115,6 @@ class Regresses(Protocol):
 
 
 @runtime_checkable
-class Conformal(Protocol):
-    """Prediction sets or intervals of a stated coverage."""
-
-    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
-        """Return the coverage, as `zoo.evaluation.conformal` does; None with settings for which there are none.
-
-        Args:
-            validation: Outputs and truth of examples that were not trained on, by which their size is chosen.
-            test: Those on which they are evaluated.
-        """
-
-
-@runtime_checkable
 class HasCandidates(Protocol):
     """Simpler models that can take the place of a named one; in an evaluation they are its baselines."""
 

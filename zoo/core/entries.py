@@ -37,6 +37,7 @@ class ModelEntry:
     flags: Mapping[str, str]
     expect: Mapping[str, float] = dataclasses.field(default_factory=dict)
     test_data: str = ""
+    quoted: str = ""
     weights: tuple[str, ...] = ()
     recipes: tuple[str, ...] = ()
     variant_of: str = ""  # the model whose builder it has
@@ -48,7 +49,9 @@ class ModelEntry:
 
     @property
     def headline(self) -> str:
-        """The first metric of the card, such as "0.943 accuracy", with the data if it is another; or empty."""
+        """What the card quotes, or its first metric, such as "0.943 accuracy", with the data if another; or empty."""
+        if self.quoted:
+            return self.quoted
         other = f" ({self.test_data})" if self.test_data else ""
         return next((f"{value:.3g} {name}{other}" for name, value in self.expect.items()), "")
 
@@ -111,7 +114,8 @@ def _variant(entry: ModelEntry, name: str, node: ast.AST) -> ModelEntry:
 
 
 def _of_card(node: ast.AST | None) -> dict[str, Any]:
-    return {"expect": _literal(_keyword(node, "expect"), {}), "test_data": _literal(_keyword(node, "test_data"), "")}
+    empty = {"expect": {}, "test_data": "", "quoted": ""}
+    return {name: _literal(_keyword(node, name), value) for name, value in empty.items()}
 
 
 def _options(arguments: ast.arguments) -> Iterator[Option]:

@@ -22,7 +22,8 @@ class Card:
             data leaves it out.
         licence: Licence of the code and of the trained weights.
         expect: Metric name -> the value that `command` gives.
-        command: The command that reproduces it.
+        quoted: What tables quote in place of the first of these, where one test says little, such as a mean of several.
+        command: The command that reproduces `expect`.
         test_data: The data on which it was measured, if that is not the test split of the default dataset.
         measured_on: Machine and time of the measurement.
         baselines: Method -> its headline metric on the same test data, measured by another command than `command`,
@@ -36,6 +37,7 @@ class Card:
     paper: str
     licence: str = "Apache-2.0"
     expect: Mapping[str, float] = field(default_factory=dict)
+    quoted: str = ""
     command: str = ""
     test_data: str = ""
     measured_on: str = ""

@@ -96,12 +96,14 @@ class Candidate:
         build: (name, the builder arguments that the data determines) -> the model with any weights.
         fit: (the model, plan, dataset) -> sets its weights.
         task: Fields of the task that it needs.
+        fast: Whether seconds are enough to fit it to any number of examples: every evaluation compares with it.
     """
 
     title: str
     build: Callable[..., keras.Model]
     fit: Callable[[keras.Model, Any, Dataset], None]
     task: Mapping[str, Any] = field(default_factory=dict)
+    fast: bool = False
 
 
 def head_and_tune(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
@@ -11,6 +11,9 @@ from export.parity.intervals import BLOCKS, area_interval, describe, jackknife, 
 from pipelines.splits import GROUP, kept_together
 from zoo.core.capabilities import ScoresExamples
 from zoo.core.task import BaseTask, SplitEvaluation, first_metrics
+
+if TYPE_CHECKING:
+    from pipelines.dataset import Info
 
 PREDICTED = "predicted"  # the one output of a baseline that gives classes (N,) without probabilities
 SIGNED = ("r2", "spearman")  # metrics that may be negative
@@ -54,7 +57,7 @@ def with_intervals(task: BaseTask, evaluation: SplitEvaluation) -> SplitEvaluati
         values = [part.get(name, np.nan) for name in own]
         return np.array(values + [sign * (part[headline] - scores(row, kept)[headline]) for row in paired])
 
-    groups, blocks = evaluation.groups, task.sequential or kept_together(info.split).startswith("time ")
+    groups, blocks = evaluation.groups, is_ordered(task, info)
     result = jackknife(statistic, count, groups=groups, blocks=blocks)
     rules = _rules(task, evaluation, blocks)
     own_ends = {
@@ -75,6 +78,11 @@ def with_intervals(task: BaseTask, evaluation: SplitEvaluation) -> SplitEvaluati
     if gains:
         metrics["gains"] = gains
     return dataclasses.replace(evaluation, metrics=metrics)
+
+
+def is_ordered(task: BaseTask, info: Info) -> bool:
+    """Whether examples are in the order of time, in which neighbours depend on each other."""
+    return task.sequential or kept_together(info.split).startswith("time ")
 
 
 def interval(

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from zoo.core.recipe import Recipe
-from zoo.core.task import BaseTask, Prediction, SplitEvaluation
+from zoo.core.task import BaseTask, Prediction
 
 if TYPE_CHECKING:
     import keras
@@ -72,13 +72,6 @@ class ClassifierTask(BaseTask):
             "confusion_matrix": matrix.tolist(),
             "most_confused": most_confused(matrix, names),
         }
-
-    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any]:
-        """Return the coverage of sets of classes."""
-        from zoo.evaluation import conformal
-
-        parts = [(self.probabilities(part.outputs), part.truth) for part in (validation, test)]
-        return conformal.of_classes(*parts[0], *parts[1], test.groups)
 
     def probabilities(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the probabilities of the classes (N, classes), float64."""

@@ -257,6 +257,11 @@ def test_a_drop_leaves_out_whole_groups():
     assert alone["low"] > 0.05
     assert grouped["low"] < 0
     assert (grouped["groups"], "groups" in alone) == (12, False)
+    single = paired_drop(metrics, *outputs, truth, np.zeros(600))
+    assert (single["low"], single["high"]) == (
+        single["drop"] - 1,
+        single["drop"] + 1,
+    )  # not NaN, which no gate is above
     data = {"x": np.zeros((600, 1)), "y": truth, "groups": patient}
     evaluation = read_evaluation(data, Endpoint("serving_default", (Tensor("x", "float32", (None, 1)),), (), call=dict))
     assert evaluation.part(slice(50, 150)).groups.tolist() == patient[50:150].tolist()

@@ -224,6 +224,30 @@ def test_the_interval_of_a_coverage_has_the_randomness_of_calibration():
     assert np.mean(exact) < 0.5
 
 
+def test_a_bound_is_measured_on_examples_that_did_not_choose_it(monkeypatch):
+    """Neither do groups of them, nor neighbours in time; validation is not asked, which chose the epoch."""
+    number = np.arange(600)
+    monkeypatch.setattr(conformal, "of_classes", lambda p, chosen, q, measured, groups: (chosen, measured, groups))
+    monkeypatch.setattr(conformal, "of_numbers", lambda chosen, measured, groups: (-chosen, -measured, groups))
+
+    def halves(task, groups=None):
+        outputs = {"logits": np.zeros((600, 2)), "prediction": np.zeros(600)}
+        return conformal.of_test(task, SplitEvaluation({}, outputs, number, INFO, groups=groups))
+
+    chosen, measured, _ = halves(TextClassification())
+    assert sorted([*chosen, *measured]) == number.tolist()
+    assert len(chosen) == 300
+    assert 250 < np.mean(chosen) < 350  # at random
+    chosen, measured, groups = halves(TextClassification(), groups=number % 20)
+    assert set(chosen % 20).isdisjoint(measured % 20)
+    assert set(measured % 20) == set(groups)
+    assert len(set(groups)) == 10
+    assert halves(TextClassification(), groups=number % 2) is None  # one group has no interval
+    chosen, measured, groups = halves(Regression(season=24))
+    assert chosen.max() == measured.min() - 1
+    assert len(set(groups)) == 5  # blocks
+
+
 def test_too_few_examples_promise_nothing():
     assert conformal.threshold(np.arange(5.0)) == np.inf
     result = conformal.of_classes(*probabilities(5, 1.0), *probabilities(100, 1.0))

@@ -65,6 +65,20 @@ def test_the_threshold_is_chosen_on_the_validation_split(predictions):
     assert task.with_threshold(evaluation, outputs, np.ones(60, int)) is evaluation  # no positives to choose it on
 
 
+def test_intervals_of_thresholds_leave_out_patients(predictions):
+    outputs, truth = predictions
+    task, patients = MedicalClassification(), np.arange(60) // 10
+    metrics = task.metrics(outputs, truth, info())
+    evaluation = SplitEvaluation({}, outputs, truth, info(), metrics, groups=patients)
+    found = task.with_threshold(evaluation, outputs, truth).metrics
+    widths = [np.diff(row["sensitivity_interval"]) for row in (metrics["thresholds"][1], found["thresholds"][1])]
+    assert widths[1] > 1.2 * widths[0]
+    one = medical.threshold_row(truth == 0, np.ones(60), 0.5, np.zeros(60))
+    assert one["sensitivity_interval"] == [0.0, 1.0]
+    assert found["errors"][1] == medical.error_summary("melanoma", found["thresholds"][1])
+    assert len(found["errors"]) == 4
+
+
 def test_undefined_metrics_are_omitted(predictions):
     outputs, truth = predictions
     metrics = MedicalClassification().metrics({"logits": outputs["logits"][truth > 0]}, truth[truth > 0], info())

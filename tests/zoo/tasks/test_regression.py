@@ -9,9 +9,11 @@ import tensorflow as tf
 import zoo
 from pipelines import tabular
 from pipelines.datasets import bike_sharing
+from pipelines.sources import storage
 from tests.zoo.conftest import FIXTURES
 from zoo import predict
-from zoo.candidates.boosting import CATEGORIES, fit_boosting
+from zoo.candidates import boosting as gradient_boosting
+from zoo.candidates.boosting import CATEGORIES, fit_boosting, most_iterations
 from zoobase.console import Console
 
 
@@ -43,6 +45,20 @@ def test_gradient_boosting_sees_what_is_missing_and_any_number_of_categories():
     assert logits.shape == (3, 3)
     assert (logits[:, 2] < -600).all()  # a class that no row has
     assert (boosting.log_probabilities(x, 3).argmax(1) == y).all()
+
+
+def test_gradient_boosting_of_many_classes_is_bounded(monkeypatch, caplog):
+    """200 classes took 555 s: what a tree costs is a function of the shapes, so that the fit is the same anywhere."""
+    assert most_iterations(15_475, 11, 0) == most_iterations(15_475, 11, 2) == 1000
+    assert 20 <= most_iterations(5000, 10, 200) < 60
+    monkeypatch.setattr(gradient_boosting, "LONGEST", 0)
+    monkeypatch.setattr(storage.log, "propagate", True)
+    x, y, categories = skewed(0)
+    with caplog.at_level("INFO", logger=storage.log.name):
+        boosting = fit_boosting((x, y, categories), (x, y, categories))
+    assert boosting.model.n_iter_ == 20
+    assert "at most 20 iterations, of 1 trees" in caplog.text
+    assert "gradient boosting: 6 fits, " in caplog.text  # four kinds, and two of other leaves at the default rate
 
 
 def test_rentals_are_never_negative():

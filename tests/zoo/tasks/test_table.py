@@ -18,7 +18,7 @@ from tests import commands
 from tests.zoo.conftest import fit
 from tests.zoo.test_cli import cli
 from zoo import predict, train
-from zoo.candidates import selection, tables
+from zoo.candidates import selection, series, tables
 from zoo.candidates.boosting import fit_boosting
 from zoo.core.plan import make_plan
 from zoo.modeling.tabular_inputs import encoded_columns
@@ -108,6 +108,11 @@ def test_equal_rows_are_in_one_split_and_classes_in_proportion(tmp_path):
     assert [len(part["a"]) for part in parts] == pytest.approx([360, 120, 120], abs=20)
     shares = [part["answer"].mean() for part in parts]
     assert max(shares) - min(shares) < 0.05
+    given = pd.read_csv(tmp_path / "noise.csv")  # in memory
+    arrays = pipelines.from_arrays(given[["a", "b"]], given["answer"])
+    known, *others = [set(tabular.collect(arrays[name])["a"].tolist()) for name in PARTS]
+    assert not known & set.union(*others)
+    assert arrays.info.counts == {"train": 480, "validation": 60, "test": 60}
     few = {"city": np.array(["Rome", "Paris"] * 50, object), "floor": np.array([1, 2] * 50, np.float32)}
     assert tabular.equal_rows(few).tolist() == list(range(100))  # by chance
 
@@ -399,6 +404,15 @@ def test_arguments_of_a_network_are_none_of_boosting(file, tmp_path):
         train.run("table", data_dir=str(file), settings=settings, out=str(tmp_path / "run"))
     with pytest.raises(UsageError, match=r"unknown model\.model 'bosting'.*boosting"):
         train.run("table", data_dir=str(file), settings={"model.model": "bosting"}, out=str(tmp_path / "run"))
+
+
+@pytest.mark.extended
+def test_a_table_of_any_size_has_a_linear_baseline(file, monkeypatch):
+    monkeypatch.setattr(selection, "MOST", 0)
+    plan = make_plan("table", data_dir=str(file), settings={"task.target_column": "price"})
+    found = selection.baselines(plan, plan.load_data(), "test")
+    assert list(found) == ["median", "ridge regression", "gradient boosting"]
+    assert [name for name, one in series.ladder(7).items() if one.fast] == ["last", "seasonal", "drift", "ridge"]
 
 
 def test_a_baseline_that_is_better_is_named_with_its_command(file):

@@ -14,7 +14,9 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from export.parity.intervals import jackknife
 from zoo.core.task import SplitEvaluation
+from zoo.evaluation.intervals import interval
 from zoo.tasks.classifier import softmax
 from zoo.tasks.image.transfer_learning import TransferLearning
 from zoobase.errors import UsageError, unknown
@@ -130,15 +132,20 @@ class MedicalClassification(TransferLearning):
         """Return the evaluation with a row for the threshold chosen on other outputs and their truth."""
         # A threshold that is chosen on the split that reports it looks better than it is. Without positives or
         # negatives in those outputs no threshold is chosen.
-        positive = self.positive_class(evaluation.info)
+        positive, groups = self.positive_class(evaluation.info), evaluation.groups
+        is_positive = evaluation.truth == positive
+        probability = softmax(evaluation.outputs["logits"].astype(np.float64))[:, positive]
+        metrics = dict(evaluation.metrics)
+        if groups is not None:
+            rows = [threshold_row(is_positive, probability, row["threshold"], groups) for row in metrics["thresholds"]]
+            metrics |= {"thresholds": rows, "errors": [error_summary(metrics["positive_class"], row) for row in rows]}
+            evaluation = dataclasses.replace(evaluation, metrics=metrics)
         if not (truth == positive).any() or (truth == positive).all():
             return evaluation
         threshold = threshold_for(
             truth == positive, softmax(outputs["logits"].astype(np.float64))[:, positive], self.sensitivity
         )
-        probability = softmax(evaluation.outputs["logits"].astype(np.float64))[:, positive]
-        row = threshold_row(evaluation.truth == positive, probability, threshold)
-        metrics = dict(evaluation.metrics)
+        row = threshold_row(is_positive, probability, threshold, groups)
         metrics["thresholds"] = [*metrics["thresholds"], row]
         metrics["errors"] = [*metrics["errors"], error_summary(metrics["positive_class"], row)]
         return dataclasses.replace(evaluation, metrics=metrics)
@@ -184,14 +191,26 @@ def threshold_for(is_positive: np.ndarray, probability: np.ndarray, sensitivity:
     return float(min(1.0, thresholds[np.argmax(true_positive_rate >= sensitivity - 1e-12)]))
 
 
-def threshold_row(is_positive: np.ndarray, probability: np.ndarray, threshold: float) -> dict[str, Any]:
+def threshold_row(
+    is_positive: np.ndarray, probability: np.ndarray, threshold: float, groups: np.ndarray | None = None
+) -> dict[str, Any]:
     """Return the confusion counts of a threshold, with sensitivity and specificity and their 95 % intervals."""
-    # The intervals are exact (Clopper, Pearson 1934, doi:10.1093/biomet/26.4.404).
+    # The intervals are exact (Clopper, Pearson 1934, doi:10.1093/biomet/26.4.404), or leave out groups (N,).
     from sklearn import metrics
 
     matrix = metrics.confusion_matrix(is_positive, probability >= threshold, labels=[False, True]).tolist()
     (true_negatives, false_positives), (false_negatives, true_positives) = matrix
     positives, negatives = true_positives + false_negatives, true_negatives + false_positives
+
+    def interval_of(examples: np.ndarray) -> list[float]:
+        right = ((probability >= threshold) == is_positive)[examples]
+        if groups is None or not len(right):
+            return _exact_interval(int(right.sum()), len(right))
+        number = len(np.unique(groups[examples]))
+        result = jackknife(lambda kept: right[kept].mean(), len(right), groups=groups[examples])
+        own = (float(right.mean()), float(result.error), float(result.quantile), len(right), number)
+        return interval("sensitivity", *own) if number > 1 else [0.0, 1.0]
+
     return {
         "threshold": threshold,
         "found": true_positives,  # keys of evaluation.json
@@ -199,9 +218,9 @@ def threshold_row(is_positive: np.ndarray, probability: np.ndarray, threshold: f
         "falsely_raised": false_positives,
         "rightly_cleared": true_negatives,
         "sensitivity": true_positives / positives if positives else 0.0,
-        "sensitivity_interval": _exact_interval(true_positives, positives),
+        "sensitivity_interval": interval_of(is_positive),
         "specificity": true_negatives / negatives if negatives else 0.0,
-        "specificity_interval": _exact_interval(true_negatives, negatives),
+        "specificity_interval": interval_of(~is_positive),
     }
 
 

@@ -11,7 +11,6 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 import pipelines
-from export.parity.intervals import jackknife
 from pipelines import series, tabular
 from pipelines.dataset import Dataset, Info
 from pipelines.series import Grid
@@ -205,20 +204,6 @@ class Forecasting(BaseTask):
         from zoo.candidates import series as candidates
 
         return candidates.ladder(info.statistics["series"]["season"])
-
-    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
-        """Return bands around the forecast, of a margin for each row of it, and their coverage."""
-        from zoo.evaluation import conformal
-
-        errors = np.abs(self.residuals(validation.outputs, validation.truth))
-        margins = np.array([conformal.threshold(column) for column in errors.T])
-        if not np.isfinite(margins).all():
-            return None
-        covered = (np.abs(self.residuals(test.outputs, test.truth)) <= margins).mean(axis=1)
-        margin = jackknife(lambda kept: covered[kept].mean(), len(covered), blocks=True).margin
-        low, high = np.clip(covered.mean() + np.array([-margin, margin]), 0, 1).tolist()
-        facts = {"level": conformal.LEVEL, "margin": float(margins.mean()), "margins": margins.tolist()}
-        return facts | {"coverage": float(covered.mean()), "interval": [low, high]}
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the last forecast with its band, and the error by the row of the forecast."""

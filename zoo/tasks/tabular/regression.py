@@ -90,13 +90,6 @@ class Regression(TabularTask):
             baselines["seasonal naive"] = {self.output: np.array(naive)}
         return dataclasses.replace(evaluation, arrays={} if times is None else {"times": times}, baselines=baselines)
 
-    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
-        """Return the coverage of intervals around the predictions."""
-        from zoo.evaluation import conformal
-
-        errors = (self.residuals(part.outputs, part.truth) for part in (validation, test))
-        return conformal.of_numbers(*errors, test.groups)
-
     def residuals(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> np.ndarray:
         """Return the predicted minus the true number of each row (N,), float64."""
         return outputs[self.output].astype(np.float64) - truth

@@ -172,10 +172,6 @@ class Table(TabularTask):
         """Add the times of the rows, if they have some."""
         return self._of(dataset.info).evaluate_extra(evaluation, contract, dataset, feed)
 
-    def conformal(self, validation: SplitEvaluation, test: SplitEvaluation) -> dict[str, Any] | None:
-        """Return the coverage of sets of classes, or of intervals."""
-        return self._of(test.info).conformal(validation, test)
-
     def probabilities(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray | None:
         """Return the probabilities of the classes (N, classes); None of regression."""
         return TabularClassification().probabilities(outputs) if "logits" in outputs else None
@@ -231,14 +227,10 @@ def _divide(
         policy = tuple(round(100 * size / count) for size in sizes)
         part = splits.of_groups(table[groups].astype(str).tolist(), labels.tolist(), policy)
         return [np.flatnonzero(part == i) for i in range(len(PARTS))]
-    _, first, member, number = np.unique(
-        tabular.equal_rows(typed), return_index=True, return_inverse=True, return_counts=True
-    )
-    if len(first) == count and not labels.any():
+    numbers = tabular.equal_rows(typed)
+    if len(np.unique(numbers)) == count and not labels.any():
         return np.split(np.arange(count), ends)
-    order, part = splits.stratified(labels[first], len(first)), np.empty(len(first), int)
-    part[order] = np.searchsorted(ends, np.cumsum(number[order]) - number[order] / 2)
-    return [np.flatnonzero(part[member] == i) for i in range(len(PARTS))]
+    return splits.of_equal_rows(numbers, labels, ends)
 
 
 def _typed(table: tabular.Table, types: Mapping[str, str], target: str) -> tuple[tabular.Table, tuple[str, ...] | None]:

@@ -168,7 +168,7 @@ class SentenceEmbedding(WordPieceTask):
     supports = frozenset()
     monitor = "val_loss"
     output = "embedding"
-    conformal = probabilities = None  # vectors are no classes
+    probabilities = None  # vectors are no classes
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the size of the vocabulary."""
