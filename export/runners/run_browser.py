@@ -123,6 +123,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
     def function(endpoint: dict[str, Any]) -> runner.Function:
         takes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
         shapes = {t["name"]: [1 if n is None else n for n in t["shape"]] for t in endpoint["outputs"]}
+        rows = 1 if any(t["shape"][:1] == [None] for t in endpoint["inputs"]) else None  # LiteRT.js resizes no tensor
 
         def call(inputs: Arrays) -> Arrays:
             arrays = {name: np.ascontiguousarray(value, takes[name]) for name, value in inputs.items()}
@@ -134,7 +135,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
                 for name, output in answer["outputs"].items()
             }
 
-        return calls.KeepsFirst(call)
+        return calls.KeepsFirst(lambda inputs: calls.in_batches(call, inputs, rows))
 
     return runner.by_endpoint({"endpoints": endpoints}, function, present)
 

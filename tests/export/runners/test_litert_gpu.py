@@ -87,17 +87,21 @@ module = runpy.run_path(RUNNER)
 original, calls = module["Model"].call, []
 def call(self, endpoint, inputs):
     calls.append(inputs["t0"].tobytes())
-    return {k: v + (calls.count(calls[-1]) > 20) for k, v in original(self, endpoint, inputs).items()}
+    is_wrong = CONDITION
+    return {k: v + is_wrong for k, v in original(self, endpoint, inputs).items()}
 module["Model"].call = call
 module["runner"].main(module["RUNTIME"])
 """
 
 
-def test_a_call_that_is_not_like_the_first_is_found(tmp_path, monkeypatch):
-    """LiteRT #8065: the first calls are right, later ones are not; the calls of the comparison are among the right."""
-    file = graphs.write(graphs.control, tmp_path / "graph.tflite")
+@pytest.mark.parametrize(
+    "condition", ["calls.count(calls[-1]) > 20", "calls.count(calls[-1]) > 2 and len({*map(len, calls)}) > 2"]
+)
+def test_a_call_that_is_not_like_the_first_is_found(condition, tmp_path, monkeypatch):
+    """LiteRT #8065: the first calls are right, later ones, or those behind other batch sizes, are not."""
+    file = graphs.write(graphs.of_any_batch, tmp_path / "graph.tflite")
     runner = tmp_path / "forgetful.py"
-    runner.write_text(FORGETFUL.replace("RUNNER", repr(RUNTIMES[FULL].file)))
+    runner.write_text(FORGETFUL.replace("RUNNER", repr(RUNTIMES[FULL].file)).replace("CONDITION", condition))
     monkeypatch.setitem(RUNTIMES, FULL, dataclasses.replace(RUNTIMES[FULL], file=str(runner)))
     result = compare(file, file, runtimes=("cpu", FULL))
     assert result.verdict == "not repeatable"
