@@ -1,6 +1,6 @@
 """Every shipped model on GPU kernels: python -m benchmarks.gpu [--measure tflite|onnx|browser] [--flips] [MODEL...].
 
-Each shipped model is exported to TFLite and proven in `litert_gpu` and `litert_gpu_half` on generated inputs, and in
+Each shipped model is exported to TFLite and proven in `litert_gpu` and, on the test split, `litert_gpu_half`, and in
 `browser_webgpu`, and to ONNX and proven in `onnxruntime_webgpu`. With `--measure` the models that are named, or all,
 are run again; with `--flips` the decisions of `FLIPS` on examples of the test split are compared; without both, the
 tables in the page are written again.
@@ -33,12 +33,13 @@ ACROSS = ("cpu", "gpu")
 
 def measure(name: str, kind: str, folder: Path) -> list[dict[str, Any]]:
     """Export what a model serves, and return a record of each file."""
-    from export import Checks, export_model
+    from export import Checks, Quantization, export_model
+    from zoo.export import evaluation_of
     from zoo.weights import open_default
     from zoobase.errors import ExportError
 
     plan, model, info = open_default(name)
-    records = []
+    data, records = plan.load_data() if kind == "tflite" else None, []
     for suffix, served in plan.task.served(model).items():
         record: dict[str, Any] = {"model": name, "part": suffix, "format": kind, "rows": {}}
         formats = ("keras", "onnx" if kind == "onnx" else "tflite")
@@ -46,6 +47,9 @@ def measure(name: str, kind: str, folder: Path) -> list[dict[str, Any]]:
         started = time.monotonic()
         try:
             contract = plan.task.contract(served, info)
+            if data is not None:
+                evaluation = evaluation_of(plan, data, contract.endpoints[0], "test")
+                options["quantization"] = Quantization(evaluation=evaluation)
             bundle = export_model(served, folder / f"{name}{suffix}-{kind}", contract=contract, **options)
         except ExportError as error:  # it has no such file
             records.append(record | {"reason": str(error).splitlines()[0]})

@@ -11,6 +11,7 @@ from export.bundle.snippets import fenced
 from export.contract import Endpoint
 from export.formats import tflite
 from export.formats.format import Description
+from export.proof.certificate import worst_difference
 from export.runners import RUNTIMES, members, run_litert_c, run_mediapipe
 from export.runners.environments import VELA
 
@@ -99,7 +100,7 @@ def gpu(rows: Sequence[Any]) -> list[str]:
     lines = [
         f"- `{row.artifact}` in {'half precision' if RUNTIMES[row.runtime].precision else 'float32'}, `{row.runtime}` "
         f"({', '.join(f'{name} {version}' for name, version in row.versions.items())}): "
-        f"{': '.join(filter(None, (row.state, row.reason or row.note)))}"
+        f"{': '.join(filter(None, (row.state, row.reason or worst_difference(row), row.note)))}"
         for row in ran
     ]
     text = "These kernels ran on drivers for processors; the driver of a phone or a graphics card did not, nor an NPU."

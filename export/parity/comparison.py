@@ -186,14 +186,10 @@ def _reported(cases: Iterable[GoldenCase], outputs: Outputs) -> dict[str, str]:
 
 
 def numbers_for_nan(cases: Iterable[GoldenCase], outputs: Outputs) -> list[str]:
-    """Return the outputs that are numbers where the reference returns NaN, for inputs that are NaN."""
-    pairs = [(name, a, outputs.get(c.name, name)) for c in cases if not c.compared for name, a in c.outputs.items()]
-    hidden = [
-        name
-        for name, a, b in pairs
-        if b is not None and a.shape == b.shape and is_real(a) and is_real(b) and np.any(np.isnan(a) & ~np.isnan(b))
-    ]
-    return list(dict.fromkeys(hidden))
+    """Return the real outputs that are numbers where the reference returns NaN."""
+    pairs = [(name, a, outputs.get(c.name, name)) for c in cases for name, a in c.outputs.items() if is_real(a)]
+    same = [(name, a, b) for name, a, b in pairs if b is not None and a.shape == b.shape and is_real(b)]
+    return list(dict.fromkeys(name for name, a, b in same if np.any(np.isnan(a) & ~np.isnan(b))))
 
 
 def pairwise_differences(

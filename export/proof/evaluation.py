@@ -79,9 +79,8 @@ def with_metric_drop(
 ) -> Sequence[Row]:
     """Return the rows with the metric drop of the quantised artifacts that passed so far."""
     # Each is run in the first runtime that a bundle needs of its format, and the row of that runtime fails unless the
-    # whole confidence interval of the drop lies within the budget. A float file is run, on a random part of the
-    # examples, where the arithmetic is in half precision; there too few examples are a note, because SQNR and top-1
-    # hold already.
+    # whole confidence interval of the drop lies within the budget. A float file is run on a random part of the examples
+    # where the arithmetic is in half precision; too few of them are a note there, because SQNR and top-1 hold already.
     name, drops = evaluation.endpoint, {}
     passed = {(row.artifact, row.runtime): row for row in rows if row.state == PASS}
     carried = [a for a in request.artifacts if name in a.endpoints]
@@ -99,17 +98,14 @@ def with_metric_drop(
         drop, in_half = drops[row.artifact, row.runtime], bool(RUNTIMES[row.runtime].precision)
         if isinstance(drop, str):
             return row.with_findings(Finding(f"evaluation: {drop}", NOT_RUN if in_half else FAIL))
-        figures, kind = (
-            {**row.endpoints, name: {**row.endpoints[name], "evaluation": drop | {"max_drop": max_drop}}},
-            FAIL,
-        )
+        figures = {**row.endpoints, name: {**row.endpoints[name], "evaluation": drop | {"max_drop": max_drop}}}
         text = f"{describe_drop(drop)}, which may be more than the budget of {max_drop:g}"
-        if drop["drop"] <= max_drop:  # the interval alone is too wide
-            kind = NOTE if in_half else FAIL
+        if is_too_wide := drop["drop"] <= max_drop:  # the interval alone
             text += (
                 f": {drop['examples']:,} examples cannot show that it is less; evaluate on more, or allow a larger drop"
             )
-        return row.with_findings(*([] if drop["high"] <= max_drop else [Finding(text, kind)]), endpoints=figures)
+        findings = [] if drop["high"] <= max_drop else [Finding(text, NOTE if in_half and is_too_wide else FAIL)]
+        return row.with_findings(*findings, endpoints=figures)
 
     return [evaluated(row) if (row.artifact, row.runtime) in drops else row for row in rows]
 
@@ -129,7 +125,6 @@ def measure_drops(
     runtime: Runtime | None = None,
 ) -> dict[str, dict[str, Any] | str]:
     """Return the paired drop of artifacts against the live model by path, or a clause why there is none."""
-    # They are run in `runtime`; None for that of each format.
     name = evaluation.endpoint
     endpoint = contract[name]
     metrics, reduce = evaluation.metrics or default_metrics(endpoint), evaluation.reduce or (lambda *both: both)
@@ -139,9 +134,8 @@ def measure_drops(
         reference = run_live(endpoint, part.inputs)
         kept.setdefault("", []).append(reduce(reference, part.truth))
         remaining = [a for a in artifacts if a.path not in problems]
-        for path, run in (
-            run_quantized(folder, contract, remaining, name, part.inputs, runtime).items() if remaining else ()
-        ):
+        runs = run_quantized(folder, contract, remaining, name, part.inputs, runtime) if remaining else {}
+        for path, run in runs.items():
             outputs = run.of(name).of(name)
             if set(outputs) == set(reference):
                 kept.setdefault(path, []).append(reduce(outputs, part.truth))
@@ -372,9 +366,7 @@ class Quantization:
         chosen = [QUANTIZATIONS[form] for form in self.forms]
         if not 0 <= self.max_drop < math.inf:
             raise ExportError(f"the largest allowed drop of the metric is {self.max_drop}; give a number, zero or more")
-        in_half = any(
-            runtime.precision and {runtime.name, runtime.group} & {*runtimes} for runtime in RUNTIMES.values()
-        )
+        in_half = any(r.precision and {r.name, r.group} & {*runtimes} for r in RUNTIMES.values())
         if not self.forms and (self.calibration is not None or (self.evaluation is not None and not in_half)):
             raise ExportError("calibration and evaluation data are for quantised files; ask for them (--quantize int8)")
         if self.keep_float < 0 or (self.keep_float and not any(q.may_keep_float for q in chosen)):
