@@ -52,7 +52,7 @@ def measure(name: str, kind: str, folder: Path) -> list[dict[str, Any]]:
                 options["quantization"] = Quantization(evaluation=evaluation)
             bundle = export_model(served, folder / f"{name}{suffix}-{kind}", contract=contract, **options)
         except ExportError as error:  # it has no such file
-            records.append(record | {"reason": str(error).splitlines()[0]})
+            records.append(record | {"reason": str(error).splitlines()[0].partition("; kept as")[0]})
             continue
         record["seconds"] = round(time.monotonic() - started, 1)
         for row in (row for row in bundle.certificate.rows if row.runtime in KINDS[kind]):
@@ -101,7 +101,7 @@ def table(records: list[dict[str, Any]]) -> str:
         for kind, runtimes in KINDS.items():
             record = found.get(kind, {"rows": {}})
             rows += record["rows"].values()
-            reasons = [record.get("reason", ""), *[""] * (len(runtimes) - 1)]
+            reasons = [record.get("reason", "not measured"), *[""] * (len(runtimes) - 1)]
             cells += [_cell(record["rows"].get(r)) for r in runtimes] if record["rows"] else reasons
         size = f"{number / 1e6:.2f}" if (number := found.get("tflite", {}).get("bytes")) else ""
         lines.append(f"| {name} | {size} | {' | '.join(cells)} | {sum(row['seconds'] or 0 for row in rows):.0f} |")
