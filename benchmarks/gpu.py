@@ -1,9 +1,9 @@
-"""Every shipped model on GPU kernels: python -m benchmarks.gpu [--measure tflite|onnx] [--flips] [MODEL...].
+"""Every shipped model on GPU kernels: python -m benchmarks.gpu [--measure tflite|onnx|browser] [--flips] [MODEL...].
 
-Each shipped model is exported to TFLite and proven in `litert_gpu` and `litert_gpu_half` on generated inputs, and to
-ONNX and proven in `onnxruntime_webgpu`. With `--measure` the models that are named, or all, are run again; with
-`--flips` the decisions of `FLIPS` on examples of the test split are compared; without both, the tables in the page are
-written again.
+Each shipped model is exported to TFLite and proven in `litert_gpu` and, on the test split, `litert_gpu_half`, and in
+`browser_webgpu`, and to ONNX and proven in `onnxruntime_webgpu`. With `--measure` the models that are named, or all,
+are run again; with `--flips` the decisions of `FLIPS` on examples of the test split are compared; without both, the
+tables in the page are written again.
 """
 
 from __future__ import annotations
@@ -26,31 +26,36 @@ PAGE = HERE.parent / "docs" / "how-to" / "gpu.md"
 FILES = "<!-- measured: python -m benchmarks.gpu -->", "<!-- /measured -->"
 DECISIONS = "<!-- measured: python -m benchmarks.gpu --flips -->", "<!-- /measured -->"
 RUNTIMES = ("litert_gpu", "litert_gpu_half")
-FORMATS = {"tflite": RUNTIMES, "onnx": ("onnxruntime_webgpu",)}
+KINDS = {"tflite": RUNTIMES, "browser": ("browser_webgpu",), "onnx": ("onnxruntime_webgpu",)}
 FLIPS = {"fashion_mnist": 500, "mnist": 2000, "keywords": 200}  # examples
 ACROSS = ("cpu", "gpu")
 
 
-def measure(name: str, format: str, folder: Path) -> list[dict[str, Any]]:
+def measure(name: str, kind: str, folder: Path) -> list[dict[str, Any]]:
     """Export what a model serves, and return a record of each file."""
-    from export import Checks, export_model
+    from export import Checks, Quantization, export_model
+    from zoo.export import evaluation_of
     from zoo.weights import open_default
     from zoobase.errors import ExportError
 
     plan, model, info = open_default(name)
-    records = []
+    data, records = plan.load_data() if kind == "tflite" else None, []
     for suffix, served in plan.task.served(model).items():
-        record: dict[str, Any] = {"model": name, "part": suffix, "format": format, "rows": {}}
-        options = {"formats": ("keras", format), "checks": Checks(extras=("gpu",))}
+        record: dict[str, Any] = {"model": name, "part": suffix, "format": kind, "rows": {}}
+        formats = ("keras", "onnx" if kind == "onnx" else "tflite")
+        options = {"formats": formats, "checks": Checks(extras=KINDS[kind])}
         started = time.monotonic()
         try:
             contract = plan.task.contract(served, info)
-            bundle = export_model(served, folder / f"{name}{suffix}-{format}", contract=contract, **options)
+            if data is not None:
+                evaluation = evaluation_of(plan, data, contract.endpoints[0], "test")
+                options["quantization"] = Quantization(evaluation=evaluation)
+            bundle = export_model(served, folder / f"{name}{suffix}-{kind}", contract=contract, **options)
         except ExportError as error:  # it has no such file
-            records.append(record | {"reason": str(error).splitlines()[0]})
+            records.append(record | {"reason": str(error).splitlines()[0].partition("; kept as")[0]})
             continue
         record["seconds"] = round(time.monotonic() - started, 1)
-        for row in (row for row in bundle.certificate.rows if row.runtime in FORMATS[format]):
+        for row in (row for row in bundle.certificate.rows if row.runtime in KINDS[kind]):
             file = bundle.path / row.artifact
             record["bytes"] = file.stat().st_size if file.exists() else None
             record["rows"][row.runtime] = _figures(row)
@@ -84,8 +89,8 @@ def _figures(row: Any) -> dict[str, Any]:
 def table(records: list[dict[str, Any]]) -> str:
     """Return the table of the page."""
     lines = [
-        "| model | MB | TFLite: largest difference (tolerance) | in half precision | ONNX, float32 | seconds |",
-        "|---|---:|---|---|---|---:|",
+        "| model | MB | TFLite: largest difference (tolerance) | in half precision | in Chromium | ONNX | seconds |",
+        "|---|---:|---|---|---|---|---:|",
     ]
     by_part: dict[tuple[str, str], dict[str, Any]] = {}
     for record in records:
@@ -93,10 +98,10 @@ def table(records: list[dict[str, Any]]) -> str:
     for (model, part), found in sorted(by_part.items()):
         name = f"`{model}`{f', {part}' if (part := part.strip('-_')) else ''}"
         cells, rows = [], []
-        for format, runtimes in FORMATS.items():
-            record = found.get(format, {"rows": {}})
+        for kind, runtimes in KINDS.items():
+            record = found.get(kind, {"rows": {}})
             rows += record["rows"].values()
-            reasons = [record.get("reason", ""), *[""] * (len(runtimes) - 1)]
+            reasons = [record.get("reason", "not measured"), *[""] * (len(runtimes) - 1)]
             cells += [_cell(record["rows"].get(r)) for r in runtimes] if record["rows"] else reasons
         size = f"{number / 1e6:.2f}" if (number := found.get("tflite", {}).get("bytes")) else ""
         lines.append(f"| {name} | {size} | {' | '.join(cells)} | {sum(row['seconds'] or 0 for row in rows):.0f} |")
@@ -131,24 +136,24 @@ def write_page(results: dict[str, list[dict[str, Any]]]) -> None:
 
 @click.command()
 @click.argument("models", nargs=-1)
-@click.option("--measure", "formats", multiple=True, type=click.Choice([*FORMATS]), help="Run the models again.")
+@click.option("--measure", "kinds", multiple=True, type=click.Choice([*KINDS]), help="Run the models again.")
 @click.option("--flips", "has_flips", is_flag=True, help="Compare decisions again.")
-def main(models: tuple[str, ...], formats: tuple[str, ...], has_flips: bool) -> None:
+def main(models: tuple[str, ...], kinds: tuple[str, ...], has_flips: bool) -> None:
     """Measure, or write the tables of the page."""
     from zoo.weights import shipped_models
 
     console, results = Console(), json.loads(RESULTS.read_text())
 
-    def keep(kind: str, name: str, found: list[dict[str, Any]], format: str | None = None) -> None:
-        others = [r for r in results[kind] if (r["model"], r.get("format")) != (name, format)]
+    def keep(kind: str, name: str, found: list[dict[str, Any]], of_files: str | None = None) -> None:
+        others = [r for r in results[kind] if (r["model"], r.get("format")) != (name, of_files)]
         results[kind] = others + found
         write_atomic(RESULTS, json.dumps(results, indent=1) + "\n")
         console.print(f"{name}: {found}")
 
     with tempfile.TemporaryDirectory(prefix="gpu-") as folder:
-        for format in formats:
+        for kind in kinds:
             for name in models or shipped_models():
-                keep("files", name, measure(name, format, Path(folder)), format)
+                keep("files", name, measure(name, kind, Path(folder)), kind)
         for name in (models or FLIPS) if has_flips else ():
             keep("flips", name, [measure_flips(name, FLIPS[name], Path(folder) / "flips")])
     write_page(results)

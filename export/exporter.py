@@ -110,7 +110,7 @@ class ExportRequest:
         check_exportable(contract)
         for rows in (self.samples, self.checks.training, self.checks.validation):
             check_samples(rows or {}, contract.endpoints)
-        self.quantization.check(contract)
+        self.quantization.check(contract, (*self.checks.require, *self.checks.extras))
         return replace(self, contract=contract, formats=formats, progress=self.progress or (lambda text: None))
 
 

@@ -11,7 +11,8 @@ from export.bundle.snippets import fenced
 from export.contract import Endpoint
 from export.formats import tflite
 from export.formats.format import Description
-from export.runners import RUNTIMES, run_litert_c, run_mediapipe
+from export.proof.certificate import worst_difference
+from export.runners import RUNTIMES, members, run_litert_c, run_mediapipe
 from export.runners.environments import VELA
 
 CALLS = {  # task: its package on Android, its method
@@ -93,14 +94,18 @@ def npu(rows: Sequence[Any]) -> list[str]:
 
 
 def gpu(rows: Sequence[Any]) -> list[str]:
-    """Return the section of what GPU kernels answered, or nothing."""
-    found = [row for row in rows if row.versions and row.runtime in RUNTIMES and RUNTIMES[row.runtime].group == "gpu"]
+    """Return the section of which GPU kernels are proven, or nothing where none ran."""
+    group = members(["gpu"], {row.format for row in rows})
+    ran = [row for row in rows if row.versions and row.runtime in group]
     lines = [
-        f"- `{row.artifact}` in {'half precision' if RUNTIMES[row.runtime].precision else 'float32'}: "
-        f"{': '.join(filter(None, (row.state, row.reason or row.note)))}"
-        for row in found
+        f"- `{row.artifact}` in {'half precision' if RUNTIMES[row.runtime].precision else 'float32'}, `{row.runtime}` "
+        f"({', '.join(f'{name} {version}' for name, version in row.versions.items())}): "
+        f"{': '.join(filter(None, (row.state, row.reason or worst_difference(row), row.note)))}"
+        for row in ran
     ]
-    text = "The kernels of LiteRT's WebGPU backend ran on a driver for processors; the driver of a phone did not."
+    text = "These kernels ran on drivers for processors; the driver of a phone or a graphics card did not, nor an NPU."
+    if absent := [f"`{name}`" for name in group if name not in {row.runtime for row in ran}]:
+        text += f" Not run: {', '.join(absent)}."
     return ["## GPU", "\n".join(lines), text] if lines else []
 
 

@@ -57,6 +57,7 @@ def page(
         topics.append("ONNX")
     if not topics:
         return None
+    parts += device_libraries.gpu(rows)
     return "\n\n".join(parts) + "\n", f"{', '.join(topics)}: [{FILE}]({FILE})."
 
 
@@ -113,7 +114,6 @@ def _litert(
         *device_libraries.program(file["path"], endpoint, versions.get("litert_c")),
         *device_libraries.microcontrollers(folder, certified),
         *device_libraries.npu(certified),
-        *device_libraries.gpu(certified),
     ]
     return [part for part in parts if part]
 

@@ -30,7 +30,10 @@ from zoobase.console import echo
 @click.option("--calibration", type=PATH, help="Real training inputs that measure ranges, an .npz by name.")
 @click.option("--eval", "evaluation", type=PATH, help="Inputs by name and one array of labels, as .npz.")
 @click.option(
-    "--max-drop", default=MAX_DROP, show_default=True, help="Largest allowed metric drop of a quantised file."
+    "--max-drop",
+    default=MAX_DROP,
+    show_default=True,
+    help="Largest allowed metric drop of a quantised file, and in half precision.",
 )
 @click.option(
     "--keep-float", default=0, metavar="N", help="Consecutive operators of int8 that stay float, those that lose most."

@@ -185,6 +185,13 @@ def _reported(cases: Iterable[GoldenCase], outputs: Outputs) -> dict[str, str]:
     return outcomes
 
 
+def numbers_for_nan(cases: Iterable[GoldenCase], outputs: Outputs) -> list[str]:
+    """Return the real outputs that are numbers where the reference returns NaN."""
+    pairs = [(name, a, outputs.get(c.name, name)) for c in cases for name, a in c.outputs.items() if is_real(a)]
+    same = [(name, a, b) for name, a, b in pairs if b is not None and a.shape == b.shape and is_real(b)]
+    return list(dict.fromkeys(name for name, a, b in same if np.any(np.isnan(a) & ~np.isnan(b))))
+
+
 def pairwise_differences(
     runs: Mapping[str, Mapping[str, Outputs]], cases: Mapping[str, Iterable[GoldenCase]]
 ) -> dict[str, dict[str, Any]]:

@@ -1,6 +1,7 @@
 """Quantised artifacts on real data: the metric drop, paired with the reference, with its 95 % confidence interval.
 
-An int8 file of quantization-aware training is compared with the trained network, too, integer by integer.
+Float files have one in runtimes that compute in half precision. An int8 file of quantization-aware training is compared
+with the trained network, too, integer by integer.
 """
 
 from __future__ import annotations
@@ -21,17 +22,17 @@ from export.formats import QUANTIZATIONS, format_of, tflite
 from export.parity.cases import GoldenCase, write_golden
 from export.parity.intervals import jackknife, lower_is_better
 from export.parity.simulation import check_ranges, differences, explain
-from export.proof.certificate import CAUSE, FAIL, PASS, Finding, ProofRequest, Row, describe_drop
+from export.proof.certificate import CAUSE, FAIL, NOT_RUN, NOTE, PASS, Finding, ProofRequest, Row, describe_drop
 from export.proof.layer_diff import first_simulated_layer
 from export.proof.prove import check_names
 from export.protocol.arrays import Arrays
 from export.protocol.runner import Runtime
-from export.runners import runtimes_of
+from export.runners import RUNTIMES, runtimes_of
 from export.runtime.execution import ArtifactRun, run_all
 from zoobase.errors import ExportError
 
 BATCH = 256
-
+HALF_ROWS, HALF_SECONDS = 1000, 120.0  # of an evaluation in half precision: at most so many examples, and so long
 SIMULATED_ROWS, SIMULATED_LARGEST = 500, 2**24  # rows that are compared with a simulation, bytes of their outputs
 LARGEST = 2**26  # bytes of the outputs of a batch, and of those that a process returns if they are reduced
 
@@ -78,33 +79,50 @@ def with_metric_drop(
 ) -> Sequence[Row]:
     """Return the rows with the metric drop of the quantised artifacts that passed so far."""
     # Each is run in the first runtime that a bundle needs of its format, and the row of that runtime fails unless the
-    # whole confidence interval of the drop lies within the budget.
-    name = evaluation.endpoint
-    passed = {(row.artifact, row.runtime) for row in rows if row.state == PASS}
-    quantized = [a for a in request.artifacts if a.quantize and name in a.endpoints]
-    quantized = [a for a in quantized if (a.path, runtime_of(a).name) in passed]
-    if not quantized:
-        return rows
-    drops = measure_drops(request.folder, request.contract, quantized, evaluation)
+    # whole confidence interval of the drop lies within the budget. A float file is run on a random part of the examples
+    # where the arithmetic is in half precision; too few of them are a note there, because SQNR and top-1 hold already.
+    name, drops = evaluation.endpoint, {}
+    passed = {(row.artifact, row.runtime): row for row in rows if row.state == PASS}
+    carried = [a for a in request.artifacts if name in a.endpoints]
+    quantized = [a for a in carried if a.quantize and (a.path, runtime_of(a).name) in passed]
+    place = request.folder, request.contract
+    if quantized:
+        found = measure_drops(*place, quantized, evaluation)
+        drops = {(a.path, runtime_of(a).name): found[a.path] for a in quantized}
+    for artifact in (a for a in carried if not a.quantize):
+        for runtime in (r for r in runtimes_of(artifact.format) if r.precision and (artifact.path, r.name) in passed):
+            part = _random_part(evaluation, request, passed[artifact.path, runtime.name].seconds or 0.0)
+            (drops[artifact.path, runtime.name],) = measure_drops(*place, [artifact], part, runtime).values()
 
     def evaluated(row: Row) -> Row:
-        drop = drops[row.artifact]
+        drop, in_half = drops[row.artifact, row.runtime], bool(RUNTIMES[row.runtime].precision)
         if isinstance(drop, str):
-            return row.with_findings(Finding(f"evaluation: {drop}"))
+            return row.with_findings(Finding(f"evaluation: {drop}", NOT_RUN if in_half else FAIL))
         figures = {**row.endpoints, name: {**row.endpoints[name], "evaluation": drop | {"max_drop": max_drop}}}
         text = f"{describe_drop(drop)}, which may be more than the budget of {max_drop:g}"
-        if drop["drop"] <= max_drop:  # the interval alone is too wide
+        if is_too_wide := drop["drop"] <= max_drop:  # the interval alone
             text += (
                 f": {drop['examples']:,} examples cannot show that it is less; evaluate on more, or allow a larger drop"
             )
-        return row.with_findings(*([] if drop["high"] <= max_drop else [Finding(text)]), endpoints=figures)
+        findings = [] if drop["high"] <= max_drop else [Finding(text, NOTE if in_half and is_too_wide else FAIL)]
+        return row.with_findings(*findings, endpoints=figures)
 
-    runs = {(artifact.path, runtime_of(artifact).name) for artifact in quantized}
-    return [evaluated(row) if (row.artifact, row.runtime) in runs else row for row in rows]
+    return [evaluated(row) if (row.artifact, row.runtime) in drops else row for row in rows]
+
+
+def _random_part(evaluation: Evaluation, request: ProofRequest, seconds: float) -> Evaluation:
+    """Return as many examples as take `HALF_SECONDS` where the golden inputs took some seconds."""
+    golden = sum(len(next(iter(case.inputs.values()))) for case in request.cases[evaluation.endpoint])
+    count = min(HALF_ROWS, max(1, int(golden * HALF_SECONDS / max(seconds, 1e-9))))
+    return evaluation.part(np.sort(np.random.default_rng(0).permutation(len(evaluation.truth))[:count]))
 
 
 def measure_drops(
-    folder: Path, contract: Contract, artifacts: Sequence[Artifact], evaluation: Evaluation
+    folder: Path,
+    contract: Contract,
+    artifacts: Sequence[Artifact],
+    evaluation: Evaluation,
+    runtime: Runtime | None = None,
 ) -> dict[str, dict[str, Any] | str]:
     """Return the paired drop of artifacts against the live model by path, or a clause why there is none."""
     name = evaluation.endpoint
@@ -116,7 +134,8 @@ def measure_drops(
         reference = run_live(endpoint, part.inputs)
         kept.setdefault("", []).append(reduce(reference, part.truth))
         remaining = [a for a in artifacts if a.path not in problems]
-        for path, run in run_quantized(folder, contract, remaining, name, part.inputs).items() if remaining else ():
+        runs = run_quantized(folder, contract, remaining, name, part.inputs, runtime) if remaining else {}
+        for path, run in runs.items():
             outputs = run.of(name).of(name)
             if set(outputs) == set(reference):
                 kept.setdefault(path, []).append(reduce(outputs, part.truth))
@@ -195,13 +214,18 @@ def _rows_within(size: int, endpoint: Endpoint) -> int:
 
 
 def run_quantized(
-    folder: Path, contract: Contract, artifacts: Sequence[Artifact], name: str, inputs: Mapping[str, np.ndarray]
+    folder: Path,
+    contract: Contract,
+    artifacts: Sequence[Artifact],
+    name: str,
+    inputs: Mapping[str, np.ndarray],
+    runtime: Runtime | None = None,
 ) -> dict[str, ArtifactRun]:
     """Return the runs of quantised artifacts over inputs of an endpoint, by path."""
     plan: dict[str, tuple[Runtime, list[Artifact]]] = {}
     for artifact in artifacts:
-        runtime = runtime_of(artifact)
-        plan.setdefault(runtime.name, (runtime, []))[1].append(artifact)
+        chosen = runtime or runtime_of(artifact)
+        plan.setdefault(chosen.name, (chosen, []))[1].append(artifact)
     with tempfile.TemporaryDirectory(prefix="evaluation-") as scratch:
         golden = Path(scratch) / "golden"
         write_golden(
@@ -316,7 +340,8 @@ class Quantization:
     Attributes:
         forms: Their names, of `export.formats.QUANTIZATIONS`. Each file must stay within its budget.
         calibration: Real inputs (N, ...) by name from the training data, at least 100 for forms with measured ranges.
-        evaluation: Real data with labels, on which the metric drop is measured; or None.
+        evaluation: Real data with labels, on which the metric drop is measured, also of float files in half precision
+            if `Checks.extras` has a runtime of it (`gpu`); or None.
         max_drop: Largest allowed drop of the metric.
         keep_float: How many consecutive operators of the int8 file stay float: those whose quantization loses most on
             the calibration data. Needs the extra `quantizer`.
@@ -336,13 +361,14 @@ class Quantization:
     keep_float: int = 0
     simulation: Simulation | None = None
 
-    def check(self, contract: Contract) -> None:
-        """Raise ExportError for invalid combinations, before anything is written."""
+    def check(self, contract: Contract, runtimes: Sequence[str] = ()) -> None:
+        """Raise ExportError for invalid combinations, before anything is written; `runtimes` are those asked for."""
         check_names(self.forms, tuple(QUANTIZATIONS), "precision")
         chosen = [QUANTIZATIONS[form] for form in self.forms]
         if not 0 <= self.max_drop < math.inf:
             raise ExportError(f"the largest allowed drop of the metric is {self.max_drop}; give a number, zero or more")
-        if not self.forms and (self.calibration is not None or self.evaluation is not None):
+        in_half = any(r.precision and {r.name, r.group} & {*runtimes} for r in RUNTIMES.values())
+        if not self.forms and (self.calibration is not None or (self.evaluation is not None and not in_half)):
             raise ExportError("calibration and evaluation data are for quantised files; ask for them (--quantize int8)")
         if self.keep_float < 0 or (self.keep_float and not any(q.may_keep_float for q in chosen)):
             raise ExportError(
@@ -361,12 +387,12 @@ class Quantization:
 
     def typical(self, samples: Mapping[str, np.ndarray] | None) -> Mapping[str, np.ndarray] | None:
         """Return the real inputs for the comparison: evaluation data, else samples, else calibration data."""
-        if not self.forms:
-            return None
-        return self.evaluation.inputs if self.evaluation else samples or self.calibration
+        if self.evaluation:
+            return self.evaluation.inputs
+        return samples or self.calibration if self.forms else None
 
     def evaluate(self, request: ProofRequest, rows: Sequence[Row]) -> Sequence[Row]:
         """Return the rows, those of the files that passed so far with their metric drop."""
-        if not self.evaluation or not self.forms:
+        if not self.evaluation:
             return rows
         return with_metric_drop(request, rows, self.evaluation, self.max_drop)

@@ -17,7 +17,13 @@ from export.contract import Artifact
 from export.contract.sampling import legal_range
 from export.formats import FORMATS
 from export.parity import recurrent_steps
-from export.parity.comparison import EndpointComparison, compare_endpoint, contract_violations, pairwise_differences
+from export.parity.comparison import (
+    EndpointComparison,
+    compare_endpoint,
+    contract_violations,
+    numbers_for_nan,
+    pairwise_differences,
+)
 from export.parity.evidence import check_evidence
 from export.parity.noise_floor import Policy
 from export.parity.quantization import compare_quantized
@@ -213,6 +219,10 @@ def check_run(
         if left_out := run.of(endpoint).inapplicable:
             notes.append(Finding(f"endpoint {endpoint}: cannot be given {', '.join(left_out)}", NOTE))
         notes += [Finding(f"endpoint {endpoint}: {text}", NOTE) for text in comparison.notes]
+        hidden = numbers_for_nan(request.cases[endpoint], run.of(endpoint)) if RUNTIMES[row.runtime].group else []
+        notes += [
+            Finding(f"endpoint {endpoint}: {name} is a number where the model returns NaN", NOTE) for name in hidden
+        ]
         if (replies := report["replies"].get(endpoint)) is not None:
             figures[endpoint]["rest"], differences = compare_replies(
                 request.contract[endpoint], request.cases[endpoint], replies, floor.get(endpoint, {}), policy

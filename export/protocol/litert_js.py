@@ -30,6 +30,7 @@ REGISTRY = "https://registry.npmjs.org"
 PACKAGE = "@litertjs/core"
 SECONDS = 300  # for one download
 DTYPES = ("float32", "int32", "int64", "uint8")  # of inputs and outputs; int64 by `CHANGES`
+WEBGPU = "jspi"  # in the names of the files for WebGPU
 LARGEST = 200_000_000  # bytes of one unpacked package
 FILES = {  # package: {member: file name in the cache}
     PACKAGE: {
@@ -39,6 +40,8 @@ FILES = {  # package: {member: file name in the cache}
         # for browsers without relaxed SIMD, such as older Safari
         "package/wasm/litert_wasm_compat_internal.js": "litert_wasm_compat_internal.js",
         "package/wasm/litert_wasm_compat_internal.wasm": "litert_wasm_compat_internal.wasm",
+        "package/wasm/litert_wasm_jspi_internal.js": "litert_wasm_jspi_internal.js",
+        "package/wasm/litert_wasm_jspi_internal.wasm": "litert_wasm_jspi_internal.wasm",
     },
     "@litertjs/wasm-utils": {"package/dist/index.js": "wasm-utils.js"},
 }

@@ -28,7 +28,7 @@ _SCRIPTS = (
     *(run_keras, run_tensorflow, run_c_api, run_openvino, run_onnx),
     *(run_litert, run_litert_c, run_mediapipe, run_tflite_micro, run_browser, run_torch),
 )
-_ON_GPU = (run_litert_gpu.RUNTIME, run_litert_gpu.IN_HALF, run_onnx.WEBGPU)
+_ON_GPU = (run_litert_gpu.RUNTIME, run_litert_gpu.IN_HALF, run_onnx.WEBGPU, run_browser.WEBGPU)
 _RECORDS = (*(script.RUNTIME for script in _SCRIPTS), *_ON_GPU)
 RUNTIMES: dict[str, Runtime] = {runtime.name: runtime for runtime in _RECORDS}
 GROUPS = tuple(dict.fromkeys(runtime.group for runtime in RUNTIMES.values() if runtime.group))

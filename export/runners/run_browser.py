@@ -1,6 +1,7 @@
 """Run the signatures of a TFLite file in headless Chromium by LiteRT.js, with the script of the pages of `export web`.
 
-The page asks this process for the next call and posts its outputs, over HTTP on loopback.
+The page asks this process for the next call and posts its outputs, over HTTP on loopback. In a runtime of its own
+LiteRT.js computes by WebGPU, on SwiftShader, Chromium's driver for processors.
 """
 
 from __future__ import annotations
@@ -8,6 +9,7 @@ from __future__ import annotations
 import atexit
 import base64
 import contextlib
+import dataclasses
 import json
 import os
 import queue
@@ -17,17 +19,22 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.protocol import chromium, litert_js, machine, runner
+    from export.protocol import calls, chromium, litert_js, machine, runner
     from export.protocol.arrays import Arrays
+    from export.runners import run_litert_gpu
 else:
+    import calls
     import chromium
     import litert_js
     import machine
+    import run_litert_gpu
     import runner
     from arrays import Arrays
 
 STATIC = Path(__file__).parent.parent / "serving" / "web" / "static"
 SECONDS = 120  # without an answer of the browser
+GPU = "EXPORT_BROWSER_GPU"  # in the environment: compute by WebGPU
+SWIFTSHADER = ("--enable-unsafe-webgpu", "--use-webgpu-adapter=swiftshader")
 
 
 class Browser:
@@ -40,9 +47,10 @@ class Browser:
         program = chromium.find()
         if program is None or not litert_js.is_present():
             raise FileNotFoundError("Chromium or LiteRT.js is not installed")
+        query, options = ("?accelerator=webgpu", SWIFTSHADER) if GPU in os.environ else ("", ())
         with contextlib.ExitStack() as stack:
             url = stack.enter_context(chromium.serving(STATIC, _handler(self)))
-            self.process = stack.enter_context(chromium.running(program, f"{url}/runner.html"))
+            self.process = stack.enter_context(chromium.running(program, f"{url}/runner.html{query}", options))
             atexit.register(stack.pop_all().close)
 
     def call(self, model: Path, endpoint: str | None, inputs: Arrays) -> dict[str, Any]:
@@ -56,7 +64,7 @@ class Browser:
         except queue.Empty:
             raise ValueError(f"the browser does not answer within {SECONDS} s") from None
         if "error" in answer:
-            raise ValueError(answer["error"])
+            raise ValueError("; ".join([answer["error"], *run_litert_gpu.PROBLEM.findall(answer["messages"])[-1:]]))
         return answer
 
 
@@ -107,21 +115,27 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
     if not _browser:
         _browser.append(Browser())
     browser, path = _browser[0], Path(artifact["path"])
-    present = browser.call(path, None, {})["endpoints"]
+    answer = browser.call(path, None, {})
+    if GPU in os.environ:
+        run_litert_gpu.reports[str(path)] = run_litert_gpu.Report(answer["messages"])
+    present = [name.replace(run_litert_gpu.NO_SIGNATURE, "") for name in answer["endpoints"]]
 
     def function(endpoint: dict[str, Any]) -> runner.Function:
         takes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
         shapes = {t["name"]: [1 if n is None else n for n in t["shape"]] for t in endpoint["outputs"]}
+        rows = 1 if any(t["shape"][:1] == [None] for t in endpoint["inputs"]) else None  # LiteRT.js resizes no tensor
 
         def call(inputs: Arrays) -> Arrays:
             arrays = {name: np.ascontiguousarray(value, takes[name]) for name, value in inputs.items()}
-            outputs = browser.call(path, endpoint["name"], arrays)["outputs"]
+            answer = browser.call(path, endpoint["name"] or run_litert_gpu.NO_SIGNATURE, arrays)
+            if GPU in os.environ:
+                run_litert_gpu.reports[str(path)].errors += run_litert_gpu.ERROR.findall(answer["messages"])
             return {
                 name: np.frombuffer(base64.b64decode(output["data"]), output["dtype"]).reshape(shapes[name])
-                for name, output in outputs.items()
+                for name, output in answer["outputs"].items()
             }
 
-        return call
+        return calls.KeepsFirst(lambda inputs: calls.in_batches(call, inputs, rows))
 
     return runner.by_endpoint({"endpoints": endpoints}, function, present)
 
@@ -156,6 +170,14 @@ RUNTIME = runner.Runtime(
         network=True,  # between this process and Chromium
     ),
 )
+WEBGPU = dataclasses.replace(
+    RUNTIME,
+    name="browser_webgpu",
+    group="gpu",
+    counterpart="litert",
+    process=dataclasses.replace(RUNTIME.process, environment={GPU: "1"}),
+    capabilities=run_litert_gpu.RUNTIME.capabilities,
+)
 
 if __name__ == "__main__":
-    runner.main(RUNTIME)
+    runner.main(WEBGPU if GPU in os.environ else RUNTIME)

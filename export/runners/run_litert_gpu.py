@@ -36,11 +36,25 @@ ERROR = re.compile(r"^E\d{4} .*?\] (.+)$", re.MULTILINE)  # values are returned 
 NO_SIGNATURE = "<placeholder signature>"
 
 
+class Report:
+    """What LiteRT logs of a file that it compiles for a GPU, and errors of its calls."""
+
+    def __init__(self, log: str) -> None:
+        """Read which operators run where; ValueError if the GPU refuses all of them."""
+        after = [text.partition("operations will run")[0].splitlines()[:-1] for text in log.split(REFUSED)[1:]]
+        self.refused = list(dict.fromkeys(line for lines in after for line in lines))
+        self.reported, self.errors = [*dict.fromkeys(ERROR.findall(log))], []  # when it was compiled, and in calls
+        found = [(int(n) if n.isdigit() else 0, int(m)) for n, m in COUNTS.findall(log)]
+        self.on_gpu, self.on_cpu = map(sum, zip(*found, strict=True)) if found else (None, 0)
+        if self.on_gpu == 0:
+            raise ValueError(f"the GPU refuses every operator: {'; '.join(self.refused)}")
+
+
 class Model:
     """A file compiled for the GPU; what the GPU refuses runs on the processor, as it does in an app that allows it."""
 
     def __init__(self, path: str) -> None:
-        """Compile it, and read in the messages of the library which operators the GPU refused."""
+        """Compile it."""
         environments.use_vulkan()
         from ai_edge_litert.compiled_model import CompiledModel, GpuOptions, HardwareAccelerator, Options
 
@@ -54,12 +68,7 @@ class Model:
             except RuntimeError as error:
                 lines = PROBLEM.findall(messages())
                 raise ValueError(f"the GPU cannot compile it: {lines[-1] if lines else error}") from error
-            log = messages()
-        after = [text.partition("operations will run")[0].splitlines()[:-1] for text in log.split(REFUSED)[1:]]
-        self.refused = list(dict.fromkeys(line for lines in after for line in lines))
-        self.reported, self.errors = [*dict.fromkeys(ERROR.findall(log))], []  # when it was compiled, and in calls
-        found = [(int(n) if n.isdigit() else 0, int(m)) for n, m in COUNTS.findall(log)]
-        self.on_gpu, self.on_cpu = map(sum, zip(*found, strict=True)) if found else (None, 0)
+            self.report = reports[path] = Report(messages())
         self.buffers: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
 
     def call(self, endpoint: dict[str, Any], inputs: Arrays) -> Arrays:
@@ -71,7 +80,7 @@ class Model:
             for key, array in arrays.items():
                 takes[key].write(array)
             self.compiled.run_by_name(name, takes, gives)
-            self.errors += ERROR.findall(messages())
+            self.report.errors += ERROR.findall(messages())
         outputs = {}
         for key, buffer in gives.items():
             found = buffer.get_tensor_details()
@@ -92,7 +101,7 @@ class Model:
         return self.buffers[name]
 
 
-models: dict[str, Model] = {}  # by path
+reports: dict[str, Report] = {}  # by path
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
@@ -104,9 +113,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
     able = [endpoint for endpoint in artifact["endpoints"] if is_able(endpoint)]
     if not able:
         raise ValueError(f"LiteRT's Python API passes only {', '.join(BUFFERS)} to a GPU")
-    model = models[artifact["path"]] = Model(str(artifact["path"]))
-    if model.on_gpu == 0:
-        raise ValueError(f"the GPU refuses every operator: {'; '.join(model.refused)}")
+    model = Model(str(artifact["path"]))
 
     def function(endpoint: dict[str, Any]) -> runner.Function:
         return calls.KeepsFirst(lambda inputs: model.call(endpoint, inputs))
@@ -117,18 +124,17 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
 
 def check(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
     """Return the first error in a call, or a message if a call that follows all others does not repeat the first."""
-    model = models[artifact["path"]]
-    if model.errors:
-        return [f"LiteRT reports an error and returns values nevertheless: {model.errors[0]}"]
+    if errors := reports[str(artifact["path"])].errors:
+        return [f"LiteRT reports an error and returns values nevertheless: {errors[0]}"]
     return calls.repeat(opened)
 
 
 def remarks(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
     """Return which operators run on the processor, and what was reported when the file was compiled."""
-    model = models[artifact["path"]]
-    counts = f"{model.on_cpu} operators run on the processor, {model.on_gpu} on the GPU"
-    refused = [f"{counts}: {'; '.join(model.refused)}"] if model.refused else []
-    return [*refused, *(f"LiteRT reports: {text}" for text in model.reported)]
+    report = reports[str(artifact["path"])]
+    counts = f"{report.on_cpu} operators run on the processor, {report.on_gpu} on the GPU"
+    refused = [f"{counts}: {'; '.join(report.refused)}"] if report.refused else []
+    return [*refused, *(f"LiteRT reports: {text}" for text in report.reported)]
 
 
 def version() -> str | None:

@@ -30,8 +30,8 @@ def flips(
     Args:
         bundle: A bundle whose proof passed; of each runtime its first file that is not quantized is run.
         data: Inputs (N, ...) by name; other arrays are ignored.
-        across: Names of runtimes, the first of which is the reference; "cpu" is LiteRT, "gpu" LiteRT's GPU kernels in
-            both precisions, "wasm" a browser.
+        across: Names of runtimes, the first of which is the reference; "cpu" is LiteRT, "gpu" the GPU
+            kernels that are installed, "wasm" a browser.
         trust: As of `export.verify_bundle`.
 
     Returns:
@@ -59,11 +59,13 @@ def flips(
         artifact = next((Artifact.from_json(a) for a in held if runtime and a["format"] in runtime.formats), None)
         if artifact is None:
             raise ExportError(f"{folder} holds no file that {name} runs")
+        if runtime.version is None and name not in names:  # of a group, those that are installed
+            continue
         if runtime.version is None:
             raise Unavailable(absent(runtime, None))
         scores[name] = _scores(folder, Contract.from_json(manifest["contract"]), artifact, name, data)
     if len(scores) < 2:
-        raise ExportError("give two runtimes or more, such as cpu,gpu")
+        raise ExportError("give two runtimes or more that are installed, such as cpu,gpu")
     first, *others = scores
     reference = scores[first].astype(np.float64)
     rows, flipped = len(reference), {}

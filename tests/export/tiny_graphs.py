@@ -137,6 +137,14 @@ def broadcast(graph):
     return [x], [graph.add("BROADCAST_TO", [x, graph.constant([1, 6, 8, 4])], 1, 6, 8, 4, version=2)]
 
 
+def of_any_batch(graph):
+    x = graph.tensor(1, 4, 4, 2)
+    y = graph.add("ADD", [x, graph.constant([1.5])], 1, 4, 4, 2)
+    for tensor in (x, y):
+        graph.graph.tensors[tensor].shapeSignature = [-1, 4, 4, 2]
+    return [x], [y]
+
+
 def partly_refused(graph):
     """Its second operator runs on the processor."""
     x = graph.tensor(1, 4, 4, 2)

@@ -125,9 +125,9 @@ def write_assets(folder: Path, script: str) -> None:
 
 
 def _write_runtime(runtime: Path, folder: Path) -> None:
-    """Copy LiteRT.js, with its WebAssembly compressed: a static server need not compress it."""
+    """Copy LiteRT.js without WebGPU, with its WebAssembly compressed: a static server need not compress it."""
     folder.mkdir()
-    for path in runtime.iterdir():
+    for path in (path for path in runtime.iterdir() if litert_js.WEBGPU not in path.name):
         if path.suffix == ".wasm":
             (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
         else:

@@ -8,12 +8,14 @@ import keras
 import numpy as np
 import pytest
 
-from export import Evaluation, ExportError, ExportFailed, Quantization, export_model, verify_bundle
+from export import Checks, Evaluation, ExportError, ExportFailed, Quantization, export_model, verify_bundle
 from export.artifacts import describe
-from export.contract import Contract, Endpoint, Tensor
+from export.contract import Artifact, Contract, Endpoint, Tensor
 from export.contract.endpoints import tensor_endpoint
 from export.formats import QUANTIZATIONS, format_of
-from export.proof.evaluation import paired_drop, read_evaluation
+from export.parity.cases import read_golden
+from export.proof.certificate import ProofRequest
+from export.proof.evaluation import paired_drop, read_evaluation, with_metric_drop
 from export.runners.jobs.run_tensor_errors import rank_operators
 from tests import commands
 from tests.export.conftest import create
@@ -212,6 +214,30 @@ def test_from_the_command_line(digits, tmp_path):
     assert process.returncode == 0, process.stderr
     row = next(r for r in json.loads(process.stdout)["artifacts"] if r["artifact"] == "tflite/int8.tflite")
     assert row["endpoints"]["serving_default"]["evaluation"]["max_drop"] == 0.03
+
+
+@pytest.mark.extended
+@pytest.mark.needs("mesa-vulkan-drivers")
+def test_half_precision_is_evaluated_by_its_metric_drop(digits, options, tmp_path):
+    """With all examples, with too few of them, and by a metric of which half precision loses everything."""
+    contract, all_of_them, (model, _, test) = options[0], options[1]["evaluation"], digits
+    arguments = {"contract": contract, "formats": ("tflite",), "quantization": Quantization(evaluation=all_of_them)}
+    checks = Checks(extras=("litert_gpu_half",))
+    bundle = export_model(model, tmp_path / "b", checks=checks, **arguments)
+    metrics = lambda outputs, truth: {"equal": float(np.mean(outputs["logits"] == truth))}  # noqa: E731
+    exact = Evaluation({"image": test[0]}, model(test[0], training=False).numpy(), metrics)
+    artifact = Artifact("tflite", "tflite/float32.tflite", ("serving_default",), batch=1)
+    request = ProofRequest(bundle.path, contract, [artifact], read_golden(bundle.path / "golden", contract))
+    (row,) = [row for row in bundle.certificate.rows if row.runtime == "litert_gpu_half"]
+    others = [with_metric_drop(request, [row], other, 0.01)[0] for other in (all_of_them.part(slice(40)), exact)]
+    assert [r.state for r in (row, *others)] == ["pass", "pass", "fail"]
+    drops = [r.endpoints["serving_default"]["evaluation"] for r in (row, *others)]
+    assert [drop["examples"] for drop in drops] == [500, 40, 500]
+    assert [drop["high"] <= 0.01 for drop in drops] == [True, False, False]
+    assert "40 examples cannot show that it is less" in others[0].note
+    assert "equal 1.0000 -> 0." in others[1].reason
+    with pytest.raises(ExportError, match="are for quantised files"):
+        export_model(model, tmp_path / "refused", **arguments)
 
 
 @pytest.mark.extended

@@ -88,17 +88,21 @@ module = runpy.run_path(RUNNER)
 original, calls = module["Model"].call, []
 def call(self, endpoint, inputs):
     calls.append(inputs["t0"].tobytes())
-    return {k: v + (calls.count(calls[-1]) > 20) for k, v in original(self, endpoint, inputs).items()}
+    is_wrong = CONDITION
+    return {k: v + is_wrong for k, v in original(self, endpoint, inputs).items()}
 module["Model"].call = call
 module["runner"].main(module["RUNTIME"])
 """
 
 
-def test_a_call_that_is_not_like_the_first_is_found(tmp_path, monkeypatch):
-    """LiteRT #8065: the first calls are right, later ones are not; the calls of the comparison are among the right."""
-    file = graphs.write(graphs.control, tmp_path / "graph.tflite")
+@pytest.mark.parametrize(
+    "condition", ["calls.count(calls[-1]) > 20", "calls.count(calls[-1]) > 2 and len({*map(len, calls)}) > 2"]
+)
+def test_a_call_that_is_not_like_the_first_is_found(condition, tmp_path, monkeypatch):
+    """LiteRT #8065: the first calls are right, later ones, or those behind other batch sizes, are not."""
+    file = graphs.write(graphs.of_any_batch, tmp_path / "graph.tflite")
     runner = tmp_path / "forgetful.py"
-    runner.write_text(FORGETFUL.replace("RUNNER", repr(RUNTIMES[FULL].file)))
+    runner.write_text(FORGETFUL.replace("RUNNER", repr(RUNTIMES[FULL].file)).replace("CONDITION", condition))
     monkeypatch.setitem(RUNTIMES, FULL, dataclasses.replace(RUNTIMES[FULL], file=str(runner)))
     result = compare(file, file, runtimes=("cpu", FULL))
     assert result.verdict == "not repeatable"
@@ -120,7 +124,7 @@ def test_the_command_compares_one_file_in_two_runtimes(tmp_path):
 
 
 def test_a_bundle_on_the_gpu(bundles):
-    certificate = export.verify_bundle(bundles("functional_cnn").path, runtimes=["gpu"], require=["gpu"])
+    certificate = export.verify_bundle(bundles("functional_cnn").path, runtimes=[FULL, HALF], require=[FULL, HALF])
     rows = [row for row in certificate.rows if row.runtime in (FULL, HALF)]
     assert [(row.runtime, row.state, row.extra) for row in rows] == [(FULL, "pass", False), (HALF, "pass", False)]
     assert certificate.verdict == "pass"
@@ -140,7 +144,7 @@ def wrong_on_the_gpu():
 
 @pytest.mark.extended
 def test_a_bundle_that_is_wrong_on_the_gpu_fails_where_the_gpu_is_required(tmp_path):
-    extras = export.Checks(extras=("gpu",))
+    extras = export.Checks(extras=(FULL, HALF))
     bundle = export.export_model(wrong_on_the_gpu(), tmp_path / "bundle", formats=("tflite",), checks=extras)
     rows = {row.runtime: row for row in bundle.certificate.rows}
     assert (bundle.certificate.verdict, rows[FULL].state) == ("pass", "fail"), "an extra blames nothing"
@@ -148,24 +152,27 @@ def test_a_bundle_that_is_wrong_on_the_gpu_fails_where_the_gpu_is_required(tmp_p
         "is wrong only where its result is an output and an input of another operator, SUM"
     )
     text = (bundle.path / "DEVICES.md").read_text()
-    assert "- `tflite/float32.tflite` in half precision: fail: endpoint serving_default: " in text
-    certificate = export.verify_bundle(bundle.path, runtimes=["gpu"], require=["gpu"])
+    assert "- `tflite/float32.tflite` in half precision, `litert_gpu_half` (LiteRT GPU 2." in text
+    assert "): fail: endpoint serving_default: " in text
+    assert "nor an NPU. Not run: `browser_webgpu`." in text
+    certificate = export.verify_bundle(bundle.path, runtimes=[FULL, HALF], require=[FULL, HALF])
     assert (certificate.verdict, len(certificate.problems())) == ("fail", 2)
 
 
 def test_groups_and_what_is_not_installed(bundles, monkeypatch):
-    assert members(["gpu", "litert"], ["tflite"]) == [FULL, HALF, "litert"]
+    assert members(["gpu", "litert"], ["tflite"]) == [FULL, HALF, "browser_webgpu", "litert"]
     assert members(["gpu"], ["hdf5"]) == ["gpu"]
     for name in (FULL, HALF):
         monkeypatch.setitem(RUNTIMES, name, dataclasses.replace(RUNTIMES[name], probe=lambda: None))
-    certificate = export.verify_bundle(bundles("functional_cnn").path, runtimes=["gpu"], require=["gpu"])
+    certificate = export.verify_bundle(bundles("functional_cnn").path, runtimes=[FULL, HALF], require=["gpu"])
     assert certificate.verdict == "incomplete"
     assert certificate.problems()[0].endswith(f"{FULL} is not installed; apt-get install mesa-vulkan-drivers")
 
 
 @pytest.mark.parametrize("graph", TO_REPAIR, ids=lambda graph: graph.__name__)
-def test_what_is_wrong_is_rewritten_or_named(graph, tmp_path):
+def test_what_is_wrong_is_rewritten_or_named(graph, tmp_path, monkeypatch):
     old, new = graphs.write(graph, tmp_path / "old.tflite"), tmp_path / "new.tflite"
+    monkeypatch.setenv("CHROMIUM", "/nowhere/chromium")  # the browser repeats litert_gpu
     result = repair(old, new, samples=samples_of(graph))
     expected = WRONG.get(graph, (None, "SUM"))
     wrong = {name for name, text in zip((FULL, HALF), expected, strict=True) if text}
@@ -182,7 +189,8 @@ def test_what_is_wrong_is_rewritten_or_named(graph, tmp_path):
 
 
 @pytest.mark.extended
-def test_the_command_repairs_the_files_of_a_bundle(tmp_path):
+def test_the_command_repairs_the_files_of_a_bundle(tmp_path, monkeypatch):
+    monkeypatch.setenv("CHROMIUM", "/nowhere/chromium")
     export.export_model(wrong_on_the_gpu(), tmp_path / "bundle", formats=("tflite", "keras"))
     process = run("repair", tmp_path / "bundle", "-o", tmp_path / "new", "--json")
     assert process.returncode == 0, process.stderr
@@ -229,5 +237,9 @@ def test_decisions_that_depend_on_the_runtime(tmp_path, bundles, monkeypatch):
     for across, message in {("cpu",): "two runtimes or more", ("cpu", "gpus"): "unknown runtime 'gpus'"}.items():
         with pytest.raises(ExportError, match=message):
             flips(path, data, across)
+    for name in (FULL, HALF, "browser_webgpu"):  # a group is those of it that are installed
+        monkeypatch.setitem(RUNTIMES, name, dataclasses.replace(RUNTIMES[name], probe=lambda: None))
+    with pytest.raises(ExportError, match="two runtimes or more that are installed"):
+        flips(path, data, ("cpu", "gpu"))
     with pytest.raises(ExportError, match="returns scores of classes"):
         flips(path, {"other": data[tensor.name]}, ("cpu", FULL))

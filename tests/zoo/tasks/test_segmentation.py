@@ -158,7 +158,7 @@ def test_the_drop_of_quantised_files_is_streamed_too(opened, tmp_path, monkeypat
     runs = []
     run_part = evaluation.run_quantized
     monkeypatch.setattr(
-        evaluation, "run_quantized", lambda *arguments: runs.append(len(arguments[-1]["image"])) or run_part(*arguments)
+        evaluation, "run_quantized", lambda *arguments: runs.append(len(arguments[4]["image"])) or run_part(*arguments)
     )
     monkeypatch.setattr(evaluation, "LARGEST", 8 * 4 * 24 * 28 * 11)
     quantization = export.Quantization(("float16",), evaluation=test, max_drop=1.0)

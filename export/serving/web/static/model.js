@@ -42,6 +42,9 @@ export class Model {
         tensors[name] = new Tensor(typed(dtype, values[name]), shape);
       }
       outputs = await this.signature(endpoint).run(tensors);
+      for (const name in outputs) {
+        if (outputs[name].accelerator !== "wasm") outputs[name] = await outputs[name].moveTo("wasm");
+      }
       return Object.fromEntries(Object.entries(outputs).map(([name, t]) => [name, t.toTypedArray()]));
     } finally {
       for (const tensor of [...Object.values(tensors), ...Object.values(outputs)]) tensor.delete();
@@ -49,12 +52,12 @@ export class Model {
   }
 }
 
-// Fetch and compile a model; `expected` is {bytes, sha256} of its file, or null.
-export async function load(url, expected) {
+// Fetch and compile a model; `expected` is {bytes, sha256} of its file, or null. The accelerator is "wasm" or "webgpu".
+export async function load(url, expected, accelerator = "wasm") {
   const started = performance.now();
-  const [bytes] = await Promise.all([read(url, expected), start()]);
+  const [bytes] = await Promise.all([read(url, expected), start(accelerator)]);
   try {
-    return new Model(await loadAndCompile(bytes, { accelerator: "wasm" }), performance.now() - started);
+    return new Model(await loadAndCompile(bytes, { accelerator }), performance.now() - started);
   } catch (error) {
     throw new Error(`This browser cannot run the model: ${message(error)}`);
   }
@@ -83,8 +86,10 @@ async function unpacked(name) {
   return new Uint8Array(await new Response(stream).arrayBuffer());
 }
 
-async function start() {
-  runtime ??= loadLiteRt(new URL("./litert/", import.meta.url).href, { prepare: unpacked });
+// A GPU is waited for by JSPI: the WebAssembly without it cannot wait.
+async function start(accelerator) {
+  const options = { prepare: unpacked, jspi: accelerator !== "wasm" };
+  runtime ??= loadLiteRt(new URL("./litert/", import.meta.url).href, options);
   try {
     await runtime;
   } catch (error) {

@@ -3,9 +3,14 @@ import { decodeBase64, message } from "./arrays.js";
 import { load } from "./model.js";
 
 const models = new Map();
+const accelerator = new URLSearchParams(location.search).get("accelerator") ?? "wasm";
+let messages = []; // of LiteRT.js, which writes to the console what a GPU refuses
+for (const level of ["debug", "log", "info", "warn", "error"]) {
+  console[level] = (...values) => messages.push(values.join(" "));
+}
 
 async function answer({ model, endpoint, inputs }) {
-  if (!models.has(model)) models.set(model, await load(`/models/${model}`, null));
+  if (!models.has(model)) models.set(model, await load(`/models/${model}`, null, accelerator));
   if (!endpoint) return { outputs: {}, endpoints: Object.keys(models.get(model).compiled.signatures) };
   const values = Object.entries(inputs).map(([name, { dtype, data }]) => [name, decodeBase64(dtype, data)]);
   const outputs = await models.get(model).call(endpoint, Object.fromEntries(values));
@@ -27,5 +32,6 @@ for (;;) {
   } catch (error) {
     result = { error: message(error) };
   }
-  await fetch("/result", { method: "POST", body: JSON.stringify(result) });
+  await fetch("/result", { method: "POST", body: JSON.stringify({ ...result, messages: messages.join("\n") }) });
+  messages = [];
 }
