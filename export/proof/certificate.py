@@ -161,11 +161,6 @@ class Certificate:
     examples: dict[str, Any] = field(default_factory=dict)
 
     @property
-    def shallow(self) -> bool:
-        """Return whether the golden inputs left much of the model unreached: a reservation, not a failure."""
-        return bool(self.coverage.get("shallow"))
-
-    @property
     def verdict(self) -> str:
         """Return fail if anything failed, incomplete if something required did not run, else a kind of pass."""
         states = {row.state for row in self.rows if row.decides}

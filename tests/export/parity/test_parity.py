@@ -201,10 +201,8 @@ def test_figures():
     pairs = [(real([3, 4]), real([3, 4.5])), (real([0, 0]), real([0, 0]))]
     figures = difference_figures(pairs, 1e-5, classes=True)
     assert figures["max_abs"] == 0.5
-    assert figures["max_error"] == 0.125
     assert figures["rmse"] == 0.25
     assert figures["sqnr_db"] == 20.0
-    assert figures["tolerance"] == 1e-5
     assert figures["top1"] == "1/1"
     assert "top1" not in difference_figures(pairs, 1e-5, classes=False)
     assert "top1" not in difference_figures([(real(1, 2), real(1, 2))], 1e-5, classes=True)
@@ -453,6 +451,14 @@ def test_a_named_row_may_depend_on_the_batch_by_a_multiple_of_its_own_noise(nois
     case = Case(rows=("zeros", "ones"), outputs={"y": y}, row_noise={"y": np.array(noise)})
     arrays = outputs(main=y, batch_1=y + real([1e-3], [0.0]))
     assert measure_noise_floor([case], arrays)["batch_1"]["y"] == floor
+
+
+@pytest.mark.parametrize(("wrong", "figure"), [(5e-7, (1e-3, 1e-2)), (8e-6, (8e-6, 1e-5))])
+def test_the_figure_of_an_output_is_that_of_the_row_nearest_to_its_tolerance(wrong, figure):
+    y = np.zeros((2, 3))
+    case = Case(rows=("zeros", "ones"), outputs={"y": y}, row_noise={"y": np.array([1e-2 / POLICY.multiple, 0])})
+    (shown,) = compare_endpoint([case], outputs(main=y + real([1e-3], [wrong])), {}).figures["outputs"].values()
+    assert (shown["max_error"], shown["tolerance"]) == pytest.approx(figure)
 
 
 def test_class_ids_may_differ_where_scores_are_tied():

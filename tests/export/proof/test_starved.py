@@ -65,7 +65,7 @@ def tampered(bundle, tmp_path):
 @pytest.mark.extended
 def test_everything_that_the_inputs_can_reach_is_reached(bundle):
     coverage = bundle.certificate.coverage
-    assert not bundle.certificate.shallow, coverage["unreached"]
+    assert not bundle.certificate.coverage["shallow"], coverage["unreached"]
     assert {name: f["read"] for name, f in coverage["tables"].items()} == {
         "word_table": WORDS,
         "segment_table": 2,
@@ -117,7 +117,7 @@ def test_pixels_of_a_model_for_another_range_do_not_saturate(tmp_path):
     x = layers.Conv2D(4, 3, activation="sigmoid", kernel_initializer=keras.initializers.RandomUniform(0.2, 0.4))(image)
     model = keras.Model(image, layers.GlobalAveragePooling2D()(x))
     bundle = export_model(model, tmp_path / "b", formats=("keras",))
-    assert not bundle.certificate.shallow
+    assert not bundle.certificate.coverage["shallow"]
 
     loaded = keras.saving.load_model(bundle.path / "model.keras")
     kernel, *others = loaded.get_weights()
@@ -137,7 +137,7 @@ def test_what_was_not_reached_is_said(tmp_path, monkeypatch):
     x = Branching(name="branching")(layers.Dense(2)(ops.concatenate([x, dead], axis=-1)))
     bundle = export_model(keras.Model(tokens, x), tmp_path / "b", formats=("saved_model",))
     assert bundle.certificate.verdict == "pass, with stated reservations"  # its branch
-    assert bundle.certificate.shallow
+    assert bundle.certificate.coverage["shallow"]
     table, silent, branch = bundle.certificate.coverage["unreached"]
     assert table.endswith("of 30,000 rows of table were not read")
     assert silent == "no unit of dead was ever active (not zero, not saturated)"
