@@ -50,9 +50,11 @@ def _nearest_row(
     """Return difference, tolerance and number of the compared row that is nearest to its tolerance."""
     count = len(case.outputs[output])
     tolerances = case.stable(policy.tolerances(floor, case.row_noise.get(output), reference.dtype, count))
+    if not len(tolerances):
+        return 0.0, policy.tolerance(floor, reference.dtype), 0
     errors = row_errors(reference, value)
-    row = int(np.argmax(errors / tolerances)) if len(errors) else 0
-    return (float(errors[row]), float(tolerances[row]), row) if len(errors) else (0.0, policy.relative, row)
+    row = int(np.argmax(errors / tolerances))
+    return float(errors[row]), float(tolerances[row]), row
 
 
 def compare_rms(pairs: Sequence[tuple[np.ndarray, np.ndarray]], floor: float, policy: Policy) -> str | None:

@@ -116,8 +116,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
         _browser.append(Browser())
     browser, path = _browser[0], Path(artifact["path"])
     answer = browser.call(path, None, {})
-    if GPU in os.environ:
-        run_litert_gpu.reports[str(path)] = run_litert_gpu.Report(answer["messages"])
+    report = run_litert_gpu.reports[str(path)] = run_litert_gpu.Report(answer["messages"])
     present = [name.replace(run_litert_gpu.NO_SIGNATURE, "") for name in answer["endpoints"]]
 
     def function(endpoint: dict[str, Any]) -> runner.Function:
@@ -128,8 +127,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
         def call(inputs: Arrays) -> Arrays:
             arrays = {name: np.ascontiguousarray(value, takes[name]) for name, value in inputs.items()}
             answer = browser.call(path, endpoint["name"] or run_litert_gpu.NO_SIGNATURE, arrays)
-            if GPU in os.environ:
-                run_litert_gpu.reports[str(path)].errors += run_litert_gpu.ERROR.findall(answer["messages"])
+            report.errors += run_litert_gpu.ERROR.findall(answer["messages"])
             return {
                 name: np.frombuffer(base64.b64decode(output["data"]), output["dtype"]).reshape(shapes[name])
                 for name, output in answer["outputs"].items()

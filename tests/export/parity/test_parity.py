@@ -393,6 +393,7 @@ def test_float16_has_its_own_resolution_and_each_output_its_own_noise_floor():
     assert compare(y, y + np.array([[0.002], [0]], np.float16)).findings == []
     assert compare(y, y + np.float16(0.02)).findings
     assert compare(y, y).figures["outputs"]["y"]["tolerance"] == pytest.approx(4 * 2**-10)
+    assert compare(y[:0], y[:0]).figures["outputs"]["y"]["tolerance"] == pytest.approx(4 * 2**-10)
     x = real([1.0], [2.0])
     assert compare(x, x, floor=5e-5).figures["outputs"]["y"]["tolerance"] == pytest.approx(2e-4)
 
