@@ -6,6 +6,7 @@ import click
 
 from export.cli import (
     attestation,
+    check_input,
     compare,
     deployment,
     diff,
@@ -27,7 +28,7 @@ def verbs() -> None:
     """Export any Keras model to artifacts, each proven in a fresh process."""
 
 
-for verb in (model, verify, compare, inspect, diff, web):
+for verb in (model, verify, compare, inspect, diff, check_input, web):
     verbs.add_command(verb.command)
 verbs.add_command(compare.certify_command)
 verbs.add_command(compare.repair_command)

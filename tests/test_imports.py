@@ -36,7 +36,8 @@ LAYERS = {
     ],
     "export": [
         *("__main__", "__init__", "cli", "serving", "exporter", "verifier", "certifier", "versions", "attestation"),
-        *("bundle", "proof", "artifacts", "parity", "formats", "runtime", "contract", "runners", "protocol"),
+        *("bundle", "proof", "inputs", "artifacts", "parity", "formats", "runtime", "contract", "runners"),
+        *("protocol",),
     ],
     "zoo": [
         *("__main__", "__init__", "tune", "search", "mistakes", "compress", "device", "train"),

@@ -12,6 +12,8 @@ from typing import Any
 
 import numpy as np
 
+from export.contract import preprocessing
+from export.contract.preprocessing import Preprocessing
 from zoobase.errors import ExportError
 
 MEANINGS = (
@@ -31,7 +33,7 @@ MEANINGS = (
 )
 
 OPTIONAL = frozenset(
-    {"ranges", "missing", "words", "delimiter", "sample_rate"}
+    {"ranges", "missing", "words", "delimiter", "sample_rate", "preprocessing"}
 )  # fields that JSON has only if they are set
 MAX_NAMES = 20  # of labels and of values that a text lists
 
@@ -66,6 +68,7 @@ class Tensor:
         delimiter: The regular expression (RE2) of what is between two words of a text, where that is all there is to
             tokenizing; or None.
         sample_rate: Samples per second of a sound, or None.
+        preprocessing: How a file becomes this tensor, which an application must do too; None if that is not stated.
 
     Example:
         >>> image = Tensor("image", "float32", (None, 28, 28, 1), "image", low=0, high=255)
@@ -90,6 +93,7 @@ class Tensor:
     words: tuple[str, ...] | None = None
     delimiter: str | None = None
     sample_rate: int | None = None
+    preprocessing: Preprocessing | None = None
 
     def __post_init__(self) -> None:
         """Raise ValueError for a tensor that no format can represent."""
@@ -119,12 +123,15 @@ class Tensor:
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form used in manifests."""
         data = {item.name: _plain(getattr(self, item.name)) for item in fields(Tensor)}
+        data["preprocessing"] = self.preprocessing and self.preprocessing.to_json()
         return {key: value for key, value in data.items() if key not in OPTIONAL or value is not None}
 
     @classmethod
     def from_json(cls, data: Mapping[str, Any]) -> Tensor:
         """Rebuild from `to_json`."""
-        return cls(**{item.name: _frozen(data[item.name]) for item in fields(Tensor) if item.name in data})
+        values = {item.name: _frozen(data[item.name]) for item in fields(Tensor) if item.name in data}
+        stated = values.get("preprocessing")
+        return cls(**values | {"preprocessing": stated and preprocessing.from_json(stated)})
 
 
 @dataclass(frozen=True)

@@ -73,8 +73,15 @@ class KeywordClassification(ClassifierTask):
         """Return `serving_default` (samples -> logits)."""
         from export.contract import Contract, Tensor
         from export.contract.endpoints import tensor_endpoint
+        from export.contract.preprocessing import SoundPreprocessing
 
-        samples = Tensor("samples", "float32", (None, LENGTH), "audio", low=-1.0, high=1.0, sample_rate=RATE)
+        samples = Tensor(
+            *("samples", "float32", (None, LENGTH), "audio"),
+            low=-1.0,
+            high=1.0,
+            sample_rate=RATE,
+            preprocessing=SoundPreprocessing(window="loudest"),
+        )
         logits = Tensor("logits", "float32", (None, info.num_classes), "logits")
         return Contract((tensor_endpoint(served, [samples], [logits]),), labels=info.class_names)
 

@@ -87,7 +87,7 @@ class Autoencoding(ImageTask):
         from export.contract.endpoints import tensor_endpoint
 
         shape, size = (None, *self.shape(info)), served.latent_dim
-        image = Tensor("image", "float32", shape, "image", low=0.0, high=255.0)
+        image = self.tensor(info)
         reconstruction = Tensor("reconstruction", "float32", shape, "image", low=0.0, high=255.0)
         latent = Tensor("latent", "float32", (None, size), "latent")
         noise = [Tensor("noise", "float32", (None, size), "noise")] if served.code_sizes == 2 else []

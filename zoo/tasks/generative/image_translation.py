@@ -73,9 +73,8 @@ class ImageTranslation(ImageTask):
         from export.contract import Contract, Tensor
         from export.contract.endpoints import tensor_endpoint
 
-        source, target = (
-            Tensor(end, "float32", (None, *self.shape(info)), "image", low=0.0, high=255.0) for end in ends
-        )
+        source = self.tensor(info, ends[0])
+        target = Tensor(ends[1], "float32", source.shape, "image", low=0.0, high=255.0)
         return Contract((tensor_endpoint(served, [source], [target]),))
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:

@@ -15,7 +15,7 @@ from zoobase.errors import UsageError
 if TYPE_CHECKING:
     import tensorflow as tf
 
-    from export.contract import Endpoint
+    from export.contract import Endpoint, Tensor
     from pipelines.dataset import Info
 
 
@@ -59,6 +59,20 @@ class ImageTask(BaseTask):
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the shape of the images."""
         return {"image_shape": list(self.shape(info))}
+
+    def tensor(self, info: Info, name: str = "image") -> Tensor:
+        """Return the pixels float32 (B, H, W, C) in [0, 255] as a tensor of the contract, and how a file becomes it."""
+        from export.contract import Tensor
+        from export.contract.preprocessing import ImagePreprocessing
+
+        shape = self.shape(info)
+        recipe = ImagePreprocessing(
+            decoder="scaled",
+            fit=self.fit,
+            resize="bilinear_antialias_above_2",
+            colour="grey" if shape[2] == 1 else "RGB",
+        )
+        return Tensor(name, "float32", (None, *shape), "image", low=0.0, high=255.0, preprocessing=recipe)
 
     def preprocess(self, encoded: tf.Tensor, info: Info) -> tf.Tensor:
         """Return the pixels uint8 (H, W, C) of an encoded image, in the feed and in exported models."""

@@ -56,10 +56,9 @@ class Classification(ImageTask, ClassifierTask):
         from export.contract import Contract, Tensor
         from export.contract.endpoints import bytes_endpoint, tensor_endpoint
 
-        shape = (None, *self.shape(info))
         pixels = tensor_endpoint(
             served,
-            inputs=[Tensor("image", "float32", shape, "image", low=0.0, high=255.0)],
+            inputs=[self.tensor(info)],
             outputs=[Tensor("logits", "float32", (None, info.num_classes), "logits")],
         )
         encoded = bytes_endpoint(pixels, lambda image: self.preprocess(image, info), labels=info.class_names)

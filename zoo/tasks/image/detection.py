@@ -93,11 +93,10 @@ class Detection(ImageTask):
         from export.contract import Contract, Tensor
         from export.contract.endpoints import bytes_endpoint, tensor_endpoint
 
-        shape = self.shape(info)
         grid = served.outputs[0].shape[1:3]
         pixels = tensor_endpoint(
             served,
-            inputs=[Tensor("image", "float32", (None, *shape), "image", low=0.0, high=255.0)],
+            inputs=[self.tensor(info)],
             outputs=[
                 Tensor("logits", "float32", (None, *grid, info.num_classes + 1), "logits"),
                 Tensor("distances", "float32", (None, *grid, 4)),

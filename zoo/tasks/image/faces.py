@@ -52,7 +52,7 @@ class FaceDetection(ImageTask):
 
         detect = tensor_endpoint(
             served,
-            inputs=[Tensor("image", "float32", (None, *self.shape(info)), "image", low=0.0, high=255.0)],
+            inputs=[self.tensor(info)],
             outputs=[
                 Tensor("boxes", "float32", (None, FACES, 4)),
                 Tensor("scores", "float32", (None, FACES)),

@@ -99,7 +99,7 @@ class Segmentation(ImageTask):
         shape = self.shape(info)
         pixels = tensor_endpoint(
             served,
-            inputs=[Tensor("image", "float32", (None, *shape), "image", low=0.0, high=255.0)],
+            inputs=[self.tensor(info)],
             outputs=[Tensor("logits", "float32", (None, *shape[:2], info.num_classes), "logits")],
         )
         segment = segment_endpoint(pixels)

@@ -1,0 +1,162 @@
+"""python -m export check-input BUNDLE FILE TENSOR: what an application did to a file before it fed it."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import click
+import numpy as np
+
+from export.cli import PATH, print_table, show, trust_option
+from zoobase import Console, common_options
+from zoobase.console import echo
+
+MOST_IMAGES = 1000
+
+
+@click.command("check-input")
+@click.argument("bundle", type=PATH)
+@click.argument("file", type=PATH)
+@click.argument("tensor", type=PATH)
+@click.option("--input", "name", metavar="NAME", help="The input of the model, where it has several.")
+@click.option("--dtype", metavar="NAME", help="Of a raw dump, such as uint8.")
+@click.option("--shape", metavar="SIZES", help="Of a raw dump, such as 3,224,224.  [default: the model's]")
+@click.option(
+    "--examples", type=PATH, metavar="FOLDER", help="Files, perhaps in folders by class, to count what changes."
+)
+@click.option("-o", "--out", type=PATH, metavar="FILE", help="A PNG image of both tensors and their difference.")
+@trust_option
+@common_options
+def command(
+    bundle: Path,
+    file: Path,
+    tensor: Path,
+    name: str | None,
+    dtype: str | None,
+    shape: str | None,
+    examples: Path | None,
+    out: Path | None,
+    trust: tuple[str, ...],
+    console: Console,
+) -> None:
+    """Say by which preprocessing an application made TENSOR of FILE, and how that differs from the contract of BUNDLE.
+
+    The application writes the tensor of one example just before it calls the model: .npy, .npz, .raw (the bytes of the
+    buffer), or the .json of a request to TF Serving. FILE is the image, the sound or the text that it read. With
+    --examples the same is done to other files, and the answers that change are counted, with the accuracy where the
+    folders have the names of the labels.
+
+    Exit code 0: as the contract states, or the contract states nothing; 1: it differs, or no preprocessing within reach
+    gives this tensor.
+    """
+    from export.artifacts.calling import adjacent_contract
+    from export.inputs import check, fed
+    from zoobase.errors import ExportError
+    from zoobase.files import check_present
+
+    check_present(file)
+    contract = adjacent_contract(bundle / "any")
+    if contract is None:
+        raise ExportError(f"{bundle} is not a bundle: it has no manifest.json with a contract")
+    endpoint, target = check.input_of(contract, name)
+    sizes = [int(size) for size in shape.split(",")] if shape else [size for size in target.shape[1:] if size]
+    array = fed.read(tensor, dtype, sizes, target.name)
+    found = check.check_file(target, file, array)
+    lines = [f"{file.name} as {tensor.name}: {found.sentence()}", *found.notes]
+    lines += [
+        f"{stage}: {', '.join(values)} would give the same"
+        for stage, values in found.similar.items()
+        if found.verdict != "unknown" and stage not in check.MINOR
+    ]
+    data = found.to_json()
+    if found.verdict == "differs" and found.fed is not None and found.fed.shape == found.expected.shape:
+        call = _model(bundle, endpoint, target.name, trust)
+        pairs = [(found.expected, found.fed.astype(np.float32))]
+        data["this_file"] = of_file = check.cost(call, endpoint, pairs)
+        lines.append(_this_file(of_file, contract.labels))
+        if examples:
+            files, truth = _files(examples, contract.labels)
+            feed = check.mistaken(target, found)
+            pairs = [(check.expected(target, path), feed(path)) for path in files]
+            data["examples"] = of_all = check.cost(call, endpoint, pairs, truth)
+            lines.append(_all_files(of_all))
+        for part in ("this_file", "examples"):
+            data.get(part, {}).pop("answers", None)
+    if out is not None and found.fed is not None and found.expected is not None:
+        check.draw(out, found)
+        lines.append(f"{out}: both tensors and their difference")
+    lines.append(f"Next: python -m export snippets {bundle} --for python")
+    show(console, data, *lines)
+    if not console.json and not console.quiet and found.differences:
+        rows = [(stage, str(actual), str(stated)) for stage, (actual, stated) in found.differences.items()]
+        print_table(("stage", "application", "contract"), rows)
+    sys.exit(0 if found.verdict in ("as stated", "not stated") else 1)
+
+
+def _model(
+    bundle: Path, endpoint: Any, name: str, trust: Sequence[str]
+) -> Callable[[np.ndarray], Mapping[str, np.ndarray]]:
+    """Return the float32 model of a bundle, confined: inputs (N, ...) -> outputs by name."""
+    from export.artifacts import check_confined
+    from export.artifacts.calling import run_artifact, runtime_for
+    from export.bundle import layout
+    from export.bundle.gate import refusal
+    from export.parity.cases import GoldenCase
+    from zoobase.errors import ExportError
+
+    artifacts = [a for a in layout.read_manifest(bundle)["artifacts"] if a["state"] is None and not a["quantize"]]
+    usable = [a for f in ("tflite", "saved_model") for a in artifacts if a["format"] == f]
+    if not usable:
+        raise ExportError(f"{bundle} has no SavedModel or TFLite file to run; export it again")
+    artifact = usable[0]
+    check_confined(bundle, trust)
+    if reason := refusal(bundle, artifact, trust):
+        raise ExportError(f"{artifact['path']} is not run: {reason}")
+
+    def call(inputs: np.ndarray) -> Mapping[str, np.ndarray]:
+        size = artifact["batch"] or len(inputs)
+        cases = [GoldenCase(str(i), {name: inputs[i : i + size]}) for i in range(0, len(inputs), size)]
+        runtime = runtime_for(artifact["format"])
+        path = bundle / artifact["path"]
+        run = run_artifact(path, artifact["format"], [endpoint], {endpoint.name: cases}, [runtime])[runtime.name]
+        if run.failure:
+            raise ExportError(f"{artifact['path']} does not run: {run.failure}")
+        parts = [run.of(endpoint.name).of(case.name) for case in cases]
+        return {key: np.concatenate([part[key] for part in parts]) for key in parts[0]}
+
+    return call
+
+
+def _files(folder: Path, labels: Sequence[str] | None) -> tuple[list[Path], list[int] | None]:
+    """Return the files of a folder, at most `MOST_IMAGES` evenly drawn, and their classes if its folders name them."""
+    from export.inputs.check import IMAGES, SOUNDS
+    from zoobase.errors import ExportError
+
+    files = sorted(p for p in folder.rglob("*") if p.suffix.lower() in (*IMAGES, *SOUNDS))
+    if not files:
+        raise ExportError(f"{folder} has no image and no sound; give a folder of files")
+    files = files[:: -(-len(files) // MOST_IMAGES)]
+    names = [path.parent.name for path in files]
+    known = labels is not None and {*names} <= {*labels}
+    if not known:
+        echo(f"{folder}: its folders are not labels of the model, so that no accuracy is computed", err=True)
+    return files, [labels.index(name) for name in names] if known else None
+
+
+def _this_file(found: Mapping[str, Any], labels: Sequence[str] | None) -> str:
+    if "answers" not in found:
+        return f"the outputs for this file change by up to {max(found['largest_change'].values()):.3g}"
+    texts = [f"{labels[c[0]] if labels else f'class {c[0]}'} ({p[0]:.2f})" for c, p in found["answers"]]
+    return f"the answer for this file: {texts[1]}; with the contract's preprocessing {texts[0]}"
+
+
+def _all_files(found: Mapping[str, Any]) -> str:
+    if "changed" not in found:
+        return f"on {found['examples']} files the outputs change by up to {max(found['largest_change'].values()):.3g}"
+    text = f"on {found['examples']} files {found['changed']} answers change"
+    if "accuracy" in found:
+        text += f", accuracy {found['accuracy'][0]:.3f} to {found['accuracy'][1]:.3f}"
+    return text

@@ -1,0 +1,294 @@
+"""Compare what an application fed a model with what the contract of a bundle says, and say what the mistake costs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from export.contract import Contract, Endpoint, Tensor
+from export.contract.preprocessing import ImagePreprocessing, SoundPreprocessing
+from export.inputs import search
+from export.inputs.images import ImageFile, tensor_of
+from export.inputs.kernels import RESIZERS
+from zoobase.errors import ExportError
+
+MINOR = {"decoder": ("accurate", "fast", "plain"), "rounding": ("round", "none")}  # one or two levels: no mistake
+IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
+SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
+
+
+@dataclass(frozen=True)
+class InputCheck:
+    """What a tensor is, and how it differs from what the contract says.
+
+    Attributes:
+        verdict: "as stated", "differs", "not stated" where the contract has no preprocessing, or "unknown" where no
+            preprocessing within reach gives the tensor.
+        stages: What was done in each stage.
+        differences: (actual, stated) of the stages that differ.
+        similar: Other values of a stage that fit as well.
+        residual: Root mean square of what is left unexplained, in levels of 0 to 255, or of the range of a sound.
+        expected: The tensor that the contract gives, or None.
+        fed: The tensor of the application in the layout of the model, or None where it has no such layout.
+        reason: Why nothing could be determined, or "".
+        notes: Sentences.
+    """
+
+    verdict: str
+    stages: Mapping[str, Any] = field(default_factory=dict)
+    differences: Mapping[str, tuple[Any, Any]] = field(default_factory=dict)
+    similar: Mapping[str, Sequence[str]] = field(default_factory=dict)
+    residual: float | None = None
+    expected: np.ndarray | None = None
+    fed: np.ndarray | None = None
+    reason: str = ""
+    notes: Sequence[str] = ()
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the form that `--json` prints, without arrays."""
+        return {
+            "verdict": self.verdict,
+            "stages": dict(self.stages),
+            "differences": {name: {"actual": a, "stated": b} for name, (a, b) in self.differences.items()},
+            "similar": {name: list(values) for name, values in self.similar.items()},
+            "residual": self.residual,
+            "reason": self.reason,
+            "notes": list(self.notes),
+        }
+
+    def sentence(self) -> str:
+        """Return what the application did, and what the contract says, in one sentence."""
+        if self.verdict == "unknown":
+            return f"nothing within reach gives this tensor: {self.reason}"
+        done = ", ".join(describe(name, value) for name, value in self.stages.items() if shown(name, value))
+        if self.verdict in ("as stated", "not stated"):
+            return (
+                f"{done}: {'as the contract states' if self.verdict == 'as stated' else 'the contract states nothing'}"
+            )
+        actual = ", ".join(describe(name, a) for name, (a, _) in self.differences.items())
+        stated = ", ".join(describe(name, b) for name, (_, b) in self.differences.items())
+        return f"{actual}; expected {stated}"
+
+
+DEFAULTS = {"layout": "NHWC", "orientation": 1, "share": 1.0, "fill": 0.0, "alpha": "white"}
+TURNS = {
+    **{1: "upright as stored", 2: "mirrored left to right", 3: "turned by 180 degrees", 4: "upside down, mirrored"},
+    **{5: "rows and columns exchanged", 6: "turned by 90 degrees clockwise", 7: "turned and mirrored"},
+    8: "turned by 90 degrees counterclockwise",
+}
+
+
+def shown(stage: str, value: Any) -> bool:
+    """Return whether a stage is worth a word."""
+    return DEFAULTS.get(stage) != value
+
+
+def describe(stage: str, value: Any) -> str:
+    """Return the value of a stage as words."""
+    if stage == "orientation":
+        return TURNS[value]
+    if stage == "resize":
+        return f"{str(value).replace('_', ' ')} ({RESIZERS[value].libraries})" if value in RESIZERS else str(value)
+    if stage == "share":
+        return f"{value:.3g} of the resized image cut out"
+    names = {
+        "decoder": "JPEG decoder",
+        "alpha": "transparency on",
+        "fill": "padded with",
+        "fit": "fit",
+        "scale": "values",
+    }
+    return (
+        f"{names[stage]} {value}"
+        if stage in names
+        else str(value).replace("round", "rounded").replace("none", "not rounded")
+    )
+
+
+def input_of(contract: Contract, name: str | None = None) -> tuple[Endpoint, Tensor]:
+    """Return the endpoint and the input whose preprocessing is checked: the one of a name, or the only possible one."""
+    endpoint = contract.endpoints[0]
+    named = [t for t in endpoint.inputs if name in (None, t.name)]
+    stated = [t for t in named if t.preprocessing is not None or t.meaning in ("image", "audio", "token", "text")]
+    if len(stated or named) != 1:
+        known = ", ".join(tensor.name for tensor in endpoint.inputs)
+        raise ExportError(f"which input is it? give --input with one of {known}")
+    return endpoint, (stated or named)[0]
+
+
+def check_image(tensor: Tensor, data: bytes, array: np.ndarray) -> InputCheck:
+    """Return what was done to an image file before it became a tensor.
+
+    Args:
+        tensor: The input of the contract, (B, H, W, C).
+        data: The bytes of the file.
+        array: The tensor of one example.
+
+    Raises:
+        ExportError: The file is not an image, or the size of the model's images is not fixed.
+    """
+    shape, recipe = tensor.shape[1:], tensor.preprocessing
+    if len(shape) != 3 or None in shape:
+        raise ExportError(
+            f"input {tensor.name} has images of any size; the size that the application used is not stated"
+        )
+    recipe = recipe if isinstance(recipe, ImagePreprocessing) else None
+    expected = tensor_of(ImageFile(data), recipe, shape) if recipe else None
+    explained = search.explain(data, array, shape, recipe)
+    if explained is None:
+        return InputCheck("unknown", expected=expected, reason=_unusable(array, shape))
+    best = explained.best
+    fed = next(image for name, image in search.layouts(array, shape) if name == best.layout)
+    common = {"residual": round(best.residual, 3), "expected": expected, "fed": fed, "similar": explained.similar}
+    if not explained.is_explained:
+        nearest = InputCheck("not stated", best.stages()).sentence().rpartition(":")[0]
+        text = f"the nearest is {nearest}, and {best.residual:.1f} levels of 255 remain"
+        return InputCheck("unknown", best.stages(), reason=text, **common)
+    differences = explained.differences()
+    if recipe is None:
+        return InputCheck("not stated", best.stages(), **common)
+    levels = float(np.abs(np.asarray(recipe.scale)).max())
+    apart = float(np.sqrt(np.mean((np.asarray(array, np.float64).reshape(-1) - expected.reshape(-1)) ** 2))) / levels
+    minor = {n: pair for n, pair in differences.items() if n in MINOR and {*pair} <= {*MINOR[n]}}
+    differences = {name: pair for name, pair in differences.items() if name not in minor}
+    notes = [f"root mean square difference from the tensor of the contract: {apart:.2f} levels of 255"]
+    notes += [
+        f"{describe(n, a)} instead of {b}, which is one or two levels and no mistake" for n, (a, b) in minor.items()
+    ]
+    return InputCheck("differs" if differences else "as stated", best.stages(), differences, notes=notes, **common)
+
+
+def _unusable(array: np.ndarray, shape: Sequence[int]) -> str:
+    if array.size != np.prod(shape):
+        return f"it has shape {array.shape}, {array.size:,} values, and one example has {tuple(shape)}"
+    if not np.isfinite(np.asarray(array, float)).all():
+        return "it holds NaN or infinity"
+    return f"all its values are {float(np.asarray(array).reshape(-1)[0]):g}"
+
+
+def check_file(tensor: Tensor, path: Path, array: np.ndarray) -> InputCheck:
+    """Return what was done to a file before it became a tensor; ExportError for a kind of file that no input takes."""
+    if path.suffix.lower() in IMAGES:
+        return check_image(tensor, path.read_bytes(), array)
+    raise ExportError(f"{path} is not an image, a sound, a text or a CSV row")
+
+
+def expected(tensor: Tensor, path: Path) -> np.ndarray:
+    """Return the tensor that the contract gives for a file."""
+    return tensor_of(ImageFile(path.read_bytes()), tensor.preprocessing, tensor.shape[1:])
+
+
+def draw(path: Path, check: InputCheck) -> None:
+    """Write a PNG image of what the contract gives, what the application fed, and the difference."""
+    from matplotlib.figure import Figure
+
+    figure = Figure(figsize=(9, 3.2), layout="constrained")
+    images = {"contract": check.expected, "application": check.fed, "difference": np.abs(check.fed - check.expected)}
+    for axes, (title, image) in zip(figure.subplots(1, 3), images.items(), strict=True):
+        low, span = float(image.min()), float(np.ptp(image)) or 1.0
+        axes.imshow(((image - low) / span).squeeze(), cmap="gray")
+        axes.set_title(f"{title}: {low:.3g} to {low + span:.3g}", fontsize=9)
+        axes.set_axis_off()
+    figure.savefig(path, dpi=100)
+
+
+def mistaken(tensor: Tensor, check: InputCheck) -> Callable[[Path], np.ndarray]:
+    """Return the function that makes of any image file what the application would: path -> (H, W, C) float32."""
+    stages, shape = check.stages, tensor.shape[1:]
+    stated = tensor.preprocessing
+    scale, offset = search.SCALES.get(stages["scale"], (None, None))
+
+    def feed(path: Path) -> np.ndarray:
+        file = ImageFile(path.read_bytes())
+        recipe = ImagePreprocessing(
+            *(stages[name] for name in ("decoder",)),
+            exif=True,
+            **{name: stages[name] for name in ("alpha", "fit", "share", "fill", "resize", "rounding", "colour")},
+            scale=scale or stated.scale,
+            offset=offset or stated.offset,
+        )
+        oriented = _oriented(file, stages["orientation"], check)
+        pixels = tensor_of(oriented, recipe, shape)
+        return pixels if stages["layout"] == "NHWC" else _as_layout(pixels, stages["layout"])
+
+    return feed
+
+
+def _oriented(file: ImageFile, orientation: int, check: InputCheck) -> ImageFile:
+    """Return the file with the orientation that the application gives it: none, EXIF's, or always the same turn."""
+    if "orientation" in check.differences:
+        _, stated = check.differences["orientation"]
+        file.exif = 1 if orientation == 1 and stated != 1 else orientation
+    return file
+
+
+def cost(
+    call: Callable[[np.ndarray], Mapping[str, np.ndarray]],
+    endpoint: Endpoint,
+    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    truth: Sequence[int] | None = None,
+) -> dict[str, Any]:
+    """Return what a mistake does to the answers of a model.
+
+    Args:
+        call: Inputs (N, ...) -> outputs by name.
+        endpoint: Whose outputs they are.
+        pairs: Of each example the tensor that the contract gives, and the one that the application gives.
+        truth: Class of each example, if known.
+
+    Returns:
+        "examples"; with scores of classes "changed", how many answers change, and "answers", the class and the
+        probability of each example both ways; "accuracy" (right, with the mistake) with a truth; for other models
+        "largest_change", of the outputs.
+    """
+    right, wrong = (call(np.stack(arrays)) for arrays in zip(*pairs, strict=True))
+    scores = next((t for t in endpoint.outputs if t.meaning in ("logits", "probabilities") and len(t.shape) == 2), None)
+    if scores is None:
+        changes = {
+            n: float(np.abs(np.subtract(v, wrong[n], dtype=float)).max())
+            for n, v in right.items()
+            if v.dtype.kind in "fiu"
+        }
+        return {"examples": len(pairs), "largest_change": changes}
+    answers = [_top(values[scores.name], scores.meaning) for values in (right, wrong)]
+    changed = int(np.sum(answers[0][0] != answers[1][0]))
+    found: dict[str, Any] = {"examples": len(pairs), "changed": changed, "answers": answers}
+    if truth is not None:
+        found["accuracy"] = [float(np.mean(classes == np.asarray(truth))) for classes, _ in answers]
+    return found
+
+
+def _top(values: np.ndarray, meaning: str) -> tuple[np.ndarray, np.ndarray]:
+    """Return the class of each row, and its probability."""
+    if meaning == "logits" and values.shape[-1] == 1:
+        values = np.concatenate([np.zeros_like(values), values], -1)
+    if meaning == "logits":
+        values = np.exp(values - values.max(-1, keepdims=True))
+        values = values / values.sum(-1, keepdims=True)
+    elif values.shape[-1] == 1:
+        values = np.concatenate([1 - values, values], -1)
+    return values.argmax(-1), values.max(-1)
+
+
+def _as_layout(pixels: np.ndarray, layout: str) -> np.ndarray:
+    """Return the numbers of an image in another arrangement, in the shape that the model takes."""
+    if layout.startswith("NCHW"):
+        return pixels.transpose(2, 0, 1).reshape(pixels.shape)
+    return pixels.transpose(1, 0, 2).reshape(pixels.shape)
+
+
+__all__ = [
+    "IMAGES",
+    "cost",
+    "SOUNDS",
+    "InputCheck",
+    "SoundPreprocessing",
+    "check_image",
+    "describe",
+    "input_of",
+    "mistaken",
+]
