@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
+import json
 import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, NoReturn
 
 import click
 import numpy as np
@@ -45,9 +46,9 @@ def command(
     """Say by which preprocessing an application made TENSOR of FILE, and how that differs from the contract of BUNDLE.
 
     The application writes the tensor of one example just before it calls the model: .npy, .npz, .raw (the bytes of the
-    buffer), or the .json of a request to TF Serving. FILE is the image, the sound or the text that it read. With
-    --examples the same is done to other files, and the answers that change are counted, with the accuracy where the
-    folders have the names of the labels.
+    buffer), or the .json of a request to TF Serving. FILE is what it read: an image, a WAV file, a text, or a CSV file
+    whose first row is compared with the columns of a request. With --examples the same is done to other files, and the
+    answers that change are counted, with the accuracy where the folders have the names of the labels.
 
     Exit code 0: as the contract states, or the contract states nothing; 1: it differs, or no preprocessing within reach
     gives this tensor.
@@ -61,10 +62,12 @@ def command(
     contract = adjacent_contract(bundle / "any")
     if contract is None:
         raise ExportError(f"{bundle} is not a bundle: it has no manifest.json with a contract")
+    if file.suffix.lower() in (".csv", ".tsv"):
+        _check_row(contract, file, tensor, console)
     endpoint, target = check.input_of(contract, name)
     sizes = [int(size) for size in shape.split(",")] if shape else [size for size in target.shape[1:] if size]
     array = fed.read(tensor, dtype, sizes, target.name)
-    found = check.check_file(target, file, array)
+    found = check.check_file(target, file, array, _vocabulary(bundle))
     lines = [f"{file.name} as {tensor.name}: {found.sentence()}", *found.notes]
     lines += [
         f"{stage}: {', '.join(values)} would give the same"
@@ -74,7 +77,7 @@ def command(
     data = found.to_json()
     if found.verdict == "differs" and found.fed is not None and found.fed.shape == found.expected.shape:
         call = _model(bundle, endpoint, target.name, trust)
-        pairs = [(found.expected, found.fed.astype(np.float32))]
+        pairs = [(found.expected, found.fed.astype(found.expected.dtype))]
         data["this_file"] = of_file = check.cost(call, endpoint, pairs)
         lines.append(_this_file(of_file, contract.labels))
         if examples:
@@ -94,6 +97,28 @@ def command(
         rows = [(stage, str(actual), str(stated)) for stage, (actual, stated) in found.differences.items()]
         print_table(("stage", "application", "contract"), rows)
     sys.exit(0 if found.verdict in ("as stated", "not stated") else 1)
+
+
+def _check_row(contract: Any, file: Path, request: Path, console: Console) -> NoReturn:
+    """Compare the columns of a request with the first row of a CSV file, and exit."""
+    from export.inputs import tables
+
+    found = tables.explain(contract.endpoints[0].inputs, tables.read_row(file), tables.read_request(request))
+    data = {"verdict": "differs" if found else "as stated", "differences": found}
+    show(
+        console,
+        data,
+        f"{file.name} as {request.name}: {len(found)} columns differ" if found else "as the contract states",
+    )
+    if found and not console.json and not console.quiet:
+        print_table(("column", "application", "contract"), [(name, *pair) for name, pair in found.items()])
+    sys.exit(1 if found else 0)
+
+
+def _vocabulary(bundle: Path) -> list[str]:
+    """Return the tokens of a bundle's texts, by id; none where it has no such file."""
+    file = bundle / "vocabulary.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
 
 
 def _model(

@@ -112,17 +112,50 @@ class SoundPreprocessing:
         return {"kind": "sound", **asdict(self)}
 
 
-Preprocessing = ImagePreprocessing | SoundPreprocessing
+@dataclass(frozen=True)
+class TextPreprocessing:
+    """From a text to the token ids (N,) of one example.
+
+    Attributes:
+        lowercase: Whether A to Z become lower case.
+        replace: Pairs (pattern, replacement), regular expressions that Python and JavaScript read, in this order.
+        token: The pattern of a token.
+        parts: Whether a token that the vocabulary lacks becomes its characters.
+        unknown: The id of a token that the vocabulary lacks.
+        fill: The id after the last token.
+
+    Example:
+        >>> TextPreprocessing(token=r"[^ ]+").to_json()["kind"]
+        'text'
+    """
+
+    lowercase: bool = False
+    replace: tuple[tuple[str, str], ...] = ()
+    token: str = r"[^ ]+"
+    parts: bool = False
+    unknown: int = 1
+    fill: int = 0
+
+    def to_json(self) -> dict[str, Any]:
+        """Return the JSON form used in manifests."""
+        return {"kind": "text", **asdict(self), "replace": [list(pair) for pair in self.replace]}
+
+
+Preprocessing = ImagePreprocessing | SoundPreprocessing | TextPreprocessing
 
 
 def from_json(data: Mapping[str, Any]) -> Preprocessing:
     """Rebuild from `to_json`; ValueError for an unknown kind or name."""
-    kinds = {"image": ImagePreprocessing, "sound": SoundPreprocessing}
+    kinds = {"image": ImagePreprocessing, "sound": SoundPreprocessing, "text": TextPreprocessing}
     _check("kind", data.get("kind"), tuple(kinds))
-    values = {key: tuple(value) if isinstance(value, list) else value for key, value in data.items() if key != "kind"}
+    values = {key: _frozen(value) for key, value in data.items() if key != "kind"}
     for key in values:
         _check("field", key, tuple(kinds[data["kind"]].__dataclass_fields__))
     return kinds[data["kind"]](**values)
+
+
+def _frozen(value: Any) -> Any:
+    return tuple(map(_frozen, value)) if isinstance(value, list | tuple) else value
 
 
 def _check(field: str, value: Any, names: tuple[str, ...]) -> None:

@@ -10,8 +10,8 @@ from typing import Any
 import numpy as np
 
 from export.contract import Contract, Endpoint, Tensor
-from export.contract.preprocessing import ImagePreprocessing, SoundPreprocessing
-from export.inputs import search
+from export.contract.preprocessing import ImagePreprocessing, SoundPreprocessing, TextPreprocessing
+from export.inputs import search, sounds, texts
 from export.inputs.images import ImageFile, tensor_of
 from export.inputs.kernels import RESIZERS
 from zoobase.errors import ExportError
@@ -64,13 +64,14 @@ class InputCheck:
         """Return what the application did, and what the contract says, in one sentence."""
         if self.verdict == "unknown":
             return f"nothing within reach gives this tensor: {self.reason}"
-        done = ", ".join(describe(name, value) for name, value in self.stages.items() if shown(name, value))
-        if self.verdict in ("as stated", "not stated"):
-            return (
-                f"{done}: {'as the contract states' if self.verdict == 'as stated' else 'the contract states nothing'}"
+        if self.verdict == "as stated":
+            return "as the contract states"
+        if self.verdict == "not stated":
+            done = ", ".join(
+                describe(name, value) for name, value in self.stages.items() if DEFAULTS.get(name) != value
             )
-        actual = ", ".join(describe(name, a) for name, (a, _) in self.differences.items())
-        stated = ", ".join(describe(name, b) for name, (_, b) in self.differences.items())
+            return f"{done}; the contract states nothing"
+        actual, stated = (", ".join(describe(n, pair[i]) for n, pair in self.differences.items()) for i in (0, 1))
         return f"{actual}; expected {stated}"
 
 
@@ -82,31 +83,18 @@ TURNS = {
 }
 
 
-def shown(stage: str, value: Any) -> bool:
-    """Return whether a stage is worth a word."""
-    return DEFAULTS.get(stage) != value
-
-
 def describe(stage: str, value: Any) -> str:
     """Return the value of a stage as words."""
     if stage == "orientation":
         return TURNS[value]
     if stage == "resize":
-        return f"{str(value).replace('_', ' ')} ({RESIZERS[value].libraries})" if value in RESIZERS else str(value)
+        return f"{value.replace('_', ' ')} ({RESIZERS[value].libraries})"
     if stage == "share":
         return f"{value:.3g} of the resized image cut out"
-    names = {
-        "decoder": "JPEG decoder",
-        "alpha": "transparency on",
-        "fill": "padded with",
-        "fit": "fit",
-        "scale": "values",
-    }
-    return (
-        f"{names[stage]} {value}"
-        if stage in names
-        else str(value).replace("round", "rounded").replace("none", "not rounded")
-    )
+    if stage == "rounding":
+        return {"round": "rounded", "truncate": "truncated", "none": "not rounded"}[value]
+    names = {"decoder": "JPEG decoder", "alpha": "transparency on", "fill": "padded with", "scale": "values"}
+    return str(value) if stage in ("layout", "colour") else f"{names.get(stage, stage)} {value}"
 
 
 def input_of(contract: Contract, name: str | None = None) -> tuple[Endpoint, Tensor]:
@@ -145,7 +133,7 @@ def check_image(tensor: Tensor, data: bytes, array: np.ndarray) -> InputCheck:
     fed = next(image for name, image in search.layouts(array, shape) if name == best.layout)
     common = {"residual": round(best.residual, 3), "expected": expected, "fed": fed, "similar": explained.similar}
     if not explained.is_explained:
-        nearest = InputCheck("not stated", best.stages()).sentence().rpartition(":")[0]
+        nearest = InputCheck("not stated", best.stages()).sentence().rpartition(";")[0]
         text = f"the nearest is {nearest}, and {best.residual:.1f} levels of 255 remain"
         return InputCheck("unknown", best.stages(), reason=text, **common)
     differences = explained.differences()
@@ -170,16 +158,64 @@ def _unusable(array: np.ndarray, shape: Sequence[int]) -> str:
     return f"all its values are {float(np.asarray(array).reshape(-1)[0]):g}"
 
 
-def check_file(tensor: Tensor, path: Path, array: np.ndarray) -> InputCheck:
-    """Return what was done to a file before it became a tensor; ExportError for a kind of file that no input takes."""
-    if path.suffix.lower() in IMAGES:
+def check_file(tensor: Tensor, path: Path, array: np.ndarray, vocabulary: Sequence[str] = ()) -> InputCheck:
+    """Return what was done to a file before it became a tensor.
+
+    Args:
+        tensor: The input of the contract.
+        path: An image, a WAV file, or a text in UTF-8.
+        array: The tensor of one example.
+        vocabulary: The tokens of a text, by id.
+
+    Raises:
+        ExportError: The file is of another kind than the input, or damaged.
+    """
+    recipe, suffix = tensor.preprocessing, path.suffix.lower()
+    if suffix in IMAGES:
         return check_image(tensor, path.read_bytes(), array)
-    raise ExportError(f"{path} is not an image, a sound, a text or a CSV row")
+    length = tensor.shape[-1]
+    if suffix in SOUNDS and tensor.meaning == "audio" and length is not None:
+        recipe = recipe if isinstance(recipe, SoundPreprocessing) else None
+        data = path.read_bytes()
+        found = sounds.explain(data, array, tensor.sample_rate, length, recipe)
+        wanted = sounds.tensor_of(data, recipe, tensor.sample_rate, length) if recipe else None
+        if found is None:
+            return InputCheck("unknown", expected=wanted, reason=_unusable(array, (length,)))
+        fed = np.asarray(array, np.float32).reshape(length)
+        return _concluded(*found, sounds.EXPLAINED, sounds.stages_of(recipe) if recipe else None, wanted, fed)
+    if tensor.meaning == "token" and isinstance(recipe, TextPreprocessing) and vocabulary:
+        text = path.read_bytes().decode("utf-8", "replace")
+        wanted = texts.tensor_of(text, recipe, vocabulary, length)
+        found = texts.explain(text, array, recipe, vocabulary, length)
+        return _concluded(*found, 1 - texts.EXPLAINED, texts.AS_STATED, wanted, np.asarray(array).reshape(-1))
+    raise ExportError(f"the contract does not say how a file such as {path.name} becomes the input {tensor.name}")
+
+
+def _concluded(
+    stages: Mapping[str, Any],
+    similar: Mapping[str, Sequence[str]],
+    residual: float,
+    limit: float,
+    stated: Mapping[str, Any] | None,
+    expected: np.ndarray | None,
+    fed: np.ndarray,
+) -> InputCheck:
+    """Return the check of a sound or a text."""
+    common = {"similar": similar, "residual": round(residual, 6), "expected": expected, "fed": fed}
+    if residual > limit:
+        return InputCheck("unknown", stages, reason=f"the nearest leaves {residual:.0%} of it unexplained", **common)
+    if stated is None:
+        return InputCheck("not stated", stages, **common)
+    differences = {n: (v, stated[n]) for n, v in stages.items() if v != stated[n]}
+    return InputCheck("differs" if differences else "as stated", stages, differences, **common)
 
 
 def expected(tensor: Tensor, path: Path) -> np.ndarray:
-    """Return the tensor that the contract gives for a file."""
-    return tensor_of(ImageFile(path.read_bytes()), tensor.preprocessing, tensor.shape[1:])
+    """Return the tensor that the contract gives for an image or a sound."""
+    recipe, data = tensor.preprocessing, path.read_bytes()
+    if isinstance(recipe, SoundPreprocessing):
+        return sounds.tensor_of(data, recipe, tensor.sample_rate, tensor.shape[1])
+    return tensor_of(ImageFile(data), recipe, tensor.shape[1:])
 
 
 def draw(path: Path, check: InputCheck) -> None:
@@ -200,6 +236,13 @@ def mistaken(tensor: Tensor, check: InputCheck) -> Callable[[Path], np.ndarray]:
     """Return the function that makes of any image file what the application would: path -> (H, W, C) float32."""
     stages, shape = check.stages, tensor.shape[1:]
     stated = tensor.preprocessing
+    if isinstance(stated, SoundPreprocessing):
+        named = {name: stages[name] for name in ("channels", "resample", "window")}
+        scale = sounds.SCALES.get(stages["scale"])
+        if scale is None or stages["window"].startswith("at "):
+            raise ExportError("what was done to this sound depends on the sound; it cannot be done to others")
+        recipe = SoundPreprocessing(**named, scale=scale)
+        return lambda path: sounds.tensor_of(path.read_bytes(), recipe, tensor.sample_rate, *shape)
     scale, offset = search.SCALES.get(stages["scale"], (None, None))
 
     def feed(path: Path) -> np.ndarray:
@@ -279,16 +322,3 @@ def _as_layout(pixels: np.ndarray, layout: str) -> np.ndarray:
     if layout.startswith("NCHW"):
         return pixels.transpose(2, 0, 1).reshape(pixels.shape)
     return pixels.transpose(1, 0, 2).reshape(pixels.shape)
-
-
-__all__ = [
-    "IMAGES",
-    "cost",
-    "SOUNDS",
-    "InputCheck",
-    "SoundPreprocessing",
-    "check_image",
-    "describe",
-    "input_of",
-    "mistaken",
-]

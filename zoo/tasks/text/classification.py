@@ -200,7 +200,12 @@ class TextClassification(TextClassifier):
     def tokens_of(self, info: Info) -> Tensor:
         """Return the input of the contract, with the words by which the libraries of devices find the ids."""
         tokens = super().tokens_of(info)
-        if self.tokenizer != "delimited":
+        if self.tokenizer == "words":
+            from export.contract.preprocessing import from_json
+
+            rules = tokenizer_snippets.rules_of_words()
+            return dataclasses.replace(tokens, preprocessing=from_json({"kind": "text"} | rules))
+        if self.has_ngrams:
             return tokens
         found = delimited_words.index(info.vocabulary)
         forms = (" ".join(f for f in delimited_words.forms(w) if found[f] == i) for i, w in enumerate(info.vocabulary))
