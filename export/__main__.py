@@ -15,6 +15,7 @@ from export.cli import (
     model,
     publishing,
     serving,
+    snippets,
     transfer,
     verify,
     web,
@@ -28,7 +29,7 @@ def verbs() -> None:
     """Export any Keras model to artifacts, each proven in a fresh process."""
 
 
-for verb in (model, verify, compare, inspect, diff, check_input, web):
+for verb in (model, verify, compare, inspect, diff, check_input, snippets, web):
     verbs.add_command(verb.command)
 verbs.add_command(compare.certify_command)
 verbs.add_command(compare.repair_command)

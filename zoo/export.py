@@ -37,6 +37,7 @@ if TYPE_CHECKING:
 CALIBRATION = 256  # training examples on which ranges are measured
 QUICK = ("saved_model", "tflite")  # what servers and devices run
 DEVICE, DEVICES = ("tflite",), ("mediapipe", "litert_c", "tflite_micro")  # formats and further runtimes of devices
+SEARCHED, FILES = 2000, 8  # test examples among which classes are searched; golden files, as many as "real" rows
 GOLDEN = 32  # real examples of the test split among the golden inputs
 MOST_STATISTICS = 2**23  # numbers in the examples whose statistics are written
 LARGEST = 2**23  # bytes of the golden outputs for them: fewer examples, if every pixel has an output
@@ -221,14 +222,13 @@ def _export(
     plan, info = source.plan, source.info
     every = plan.task.served(source.model)
     path = Path(out) if out is not None else _unused_path(source.out, every)
-    test = plan.feed(dataset, "test") if dataset else None
     bundles = []
     for suffix, served in every.items():
         contract = plan.task.contract(served, info)
         contract = device_contract(contract) if formats == DEVICE else contract
         endpoint = contract.endpoints[0]
         count = min(GOLDEN, inference.examples_within(LARGEST, endpoint))
-        samples = inference.samples(endpoint, test, count) if test else None
+        samples, files = _golden(plan, dataset, endpoint, count) if dataset else (None, {})
         if samples and isinstance(plan.task, GivesGoldenInputs):
             samples = plan.task.golden_inputs(samples)
         with_statistics = dataset and formats != DEVICE
@@ -240,7 +240,7 @@ def _export(
             **({"formats": formats} if formats else {}),
             documents=Documents(
                 _card(source, suffix),
-                {} if formats == DEVICE else plan.task.bundle_assets(info),
+                {} if formats == DEVICE else {**plan.task.bundle_assets(info), **files},
                 bundle_metadata(plan, info, suffix) | {"provenance": source.provenance},
             ),
             quantization=Quantization(
@@ -257,6 +257,39 @@ def _export(
         rows = [summary(row, bundle.path) for row in certificate["artifacts"] if row["format"] != "reference"]
         bundles.append({"path": str(bundle.path), "verdict": certificate["verdict"], "artifacts": rows})
     return bundles
+
+
+def _golden(
+    plan: Plan, dataset: Dataset, endpoint: Endpoint, count: int
+) -> tuple[dict[str, np.ndarray], dict[str, bytes]]:
+    """Return inputs of test examples, of every class in turn, and the files of the first ones where they are files."""
+    import numpy as np
+    import tensorflow as tf
+
+    from export.inputs import golden_files
+    from zoo.evaluation import outputs as inference
+
+    info, split = dataset.info, dataset["test"]
+    names = info.class_names or ()
+    is_labelled = "label" in split.element_spec and split.element_spec["label"].shape == ()
+    labels = [int(row) for row in split.take(SEARCHED).map(lambda row: row["label"])] if is_labelled else []
+    ranks = [labels[:i].count(label) for i, label in enumerate(labels)]
+    order = sorted(range(len(labels)), key=lambda i: (ranks[i], labels[i]))[:count] or list(range(count))
+    chosen = tf.constant(sorted(order), tf.int64)
+    rows = (
+        split.take(max(order) + 1).enumerate().filter(lambda i, _: tf.reduce_any(chosen == i)).map(lambda _, row: row)
+    )
+    feed = plan.task.examples(rows, info, plan.recipe, plan.arguments(info), False)
+    places = np.argsort(np.argsort(order))
+    samples = {name: value[places] for name, value in inference.samples(endpoint, feed, count).items()}
+    tensor = next((t for t in endpoint.inputs if t.preprocessing is not None), None)
+    if tensor is None:
+        return samples, {}
+    examples = list(rows.as_numpy_iterator())
+    first = [examples[place] for place in places[:FILES]]
+    contents = [golden_files.content_of(example, tensor.preprocessing, tensor.sample_rate) for example in first]
+    titles = [names[int(row["label"])] if is_labelled and names else "" for row in first]
+    return samples, golden_files.names(contents, titles)
 
 
 def _statistics(endpoint: Endpoint, plan: Plan, dataset: Dataset) -> dict[str, Any]:

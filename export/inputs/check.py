@@ -176,17 +176,15 @@ def check_file(tensor: Tensor, path: Path, array: np.ndarray, vocabulary: Sequen
     length = tensor.shape[-1]
     if suffix in SOUNDS and tensor.meaning == "audio" and length is not None:
         recipe = recipe if isinstance(recipe, SoundPreprocessing) else None
-        data = path.read_bytes()
-        found = sounds.explain(data, array, tensor.sample_rate, length, recipe)
-        wanted = sounds.tensor_of(data, recipe, tensor.sample_rate, length) if recipe else None
+        found = sounds.explain(path.read_bytes(), array, tensor.sample_rate, length, recipe)
+        wanted = expected(tensor, path) if recipe else None
         if found is None:
             return InputCheck("unknown", expected=wanted, reason=_unusable(array, (length,)))
         fed = np.asarray(array, np.float32).reshape(length)
         return _concluded(*found, sounds.EXPLAINED, sounds.stages_of(recipe) if recipe else None, wanted, fed)
     if tensor.meaning == "token" and isinstance(recipe, TextPreprocessing) and vocabulary:
-        text = path.read_bytes().decode("utf-8", "replace")
-        wanted = texts.tensor_of(text, recipe, vocabulary, length)
-        found = texts.explain(text, array, recipe, vocabulary, length)
+        wanted = expected(tensor, path, vocabulary)
+        found = texts.explain(path.read_bytes().decode("utf-8", "replace"), array, recipe, vocabulary, length)
         return _concluded(*found, 1 - texts.EXPLAINED, texts.AS_STATED, wanted, np.asarray(array).reshape(-1))
     raise ExportError(f"the contract does not say how a file such as {path.name} becomes the input {tensor.name}")
 
@@ -210,9 +208,11 @@ def _concluded(
     return InputCheck("differs" if differences else "as stated", stages, differences, **common)
 
 
-def expected(tensor: Tensor, path: Path) -> np.ndarray:
-    """Return the tensor that the contract gives for an image or a sound."""
+def expected(tensor: Tensor, path: Path, vocabulary: Sequence[str] = ()) -> np.ndarray:
+    """Return the tensor that the contract gives for a file."""
     recipe, data = tensor.preprocessing, path.read_bytes()
+    if isinstance(recipe, TextPreprocessing):
+        return texts.tensor_of(data.decode("utf-8", "replace"), recipe, vocabulary, tensor.shape[1])
     if isinstance(recipe, SoundPreprocessing):
         return sounds.tensor_of(data, recipe, tensor.sample_rate, tensor.shape[1])
     return tensor_of(ImageFile(data), recipe, tensor.shape[1:])

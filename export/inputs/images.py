@@ -141,13 +141,19 @@ def coloured(pixels: np.ndarray, colour: str, channels: int) -> np.ndarray:
 ROUND: dict[str, Callable[[np.ndarray], np.ndarray]] = {"round": np.rint, "truncate": np.floor, "none": np.asarray}
 
 
-def pixels_of(file: ImageFile, recipe: ImagePreprocessing, target: tuple[int, int], orientation: int) -> np.ndarray:
-    """Return the resized RGB pixels float32 (H, W, 3), not rounded, of an image turned as an orientation says."""
+def upright_pixels(file: ImageFile, recipe: ImagePreprocessing, target: tuple[int, int]) -> np.ndarray:
+    """Return the decoded pixels float32 (H, W, 3), turned as a recipe says."""
+    orientation = file.exif if recipe.exif else 1
     upright = file.size[::-1] if orientation >= 5 else file.size
     decoder = recipe.decoder if file.is_jpeg else "accurate"
     if decoder == "scaled":
         decoder = dct_scale(upright, target, recipe.fit)
-    image = turned(file.decoded(decoder, recipe.alpha), orientation)
+    return turned(file.decoded(decoder, recipe.alpha), orientation)
+
+
+def pixels_of(file: ImageFile, recipe: ImagePreprocessing, target: tuple[int, int]) -> np.ndarray:
+    """Return the resized RGB pixels float32 (H, W, 3), not rounded."""
+    image = upright_pixels(file, recipe, target)
     rows, columns, (top, left, height, width) = geometry(image.shape, target, recipe.fit, recipe.share)
     inner = resize(image, rows, columns, recipe.resize)
     if (height, width) == target:
@@ -166,6 +172,6 @@ def tensor_of(file: ImageFile, recipe: ImagePreprocessing, shape: tuple[int, int
         >>> tensor_of(ImageFile(stream.getvalue()), ImagePreprocessing(scale=(1 / 255,)), (1, 2, 3)).tolist()
         [[[1.0, 0.0, 0.0], [1.0, 0.0, 0.0]]]
     """
-    pixels = pixels_of(file, recipe, shape[:2], file.exif if recipe.exif else 1)
+    pixels = pixels_of(file, recipe, shape[:2])
     whole = ROUND[recipe.rounding](coloured(ROUND[recipe.rounding](pixels), recipe.colour, shape[2]))
     return recipe.scaled(whole).astype(np.float32)

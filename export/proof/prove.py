@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import functools
+import json
 import os
 import platform
 from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +17,7 @@ from export.artifacts import operators, reservations_of
 from export.contract import Artifact
 from export.contract.sampling import legal_range
 from export.formats import FORMATS
+from export.inputs import golden_files
 from export.parity import recurrent_steps
 from export.parity.comparison import (
     EndpointComparison,
@@ -96,6 +98,7 @@ def prove(
                     measured = {e: floor.get(e, {}) for e in reference}
                     row = _undecided(request, *arguments, measured, policy, row)
             rows.append(row)
+    rows += _input_rows(request) if runtimes is None else []
     rows += required_but_absent(rows, require)
     environment = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
     environment |= {"onednn": onednn.is_chosen(), "instruction_set": onednn.instruction_set()}
@@ -119,6 +122,25 @@ def prove(
         tolerances.discontinuities(request),
         examples=_examples(request),
     )
+
+
+def _input_rows(request: ProofRequest) -> list[Row]:
+    """Return a row for the contract, and for each snippet that runs here, on the golden files."""
+    endpoint = request.contract.endpoints[0]
+    real = next((case for case in request.cases[endpoint.name] if case.name == "real"), None)
+    tensor = next((t for t in endpoint.inputs if t.preprocessing is not None), None)
+    if real is None or tensor is None:
+        return []
+    vocabulary = request.folder / "vocabulary.json"
+    words = json.loads(vocabulary.read_text(encoding="utf-8")) if vocabulary.is_file() else ()
+    rows = []
+    for outcome in golden_files.check(request.folder, tensor, real.inputs[tensor.name], words):
+        state = FAIL if outcome.is_installed else NOT_RUN
+        findings = (Finding(outcome.problem, state),) if outcome.problem else ()
+        rows.append(
+            Row(golden_files.FOLDER, "bundle", f"input {outcome.language}", findings, facts={"files": outcome.files})
+        )
+    return rows
 
 
 def _examples(request: ProofRequest) -> dict[str, Any]:

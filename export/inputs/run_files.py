@@ -1,0 +1,57 @@
+"""Preprocess the golden files of a bundle, in a process of its own: `python -P run_files.py JOB.json`.
+
+The job is {"files": [paths], "tensor": of the contract, "vocabulary": [tokens], "snippets": {language: Python},
+"library": of the C snippet or null, "result", "out": .npz to write, with an array `LANGUAGE/i` for each file}; "contract"
+is the language of the contract itself.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import json
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import read_job
+
+from export.contract import Tensor
+from export.inputs import check
+from export.inputs.images import ImageFile, upright_pixels
+
+
+def main() -> None:
+    """Write the tensors; the result names why a language failed."""
+    job: dict[str, Any] = read_job()
+    tensor, problems, arrays = Tensor.from_json(job["tensor"]), {}, {}
+    preprocess = {"contract": lambda file: check.expected(tensor, Path(file), job["vocabulary"])}
+    for language, code in job["snippets"].items():
+        scope: dict[str, Any] = {"__name__": language}
+        try:
+            exec(compile(code, f"<{language}>", "exec"), scope)  # noqa: S102 - code that `snippets` wrote from names and numbers
+            preprocess[language] = scope["preprocess"]
+        except ImportError as error:
+            problems[language] = str(error)
+    if job["library"]:
+        preprocess["c"] = lambda file: _in_c(job["library"], tensor, file)
+    for language, call in preprocess.items():
+        try:
+            arrays |= {f"{language}/{i}": call(file) for i, file in enumerate(job["files"])}
+        except Exception as error:  # files of others may be damaged in any way
+            problems[language] = f"{type(error).__name__}: {error}"
+    np.savez(job["out"], **arrays)
+    Path(job["result"]).write_text(json.dumps(problems))
+
+
+def _in_c(library: str, tensor: Tensor, path: str) -> np.ndarray:
+    """Return what the C snippet makes of the decoded and upright pixels of a file."""
+    file, shape = ImageFile(Path(path).read_bytes()), tensor.shape[1:]
+    pixels = np.ascontiguousarray(np.rint(upright_pixels(file, tensor.preprocessing, shape[:2])), np.uint8)
+    result = np.zeros(shape, np.float32)
+    pointers = (pixels.ctypes.data_as(ctypes.c_void_p), *pixels.shape[:2], result.ctypes.data_as(ctypes.c_void_p))
+    ctypes.CDLL(library).preprocess(*pointers)
+    return result
+
+
+if __name__ == "__main__":
+    main()
