@@ -42,7 +42,7 @@ from zoobase.errors import ExportError, ExportFailed, Unsupported
 from zoobase.files import check_space, full_disk, is_full, staging, without_folders
 
 NOT_QUANTIZED = Quantization()
-FACTS = ("title", "description", "licence", "data", "intervals", "command", "notes", "code")  # of the card
+FACTS = ("title", "description", "licence", "data", "intervals", "command", "notes", "code", "input_mistakes")
 
 
 @dataclass(frozen=True)

@@ -38,6 +38,7 @@ CALIBRATION = 256  # training examples on which ranges are measured
 QUICK = ("saved_model", "tflite")  # what servers and devices run
 DEVICE, DEVICES = ("tflite",), ("mediapipe", "litert_c", "tflite_micro")  # formats and further runtimes of devices
 SEARCHED, FILES = 2000, 8  # test examples among which classes are searched; golden files, as many as "real" rows
+MISTAKEN = 100  # test examples on which mistakes of applications are tried
 GOLDEN = 32  # real examples of the test split among the golden inputs
 MOST_STATISTICS = 2**23  # numbers in the examples whose statistics are written
 LARGEST = 2**23  # bytes of the golden outputs for them: fewer examples, if every pixel has an output
@@ -228,7 +229,9 @@ def _export(
         contract = device_contract(contract) if formats == DEVICE else contract
         endpoint = contract.endpoints[0]
         count = min(GOLDEN, inference.examples_within(LARGEST, endpoint))
-        samples, files = _golden(plan, dataset, endpoint, count) if dataset else (None, {})
+        examples = _by_class(dataset, MISTAKEN) if dataset else []
+        samples, files = _golden(plan, info, endpoint, examples[:count]) if examples else (None, {})
+        mistakes = _mistakes(endpoint, info, examples) if examples and formats is None else {}
         if samples and isinstance(plan.task, GivesGoldenInputs):
             samples = plan.task.golden_inputs(samples)
         with_statistics = dataset and formats != DEVICE
@@ -239,7 +242,7 @@ def _export(
             samples=samples,
             **({"formats": formats} if formats else {}),
             documents=Documents(
-                _card(source, suffix),
+                _card(source, suffix) | ({"input_mistakes": mistakes} if mistakes else {}),
                 {} if formats == DEVICE else {**plan.task.bundle_assets(info), **files},
                 bundle_metadata(plan, info, suffix) | {"provenance": source.provenance},
             ),
@@ -259,37 +262,63 @@ def _export(
     return bundles
 
 
+def _by_class(dataset: Dataset, count: int) -> list[dict[str, Any]]:
+    """Return test examples as they are stored, of every class in turn, or the first ones where there are no classes."""
+    import tensorflow as tf
+
+    split = dataset["test"]
+    is_labelled = "label" in split.element_spec and split.element_spec["label"].shape == ()
+    labels = [int(row) for row in split.take(SEARCHED).map(lambda row: row["label"])] if is_labelled else []
+    seen: dict[int, int] = {}
+    ranks = [seen.update({label: seen.get(label, -1) + 1}) or seen[label] for label in labels]
+    order = sorted(range(len(labels)), key=lambda i: (ranks[i], labels[i]))[:count] or list(range(count))
+    chosen = tf.constant(order, tf.int64)
+    rows = (
+        split.take(max(order) + 1).enumerate().filter(lambda i, _: tf.reduce_any(chosen == i)).map(lambda _, row: row)
+    )
+    stored = dict(zip(sorted(order), rows.as_numpy_iterator(), strict=False))
+    return [stored[i] for i in order if i in stored]
+
+
 def _golden(
-    plan: Plan, dataset: Dataset, endpoint: Endpoint, count: int
+    plan: Plan, info: Info, endpoint: Endpoint, examples: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[str, np.ndarray], dict[str, bytes]]:
-    """Return inputs of test examples, of every class in turn, and the files of the first ones where they are files."""
-    import numpy as np
+    """Return the inputs of test examples, and the files of the first ones where they are files."""
     import tensorflow as tf
 
     from export.inputs import golden_files
     from zoo.evaluation import outputs as inference
 
-    info, split = dataset.info, dataset["test"]
-    names = info.class_names or ()
-    is_labelled = "label" in split.element_spec and split.element_spec["label"].shape == ()
-    labels = [int(row) for row in split.take(SEARCHED).map(lambda row: row["label"])] if is_labelled else []
-    ranks = [labels[:i].count(label) for i, label in enumerate(labels)]
-    order = sorted(range(len(labels)), key=lambda i: (ranks[i], labels[i]))[:count] or list(range(count))
-    chosen = tf.constant(sorted(order), tf.int64)
-    rows = (
-        split.take(max(order) + 1).enumerate().filter(lambda i, _: tf.reduce_any(chosen == i)).map(lambda _, row: row)
-    )
+    rows = tf.data.Dataset.from_tensor_slices({k: [example[k] for example in examples] for k in examples[0]})
     feed = plan.task.examples(rows, info, plan.recipe, plan.arguments(info), False)
-    places = np.argsort(np.argsort(order))
-    samples = {name: value[places] for name, value in inference.samples(endpoint, feed, count).items()}
+    samples = inference.samples(endpoint, feed, len(examples))
     tensor = next((t for t in endpoint.inputs if t.preprocessing is not None), None)
     if tensor is None:
         return samples, {}
-    examples = list(rows.as_numpy_iterator())
-    first = [examples[place] for place in places[:FILES]]
+    first, names = examples[:FILES], info.class_names or ()
     contents = [golden_files.content_of(example, tensor.preprocessing, tensor.sample_rate) for example in first]
-    titles = [names[int(row["label"])] if is_labelled and names else "" for row in first]
-    return samples, golden_files.names(contents, titles)
+    return samples, golden_files.names(
+        contents, [names[row["label"]] if names and "label" in row else "" for row in first]
+    )
+
+
+def _mistakes(endpoint: Endpoint, info: Info, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Return the accuracy of a classifier of images under mistakes of applications; {} for another model."""
+    from export.contract import Contract
+    from export.contract.preprocessing import ImagePreprocessing
+    from zoo.evaluation import input_mistakes
+    from zoo.evaluation import outputs as inference
+
+    tensor = endpoint.inputs[0]
+    scores = endpoint.outputs[0]
+    is_classifier = scores.meaning in ("logits", "probabilities") and len(scores.shape) == 2
+    if not (isinstance(tensor.preprocessing, ImagePreprocessing) and is_classifier and "label" in examples[0]):
+        return {}
+    call = inference.caller(Contract((endpoint,)))
+    files, truth = [row["image"] for row in examples], [int(row["label"]) for row in examples]
+    return input_mistakes.accuracies(
+        lambda images: call(endpoint.name, {tensor.name: images}), endpoint, tensor, files, truth
+    )
 
 
 def _statistics(endpoint: Endpoint, plan: Plan, dataset: Dataset) -> dict[str, Any]:

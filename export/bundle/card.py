@@ -74,6 +74,7 @@ def _readme(
         "## Endpoints",
         _endpoints(contract, formats),
         _plain(labels_text(contract)),
+        *_inputs(contract, card.get("input_mistakes", {})),
         netron_hint(manifest["artifacts"]),
         device,
     ]
@@ -87,6 +88,23 @@ def _readme(
         "`sha256sum -c SHA256SUMS` detects damage, not manipulation: whoever can change files can change the sums."
     )
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _inputs(contract: Contract, mistakes: Mapping[str, Mapping[str, float]]) -> list[str]:
+    """Return how files become inputs, and what the mistakes of applications cost."""
+    stated = [t for t in contract.endpoints[0].inputs if t.preprocessing is not None]
+    if not stated:
+        return []
+    rows = [(t.name, key, value) for t in stated for key, value in t.preprocessing.to_json().items() if key != "kind"]
+    parts = ["## Preprocessing", _table(("input", "stage", "value"), rows)]
+    if mistakes:
+        costs = [(name, f"{row['accuracy']:.3f}", f"{row['changed']:.0%}") for name, row in mistakes.items()]
+        parts.append(_table(("mistake of an application", "accuracy", "answers that change"), costs))
+    return [
+        *parts,
+        "As code: `python -m export snippets . --for python`. What an application feeds is compared by\n\n"
+        "    python -m export check-input . FILE TENSOR",
+    ]
 
 
 def _facts(card: Mapping[str, Any]) -> list[str]:

@@ -17,7 +17,9 @@ RESIZES = (
     *("gaussian_antialias", "halves_bilinear", "blur_bilinear"),
 )
 ALPHA = ("white", "black", "dropped")
-DECODERS = ("accurate", "fast", "plain", "half", "quarter", "eighth", "scaled")
+DECODERS = (
+    *("accurate", "fast", "plain", "half", "quarter", "eighth", "half_fast", "quarter_fast", "eighth_fast", "scaled"),
+)
 ROUNDING = ("round", "truncate", "none")
 
 
@@ -28,8 +30,8 @@ class ImagePreprocessing:
     Attributes:
         decoder: Of JPEG files: "accurate" is the DCT of Pillow, OpenCV and browsers, "fast" that of
             `tf.io.decode_jpeg` by default, which differs by 1 to 2 levels; "plain" repeats the pixels of the colour
-            planes; "half", "quarter" and "eighth" decode at this DCT scale, "scaled" at the smallest scale that covers
-            the target, and "fast" where that is 1.
+            planes; "half", "quarter" and "eighth" decode at this DCT scale, "scaled" as `tf.io.decode_jpeg` at the
+            smallest scale that covers the target.
         exif: Whether the orientation of EXIF is applied.
         alpha: What is under transparent pixels: "white", "black", or "dropped", the colour that is stored there.
         fit: "stretch" ignores the aspect ratio; "crop" cuts out the largest part in the middle with that of the target,

@@ -12,11 +12,11 @@ import numpy as np
 from export.contract import Contract, Endpoint, Tensor
 from export.contract.preprocessing import ImagePreprocessing, SoundPreprocessing, TextPreprocessing
 from export.inputs import search, sounds, texts
-from export.inputs.images import ImageFile, tensor_of
+from export.inputs.images import ImageFile, scale_of, tensor_of
 from export.inputs.kernels import RESIZERS
 from zoobase.errors import ExportError
 
-MINOR = {"decoder": ("accurate", "fast", "plain"), "rounding": ("round", "none")}  # one or two levels: no mistake
+MINOR = ("decoder", "rounding")  # stages that differ by one or two levels, if neither truncates nor makes smaller
 IMAGES = (".jpg", ".jpeg", ".png", ".bmp", ".gif", ".webp", ".tif", ".tiff")
 SOUNDS = (".wav", ".flac", ".ogg", ".mp3")
 
@@ -141,13 +141,20 @@ def check_image(tensor: Tensor, data: bytes, array: np.ndarray) -> InputCheck:
         return InputCheck("not stated", best.stages(), **common)
     levels = float(np.abs(np.asarray(recipe.scale)).max())
     apart = float(np.sqrt(np.mean((np.asarray(array, np.float64).reshape(-1) - expected.reshape(-1)) ** 2))) / levels
-    minor = {n: pair for n, pair in differences.items() if n in MINOR and {*pair} <= {*MINOR[n]}}
+    minor = {n: pair for n, pair in differences.items() if _is_minor(n, *pair)}
     differences = {name: pair for name, pair in differences.items() if name not in minor}
     notes = [f"root mean square difference from the tensor of the contract: {apart:.2f} levels of 255"]
     notes += [
         f"{describe(n, a)} instead of {b}, which is one or two levels and no mistake" for n, (a, b) in minor.items()
     ]
     return InputCheck("differs" if differences else "as stated", best.stages(), differences, notes=notes, **common)
+
+
+def _is_minor(stage: str, actual: Any, stated: Any) -> bool:
+    """Return whether a difference is one of decoders or of rounding, and no mistake."""
+    if stage == "decoder":
+        return scale_of(actual) == scale_of(stated)
+    return stage in MINOR and "truncate" not in (actual, stated)
 
 
 def _unusable(array: np.ndarray, shape: Sequence[int]) -> str:

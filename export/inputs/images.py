@@ -16,6 +16,7 @@ DCT_SCALES = {"half": 2, "quarter": 4, "eighth": 8}
 TENSORFLOW_DECODERS = {
     "fast": {"dct_method": "INTEGER_FAST"},
     "plain": {"dct_method": "INTEGER_ACCURATE", "fancy_upscaling": False},
+    **{f"{name}_fast": {"ratio": scale} for name, scale in DCT_SCALES.items()},
 }
 UNDER = {"white": 255, "black": 0}
 GREY = {"grey": (0.299, 0.587, 0.114), "grey_709": (0.2126, 0.7152, 0.0722), "grey_mean": (1 / 3, 1 / 3, 1 / 3)}
@@ -49,7 +50,7 @@ class ImageFile:
 
     def decoders(self) -> tuple[str, ...]:
         """Return the names of the decoders whose results differ for such a file."""
-        return ("accurate", *TENSORFLOW_DECODERS, *DCT_SCALES) if self.is_jpeg else ("accurate",)
+        return ("accurate", *DCT_SCALES, *TENSORFLOW_DECODERS) if self.is_jpeg else ("accurate",)
 
     def decoded(self, decoder: str, alpha: str) -> np.ndarray:
         """Return pixels float32 (H, W, 3) in [0, 255], not turned."""
@@ -124,11 +125,16 @@ def _spans(start: object, length: object, size: object, target: object, low: obj
     )
 
 
+def scale_of(decoder: str) -> int:
+    """Return how many times smaller a decoder makes an image."""
+    return DCT_SCALES.get(decoder.removesuffix("_fast"), 1)
+
+
 def dct_scale(size: tuple[int, int], target: tuple[int, int], fit: str) -> str:
     """Return the decoder at the smallest scale at which an upright image still covers the target."""
     scales = np.array(size, np.float32) / np.array(target, np.float32)
     shrink = scales.max() if fit.startswith("pad") else scales.min()
-    return next((name for name, scale in reversed(DCT_SCALES.items()) if shrink >= scale), "fast")
+    return next((f"{name}_fast" for name, scale in reversed(DCT_SCALES.items()) if shrink >= scale), "fast")
 
 
 def coloured(pixels: np.ndarray, colour: str, channels: int) -> np.ndarray:

@@ -1,8 +1,8 @@
 """Preprocess the golden files of a bundle, in a process of its own: `python -P run_files.py JOB.json`.
 
 The job is {"files": [paths], "tensor": of the contract, "vocabulary": [tokens], "snippets": {language: Python},
-"library": of the C snippet or null, "result", "out": .npz to write, with an array `LANGUAGE/i` for each file}; "contract"
-is the language of the contract itself.
+"library": of the C snippet or null, "result", "out": .npz to write, with an array `LANGUAGE/i` for each file}. The
+language "contract" is the contract itself.
 """
 
 from __future__ import annotations

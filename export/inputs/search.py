@@ -14,7 +14,7 @@ from dataclasses import dataclass, field, replace
 import numpy as np
 
 from export.contract.preprocessing import COLOURS, FITS, ImagePreprocessing
-from export.inputs.images import DCT_SCALES, GREY, ROUND, Box, ImageFile, coloured, dct_scale, geometry, turned
+from export.inputs.images import GREY, ROUND, Box, ImageFile, coloured, dct_scale, geometry, scale_of, turned
 from export.inputs.kernels import RESIZERS, Span, chosen, resize
 
 Shape = tuple[int, int, int]
@@ -174,7 +174,7 @@ def _as_hypothesis(file: ImageFile, recipe: ImagePreprocessing, shape: Shape) ->
     decoder = recipe.decoder if file.is_jpeg else "accurate"
     if decoder == "scaled":
         decoder = dct_scale(size, shape[:2], recipe.fit)
-        size = tuple(-(-side // DCT_SCALES.get(decoder, 1)) for side in size)
+        size = tuple(-(-side // scale_of(decoder)) for side in size)
         rows, columns, _ = geometry(size, shape[:2], recipe.fit, recipe.share)
     names = {values: name for name, values in SCALES.items()}
     fitted = replace(
@@ -270,14 +270,14 @@ class _Search:
 
     def _methods(self, place: _Place) -> Iterator[tuple[tuple[str, str], float]]:
         """Yield the residual of every resize method with every decoder that may be the one."""
-        plain = {method: self._residual(place, "accurate", method) for method in RESIZERS}
-        yield from ((("accurate", method), residual) for method, residual in plain.items())
-        likely = sorted(plain, key=plain.__getitem__)[:4]
-        for decoder in self.file.decoders()[1:]:
-            if DCT_SCALES.get(decoder, 1) > 2 * min(np.sort(self.file.size) / np.sort(self.shape[:2])):
+        found: dict[str, dict[str, float]] = {}
+        for decoder in self.file.decoders():
+            if scale_of(decoder) > 2 * min(np.sort(self.file.size) / np.sort(self.shape[:2])):
                 continue  # it would leave less than half of the pixels that the tensor has
-            methods = RESIZERS if decoder in DCT_SCALES else likely
-            yield from (((decoder, method), self._residual(place, decoder, method)) for method in methods)
+            similar = next((found[name] for name in found if scale_of(name) == scale_of(decoder)), {})
+            methods = sorted(similar, key=similar.__getitem__)[:4] or RESIZERS
+            found[decoder] = {method: self._residual(place, decoder, method) for method in methods}
+            yield from (((decoder, method), residual) for method, residual in found[decoder].items())
 
     @functools.cache  # noqa: B019 - as short-lived as the search
     def _pixels(self, place: _Place, decoder: str, method: str) -> tuple[np.ndarray, np.ndarray]:
