@@ -6,7 +6,6 @@ colour order and scale by least squares, which need no search; then the named sc
 
 from __future__ import annotations
 
-import functools
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace
@@ -230,6 +229,7 @@ class _Search:
         expected: ImagePreprocessing | None,
     ) -> None:
         self.file, self.views, self.shape = file, views, shape
+        self.resized: dict[tuple[_Place, str, str], tuple[np.ndarray, np.ndarray]] = {}
         self.scales = dict(SCALES)
         if expected and (expected.scale, expected.offset) not in self.scales.values():
             text = _scale_text(np.array(expected.scale), np.array(expected.offset))
@@ -279,15 +279,17 @@ class _Search:
             found[decoder] = {method: self._residual(place, decoder, method) for method in methods}
             yield from (((decoder, method), residual) for method, residual in found[decoder].items())
 
-    @functools.cache  # noqa: B019 - as short-lived as the search
     def _pixels(self, place: _Place, decoder: str, method: str) -> tuple[np.ndarray, np.ndarray]:
         """Return resized pixels (H', W', 3), and what the tensor has there, of a window with much detail."""
+        if (key := (place, decoder, method)) in self.resized:
+            return self.resized[key]
         image = turned(self.file.decoded(decoder, place.alpha), place.orientation)
         rows, columns, box = geometry(image.shape, self.shape[:2], place.fit, place.share)
         part = _cut(self.views[place.view][1], box)
         window = _window(part)
         pixels = np.clip(resize(image, rows, columns, method, window), 0, 255)
-        return pixels.astype(np.float64), part[window]
+        self.resized[key] = pixels.astype(np.float64), part[window]
+        return self.resized[key]
 
     def _residual(self, place: _Place, decoder: str, method: str) -> float:
         """Return the least residual in levels over the orders of colours, each scaled at will."""
