@@ -5,8 +5,6 @@ object with a method `load` and a literal `doc`} in `DATASETS`. Listing reads fi
 them, so that it does not import TensorFlow; a file is imported when its dataset is loaded.
 """
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import functools

@@ -1,7 +1,5 @@
 """Time series: times with one interval, values without gaps, features of the calendar, windows."""
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """python -m zoo info NAME: one model's card."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import hashlib

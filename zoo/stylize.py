@@ -1,7 +1,5 @@
 """python -m zoo.stylize content.jpg --style painting.jpg -o out.png: style transfer by optimising the pixels."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import time

@@ -1,7 +1,5 @@
 """Call any artifact, also without a contract, through the runners of the proof."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import tempfile

@@ -1,7 +1,5 @@
 """Compare any two artifacts: run both on the same inputs, each in its own fresh process, and compare the outputs."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import os

@@ -1,7 +1,5 @@
 """Rewrite what GPUs compute wrongly in a TFLite file, and prove the new file against the old one on the processor."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Collection, Mapping

@@ -4,8 +4,6 @@ Endpoints that the Keras file does not carry cannot be traced again. Their funct
 variable; what leads to them is compared.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json

@@ -4,8 +4,6 @@ Every field of a format is there, whether our runtimes read it or not, but for n
 and how a training goes on, which nothing that is served reads.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json

@@ -4,8 +4,6 @@ A bundle is checked by its files and its attestation; a version under a base pat
 was published with it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence

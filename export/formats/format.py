@@ -1,7 +1,5 @@
 """What a format is, and what is known of one of its files before it is run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path

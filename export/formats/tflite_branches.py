@@ -3,8 +3,6 @@
 Loops over a fixed number of steps are none, nor what depends on shapes only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 

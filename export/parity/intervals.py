@@ -1,7 +1,5 @@
 """Confidence intervals of metrics: the delete-a-group jackknife, and shares and areas near one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

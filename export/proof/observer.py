@@ -1,7 +1,5 @@
 """Observe the layers of the live model while it runs on golden inputs: table rows, vocabulary, units, branches."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping

@@ -5,8 +5,6 @@ gradient of the outputs tells which rows had an effect. The others are drawn aga
 alone.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any

@@ -4,8 +4,6 @@ At export the reference is the live model. At `verify` it is the Keras file, run
 records of its own noise is not read.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence

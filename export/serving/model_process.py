@@ -1,7 +1,5 @@
 """The process that holds the model of the application: started, sent requests, and started again if it ends."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os

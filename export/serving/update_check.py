@@ -3,8 +3,6 @@
 Both run in the C++ loader of TF Serving, one call after the other, so that their times can be compared.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import statistics

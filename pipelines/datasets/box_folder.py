@@ -10,8 +10,6 @@ Splits:    "official" is that of the folders, of the names of the JSON files or 
 Licence:   yours.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

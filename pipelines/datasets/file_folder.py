@@ -6,8 +6,6 @@ Splits:    70/15/15, or percentages, by the hash of the bytes: equal files are i
 Licence:   yours.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -6,8 +6,6 @@ Splits:    those of fashion_mnist.
 Licence:   MIT.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 

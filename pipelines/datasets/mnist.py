@@ -9,8 +9,6 @@ Splits:    "official" keeps the official test set and takes the last twelfth of 
 Licence:   CC BY-SA 3.0.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

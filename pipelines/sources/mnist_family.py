@@ -6,8 +6,6 @@ common to all datasets of the family.
 Format: http://yann.lecun.com/exdb/mnist/ and RFC 1952 (gzip).
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io

@@ -1,7 +1,5 @@
 """Running text: the user's .txt files, and splits of one long text."""
 
-from __future__ import annotations
-
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass

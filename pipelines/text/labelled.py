@@ -1,7 +1,5 @@
 """Labelled texts: the user's table or folders, and datasets of rows."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import hashlib

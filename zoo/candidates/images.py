@@ -1,7 +1,5 @@
 """Candidates for images: a constant, and logistic regression on pixels."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import keras

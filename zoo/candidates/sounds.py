@@ -1,7 +1,5 @@
 """Candidates for sounds: a constant, and logistic regression on statistics of cepstra."""
 
-from __future__ import annotations
-
 import functools
 
 import keras

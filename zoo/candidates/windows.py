@@ -1,7 +1,5 @@
 """Inputs and output of models that continue a window of a time series."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 

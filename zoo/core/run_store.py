@@ -1,7 +1,5 @@
 """A run folder in an object store: worked on in a local copy, which is written to the store after each saved state."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil

@@ -1,7 +1,5 @@
 """The specification of a model: immutable data."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -5,8 +5,6 @@ of boxes, at all cells near a centre, is that of Liu 2019, arXiv:1909.00700, wit
 2019, arXiv:1902.09630.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -3,8 +3,6 @@
 Reference: Lin 2014, arXiv:1405.0312, and https://cocodataset.org/#detection-eval. `pycocotools` gives the same numbers.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Workers of a training as processes of this machine, which share its batches."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Images as arrays: reading, tiling and writing."""
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Networks that several models share: image to image, and image to scores."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Losses, and the base class of models with several of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The training function: independent of model, data and number of devices."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json

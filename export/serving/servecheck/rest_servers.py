@@ -1,7 +1,5 @@
 """What a server has to answer over TF Serving's REST API: golden calls, bad requests, and several clients at once."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor

@@ -1,7 +1,5 @@
 """Serve a bundle or a base path on this machine, by the first server that is there."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import shlex

@@ -1,7 +1,5 @@
 """Open pages in headless Chromium: read them, type and click, take images. By the DevTools protocol over a pipe."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

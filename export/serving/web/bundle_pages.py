@@ -1,7 +1,5 @@
 """The pages of one proven bundle, whose model is a TFLite file in the browser, or a SavedModel on a server."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import html

@@ -3,8 +3,6 @@
 Reference: Northcutt, Jiang, Chuang 2021, arXiv:1911.00068.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 

@@ -1,7 +1,5 @@
 """Properties of examples by which they are grouped: of images, texts and the rows of a table."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Groups of examples on which a model is worse than on the others."""
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Mapping
 from typing import Any
