@@ -74,7 +74,7 @@ def _card(name: str) -> dict[str, Any]:
         "quoted": card.quoted,
         "command": card.command
         or ("" if isinstance(spec.task, Untrained) else f"python -m zoo.train {name}{_own_data(spec.data)}"),
-        "test_data": test_data(name),
+        "test_data": entry.headline_data,
         "measured_on": card.measured_on,
         "baselines": dict(card.baselines),
         "published": card.published,
@@ -124,12 +124,6 @@ def _main_fields(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def test_data(name: str) -> str:
-    """Return the data on which the metrics of a model's card were measured; empty if the card has none."""
-    spec = registry.get_spec(name)
-    return (spec.card.test_data or spec.data) if spec.card.expect else ""
-
-
 def shipped_weights(name: str) -> str:
     """Return which trained weights a model has, as text: shipped in the package, or downloaded."""
     weights = registry.get_spec(name).weights
@@ -157,7 +151,8 @@ def _table(specs: Mapping[str, Any], names: Iterable[str]) -> str:
     lines = ["| model | task | headline metric, 95 % interval | measured on | weights |", "|---|---|---|---|---|"]
     for name in names:
         spec = specs[name]
-        cells = (f"`{name}`", spec.task.title, headline(name), test_data(name), shipped_weights(name))
+        data = registry.get_entry(name).headline_data
+        cells = (f"`{name}`", spec.task.title, headline(name), data, shipped_weights(name))
         lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
     return "\n".join(lines) + "\n"
 

@@ -1,14 +1,14 @@
 """python -m zoo.mistakes RUN: the worst examples, groups that are worse than others, and likely wrong labels."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import numpy as np
 
+from pipelines.dataset import Dataset
 from zoo import evaluate
 from zoo.core.capabilities import Classifies, Regresses
 from zoo.core.run_folder import RunFolder
@@ -16,11 +16,6 @@ from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError
 from zoobase.files import write_atomic
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from pipelines.dataset import Dataset
 
 SHOWN = 10  # rows of a table in the terminal
 FOLDS = (2, 10)

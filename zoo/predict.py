@@ -1,15 +1,14 @@
 """python -m zoo.predict RUN_OR_BUNDLE INPUT...: predict on files, folders of files or texts."""
 
-from __future__ import annotations
-
 import glob
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import click
+import numpy as np
 
 from zoo.core.capabilities import Rows
 from zoo.prediction import kept
@@ -22,10 +21,6 @@ from zoo.prediction.tables import write_csv
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import MissingError, UsageError, ZooError
-
-if TYPE_CHECKING:
-    import numpy as np
-
 
 SHOWN = 5  # rows of a table that are printed
 

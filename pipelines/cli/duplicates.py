@@ -1,17 +1,13 @@
 """python -m pipelines duplicates NAME: examples of the test and validation split that resemble training examples."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from pipelines.cli import load
+from pipelines.dataset import Dataset
 from zoobase import Console, common_options
 from zoobase.errors import USAGE, DataError
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Dataset
 
 SHOWN = 10  # pairs in the table; --json has all
 KINDS = ("image", "text")

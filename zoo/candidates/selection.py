@@ -27,8 +27,7 @@ if TYPE_CHECKING:
 
 CONSTANT = "constant"  # for comparison only: nothing can be proven of a file whose answer is always the same
 GROUPS = ("all", "fast")  # of candidates: with the network, and without it
-MOST = 2000  # training examples to which every evaluation fits its baselines
-WITHOUT_LIMIT = ("constant", "boosting")  # but for these, which take seconds with more
+MOST = 2000  # training examples to which every evaluation fits its baselines; `Candidate.fast` ones to any number
 
 
 def names_of(plan: Plan, info: Info) -> list[str]:
@@ -169,8 +168,7 @@ def baselines(plan: Plan, dataset: Dataset, split: str) -> dict[str, Mapping[str
         return {}
     found, own = {}, plan.selected or plan.model_arguments.get("model")  # --model boosting
     for name, candidate in plan.task.candidates(dataset.info).items():
-        is_fast = candidate.fast or name in WITHOUT_LIMIT
-        if name != own and (is_fast or dataset.info.counts["train"] <= MOST):
+        if name != own and (candidate.fast or dataset.info.counts["train"] <= MOST):
             one = plan_of(plan, name, dataset.info)
             data = dataset_of(one, dataset)
             found[candidate.title] = outputs.of_split(one, fitted(one, data), data, split).outputs

@@ -30,12 +30,12 @@ def ladder(classes: int) -> dict[str, Candidate]:
     kind, constant = ("logistic", "most frequent class") if classes else ("ridge", "median")
     line, additive = (functools.partial(linear_model, bins=bins) for bins in (0, BINS))
     return {
-        "constant": Candidate(constant, line, functools.partial(_fit_constant, classes=classes)),
+        "constant": Candidate(constant, line, functools.partial(_fit_constant, classes=classes), fast=True),
         "linear": Candidate(f"{kind} regression", line, functools.partial(_fit_linear, classes=classes), fast=True),
         "additive": Candidate(
             f"{kind} regression of intervals", additive, functools.partial(_fit_linear, classes=classes)
         ),
-        "boosting": Candidate("gradient boosting", trees, fit_trees),
+        "boosting": Candidate("gradient boosting", trees, fit_trees, fast=True),
     }
 
 

@@ -30,7 +30,7 @@ def ladder(info: Info, field: str, of_ngrams: bool = False) -> dict[str, Candida
         field: The field of the task that is "ngrams" where tokens are n-grams.
         of_ngrams: Whether they are those already.
     """
-    found = {"constant": Candidate("most frequent class", tfidf, linear.fit_classes_alone)}
+    found = {"constant": Candidate("most frequent class", tfidf, linear.fit_classes_alone, fast=True)}
     if of_ngrams or info.counts["train"] * info.statistics.get("length", 0) <= MOST_WORDS:
         title, task = "logistic regression on TF-IDF", {field: "ngrams", "tokens": NGRAMS, "length": 0}
         found["tfidf"] = Candidate(title, tfidf, _fit_tfidf, task)

@@ -49,9 +49,6 @@ class Phased(Protocol):
     def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
         """Return the phases in order."""
 
-    def train_phases(self, session: Any) -> Any:
-        """Train the phases of a `zoo.training.session.Session`; returns what `zoo.training.trainer.fit` does."""
-
 
 @runtime_checkable
 class Streams(Protocol):

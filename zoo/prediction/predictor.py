@@ -247,8 +247,9 @@ def load(source: str | Path, runtime: str | None = None, served: str | None = No
     path = Path(source)
     check_source(path)
     shipped = not path.exists() and str(path) in registry.entries()
-    if not shipped and ((path / "manifest.json").is_file() or runtime not in (None, "keras")):
-        return _bundle(find_bundle(path, served), runtime or "saved_model", served)
+    is_bundle = (path / "manifest.json").is_file()
+    if not shipped and (is_bundle or runtime not in (None, "keras")):
+        return _bundle(path if is_bundle else _bundle_of_run(path, served), runtime or "saved_model", served)
     environment.prepare()
     if shipped:
         return _shipped(str(path), runtime, served)
@@ -256,19 +257,8 @@ def load(source: str | Path, runtime: str | None = None, served: str | None = No
     return _live(str(path), run.plan().task, run.model(), run.info(), served)
 
 
-def find_bundle(source: str | Path, served: str | None = None) -> Path:
-    """Return a bundle: the folder itself, or that of a run for one of the task's served models.
-
-    Raises:
-        UsageError: Neither a run nor a bundle.
-        MissingError: The run has no bundle.
-    """
-    path = Path(source)
-    check_source(path)
-    if (path / "manifest.json").is_file():
-        return path
-    if not path.exists():
-        raise UsageError(f"{path} is a model of the zoo: name a bundle; python -m zoo.export {path} writes one")
+def _bundle_of_run(path: Path, served: str | None) -> Path:
+    """Return the bundle of a run for one of the task's served models."""
     bundles = sorted(p.parent for p in path.glob("bundle*/manifest.json"))
     if not bundles:
         raise MissingError(f"{path} has no bundle: python -m zoo.export {path} writes one")

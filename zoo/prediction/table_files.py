@@ -1,16 +1,12 @@
 """Rows of a table, of a file or in memory, as columns of cells."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipelines import catalogue, tabular
+from pipelines.dataset import Info
 from zoobase.errors import UsageError
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Info
 
 Cells = Mapping[str, Sequence[Any]]  # column -> its cells
 

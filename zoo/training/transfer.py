@@ -36,7 +36,7 @@ from zoo.core.task import SplitEvaluation
 from zoo.core.weight_files import save_file
 from zoo.evaluation import outputs
 from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE
-from zoo.training import calibration, trainer
+from zoo.training import calibration
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.session import Session
 from zoobase.console import Console
@@ -53,6 +53,8 @@ BATCH = 32
 LINEAR = "logistic regression on frozen features"
 MAX_ENTRIES = 8  # folders of features in the cache
 _VIEW_STREAM = 0x7EA7  # id of the random stream that selects the view of an example in an epoch
+
+Fit = Callable[..., CheckpointCallback]  # `trainer.fit`
 
 
 class PhasedTask(Phased, DescribesData, Protocol):
@@ -80,8 +82,8 @@ class PhasedTask(Phased, DescribesData, Protocol):
         """Return the weights of the classes (classes,), or None."""
 
 
-def train(session: Session) -> CheckpointCallback:
-    """Train the phases of a task; the result is that of `trainer.train`, the weights those of the best phase."""
+def train(session: Session, fit: Fit) -> CheckpointCallback:
+    """Train the phases of a task by `trainer.fit`; the result is that of `trainer.train`, of the best phase."""
     plan, console, folder, info = session.plan, session.console, session.folder, session.info
     task: PhasedTask = plan.task
     keras.utils.set_random_seed(plan.seed)
@@ -96,7 +98,7 @@ def train(session: Session) -> CheckpointCallback:
     probe_seconds = time.monotonic() - start
     rows, best = [], None
     for phase in task.phases(plan.recipe, info):
-        result = _train_phase(phase, model, session, features)
+        result = _train_phase(phase, model, session, features, fit)
         rows += [{**row, "epoch": len(rows) + i} for i, row in enumerate(result.rows, start=1)]
         if best is None or result.best < best.best:
             result.best_epoch += len(rows) - len(result.rows)
@@ -195,7 +197,7 @@ def _logistic_regression(
 
 
 def _train_phase(
-    phase: Phase, model: keras.Model, session: Session, features: dict[str, dict[str, np.ndarray]]
+    phase: Phase, model: keras.Model, session: Session, features: dict[str, dict[str, np.ndarray]], fit: Fit
 ) -> CheckpointCallback:
     """Train one phase; the model then has the best weights of the phase."""
     inner = session.inner(f"phases/{phase.name}", dataclasses.replace(session.plan, recipe=phase.recipe))
@@ -206,7 +208,7 @@ def _train_phase(
     else:
         _unfreeze(model, phase.statistics)
         trained, feeds = model, [inner.plan.feed(session.dataset, s, training=s == "train") for s in FIT_SPLITS]
-    result = trainer.fit(trained, inner, *feeds)
+    result = fit(trained, inner, *feeds)
     trained.load_weights(inner.folder.weights)
     return result
 

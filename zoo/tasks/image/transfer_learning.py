@@ -16,8 +16,6 @@ from zoobase.errors import unknown
 if TYPE_CHECKING:
     from pipelines.dataset import Info
     from zoo.modeling.backbones import Backbone
-    from zoo.training.callbacks import CheckpointCallback
-    from zoo.training.session import Session
 
 
 @dataclass(frozen=True)
@@ -100,12 +98,6 @@ class TransferLearning(PhotoClassification):
         case = CASES[self.case(info)]
         epochs = self.tune_epochs if case.tune else None
         return head_and_tune(recipe, info.counts["train"], epochs, self.tune_rate, case.statistics)
-
-    def train_phases(self, session: Session) -> CheckpointCallback:
-        """Train the phases by `zoo.training.transfer`."""
-        from zoo.training import transfer
-
-        return transfer.train(session)
 
     def check_arguments(self, arguments: Mapping[str, Any]) -> None:
         """Raise UsageError for an unknown backbone, with the closest matches."""

@@ -25,8 +25,6 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
     from zoo.modeling.backbones import Backbone
-    from zoo.training.callbacks import CheckpointCallback
-    from zoo.training.session import Session
 
 VOCABULARIES = ("minilm", "texts", "ngrams")
 
@@ -122,12 +120,6 @@ class SentenceClassification(WordPieceTask):
     def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
         """Return the phases in order."""
         return head_and_tune(recipe, info.counts["train"], self.tune_epochs or None, self.tune_rate)
-
-    def train_phases(self, session: Session) -> CheckpointCallback:
-        """Train the phases by `zoo.training.transfer`."""
-        from zoo.training import transfer
-
-        return transfer.train(session)
 
     def check_arguments(self, arguments: Mapping[str, Any]) -> None:
         """Raise UsageError for an unknown encoder, with the closest matches."""

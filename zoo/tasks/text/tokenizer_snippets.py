@@ -8,15 +8,13 @@ from __future__ import annotations
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pipelines.dataset import Info
 from pipelines.text import wordpiece, words
 from pipelines.text import words_and_characters as tokenizer
 from zoo.candidates import ngrams
 from zoo.tasks.templates import template
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Info
 
 FILE, RULES = "vocabulary.json", "tokenizer.json"
 
