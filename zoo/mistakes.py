@@ -9,7 +9,6 @@ import click
 import numpy as np
 
 from pipelines.dataset import Dataset
-from zoo import evaluate
 from zoo.core.capabilities import Classifies, Regresses
 from zoo.core.run_folder import RunFolder
 from zoobase import console as shell
@@ -114,8 +113,6 @@ class _Evaluated:
 
 
 def _evaluate_classes(probabilities: np.ndarray, truth: np.ndarray, class_names: Any) -> _Evaluated:
-    import numpy as np
-
     names = np.array(class_names or [str(i) for i in range(probabilities.shape[-1])])
     predicted, given = probabilities.argmax(-1), probabilities[np.arange(len(truth)), truth]
     order = np.argsort(given, kind="stable")
@@ -123,7 +120,9 @@ def _evaluate_classes(probabilities: np.ndarray, truth: np.ndarray, class_names:
 
 
 def _outputs(folder: RunFolder, dataset: Dataset, split: str) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
-    evaluation = evaluate.collect(folder.plan(), folder.model(), dataset, split)
+    from zoo.evaluation import outputs
+
+    evaluation = outputs.of_split(folder.plan(), folder.model(), dataset, split)
     return evaluation.outputs, evaluation.truth
 
 
@@ -131,11 +130,9 @@ def _out_of_fold(
     folder: RunFolder, dataset: Dataset, folds: int, console: Console
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return the outputs for the training split of models that were trained on the other folds of it."""
-    import numpy as np
     import tensorflow as tf
 
     from pipelines import splits
-    from pipelines.dataset import Dataset as Splits
     from zoo import train
 
     low, high = FOLDS
@@ -163,7 +160,7 @@ def _out_of_fold(
             part.apply(tf.data.experimental.assert_cardinality(n))
             for part, n in ((rest, count - size), (left_out, size))
         ]
-        part = Splits(train=sized[0], validation=dataset.validation, test=sized[1], info=info)
+        part = Dataset(train=sized[0], validation=dataset.validation, test=sized[1], info=info)
         place = folder.path / "folds" / f"{fold + 1}-of-{folds}"
         console.print(f"fold {fold + 1} of {folds}: training without {size:,} examples")
         if not (RunFolder.exists(place) and RunFolder.open(place).finished):

@@ -1,5 +1,6 @@
 """python -m zoo.predict RUN_OR_BUNDLE INPUT...: predict on files, folders of files or texts."""
 
+import dataclasses
 import glob
 import tempfile
 from collections import Counter
@@ -16,8 +17,7 @@ from zoo.prediction.confined import confine_prediction
 from zoo.prediction.each import predict_each
 from zoo.prediction.inputs import IMAGE_SUFFIXES, names_of
 from zoo.prediction.nearest import nearest as nearest_texts
-from zoo.prediction.table_files import is_table, read_cells
-from zoo.prediction.tables import write_csv
+from zoo.prediction.table_files import is_table, read_cells, write_csv
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import MissingError, UsageError, ZooError
@@ -84,7 +84,7 @@ def run(
 
     opened = predictor.load(source, runtime, direction)
     if category_names is not None:
-        opened = opened.with_category_names(Path(category_names))
+        opened = dataclasses.replace(opened, info=predictor.category_names(opened.info, Path(category_names)))
     opened.check()
     rows, problems, images, codes, files = [], [], {}, set(), []
     if nearest is not None:

@@ -92,7 +92,8 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, consol
         chosen.check_data_dir()
     environment.prepare()
     from pipelines.adapters.arrays import from_python
-    from zoo.core.run_store import RunStore, is_url
+    from pipelines.sources import remote
+    from zoo.core.run_store import RunStore
     from zoo.distribution.replicas import choose
     from zoo.training.compiling import UserObjects, get_callbacks
 
@@ -101,7 +102,7 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, consol
     replicas = choose(chosen.devices)
     store = None
     for key in ("out", "resume"):
-        if is_url(url := getattr(chosen, key)):  # the run folder is a local copy
+        if (url := getattr(chosen, key)) is not None and remote.is_url(url):  # the run folder is a local copy
             store = RunStore(url, replicas.index)
             chosen = TrainSettings.of(chosen.given, {key: str(store.path)})
             break
@@ -139,13 +140,8 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, consol
                 summary.update(evaluate.run(folder.path, dataset=session.dataset, replicas=replicas))
                 replicas.wait()  # a process that ends while others compute would be an error to them
             if chosen.export:
-                what = {
-                    "quantize": chosen.quantize,
-                    "quick": chosen.quick,
-                    "dataset": session.dataset,
-                    "console": console,
-                }
-                summary["bundles"] = export.run(folder.path, **what)
+                forms = {"quantize": chosen.quantize, "quick": chosen.quick}
+                summary["bundles"] = export.run(folder.path, **forms, dataset=session.dataset, console=console)
             summary["seconds"] = round(time.monotonic() - start, 1)
         if store is not None:
             summary["store"] = store.url
@@ -344,11 +340,9 @@ def main(
     if started == 1 and workers not in (None, 1):
         launch(ctx.meta[ARGUMENTS], workers, settings.name, settings.out or settings.resume)
         return
-    elif workers not in (None, started):
+    if workers not in (None, started):
         raise click.UsageError(f"--workers {workers} contradicts TF_CONFIG, which has {started} workers.")
-    else:
-        summary = _run(settings, {"callbacks": callbacks}, None, console)
-    console.result(summary)
+    console.result(_run(settings, {"callbacks": callbacks}, None, console))
 
 
 if __name__ == "__main__":

@@ -56,8 +56,3 @@ class RunStore:
                 status = Path(path).stat()
                 found[path.relative_to(self.path).as_posix()] = (status.st_size, status.st_mtime_ns)
         return found
-
-
-def is_url(out: str | os.PathLike | None) -> bool:
-    """Whether a run folder is in a store."""
-    return out is not None and remote.is_url(out)

@@ -58,23 +58,14 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Query:
-    """An input of a prediction that may call the model again.
+    """An input of a prediction that may call the model again."""
 
-    Attributes:
-        argument: The command-line argument.
-        inputs: The inputs that the task's `parse` returned for it.
-        outputs: The outputs of `serving_default`, without batch dimension.
-        call: (endpoint, inputs with batch dimension) -> outputs.
-        info: Info of the dataset.
-        top_k: Number of ranked predictions.
-    """
-
-    argument: str
-    inputs: Mapping[str, np.ndarray]
-    outputs: Mapping[str, np.ndarray]
-    call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+    argument: str  # of the command line
+    inputs: Mapping[str, np.ndarray]  # that the task's `parse` returned for it
+    outputs: Mapping[str, np.ndarray]  # of `serving_default`, without batch dimension
+    call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]  # endpoint, inputs with batch dimension
     info: Info
-    top_k: int
+    top_k: int  # number of ranked predictions
 
 
 @dataclass(frozen=True)
@@ -89,21 +80,13 @@ class Phase:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model that takes the place of a named one: with its inputs, its outputs and its contract.
+    """A model that takes the place of a named one: with its inputs, its outputs and its contract."""
 
-    Attributes:
-        title: What it is, for tables.
-        build: (name, the builder arguments that the data determines) -> the model with any weights.
-        fit: (the model, plan, dataset) -> sets its weights.
-        task: Fields of the task that it needs.
-        fast: Whether seconds are enough to fit it to any number of examples: every evaluation compares with it.
-    """
-
-    title: str
-    build: Callable[..., keras.Model]
-    fit: Callable[[keras.Model, Any, Dataset], None]
-    task: Mapping[str, Any] = field(default_factory=dict)
-    fast: bool = False
+    title: str  # for tables
+    build: Callable[..., keras.Model]  # (name, the builder arguments that the data determines), with any weights
+    fit: Callable[[keras.Model, Any, Dataset], None]  # (the model, plan, dataset): sets its weights
+    task: Mapping[str, Any] = field(default_factory=dict)  # fields of the task that it needs
+    fast: bool = False  # whether it is fitted to any number of examples in seconds: every evaluation compares with it
 
 
 def head_and_tune(

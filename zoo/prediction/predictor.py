@@ -72,7 +72,10 @@ class Predictor:
 
     def check(self) -> None:
         """Raise MissingError if the task does not support prediction on single inputs."""
-        check_task(self.task)
+        if not self.task.accepts:
+            raise MissingError(
+                f"models for {self.task.title} do not support prediction on single inputs; try python -m zoo.sample"
+            )
 
     def predict(self, inputs: Any, top_k: int = 3) -> list[Prediction]:
         """Predict on files, texts, arrays or rows.
@@ -180,10 +183,6 @@ class Predictor:
                 prediction = self.task.show(name, one, self.info, top_k)
             yield dataclasses.replace(prediction, outputs=one)
 
-    def with_category_names(self, path: Path) -> Predictor:
-        """Return a predictor that prints the class names of a JSON file {class: name}; see `category_names`."""
-        return dataclasses.replace(self, info=category_names(self.info, path))
-
 
 def _as_input(array: np.ndarray, tensor: Tensor) -> np.ndarray | None:
     """Return one example of an input, a grey image also without its last dimension; None for another shape."""
@@ -212,14 +211,6 @@ def category_names(info: Info, path: Path) -> Info:
         classes = ", ".join((info.class_names or ())[:3])
         raise UsageError(f"{path} names none of the classes of this model, which are {classes}, ...")
     return dataclasses.replace(info, class_names=tuple(names.get(name, name) for name in info.class_names))
-
-
-def check_task(task: BaseTask) -> None:
-    """Raise MissingError if a task does not support prediction on single inputs."""
-    if not task.accepts:
-        raise MissingError(
-            f"models for {task.title} do not support prediction on single inputs; try python -m zoo.sample"
-        )
 
 
 def load(source: str | Path, runtime: str | None = None, served: str | None = None) -> Predictor:

@@ -58,19 +58,12 @@ Fit = Callable[..., CheckpointCallback]  # `trainer.fit`
 
 
 class PhasedTask(Phased, DescribesData, Protocol):
-    """A task whose models are a head on a backbone: what a training in phases needs of it, beside `BaseTask`.
+    """A task whose models are a head on a backbone: what a training in phases needs of it, beside `BaseTask`."""
 
-    Attributes:
-        baseline: Whether a logistic regression on the frozen features is evaluated.
-        calibrated: Whether the probabilities are calibrated on validation.
-        views: Number of views of each training image, if they are augmented.
-        pretrained: Whether the backbone starts from its pretrained weights.
-    """
-
-    baseline: bool
-    calibrated: bool
-    views: int
-    pretrained: bool
+    baseline: bool  # whether a logistic regression on the frozen features is evaluated
+    calibrated: bool  # whether the probabilities are calibrated on validation
+    views: int  # of each training image, if they are augmented
+    pretrained: bool  # whether the backbone starts from its pretrained weights
 
     def backbone(self, name: str) -> Backbone:
         """Return a backbone by name; UsageError for an unknown one."""
