@@ -37,11 +37,7 @@ class Approximate(tuple[float, ...]):
 
 
 class TFLiteFile:
-    """A TFLite file as plain values: every field of every table, each index as what it points at.
-
-    Attributes:
-        whole: All of the file; its signatures are `whole["signatureDefs"]`.
-    """
+    """A TFLite file as plain values, `whole`: every field of every table, each index as what it points at."""
 
     def __init__(self, path: Path, has_ranges: bool = False) -> None:
         """Read a file; `has_ranges` leaves out the scales of activations, which come from calibration data."""

@@ -22,13 +22,9 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Untrained(Protocol):
-    """Models that are not trained here.
+    """Models that are not trained here."""
 
-    Attributes:
-        not_trained: Why, in one sentence.
-    """
-
-    not_trained: str
+    not_trained: str  # why, in one sentence
 
 
 @runtime_checkable
@@ -169,13 +165,9 @@ class Explains(Protocol):
 
 @runtime_checkable
 class Generates(Protocol):
-    """Samples of a generative model.
+    """Samples of a generative model."""
 
-    Attributes:
-        generates: The options that `sample` takes.
-    """
-
-    generates: tuple[str, ...]
+    generates: tuple[str, ...]  # the options that `sample` takes
 
     def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Prediction:
         """Generate a sample by `call`, (endpoint, inputs) -> outputs, with those of `generates` that are given."""

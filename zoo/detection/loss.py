@@ -27,16 +27,10 @@ class DetectionLoss(keras.losses.Loss):
     """
 
     def __init__(
-        self,
-        height: int,
-        width: int,
-        box_weight: float = 1.0,
-        name: str = "detection_loss",
-        reduction: str = "sum_over_batch_size",
-        dtype: str | None = None,
+        self, height: int, width: int, box_weight: float = 1.0, name: str = "detection_loss", **options: Any
     ) -> None:
         """Take the size of the images in pixels, and the weight of the loss of boxes."""
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        super().__init__(name=name, **options)
         self.height, self.width, self.box_weight = height, width, box_weight
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
