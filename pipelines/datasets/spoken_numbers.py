@@ -88,10 +88,8 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         sha256=ESPEAK.sha256_of(found["espeak"][0]),
         split=split,
     )
-    import tensorflow as tf  # here, because a prediction in LiteRT needs the constants of this file only
-
-    tensors = {n: {"samples": samples, "label": labels} for n, (samples, labels, _) in parts.items()}
-    words = Dataset(**{n: tf.data.Dataset.from_tensor_slices(columns) for n, columns in tensors.items()}, info=info)
+    columns = {n: {"samples": samples, "label": labels} for n, (samples, labels, _) in parts.items()}
+    words = Dataset.of_columns(columns, info)
     return splits.with_groups(words, {n: origins for n, (*_, origins) in parts.items()}, "speaker or synthesiser")
 
 
