@@ -97,11 +97,8 @@ class TFLiteFile:
                 # the converter counts the calls of all signatures, also of those that the Keras file does not carry
                 tensor.name = CALL.sub(rb"\1", tensor.name) if number in ends else None
             graph.name = None
-            self._graphs[index] = self._fields_first(graph)
+            self._graphs[index] = {"operators": self._plain(graph.operators)} | self._fields(graph)
         return self._graphs[index]
-
-    def _fields_first(self, graph: Any) -> dict[str, Any]:
-        return {"operators": self._plain(graph.operators)} | self._fields(graph)
 
     def _content(self, index: int) -> str:
         self._read.add(index)
