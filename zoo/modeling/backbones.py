@@ -62,8 +62,8 @@ def get(name: str) -> Backbone:
             "ImageNet, by Keras",
         )
     if name.startswith("https://") or Path(name).is_dir():
-        # `hub.KerasLayer` is a tf_keras layer, which Keras 3 does not accept: the loaded object is wrapped in `SavedModel`,
-        # which tracks each of its variables. A `.keras` file with it needs the folder or the download.
+        # `hub.KerasLayer` is a tf_keras layer, which Keras 3 does not accept: `SavedModel` wraps the loaded object and
+        # tracks each of its variables. A `.keras` file with it needs the folder or the download.
         return Backbone(functools.partial(_build_saved_model, name), None, f"SavedModel {name}")
     raise unknown("backbone", name, (*scales, *APPLICATIONS))
 
