@@ -8,6 +8,7 @@ from typing import Any
 import click
 import numpy as np
 
+from pipelines import splits
 from pipelines.dataset import Dataset
 from zoo.core.capabilities import Classifies, Regresses
 from zoo.core.run_folder import RunFolder
@@ -132,7 +133,6 @@ def _out_of_fold(
     """Return the outputs for the training split of models that were trained on the other folds of it."""
     import tensorflow as tf
 
-    from pipelines import splits
     from zoo import train
 
     low, high = FOLDS

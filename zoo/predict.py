@@ -21,6 +21,7 @@ from zoo.prediction.table_files import is_table, read_cells, write_csv
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import MissingError, UsageError, ZooError
+from zoobase.files import write_atomic
 
 SHOWN = 5  # rows of a table that are printed
 
@@ -128,7 +129,6 @@ def run(
 
 def _write_mask(path: Path, mask: np.ndarray | None) -> None:
     from pipelines.images import masks
-    from zoobase.files import write_atomic
 
     if mask is None:
         raise MissingError("this model does not predict masks: -o FOLDER is for segmentation")

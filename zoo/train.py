@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines import splits
+from pipelines.sources import remote
 from zoo import evaluate, export
 from zoo.cli.options import ARGUMENTS, ModelCommand, settings_options
 from zoo.core import environment
 from zoo.core.capabilities import Untrained
 from zoo.core.plan import resolve
 from zoo.core.run_folder import RunFolder, RunSummary
+from zoo.core.run_store import RunStore
 from zoo.core.settings import TrainSettings, check_recipe, read_config
 from zoo.distribution.launcher import launch
-from zoo.distribution.replicas import read_environment
+from zoo.distribution.replicas import choose, read_environment
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError, step
@@ -92,9 +95,6 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, consol
         chosen.check_data_dir()
     environment.prepare()
     from pipelines.adapters.arrays import from_python
-    from pipelines.sources import remote
-    from zoo.core.run_store import RunStore
-    from zoo.distribution.replicas import choose
     from zoo.training.compiling import UserObjects, get_callbacks
 
     dataset = None if dataset is None else from_python(dataset)
@@ -156,7 +156,6 @@ def _open(
     settings: TrainSettings, dataset: Dataset | None, console: Console, replicas: Replicas, stack: contextlib.ExitStack
 ) -> Session:
     """Return the session of a new run, or of the one to resume; its folder is locked until the stack is closed."""
-    from pipelines import splits
     from zoo import weights
     from zoo.candidates import selection
     from zoo.compression import distillation

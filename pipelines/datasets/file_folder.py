@@ -9,6 +9,8 @@ Licence:   yours.
 import os
 from pathlib import Path
 
+import numpy as np
+
 from pipelines import splits
 from pipelines.dataset import OWN, Dataset, Info
 from pipelines.sources import storage
@@ -19,8 +21,6 @@ BLOCK = 4096  # bytes of the start, and of the end, that are read
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    import numpy as np
-
     from pipelines.text import labelled  # imports TensorFlow, and a prediction in LiteRT needs `read` only
 
     if data_dir is None:

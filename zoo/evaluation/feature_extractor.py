@@ -11,7 +11,7 @@ from pipelines.catalogue import OWN
 from pipelines.dataset import Info
 from zoo.core.environment import dtype_policy
 from zoo.evaluation.generative_metrics import SIDE, FeatureExtractor
-from zoobase.errors import MissingError, ZooError
+from zoobase.errors import DataError, MissingError, ZooError
 from zoobase.files import sha256
 
 GARMENTS = frozenset({"fashion_mnist", "edges_to_garments", "sneakers_to_boots"})  # datasets of Fashion-MNIST's images
@@ -56,7 +56,6 @@ def _of_garments() -> FeatureExtractor:
 @functools.lru_cache(maxsize=1)
 def _of_photographs() -> FeatureExtractor:
     from zoo.modeling import backbones
-    from zoobase.errors import DataError
 
     backbone = backbones.get("efficientnet_lite0")
     with dtype_policy("float32"):

@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from zoo.core import registry
 from zoo.modeling import efficientnet_lite
-from zoobase.errors import MissingError, UsageError, ZooError, unknown
+from zoobase.errors import CheckFailed, MissingError, UsageError, ZooError, unknown
 from zoobase.files import cache_root
 
 LEVELS = ("last", "middle")
@@ -144,10 +145,7 @@ class SavedModel(keras.layers.Layer):
 
 
 def _load(handle: str) -> Any:
-    import tensorflow as tf
-
     from export.artifacts import check_trusted, describe
-    from zoobase.errors import CheckFailed
 
     try:
         folder = _folder(handle)

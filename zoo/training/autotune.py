@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from export.runtime import onednn
 from pipelines.dataset import Dataset
@@ -74,8 +75,6 @@ def has_bfloat16() -> bool:
     """Whether the processor or a GPU has bfloat16 arithmetic that may be used."""
     # Where `ONEDNN_MAX_CPU_ISA` excludes what the processor has, TensorFlow aborts when it multiplies bfloat16
     # matrices.
-    import tensorflow as tf
-
     return onednn.instruction_set() in ("AMX", "AVX-512 BF16") or bool(tf.config.list_physical_devices("GPU"))
 
 

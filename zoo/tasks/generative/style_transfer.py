@@ -216,8 +216,6 @@ def _running_minimum(result: StyleResult, steps: int) -> np.ndarray:
 
 
 def _losses(objective: Objective, images: np.ndarray, content: np.ndarray) -> dict[str, np.ndarray]:
-    import tensorflow as tf
-
     losses: dict[str, list[np.ndarray]] = {}
     for i in range(len(images)):
         features = objective.content(tf.constant(content[i : i + 1], tf.float32))
@@ -228,7 +226,6 @@ def _losses(objective: Objective, images: np.ndarray, content: np.ndarray) -> di
 
 def _jpegs(pixels: Endpoint, files: tf.Tensor) -> tf.Tensor:
     """Return the stylised images of image files (B,) as JPEG files (B,), each at its own size."""
-    import tensorflow as tf
 
     def one(file: tf.Tensor) -> tf.Tensor:
         image = tf.cast(pipelines.images.decode_upright(file), tf.float32)

@@ -103,16 +103,12 @@ class LanguageModeling(BaseTask):
         evaluated = np.arange(self.window) >= self.warm_up
 
         def mask_context(i: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-            import tensorflow as tf
-
             return pair[0], tf.where(tf.logical_or(tf.equal(i, 0), evaluated), pair[1], IGNORED)
 
         return pipelines.feed(pairs.enumerate(), decode=mask_context)
 
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
         """Return cross-entropy on logits, in nats per token."""
-        import keras
-
         return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)}
 
     def carry_state(self, model: keras.Model, recipe: Recipe, steps: int) -> None:
