@@ -78,23 +78,16 @@ class Comparison:
     which are no evidence; "incomplete": the candidate lacks a signature; "exchanged": outputs of the same names have
     each other's values; "not repeatable": the candidate, unlike the reference, answers the same inputs otherwise in
     another call; or "different".
-
-    Attributes:
-        reference: Path of the reference.
-        candidate: Path of the candidate.
-        endpoints: For each pair of endpoints: names, pairs of inputs and outputs and how they were matched, figures.
-        notes: Remarks.
-        findings: Why the verdict is not "same".
-        verdicts: All verdicts that apply.
-        weights: How many weights of the reference the candidate holds, by their values; None if they were not compared.
     """
 
-    reference: str
-    candidate: str
+    reference: str  # path of the reference
+    candidate: str  # path of the candidate
+    # for each pair of endpoints: names, pairs of inputs and outputs and how they were matched, figures
     endpoints: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    findings: list[str] = field(default_factory=list)
-    verdicts: list[str] = field(default_factory=lambda: [SAME])
+    notes: list[str] = field(default_factory=list)  # remarks
+    findings: list[str] = field(default_factory=list)  # why the verdict is not "same"
+    verdicts: list[str] = field(default_factory=lambda: [SAME])  # all verdicts that apply
+    # how many weights of the reference the candidate holds, by their values; None if they were not compared
     weights: dict[str, Any] | None = None
 
     @property

@@ -109,12 +109,8 @@ def select(trials: Sequence[Trial], blocks: bool = False, errors: float = 1.0) -
     """Return the place of the candidate to export, of some from the cheapest on, and one sentence that says why.
 
     The one-standard-error rule (Breiman, Friedman, Olshen, Stone 1984): the cheapest candidate whose mean loss is at
-    most one standard error of the paired difference above the lowest.
-
-    Args:
-        trials: The candidates, the cheapest first.
-        blocks: Whether neighbouring examples depend on each other.
-        errors: Standard errors that count as no difference; 0 for candidates that cost the same.
+    most one standard error, or `errors`, of the paired difference above the lowest. `blocks`: neighbours depend on
+    each other.
     """
     choices = [one for one in trials if one.name != CONSTANT]
     best = min(choices, key=lambda one: one.losses.mean())

@@ -39,21 +39,14 @@ class SplitEvaluation:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A prediction or generated sample as text lines, table rows and an image.
+    """A prediction or generated sample as text lines, table rows and an image."""
 
-    Attributes:
-        lines: Text for the terminal.
-        rows: JSON-able dictionaries with the same keys, for --json and CSV.
-        image: uint8 array (H, W, 1 or 3), or None.
-        outputs: The outputs of `serving_default` by name, without batch dimension; empty for a generated sample.
-        mask: Class ids uint8 (H, W) of the pixels, or None.
-    """
-
-    lines: tuple[str, ...] = ()
-    rows: tuple[Mapping[str, Any], ...] = ()
-    image: np.ndarray | None = None
+    lines: tuple[str, ...] = ()  # text for the terminal
+    rows: tuple[Mapping[str, Any], ...] = ()  # JSON-able dictionaries with the same keys, for --json and CSV
+    image: np.ndarray | None = None  # uint8 array (H, W, 1 or 3), or None
+    # the outputs of `serving_default` by name, without batch dimension; empty for a generated sample
     outputs: Mapping[str, np.ndarray] = field(default_factory=dict)
-    mask: np.ndarray | None = None
+    mask: np.ndarray | None = None  # class ids uint8 (H, W) of the pixels, or None
 
 
 @dataclass(frozen=True)
@@ -107,30 +100,21 @@ class BaseTask:
 
     What only some tasks do is in `zoo.core.capabilities`. Tasks are frozen dataclasses: their fields are the settings
     `task.FIELD` of the command line.
-
-    Attributes:
-        title: Name of the problem, such as "image classification".
-        accepts: Inputs of `predict`: "images" (files, or folders of them), "files" or "texts"; empty if models do not
-            predict on single inputs. A task that sets it is `Predicts`.
-        adversarial: Whether a model's `compile` takes `g_optimizer` and `d_optimizer`, not `optimizer`.
-        output: Name of the output, if the model has one output whose layer has another name; else empty.
-        monitor: Name in the logs of the validation quantity that selects the best epoch; lower is better.
-        supports: Those of the recipe fields `OF_TASKS` that the task's examples, losses and models use. Others are
-            refused, because they would have no effect.
-        required_features: Names of the features that examples must have.
-        counts_examples: Whether the first metric is a share of the examples, of which one is the smallest change.
-        sequential: Whether neighbouring examples of a split depend on each other, as the hours of a day do.
     """
 
-    title: str
+    title: str  # name of the problem, such as "image classification"
+    # inputs of `predict`: "images" (files, or folders of them), "files" or "texts"; empty if models do not predict on
+    # single inputs. A task that sets it is `Predicts`.
     accepts = ""
-    adversarial = False
-    output = ""
-    monitor = "val_loss"
+    adversarial = False  # whether a model's `compile` takes `g_optimizer` and `d_optimizer`, not `optimizer`
+    output = ""  # name of the output, if the model has one output whose layer has another name; else empty
+    monitor = "val_loss"  # name in the logs of the validation quantity that selects the best epoch; lower is better
+    # those of the recipe fields `OF_TASKS` that the task's examples, losses and models use. Others are refused, because
+    # they would have no effect.
     supports: frozenset[str] = frozenset()
-    required_features: tuple[str, ...] = ()
-    counts_examples = False
-    sequential = False
+    required_features: tuple[str, ...] = ()  # names of the features that examples must have
+    counts_examples = False  # whether the first metric is a share of the examples, of which one is the smallest change
+    sequential = False  # whether neighbouring examples of a split depend on each other, as the hours of a day do
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the JSON-able builder arguments that the data determines."""
@@ -152,12 +136,7 @@ class BaseTask:
     ) -> Feed:
         """Return the feed of (x, y[, weight]) for feature dicts; x is a tensor, or a dict by input name.
 
-        Args:
-            split: Examples as feature dicts.
-            info: Info of the dataset.
-            recipe: Settings of the training, such as the augmentation.
-            arguments: All builder arguments, defaults included, such as the size of noise.
-            training: Whether examples are augmented.
+        `arguments` are all of the builder, defaults included; `training` is whether examples are augmented.
         """
         raise NotImplementedError
 
@@ -185,13 +164,7 @@ class BaseTask:
         Such as the outputs of other endpoints, or of baselines fitted to the training split: those with an output for
         each example are its `baselines`, which are compared with the model pairwise; of others, the metric `compared`
         has a row each. If several models are served, the endpoints of the contract have their names. A metric that is
-        a mapping of mappings, {row: {column: number}}, is shown as a table.
-
-        Args:
-            evaluation: The evaluation with the metrics of `metrics`.
-            contract: Contract of the evaluated model.
-            dataset: The splits.
-            feed: Name of a split -> its feed.
+        a mapping of mappings, {row: {column: number}}, is shown as a table. `feed`: name of a split -> its feed.
         """
         return evaluation
 

@@ -75,11 +75,7 @@ def model_of(source: Path, trust: Collection[str] = ()) -> Model:
 
 
 def choose(name: str | None = None) -> ModuleType:
-    """Return the server of a name, or the first one that is installed.
-
-    Raises:
-        Unavailable: If it is not installed, or none is.
-    """
+    """Return the server of a name, or the first one that is installed; Unavailable if there is none."""
     if name is not None:
         if problem := SERVERS[name].obstacle():
             raise Unavailable(problem)

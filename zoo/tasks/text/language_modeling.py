@@ -39,21 +39,16 @@ class LanguageModeling(BaseTask):
     """Next-token prediction over windows of a text; the model returns logits at every position.
 
     Its layers are a stack, some of them with states, of which `zoo.tasks.text.recurrent` makes the step form.
-
-    Attributes:
-        window: Tokens per example.
-        warm_up: Overlap of the examples of validation and test: the first tokens of an example are context and are not
-            evaluated, because they were evaluated at the end of the previous example.
-        carry: Stateful truncated backpropagation through time: a batch starts with the final states of the last one.
-        level: "characters", or "words": a tokenizer of frequent words, with characters for the others.
-        tokens: Size of the vocabulary of the word tokenizer.
     """
 
-    window: int = 128
+    window: int = 128  # tokens per example
+    # overlap of the examples of validation and test: the first tokens of an example are context and are not evaluated,
+    # because they were evaluated at the end of the previous example
     warm_up: int = 64
+    # stateful truncated backpropagation through time: a batch starts with the final states of the last one
     carry: bool = False
-    level: str = "characters"
-    tokens: int = 2000
+    level: str = "characters"  # "characters", or "words": a tokenizer of frequent words, with characters for the others
+    tokens: int = 2000  # size of the vocabulary of the word tokenizer
 
     title = "language modelling"
     required_features = ("text",)
