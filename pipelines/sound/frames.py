@@ -16,7 +16,7 @@ def count(samples: int, hop: int) -> int:
 
 
 def frames(samples: np.ndarray, length: int, hop: int) -> np.ndarray:
-    """Return frames (1 + N // hop, length), `hop` samples apart by their middles; beyond its ends a recording is silent."""
+    """Return frames (1 + N // hop, length), `hop` samples from middle to middle, silent beyond the recording."""
     padded = np.pad(samples, (length // 2, length - length // 2))
     return np.lib.stride_tricks.sliding_window_view(padded, length)[::hop][: count(len(samples), hop)].copy()
 
