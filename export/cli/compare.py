@@ -1,7 +1,5 @@
 """python -m export compare, certify, repair and flips: what artifacts and runtimes answer otherwise."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Sequence

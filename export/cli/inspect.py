@@ -1,7 +1,5 @@
 """python -m export inspect ARTIFACT: show its contents without running it; formats: what this package writes."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any

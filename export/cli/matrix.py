@@ -1,7 +1,5 @@
 """python -m export matrix BUNDLE and upgrade BUNDLE: what other versions of the runtimes answer."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from pathlib import Path

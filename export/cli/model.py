@@ -1,7 +1,5 @@
 """python -m export model FILE -o BUNDLE: export a Keras model with a proof."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

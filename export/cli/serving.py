@@ -1,7 +1,5 @@
 """python -m export serve-check, serve and servers: check a base path, serve a model here, install servers."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import signal

@@ -1,7 +1,5 @@
 """Infer the contract of a model: names, shapes, ranges of tokens and pixels."""
 
-from __future__ import annotations
-
 import dataclasses
 import inspect
 import re

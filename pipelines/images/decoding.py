@@ -4,8 +4,6 @@ EXIF orientation is applied in the graph: TensorFlow's decoders ignore it, and m
 Reference: EXIF 2.32 (CIPA DC-008-2019), tag 0x0112; for PNG the eXIf chunk of its third edition.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 

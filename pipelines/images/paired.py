@@ -3,8 +3,6 @@
 Examples are {"a": encoded bytes, "b": encoded bytes}.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections.abc import Iterator, Mapping, Sequence

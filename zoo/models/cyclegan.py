@@ -5,8 +5,6 @@ discriminators with a pool of earlier fake images (Shrivastava 2017, arXiv:1612.
 Train:     python -m zoo.train cyclegan
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any

@@ -6,8 +6,6 @@ Adam with beta1 0.5.
 Train:     python -m zoo.train dcgan
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

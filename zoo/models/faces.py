@@ -6,8 +6,6 @@ Use:       python -m zoo.predict faces PHOTO -o faces.png
 Train:     not possible: there is no data with boxes and landmarks of faces here
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

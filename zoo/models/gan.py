@@ -5,8 +5,6 @@ normalisation in the generator is of Radford, Metz, Chintala 2016, arXiv:1511.06
 Train:     python -m zoo.train gan
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

@@ -5,8 +5,6 @@ the input image, and an L1 loss with weight 100.
 Train:     python -m zoo.train pix2pix
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence

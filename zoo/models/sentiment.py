@@ -8,8 +8,6 @@ Train:     python -m zoo.train sentiment            (--set data=imdb_reviews --s
            python -m zoo.train sentiment --recipe recurrent        (adds an LSTM on GloVe's vectors; --encoder gru|bag)
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal

@@ -5,8 +5,6 @@ Train:     python -m zoo.train style_transfer
            python -m zoo.train style_transfer --style painting.jpg --content-dir photos/
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

@@ -3,8 +3,6 @@
 A test runs the snippet of every card on edge cases and compares the ids with those of the SavedModel.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 from collections.abc import Mapping, Sequence
