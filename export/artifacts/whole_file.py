@@ -129,7 +129,6 @@ class OnnxFile:
     """An ONNX file as plain values: every field of every message, values called by their order."""
 
     def __init__(self, path: Path, has_ranges: bool = False) -> None:
-        """Read a file."""
         import onnx
 
         model = onnx.load(path, load_external_data=False)
@@ -166,7 +165,6 @@ class KerasFile:
     """A .keras file as plain values: every member of the archive."""
 
     def __init__(self, path: Path, has_ranges: bool = False) -> None:
-        """Read a file."""
         with zipfile.ZipFile(path) as archive:
             names = sorted(name for name in archive.namelist() if not name.endswith("/"))
             members: dict[str, Any] = {name: _digest(archive.read(name)) for name in names}
@@ -183,7 +181,6 @@ class Hdf5File:
     """An HDF5 file of Keras as plain values: every object and attribute; and the configuration beside its weights."""
 
     def __init__(self, path: Path, has_ranges: bool = False) -> None:
-        """Read a file."""
         with open_hdf5(path) as file:
             self.whole = _tree(file)
         if path.name.endswith(weights.FORMAT.extension):

@@ -17,7 +17,6 @@ class RunStore:
     """The store and the local copy of one run, `url` and `path`."""
 
     def __init__(self, url: str, worker: int = 0) -> None:
-        """Represent a run."""
         remote.check_url(url)
         self.url = url.rstrip("/")
         self.path = cache_root() / "runs" / f"{hashlib.sha256(self.url.encode()).hexdigest()[:20]}-{worker}"

@@ -82,7 +82,6 @@ class CycleGAN(AdversarialModel):
         image_shape: Sequence[int],
         **kwargs: Any,
     ) -> None:
-        """Create the four networks and the two pools."""
         weights = {"cycle_weight": cycle_weight, "identity_weight": identity_weight}
         shapes = {"filters": list(filters), "depth": depth, "pool": pool, "image_shape": list(image_shape)}
         super().__init__(weights | shapes, **kwargs)

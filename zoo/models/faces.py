@@ -82,7 +82,6 @@ class FaceCascade(keras.Model):
     # === Layers ===
 
     def __init__(self, image_shape: Sequence[int], smallest: int, candidates: int, **kwargs: Any) -> None:
-        """Take the arguments of `faces`."""
         super().__init__(**kwargs)
         self.arguments = {"image_shape": list(image_shape), "smallest": smallest, "candidates": candidates}
         self.height, self.width = image_shape[:2]

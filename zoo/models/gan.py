@@ -52,7 +52,6 @@ class GAN(NoiseToImage):
     def __init__(
         self, latent_dim: int, units: Sequence[int], dropout: float, image_shape: Sequence[int], **kwargs: Any
     ) -> None:
-        """Create generator and discriminator."""
         super().__init__(
             _generator(latent_dim, units, image_shape),
             _discriminator(units, dropout, image_shape),

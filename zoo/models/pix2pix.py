@@ -90,7 +90,6 @@ class Pix2Pix(AdversarialModel):
     def __init__(
         self, filters: int, dropout: float, l1_weight: float, image_shape: Sequence[int], **kwargs: Any
     ) -> None:
-        """Create generator and discriminator."""
         arguments = {"filters": filters, "dropout": dropout, "l1_weight": l1_weight, "image_shape": list(image_shape)}
         super().__init__(arguments, **kwargs)
         self.l1_weight = l1_weight

@@ -32,7 +32,6 @@ class StyleTransfer(MultiLossModel):
     loss_names = ("loss", "content", "style", "variation")
 
     def __init__(self, filters: Sequence[int], depth: int, **kwargs: Any) -> None:
-        """Take the arguments of `style_transfer`."""
         super().__init__(**kwargs)
         self.arguments = {"filters": list(filters), "depth": depth}
         self.network = residual_network(filters, depth)
