@@ -1,7 +1,5 @@
 """python -m docs.ship RUN: make the best weights of a run the default weights of its model, as files of the package."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
