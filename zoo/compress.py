@@ -1,13 +1,11 @@
 """python -m zoo.compress NAME|RUN|FILE.keras: the smallest or fastest file whose loss of quality is within a budget."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 import numpy as np
@@ -16,18 +14,16 @@ from export.contract import Artifact
 from export.contract.quantization import CALIBRATION_ROWS
 from export.formats import QUANTIZATIONS, format_of, tflite, with_formats
 from export.formats.keras import read_model
+from pipelines.dataset import Dataset
 from zoo import export, train
+from zoo.compression.search import Candidate, Subject, Variant
 from zoo.core import environment, registry
+from zoo.core.plan import Plan
 from zoo.core.run_folder import RunFolder
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import CheckFailed, ExportFailed, UsageError
 from zoobase.files import discard, staging
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Dataset
-    from zoo.compression.search import Candidate, Subject, Variant
-    from zoo.core.plan import Plan
 
 GOALS = ("size", "latency")
 EPOCHS = 2  # of each training

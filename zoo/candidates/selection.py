@@ -1,29 +1,24 @@
 """Which candidate is exported: the cheapest of those that are not worse than the best on validation."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from export.parity.intervals import jackknife
+from pipelines.dataset import Dataset, Info
 from zoo.candidates import linear
 from zoo.core.capabilities import Classifies, HasCandidates, HasLosses, Regresses
-from zoo.core.plan import NETWORK
+from zoo.core.plan import NETWORK, Plan
 from zoo.core.recipe import split
 from zoo.core.run_folder import CANDIDATES, RunFolder
 from zoo.core.task import BaseTask, SplitEvaluation
 from zoo.evaluation import intervals, outputs
 from zoobase.console import Console
 from zoobase.errors import UsageError, unknown
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Dataset, Info
-    from zoo.core.plan import Plan
 
 CONSTANT = "constant"  # for comparison only: nothing can be proven of a file whose answer is always the same
 GROUPS = ("all", "fast")  # of candidates: with the network, and without it

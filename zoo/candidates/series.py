@@ -1,24 +1,19 @@
 """Candidates for time series: naive forecasts, a linear one, and gradient-boosted trees."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 from keras import layers, ops
 
+from pipelines.dataset import Dataset
 from zoo.candidates import linear, tables
 from zoo.candidates.boosting import Rows
 from zoo.candidates.windows import window_inputs
+from zoo.core.plan import Plan
 from zoo.core.task import Candidate
 from zoo.modeling.trees import TreeEnsemble
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Dataset
-    from zoo.core.plan import Plan
 
 MOST = 50_000  # rows to which trees are fitted
 HELD = 5  # the last fifth of the training windows chooses the penalty

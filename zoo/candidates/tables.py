@@ -1,26 +1,22 @@
 """Candidates for the rows of a table: a constant, linear and additive models, and gradient-boosted trees."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
 from pipelines import tabular
+from pipelines.dataset import Dataset, Info
 from pipelines.sources import storage
 from zoo.candidates import linear
 from zoo.candidates.boosting import Rows, fit_boosting
+from zoo.core.plan import Plan
 from zoo.core.task import Candidate
 from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns, ordinal_columns
 from zoo.modeling.trees import TreeEnsemble, trees_of
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Dataset, Info
-    from zoo.core.plan import Plan
 
 BINS = 16  # intervals of the additive model, of equally many training rows
 

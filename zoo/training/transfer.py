@@ -3,8 +3,6 @@
 Each phase has its own run folder below `phases/`, so that an interrupted training can be resumed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import hashlib
@@ -16,7 +14,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -24,6 +22,8 @@ import tensorflow as tf
 
 from pipelines import feeding, splits, stateless_random
 from pipelines.augment import policies
+from pipelines.dataset import Info
+from pipelines.feeding import Feed
 from pipelines.sources.storage import preparing
 from zoo import weights
 from zoo.candidates import linear, selection
@@ -32,21 +32,15 @@ from zoo.core.capabilities import DescribesData, Phased
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.run_folder import BASELINES
-from zoo.core.task import SplitEvaluation
+from zoo.core.task import Phase, SplitEvaluation
 from zoo.core.weight_files import save_file
 from zoo.evaluation import outputs
-from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE
+from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE, Backbone
 from zoo.training import calibration
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.session import Session
 from zoobase.console import Console
 from zoobase.files import cache_root, write_atomic
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Info
-    from pipelines.feeding import Feed
-    from zoo.core.task import Phase
-    from zoo.modeling.backbones import Backbone
 
 FIT_SPLITS = ("train", "validation")
 BATCH = 32
