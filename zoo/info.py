@@ -74,7 +74,7 @@ def _card(name: str) -> dict[str, Any]:
         "quoted": card.quoted,
         "command": card.command
         or ("" if isinstance(spec.task, Untrained) else f"python -m zoo.train {name}{_own_data(spec.data)}"),
-        "test_data": entry.headline_data,
+        "test_data": spec.headline_data,
         "measured_on": card.measured_on,
         "baselines": dict(card.baselines),
         "published": card.published,
@@ -151,8 +151,7 @@ def _table(specs: Mapping[str, Any], names: Iterable[str]) -> str:
     lines = ["| model | task | headline metric, 95 % interval | measured on | weights |", "|---|---|---|---|---|"]
     for name in names:
         spec = specs[name]
-        data = registry.get_entry(name).headline_data
-        cells = (f"`{name}`", spec.task.title, headline(name), data, shipped_weights(name))
+        cells = (f"`{name}`", spec.task.title, headline(name), spec.headline_data, shipped_weights(name))
         lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
     return "\n".join(lines) + "\n"
 

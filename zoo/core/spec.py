@@ -113,6 +113,11 @@ class Spec:
     weights: Mapping[str, Weights] = field(default_factory=dict)
     candidates: str = ""
 
+    @property
+    def headline_data(self) -> str:
+        """The data on which the metrics of the card were measured; empty if the card has none."""
+        return (self.card.test_data or self.data) if self.card.expect else ""
+
     def tiny_settings(self) -> dict[str, Any]:
         """Return the settings of a test-sized training; a name without a dot in `tiny` is a builder argument."""
         return {key if "." in key else f"model.{key}": value for key, value in self.tiny.items()}
