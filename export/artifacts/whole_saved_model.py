@@ -105,9 +105,8 @@ class SavedModel:
         self._ids[0]
         gradients = (self.concrete[name] for name in self._gradients.values() if name in self.concrete)
         captured = {index for gradient in gradients for index in gradient.bound_inputs}
-        done = {
-            i for i in captured if self.objects[i].WhichOneof("kind") == "captured_tensor"
-        }  # read with the functions
+        # read with the functions
+        done = {i for i in captured if self.objects[i].WhichOneof("kind") == "captured_tensor"}
         while pending := [i for i in places if i not in done and i != last] or [i for i in places if i not in done]:
             for index in pending:
                 done.add(index)

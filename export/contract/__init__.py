@@ -30,9 +30,8 @@ MEANINGS = (
     "tensor",  # none of these
 )
 
-OPTIONAL = frozenset(
-    {"ranges", "missing", "words", "delimiter", "sample_rate"}
-)  # fields that JSON has only if they are set
+# fields that JSON has only if they are set
+OPTIONAL = frozenset({"ranges", "missing", "words", "delimiter", "sample_rate"})
 MAX_NAMES = 20  # of labels and of values that a text lists
 
 
