@@ -58,9 +58,8 @@ def run(
         ['error', 'example', 'predicted', 'true']
     """
     from zoo.core import environment
-    from zoo.evaluation.mistakes import confident_learning, slices
+    from zoo.evaluation.mistakes import findings
     from zoo.evaluation.mistakes import page as pages
-    from zoo.evaluation.mistakes.examples import properties
 
     console, folder = console or Console(quiet=True), RunFolder.open(path)
     split = "train" if folds else split
@@ -75,11 +74,11 @@ def run(
     residuals = task.residuals(outputs, truth) if isinstance(task, Regresses) else None
     if probabilities is None and residuals is None:
         raise UsageError(f"the outputs of {plan.model} are neither classes nor numbers, whose mistakes are reported")
-    columns, wrong = properties(examples, info), []
+    columns, wrong = findings.properties(examples, info), []
     if probabilities is not None:
         evaluated = _evaluate_classes(probabilities, truth.astype(int), info.class_names)
         columns["class"] = evaluated.true
-        wrong = confident_learning.likely_wrong(probabilities, truth.astype(int))[:most].tolist()
+        wrong = findings.likely_wrong(probabilities, truth.astype(int))[:most].tolist()
     else:
         errors = abs(residuals)
         evaluated = _Evaluated(truth, truth + residuals, errors, (-errors).argsort(kind="stable"))
@@ -89,7 +88,7 @@ def run(
         "examples": len(examples),
         "worst": [evaluated.row(i, examples) for i in order],
         "likely_wrong": [evaluated.row(i, examples) for i in wrong],
-        "slices": slices.worst(evaluated.errors, columns),
+        "slices": findings.worst_slices(evaluated.errors, columns),
     }
     page = Path(out) if out is not None else folder.path / f"mistakes-{split}.html"
     title = f"{plan.model} on {info.name}: {len(examples):,} {split} examples"
