@@ -9,12 +9,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
-import numpy as np
 
 from export.contract.quantization import CALIBRATION_ROWS, MAX_DROP
-from export.contract.simulation import Simulation
 from export.formats import QUANTIZATIONS
-from pipelines import splits
 from pipelines.dataset import OWN
 from zoo.cli.options import settings_options
 from zoo.core import registry
@@ -23,10 +20,9 @@ from zoo.core.plan import bundle_metadata
 from zoo.core.recipe import QAT
 from zoo.core.run_folder import RunFolder, check_source
 from zoo.core.settings import check_quantize
-from zoo.core.task import SplitEvaluation
 from zoobase import console as shell
 from zoobase.console import Console
-from zoobase.errors import DataError, UsageError
+from zoobase.errors import UsageError
 
 if TYPE_CHECKING:
     import keras
@@ -197,6 +193,8 @@ def _of_default_weights(name: str) -> _Source:
 
 def _load_if_available(plan: Plan, console: Console) -> Dataset | None:
     """Return the dataset; None, said in one line, where it is not available here."""
+    from zoobase.errors import DataError
+
     try:
         return plan.load_data()
     except DataError as error:
@@ -271,6 +269,7 @@ def _statistics(endpoint: Endpoint, plan: Plan, dataset: Dataset) -> dict[str, A
 
 def _random_rows(endpoint: Endpoint, plan: Plan, dataset: Dataset, split: str) -> dict[str, Any] | None:
     """Return the inputs of random examples, fewer of large inputs; None if there are too few."""
+    import numpy as np
     import tensorflow as tf
 
     from export.contract.statistics import LEAST_ROWS, ROWS
@@ -309,8 +308,12 @@ def calibration_of(plan: Plan, dataset: Dataset, endpoint: Endpoint) -> dict[str
 
 def evaluation_of(plan: Plan, dataset: Dataset, endpoint: Endpoint, split: str) -> Evaluation:
     """Return the examples of a split with their truth, and the metrics of the task."""
+    import numpy as np
+
     from export.parity.intervals import parts_of
     from export.proof.evaluation import Evaluation
+    from pipelines import splits
+    from zoo.core.task import SplitEvaluation
     from zoo.evaluation import outputs as inference
     from zoo.evaluation.intervals import is_ordered
 
@@ -344,6 +347,7 @@ def simulation_of(
     plan: Plan, info: Info, served: keras.Model, ranges: Mapping[str, tuple[float, float]] | None
 ) -> Simulation | None:
     """Return what the int8 file of a model that was trained for it computes; None without ranges."""
+    from export.contract.simulation import Simulation
     from zoo.compression.quantization import simulate
 
     if ranges is None:

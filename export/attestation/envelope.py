@@ -4,6 +4,8 @@ Reference: https://github.com/secure-systems-lab/dsse. A key is a PEM file, as o
 or RSA. Envelopes without a key, by an identity of OpenID (Sigstore), are bundles of the library `sigstore`.
 """
 
+from __future__ import annotations
+
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence

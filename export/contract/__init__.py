@@ -30,8 +30,9 @@ MEANINGS = (
     "tensor",  # none of these
 )
 
-# fields that JSON has only if they are set
-OPTIONAL = frozenset({"ranges", "missing", "words", "delimiter", "sample_rate"})
+OPTIONAL = frozenset(
+    {"ranges", "missing", "words", "delimiter", "sample_rate"}
+)  # fields that JSON has only if they are set
 MAX_NAMES = 20  # of labels and of values that a text lists
 
 

@@ -19,11 +19,7 @@ EXACT = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}  
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
     """Load a SavedModel and return its default signature; OpenVINO runs no other signatures and no strings."""
-    endpoints = [
-        e
-        for e in artifact["endpoints"]
-        if e["name"] == SIGNATURE and not any(tensor["dtype"] == "string" for tensor in [*e["inputs"], *e["outputs"]])
-    ]
+    endpoints = [e for e in artifact["endpoints"] if e["name"] == SIGNATURE and not _strings(e)]
     if not endpoints:
         return {}
     os.environ["HOME"] = tempfile.gettempdir()  # where it keeps an id for statistics; the user's own is out of reach
@@ -39,6 +35,10 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
         return {name: results[output].copy() for name, output in outputs.items()}
 
     return {SIGNATURE: {"main": call}}
+
+
+def _strings(endpoint: dict[str, Any]) -> bool:
+    return any(tensor["dtype"] == "string" for tensor in [*endpoint["inputs"], *endpoint["outputs"]])
 
 
 RUNTIME = runner.Runtime(
