@@ -27,11 +27,17 @@ SHOWN = 5  # rows of a table that are printed
 
 
 class PredictionResult(NamedTuple):
-    """The predictions for some inputs."""
+    """The predictions for some inputs.
 
-    rows: list[dict[str, Any]]  # table rows of all predictions
-    problems: list[str]  # an error message for each input that could not be read
-    images: dict[str, np.ndarray]  # uint8 (H, W, 1 or 3) by input, for tasks that predict images
+    Attributes:
+        rows: Table rows of all predictions.
+        problems: An error message for each input that could not be read.
+        images: uint8 (H, W, 1 or 3) by input, for tasks that predict images.
+    """
+
+    rows: list[dict[str, Any]]
+    problems: list[str]
+    images: dict[str, np.ndarray]
 
 
 def run(

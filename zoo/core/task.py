@@ -39,14 +39,21 @@ class SplitEvaluation:
 
 @dataclass(frozen=True)
 class Prediction:
-    """A prediction or generated sample as text lines, table rows and an image."""
+    """A prediction or generated sample as text lines, table rows and an image.
 
-    lines: tuple[str, ...] = ()  # text for the terminal
-    rows: tuple[Mapping[str, Any], ...] = ()  # JSON-able dictionaries with the same keys, for --json and CSV
-    image: np.ndarray | None = None  # uint8 array (H, W, 1 or 3), or None
-    # the outputs of `serving_default` by name, without batch dimension; empty for a generated sample
+    Attributes:
+        lines: Text for the terminal.
+        rows: JSON-able dictionaries with the same keys, for --json and CSV.
+        image: uint8 array (H, W, 1 or 3), or None.
+        outputs: The outputs of `serving_default` by name, without batch dimension; empty for a generated sample.
+        mask: Class ids uint8 (H, W) of the pixels, or None.
+    """
+
+    lines: tuple[str, ...] = ()
+    rows: tuple[Mapping[str, Any], ...] = ()
+    image: np.ndarray | None = None
     outputs: Mapping[str, np.ndarray] = field(default_factory=dict)
-    mask: np.ndarray | None = None  # class ids uint8 (H, W) of the pixels, or None
+    mask: np.ndarray | None = None
 
 
 @dataclass(frozen=True)
