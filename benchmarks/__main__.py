@@ -1,7 +1,5 @@
 """python -m benchmarks: run this project and the alternatives in turn on this machine."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import importlib

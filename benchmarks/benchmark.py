@@ -1,7 +1,5 @@
 """A benchmark, its candidates, and the interleaved runs: A B A B, each in a fresh process."""
 
-from __future__ import annotations
-
 import json
 import math
 import os

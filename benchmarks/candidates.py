@@ -5,8 +5,6 @@ Each candidate is evaluated on the test split once, after the choice on validati
 docs/concepts/candidates.md has the table.
 """
 
-from __future__ import annotations
-
 import csv
 import json
 import os

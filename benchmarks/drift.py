@@ -4,8 +4,6 @@ The models are shipped ones. The statistics are of rows that the export takes, t
 split, which neither the training nor the statistics have seen; with a shift, the same rows after it.
 """
 
-from __future__ import annotations
-
 import json
 
 import click

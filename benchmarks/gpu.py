@@ -6,8 +6,6 @@ are run again; with `--flips` the decisions of `FLIPS` on examples of the test s
 tables in the page are written again.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 import time

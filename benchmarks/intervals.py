@@ -5,8 +5,6 @@ known. "before" is the interval of earlier commits: 40 parts in rotation (blocks
 standard errors of any number of examples, and symmetric ends. The table is written into docs/concepts/intervals.md.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """Figures of results: bars, or lines over a growing quantity."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

@@ -10,8 +10,6 @@ interval. int4 weights need no file: rounded weights compute the same in float.
 data with the same epochs and seeds.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import platform

@@ -4,8 +4,6 @@
 because tf_keras takes the place of Keras 3 in TensorFlow.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import statistics

@@ -1,7 +1,5 @@
 """Reports: results.json, RESULTS.md, figures, and the table of docs/benchmarks.md."""
 
-from __future__ import annotations
-
 import datetime
 import importlib.metadata
 import json

@@ -14,8 +14,6 @@ The time of a step of n workers, with M bytes of gradients and a batch of B exam
 - Workers are equally fast, and none waits for another.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import re

@@ -6,8 +6,6 @@ converted to a TFLite file or a SavedModel: once right, and once with each bug. 
 and `np.testing.assert_allclose(candidate, reference, rtol=0, atol=1e-3)`.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 import time

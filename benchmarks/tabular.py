@@ -5,8 +5,6 @@ CSV files; nothing of it is run. One training a table by `--recipe full`; test r
 are of 95 %, of the paired difference over the test rows.
 """
 
-from __future__ import annotations
-
 import csv
 import io
 import json

@@ -1,7 +1,5 @@
 """python -m docs.architecture: draw docs/images/architecture.svg, the packages and their files."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import click

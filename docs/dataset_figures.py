@@ -1,7 +1,5 @@
 """python -m docs.dataset_figures [NAME...]: the sizes and samples that the pages of datasets show."""
 
-from __future__ import annotations
-
 import io
 import json
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The experiments of the page on recipes: each changes one setting of one small training, with several seeds."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

@@ -3,8 +3,6 @@
 Each is exported and proven first. Further bundles, such as those of own runs, get a page beside them.
 """
 
-from __future__ import annotations
-
 import tempfile
 from pathlib import Path
 

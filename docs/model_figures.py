@@ -3,8 +3,6 @@
 For each model: figures of the test split, an answer or a sample, and the rows of the certificate of its bundle.
 """
 
-from __future__ import annotations
-
 import json
 import shutil
 import tempfile

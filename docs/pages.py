@@ -7,8 +7,6 @@ not: the public names of `zoo`, `export` and `pipelines` for mkdocstrings, the h
 and the settings of a training. `python -m docs.site` writes them for the site.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import importlib

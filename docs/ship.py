@@ -1,17 +1,15 @@
 """python -m docs.ship RUN: make the best weights of a run the default weights of its model, as files of the package."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 import click
 
+from docs import packing
 from pipelines import splits
 from zoo.core import registry, weight_files
 from zoo.core.run_folder import RunFolder
-from zoo.weights import packing
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError, unknown
@@ -38,7 +36,7 @@ def run(
         path: The run folder; it must be finished.
         omit: Other parts to leave out, by their attribute of the model. `zoo.build` initialises them as new.
         repeats: Runs of the same settings with other seeds, whose metrics are recorded beside those of this one.
-        bits: Round the matrices to so many bits, see `zoo.weights.packing`, and measure the metrics on the test split
+        bits: Round the matrices to so many bits, see `docs.packing`, and measure the metrics on the test split
             again.
         console: Receives messages; None prints nothing.
 

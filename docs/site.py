@@ -5,8 +5,6 @@ lead to pages: the reference, a page with the code that the lessons name, and no
 Formulas are shown by KaTeX, which is downloaded once and becomes part of the site.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import os

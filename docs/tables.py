@@ -58,7 +58,8 @@ def worth_having() -> str:
     """Return the table of models of the README, with the figures of their cards."""
     lines = ["| model | what it does | test figure | weights |", "|---|---|---|---|"]
     for name, does in WORTH_HAVING.items():
-        figure = f"{info.headline(name)} ({info.test_data(name)})" if info.test_data(name) else ""
+        data = registry.get_spec(name).headline_data
+        figure = f"{info.headline(name)} ({data})" if data else ""
         lines.append(f"| [`{name}`](docs/models/{name}.md) | {does} | {figure} | {info.shipped_weights(name)} |")
     return "\n".join(lines) + "\n"
 

@@ -4,8 +4,6 @@ Everything on the page is measured by this command; `docs/third_party/results.js
 keras-hub need `pip install keras-hub`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import datetime
 import importlib.metadata

@@ -1,7 +1,5 @@
 """The models of the page on third-party models: the families of keras.applications, twelve backbones of keras-hub."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from typing import Any

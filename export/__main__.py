@@ -1,7 +1,5 @@
 """`python -m export`: export any Keras model with a proof, verify bundles, compare and publish artifacts."""
 
-from __future__ import annotations
-
 import click
 
 from export.cli import (

@@ -1,7 +1,5 @@
 """Certify a conversion that somebody else made: `compare`, with inputs that cover the reference."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import json

@@ -1,7 +1,5 @@
 """Verify a published bundle from its files alone."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Collection, Sequence
 from dataclasses import replace

@@ -1,7 +1,5 @@
 """`python -m pipelines`: list the datasets, and inspect data before training on it."""
 
-from __future__ import annotations
-
 import click
 
 from pipelines.cli import duplicates, info, listing, preview, shard

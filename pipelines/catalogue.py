@@ -5,8 +5,6 @@ object with a method `load` and a literal `doc`} in `DATASETS`. Listing reads fi
 them, so that it does not import TensorFlow; a file is imported when its dataset is loaded.
 """
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import functools
@@ -170,7 +168,8 @@ def load(
         ) from error
     place = data_dir
     if data_dir is not None and name not in UNCHANGED:
-        place = remote.local(data_dir, cache_dir) if _is_remote(data_dir) else data_dir
+        is_remote = remote.is_url(data_dir) or str(data_dir).lower().endswith(".zip")
+        place = remote.local(data_dir, cache_dir) if is_remote else data_dir
     loader = module.DATASETS[name] if entry.doc else module
     dataset = loader.load(place, cache_dir, split)
     if not isinstance(dataset, Dataset):
@@ -188,10 +187,6 @@ def as_features(cells: Mapping[str, Sequence[str]], info: Info) -> Mapping[str, 
     entry = entries().get(settings.pop("dataset", info.name))
     convert = getattr(load_module(entry.module), "from_raw", None) if entry is not None else None
     return cells if convert is None else convert(cells, **settings)
-
-
-def _is_remote(data_dir: str | os.PathLike) -> bool:
-    return remote.is_url(data_dir) or str(data_dir).lower().endswith(".zip")
 
 
 def own_name(data_dir: str | os.PathLike) -> str:

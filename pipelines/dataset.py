@@ -78,6 +78,13 @@ class Dataset:
     test: tf.data.Dataset
     info: Info
 
+    @classmethod
+    def of_columns(cls, columns: Mapping[str, Mapping[str, Any]], info: Info) -> Dataset:
+        """Return the dataset of {split: {feature: values (N, ...)}}."""
+        import tensorflow as tf
+
+        return cls(**{s: tf.data.Dataset.from_tensor_slices(dict(values)) for s, values in columns.items()}, info=info)
+
     def __getitem__(self, split: str) -> tf.data.Dataset:
         """Return a split by its name; KeyError for any other."""
         if split not in ("train", "validation", "test"):

@@ -85,23 +85,14 @@ def feed(
 
 @dataclass(frozen=True)
 class Feed:
-    """Decoded examples in a fixed order, and methods that batch them. Created by `feed`.
+    """Decoded examples in a fixed order, and methods that batch them. Created by `feed`."""
 
-    Attributes:
-        count: Number of examples.
-        store: The cache of decoded examples.
-        augment: Applied to whole batches, or None.
-        ordered: Whether epochs keep the order of the examples.
-        parts: Number of parts of each batch, see `share`.
-        own: The parts that this feed returns, in order.
-    """
-
-    count: int
-    store: Store = field(repr=False)
-    augment: Augment | None = None
-    ordered: bool = False
-    parts: int = 1
-    own: range = range(1)
+    count: int  # number of examples
+    store: Store = field(repr=False)  # the cache of decoded examples
+    augment: Augment | None = None  # applied to whole batches, or None
+    ordered: bool = False  # whether epochs keep the order of the examples
+    parts: int = 1  # number of parts of each batch, see `share`
+    own: range = range(1)  # the parts that this feed returns, in order
 
     def steps(self, batch_size: int, drop_remainder: bool = False) -> int:
         """Return the number of batches per epoch."""

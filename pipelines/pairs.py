@@ -1,7 +1,5 @@
 """Splits as pairs of image or text and label, for `predict` and `evaluate` of Keras without a feed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import tensorflow as tf

@@ -1,7 +1,5 @@
 """Time series: times with one interval, values without gaps, features of the calendar, windows."""
 
-from __future__ import annotations
-
 import datetime
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -19,17 +17,11 @@ MOST = 20_000  # windows of a split; of more, every second or third one is taken
 
 @dataclass(frozen=True)
 class Grid:
-    """Equally spaced times.
+    """Equally spaced times."""
 
-    Attributes:
-        start: The first one, ISO 8601.
-        step: The interval, in minutes or months.
-        unit: "m", or "M".
-    """
-
-    start: str
-    step: int
-    unit: str
+    start: str  # the first one, ISO 8601
+    step: int  # the interval, in minutes or months
+    unit: str  # "m", or "M"
 
     def times(self, places: np.ndarray) -> np.ndarray:
         """Return the times at places, counted from the first one: datetime64[m] (N,)."""

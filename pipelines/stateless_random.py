@@ -6,8 +6,6 @@ which then gives one stream per key. Integer arithmetic and table look-up give t
 `tf.random.stateless_*` would give an example different numbers in another batch.
 """
 
-from __future__ import annotations
-
 import functools
 import statistics
 

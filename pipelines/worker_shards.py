@@ -4,8 +4,6 @@ The order of the examples depends on the number of workers then, and an epoch en
 examples has no whole batch left.
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass, field, replace
 from typing import Any
 

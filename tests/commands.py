@@ -5,8 +5,6 @@ saves the import of TensorFlow: three seconds of CPU time a process. Use `fresh=
 of an interpreter: what is imported or printed then, or a hash seed of its own.
 """
 
-from __future__ import annotations
-
 import atexit
 import faulthandler
 import gc

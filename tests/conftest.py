@@ -1,7 +1,5 @@
 """Files that all tests share, and what commands change in their process, which is undone after each test."""
 
-from __future__ import annotations
-
 import gc
 import logging
 import os

@@ -1,7 +1,5 @@
 """Results and exceptions become output and exit codes in one place, also on terminals without Unicode."""
 
-from __future__ import annotations
-
 import json
 import os
 import shutil

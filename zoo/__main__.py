@@ -1,7 +1,5 @@
 """python -m zoo: the table of models, with every command as a sub-command. Does not import TensorFlow itself."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import click

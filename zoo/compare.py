@@ -1,7 +1,5 @@
 """python -m zoo compare RUN RUN...: settings that differ, validation curves in one figure, metrics side by side."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any

@@ -1,28 +1,29 @@
 """python -m zoo.compress NAME|RUN|FILE.keras: the smallest or fastest file whose loss of quality is within a budget."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 from collections import defaultdict
 from collections.abc import Callable, Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import numpy as np
 
+from export.contract import Artifact
+from export.contract.quantization import CALIBRATION_ROWS
+from export.formats import QUANTIZATIONS, format_of, tflite, with_formats
+from export.formats.keras import read_model
+from pipelines.dataset import Dataset
 from zoo import export, train
-from zoo.core import registry
+from zoo.compression.search import Candidate, Subject, Variant
+from zoo.core import environment, registry
+from zoo.core.plan import Plan
 from zoo.core.run_folder import RunFolder
 from zoobase import console as shell
 from zoobase.console import Console
-from zoobase.errors import CheckFailed, UsageError
+from zoobase.errors import CheckFailed, ExportFailed, UsageError
 from zoobase.files import discard, staging
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Dataset
-    from zoo.compression.search import Candidate, Subject, Variant
-    from zoo.core.plan import Plan
 
 GOALS = ("size", "latency")
 EPOCHS = 2  # of each training
@@ -72,8 +73,6 @@ def run(
         >>> run("fashion_mnist", out="small", budget=0.005)["chosen"]["quantize"]
         'dynamic'
     """
-    from zoo.core import environment
-
     console, out = console or Console(quiet=True), Path(out)
     if out.exists():
         raise UsageError(f"{out} exists: choose another --out, or remove it first")
@@ -114,11 +113,7 @@ def run(
 
 def _of_file(source: str | Path, data: str | Path) -> tuple[Subject, list[Any]]:
     """Return what is compressed of a Keras file; it is not trained further."""
-    import numpy as np
-
     from export.contract.inference import infer_contract
-    from export.contract.quantization import CALIBRATION_ROWS
-    from export.formats.keras import read_model
     from export.proof.evaluation import read_evaluation
     from zoo.compression.search import Subject
 
@@ -170,7 +165,6 @@ def _trainings(
 
 def _train(source: str | Path, plan: Plan, dataset: Dataset, settings: dict[str, Any], out: Path, name: str) -> Variant:
     """Train on; return the model as it is served."""
-    from export.formats import with_formats
     from zoo.compression.quantization import read_ranges
     from zoo.compression.search import Variant
 
@@ -200,12 +194,9 @@ def _export(
     console: Console,
 ) -> tuple[Candidate, dict[str, Any]]:
     """Export the best candidate that a proof passes; return it with its drop on the test examples."""
-    from export.contract import Artifact
     from export.exporter import export_model
-    from export.formats import QUANTIZATIONS, format_of, tflite
     from export.proof.evaluation import Quantization, measure_drops
     from zoo.compression import search
-    from zoobase.errors import ExportFailed
 
     samples = {name: value[: search.ROWS] for name, value in subject.validation.inputs.items()}
     while True:

@@ -121,7 +121,7 @@ def evaluate_split(
     from zoo.evaluation import conformal, intervals, outputs
 
     contracts = {name: plan.task.contract(served, dataset.info) for name, served in plan.task.served(model).items()}
-    evaluation = collect(plan, model, dataset, split, replicas)
+    evaluation = outputs.of_split(plan, model, dataset, split, replicas.sharing)
     metrics = plan.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)
     evaluation = dataclasses.replace(evaluation, metrics=metrics, split=split)
     contract = outputs.merge_contracts(contracts)
@@ -138,18 +138,10 @@ def evaluate_split(
 
 def share(path: str | Path, dataset: Dataset, replicas: Replicas) -> None:
     """Compute a part of the outputs that `run` needs for the test split, in a process that does not write them."""
-    folder = RunFolder.open(path)
-    plan, model = folder.plan(), folder.model()
-    collect(plan, model, dataset, "test", replicas)
-
-
-def collect(
-    plan: Plan, model: keras.Model, dataset: Dataset, split: str, replicas: Replicas = SINGLE
-) -> SplitEvaluation:
-    """Return the outputs and the truth of a split, or what the task keeps of them, without metrics."""
     from zoo.evaluation import outputs
 
-    return outputs.of_split(plan, model, dataset, split, replicas.sharing)
+    folder = RunFolder.open(path)
+    outputs.of_split(folder.plan(), folder.model(), dataset, "test", replicas.sharing)
 
 
 def write_figures(

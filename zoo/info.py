@@ -1,7 +1,5 @@
 """python -m zoo info NAME: one model's card."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import hashlib
@@ -76,7 +74,7 @@ def _card(name: str) -> dict[str, Any]:
         "quoted": card.quoted,
         "command": card.command
         or ("" if isinstance(spec.task, Untrained) else f"python -m zoo.train {name}{_own_data(spec.data)}"),
-        "test_data": test_data(name),
+        "test_data": spec.headline_data,
         "measured_on": card.measured_on,
         "baselines": dict(card.baselines),
         "published": card.published,
@@ -126,12 +124,6 @@ def _main_fields(recipe: Recipe) -> dict[str, Any]:
     }
 
 
-def test_data(name: str) -> str:
-    """Return the data on which the metrics of a model's card were measured; empty if the card has none."""
-    spec = registry.get_spec(name)
-    return (spec.card.test_data or spec.data) if spec.card.expect else ""
-
-
 def shipped_weights(name: str) -> str:
     """Return which trained weights a model has, as text: shipped in the package, or downloaded."""
     weights = registry.get_spec(name).weights
@@ -159,7 +151,7 @@ def _table(specs: Mapping[str, Any], names: Iterable[str]) -> str:
     lines = ["| model | task | headline metric, 95 % interval | measured on | weights |", "|---|---|---|---|---|"]
     for name in names:
         spec = specs[name]
-        cells = (f"`{name}`", spec.task.title, headline(name), test_data(name), shipped_weights(name))
+        cells = (f"`{name}`", spec.task.title, headline(name), spec.headline_data, shipped_weights(name))
         lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
     return "\n".join(lines) + "\n"
 

@@ -1,26 +1,21 @@
 """python -m zoo.mistakes RUN: the worst examples, groups that are worse than others, and likely wrong labels."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
+import numpy as np
 
-from zoo import evaluate
+from pipelines import splits
+from pipelines.dataset import Dataset
 from zoo.core.capabilities import Classifies, Regresses
 from zoo.core.run_folder import RunFolder
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError
 from zoobase.files import write_atomic
-
-if TYPE_CHECKING:
-    import numpy as np
-
-    from pipelines.dataset import Dataset
 
 SHOWN = 10  # rows of a table in the terminal
 FOLDS = (2, 10)
@@ -63,9 +58,8 @@ def run(
         ['error', 'example', 'predicted', 'true']
     """
     from zoo.core import environment
-    from zoo.evaluation.mistakes import confident_learning, slices
+    from zoo.evaluation.mistakes import findings
     from zoo.evaluation.mistakes import page as pages
-    from zoo.evaluation.mistakes.examples import properties
 
     console, folder = console or Console(quiet=True), RunFolder.open(path)
     split = "train" if folds else split
@@ -80,11 +74,11 @@ def run(
     residuals = task.residuals(outputs, truth) if isinstance(task, Regresses) else None
     if probabilities is None and residuals is None:
         raise UsageError(f"the outputs of {plan.model} are neither classes nor numbers, whose mistakes are reported")
-    columns, wrong = properties(examples, info), []
+    columns, wrong = findings.properties(examples, info), []
     if probabilities is not None:
         evaluated = _evaluate_classes(probabilities, truth.astype(int), info.class_names)
         columns["class"] = evaluated.true
-        wrong = confident_learning.likely_wrong(probabilities, truth.astype(int))[:most].tolist()
+        wrong = findings.likely_wrong(probabilities, truth.astype(int))[:most].tolist()
     else:
         errors = abs(residuals)
         evaluated = _Evaluated(truth, truth + residuals, errors, (-errors).argsort(kind="stable"))
@@ -94,7 +88,7 @@ def run(
         "examples": len(examples),
         "worst": [evaluated.row(i, examples) for i in order],
         "likely_wrong": [evaluated.row(i, examples) for i in wrong],
-        "slices": slices.worst(evaluated.errors, columns),
+        "slices": findings.worst_slices(evaluated.errors, columns),
     }
     page = Path(out) if out is not None else folder.path / f"mistakes-{split}.html"
     title = f"{plan.model} on {info.name}: {len(examples):,} {split} examples"
@@ -119,8 +113,6 @@ class _Evaluated:
 
 
 def _evaluate_classes(probabilities: np.ndarray, truth: np.ndarray, class_names: Any) -> _Evaluated:
-    import numpy as np
-
     names = np.array(class_names or [str(i) for i in range(probabilities.shape[-1])])
     predicted, given = probabilities.argmax(-1), probabilities[np.arange(len(truth)), truth]
     order = np.argsort(given, kind="stable")
@@ -128,7 +120,9 @@ def _evaluate_classes(probabilities: np.ndarray, truth: np.ndarray, class_names:
 
 
 def _outputs(folder: RunFolder, dataset: Dataset, split: str) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
-    evaluation = evaluate.collect(folder.plan(), folder.model(), dataset, split)
+    from zoo.evaluation import outputs
+
+    evaluation = outputs.of_split(folder.plan(), folder.model(), dataset, split)
     return evaluation.outputs, evaluation.truth
 
 
@@ -136,11 +130,8 @@ def _out_of_fold(
     folder: RunFolder, dataset: Dataset, folds: int, console: Console
 ) -> tuple[dict[str, np.ndarray], np.ndarray]:
     """Return the outputs for the training split of models that were trained on the other folds of it."""
-    import numpy as np
     import tensorflow as tf
 
-    from pipelines import splits
-    from pipelines.dataset import Dataset as Splits
     from zoo import train
 
     low, high = FOLDS
@@ -168,7 +159,7 @@ def _out_of_fold(
             part.apply(tf.data.experimental.assert_cardinality(n))
             for part, n in ((rest, count - size), (left_out, size))
         ]
-        part = Splits(train=sized[0], validation=dataset.validation, test=sized[1], info=info)
+        part = Dataset(train=sized[0], validation=dataset.validation, test=sized[1], info=info)
         place = folder.path / "folds" / f"{fold + 1}-of-{folds}"
         console.print(f"fold {fold + 1} of {folds}: training without {size:,} examples")
         if not (RunFolder.exists(place) and RunFolder.open(place).finished):

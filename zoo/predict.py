@@ -1,15 +1,15 @@
 """python -m zoo.predict RUN_OR_BUNDLE INPUT...: predict on files, folders of files or texts."""
 
-from __future__ import annotations
-
+import dataclasses
 import glob
 import tempfile
 from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import click
+import numpy as np
 
 from zoo.core.capabilities import Rows
 from zoo.prediction import kept
@@ -17,15 +17,11 @@ from zoo.prediction.confined import confine_prediction
 from zoo.prediction.each import predict_each
 from zoo.prediction.inputs import IMAGE_SUFFIXES, names_of
 from zoo.prediction.nearest import nearest as nearest_texts
-from zoo.prediction.table_files import is_table, read_cells
-from zoo.prediction.tables import write_csv
+from zoo.prediction.table_files import is_table, read_cells, write_csv
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import MissingError, UsageError, ZooError
-
-if TYPE_CHECKING:
-    import numpy as np
-
+from zoobase.files import write_atomic
 
 SHOWN = 5  # rows of a table that are printed
 
@@ -89,7 +85,7 @@ def run(
 
     opened = predictor.load(source, runtime, direction)
     if category_names is not None:
-        opened = opened.with_category_names(Path(category_names))
+        opened = dataclasses.replace(opened, info=predictor.category_names(opened.info, Path(category_names)))
     opened.check()
     rows, problems, images, codes, files = [], [], {}, set(), []
     if nearest is not None:
@@ -139,7 +135,6 @@ def run(
 
 def _write_mask(path: Path, mask: np.ndarray | None) -> None:
     from pipelines.images import masks
-    from zoobase.files import write_atomic
 
     if mask is None:
         raise MissingError("this model does not predict masks: -o FOLDER is for segmentation")

@@ -1,7 +1,5 @@
 """python -m zoo runs [FOLDER...]: the run folders below a folder, ranked by their headline metric."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator, Sequence
 from pathlib import Path

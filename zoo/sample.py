@@ -1,7 +1,5 @@
 """python -m zoo.sample RUN_OR_BUNDLE: generate text or images with a model, in any runtime."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """python -m zoo.stylize content.jpg --style painting.jpg -o out.png: style transfer by optimising the pixels."""
 
-from __future__ import annotations
-
 import contextlib
 import math
 import time
@@ -10,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import click
+import numpy as np
 
 from zoo.cli.options import settings_options
 from zoo.core.recipe import COUNT, NOT_NEGATIVE, check_names, convert_fields, setting
 from zoo.core.settings import SEED
-from zoo.weights.vgg import CHOICES
+from zoo.weights.vgg import CHOICES, load_vgg
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError
@@ -102,12 +101,10 @@ def run(
     images.check_name(out)
     environment.prepare()
     import keras
-    import numpy as np
     from rich.progress import Progress
 
     from zoo.modeling import perceptual_loss
     from zoo.training import neural_style
-    from zoo.weights.vgg import load_vgg
 
     content_image, style_image = (images.read(path, chosen.size) for path in (content, style))
     keras.utils.set_random_seed(chosen.seed)

@@ -14,15 +14,18 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from pipelines import splits
+from pipelines.sources import remote
 from zoo import evaluate, export
 from zoo.cli.options import ARGUMENTS, ModelCommand, settings_options
 from zoo.core import environment
 from zoo.core.capabilities import Untrained
 from zoo.core.plan import resolve
 from zoo.core.run_folder import RunFolder, RunSummary
+from zoo.core.run_store import RunStore
 from zoo.core.settings import TrainSettings, check_recipe, read_config
 from zoo.distribution.launcher import launch
-from zoo.distribution.replicas import read_environment
+from zoo.distribution.replicas import choose, read_environment
 from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError, step
@@ -92,8 +95,6 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, consol
         chosen.check_data_dir()
     environment.prepare()
     from pipelines.adapters.arrays import from_python
-    from zoo.core.run_store import RunStore, is_url
-    from zoo.distribution.replicas import choose
     from zoo.training.compiling import UserObjects, get_callbacks
 
     dataset = None if dataset is None else from_python(dataset)
@@ -101,7 +102,7 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, consol
     replicas = choose(chosen.devices)
     store = None
     for key in ("out", "resume"):
-        if is_url(url := getattr(chosen, key)):  # the run folder is a local copy
+        if (url := getattr(chosen, key)) is not None and remote.is_url(url):  # the run folder is a local copy
             store = RunStore(url, replicas.index)
             chosen = TrainSettings.of(chosen.given, {key: str(store.path)})
             break
@@ -139,13 +140,8 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, consol
                 summary.update(evaluate.run(folder.path, dataset=session.dataset, replicas=replicas))
                 replicas.wait()  # a process that ends while others compute would be an error to them
             if chosen.export:
-                what = {
-                    "quantize": chosen.quantize,
-                    "quick": chosen.quick,
-                    "dataset": session.dataset,
-                    "console": console,
-                }
-                summary["bundles"] = export.run(folder.path, **what)
+                forms = {"quantize": chosen.quantize, "quick": chosen.quick}
+                summary["bundles"] = export.run(folder.path, **forms, dataset=session.dataset, console=console)
             summary["seconds"] = round(time.monotonic() - start, 1)
         if store is not None:
             summary["store"] = store.url
@@ -160,7 +156,6 @@ def _open(
     settings: TrainSettings, dataset: Dataset | None, console: Console, replicas: Replicas, stack: contextlib.ExitStack
 ) -> Session:
     """Return the session of a new run, or of the one to resume; its folder is locked until the stack is closed."""
-    from pipelines import splits
     from zoo import weights
     from zoo.candidates import selection
     from zoo.compression import distillation
@@ -344,11 +339,9 @@ def main(
     if started == 1 and workers not in (None, 1):
         launch(ctx.meta[ARGUMENTS], workers, settings.name, settings.out or settings.resume)
         return
-    elif workers not in (None, started):
+    if workers not in (None, started):
         raise click.UsageError(f"--workers {workers} contradicts TF_CONFIG, which has {started} workers.")
-    else:
-        summary = _run(settings, {"callbacks": callbacks}, None, console)
-    console.result(summary)
+    console.result(_run(settings, {"callbacks": callbacks}, None, console))
 
 
 if __name__ == "__main__":

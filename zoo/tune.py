@@ -88,7 +88,14 @@ def run(
     console.print(f"searching hyperparameters of {name} by {search.metric} in {folder}, {trials} trials")
     studies.optimize(study, folder, search, trials, lambda trial: console.print(report.line(trial)), waits)
     summary = report.write(folder, study, search)
-    _show(console, summary)
+    best = summary["best"]
+    rows = [(key, value) for key, value in best["parameters"].items()]
+    console.table(f"trial {best['trial']}: {summary['metric']} {best['value']:.4f}", ["", ""], rows)
+    if summary["default"] is not None:
+        console.print(f"{summary['metric']} with the settings of the recipe: {summary['default']:.4f}")
+    console.print(f"report: {summary['report']}")
+    console.print(f"next: {summary['command']}")
+    console.print(f"      python -m zoo.evaluate {best['run']}")
     return summary
 
 
@@ -128,17 +135,6 @@ def _open(
         if stored is None and (defaults := space.defaults_within(search.plan(), search.space)) is not None:
             study.enqueue_trial(defaults, {studies.DEFAULT: True})
     return study, search, studies.has_heartbeat(opened)
-
-
-def _show(console: Console, summary: dict[str, Any]) -> None:
-    best = summary["best"]
-    rows = [(key, value) for key, value in best["parameters"].items()]
-    console.table(f"trial {best['trial']}: {summary['metric']} {best['value']:.4f}", ["", ""], rows)
-    if summary["default"] is not None:
-        console.print(f"{summary['metric']} with the settings of the recipe: {summary['default']:.4f}")
-    console.print(f"report: {summary['report']}")
-    console.print(f"next: {summary['command']}")
-    console.print(f"      python -m zoo.evaluate {best['run']}")
 
 
 @click.command("tune")

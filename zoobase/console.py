@@ -34,7 +34,6 @@ class Console:
     is_process = False  # whether this process runs a command line and nothing else
 
     def __init__(self, quiet: bool = False, json: bool = False) -> None:
-        """Set the output mode."""
         self.quiet, self.json = quiet, json
 
     @functools.cached_property

@@ -15,13 +15,9 @@ FAILED, USAGE, MISSING = 1, 2, 3
 
 
 class KnownError(Exception):
-    """Base class; the message states what is wrong, where, and what to do.
+    """Base class; the message states what is wrong, where, and what to do."""
 
-    Attributes:
-        exit_code: Exit code of the command line.
-    """
-
-    exit_code = FAILED
+    exit_code = FAILED  # exit code of the command line
 
     def __init__(self, message: str, exit_code: int | None = None) -> None:
         super().__init__(message)

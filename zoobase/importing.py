@@ -84,11 +84,7 @@ def lazy_attributes(package: str, file: str) -> LazyAttributes:
     """Return a function for `__getattr__` of a package, whose `names` are those of its `__dir__`.
 
     The attributes are what the file of the package imports of ours under `if TYPE_CHECKING:`, where type checkers and
-    editors find them, too.
-
-    Args:
-        package: The package.
-        file: Its `__init__.py`.
+    editors find them, too; `file` is the `__init__.py`.
     """
     modules = {}
     for block in ast.parse(Path(file).read_bytes()).body:

@@ -1,7 +1,5 @@
 """Small Keras models, other implementations of them, and the bugs that such a conversion may have."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from typing import Any

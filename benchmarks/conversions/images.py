@@ -1,7 +1,5 @@
 """Two image networks in Keras, and in plain TensorFlow operators: a classifier and a decoder."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Two networks of token ids in Keras, and in plain TensorFlow operators: a transformer and a recurrent one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -1,7 +1,5 @@
 """A network of a table in Keras, and in plain TensorFlow operators."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from typing import Any
 

@@ -17,9 +17,9 @@ import pipelines
 from export.parity.intervals import jackknife
 from pipelines.datasets.movie_reviews import CLASSES, SENTENCES
 from pipelines.text import labelled
-from zoo import evaluate, train
+from zoo import train
 from zoo.core.run_folder import RunFolder
-from zoo.evaluation import text_baselines
+from zoo.evaluation import outputs, text_baselines
 
 FOLDS, VALIDATION = 5, 10
 RECIPES = {"default": "linear", "recurrent": "linear, LSTM and GloVe"}
@@ -60,7 +60,8 @@ def predict(parts: dict[str, np.ndarray], dataset: pipelines.Dataset) -> dict[st
             options = {"precision": "float32", "export": False, "evaluate": False}
             train.run("sentiment", recipe=recipe, dataset=dataset, out=f"{folder}/run", **options)
             run = RunFolder.open(f"{folder}/run")
-            logits[name] = evaluate.collect(run.plan(), run.model(), run.dataset(dataset), "test").outputs["logits"]
+            evaluation = outputs.of_split(run.plan(), run.model(), run.dataset(dataset), "test")
+            logits[name] = evaluation.outputs["logits"]
     logits[MEAN] = sum(logits.values()) / len(RECIPES)
     svm = text_baselines.fit_tfidf(parts["train"][:, 0], [CLASSES.index(row[1]) for row in parts["train"]])
     predicted = {name: values.argmax(axis=-1) for name, values in logits.items()}

@@ -5,8 +5,6 @@
 Whether the month or the day comes first in 3/4/1999 is chosen on validation.
 """
 
-from __future__ import annotations
-
 import json
 from collections.abc import Sequence
 

@@ -5,8 +5,6 @@ doi:10.1017/S1351324915000315) with its default settings.
     python -m benchmarks.peers.joint_ngram        # 5 minutes on one core, prints JSON
 """
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

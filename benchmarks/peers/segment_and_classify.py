@@ -7,8 +7,6 @@ colour are a region; the pixels of a region at 28x28 go to scikit-learn's SVC, w
 training masks. How similar, and the penalty of the SVC, are chosen on validation.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 from collections.abc import Iterable, Iterator

@@ -6,8 +6,6 @@
 The words and the scores are those of `python -m zoo.train attention --recipe verses`.
 """
 
-from __future__ import annotations
-
 import json
 import sys
 

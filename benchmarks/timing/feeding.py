@@ -1,7 +1,5 @@
 """Throughput and memory of a feed, for the candidates of `image_feed`; requires only psutil."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Iterator
 from itertools import islice

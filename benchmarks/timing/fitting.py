@@ -1,7 +1,5 @@
 """Preparation of a training as in `zoo.train`, for timing and profiling."""
 
-from __future__ import annotations
-
 import keras
 import tensorflow as tf
 

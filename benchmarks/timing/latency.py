@@ -1,7 +1,5 @@
 """Latency of a loaded model, for the candidates of `inference`; requires only NumPy."""
 
-from __future__ import annotations
-
 import time
 from collections.abc import Callable
 from typing import Any

@@ -1,7 +1,5 @@
 """Models with random weights, for benchmarks of export and training."""
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

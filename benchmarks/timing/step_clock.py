@@ -1,7 +1,5 @@
 """The time of a range of training steps; requires only Keras, on any backend."""
 
-from __future__ import annotations
-
 import time
 from typing import Any
 

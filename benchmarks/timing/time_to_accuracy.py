@@ -1,7 +1,5 @@
 """The timer of `time_to_accuracy`, shared by all candidates; requires only the standard library."""
 
-from __future__ import annotations
-
 import math
 import time
 from collections.abc import Sequence

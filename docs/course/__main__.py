@@ -1,7 +1,5 @@
 """python -m docs.course [PAGE...]: measure, draw and write the pages of the course."""
 
-from __future__ import annotations
-
 import datetime
 import importlib
 import tempfile

@@ -1,7 +1,5 @@
 """The page of a lesson: its notebook's text, what its experiment measured, and links made from the registry."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The index of the course: each lesson, exercise and project with its models, its command and its page."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 from pathlib import Path
 

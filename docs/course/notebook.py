@@ -4,8 +4,6 @@ A cell begins with `# %%`; `# %% [markdown]` is text, `# %% solution` the soluti
 `Code: `, followed by names such as `zoo.modeling.losses.gram_matrix`, says where our code computes a formula.
 """
 
-from __future__ import annotations
-
 import ast
 import json
 import re

@@ -1,7 +1,5 @@
 """Read the contents of an artifact, also of a third party, without running it, and what speaks against running it."""
 
-from __future__ import annotations
-
 import os
 from collections import ChainMap
 from collections.abc import Collection

@@ -1,7 +1,5 @@
 """Call any artifact, also without a contract, through the runners of the proof."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import tempfile
@@ -14,6 +12,7 @@ import numpy as np
 from export.artifacts import READABLE
 from export.contract import Artifact, Contract, Endpoint, Tensor
 from export.formats.format import Description, Port, Signature, TensorQuantization
+from export.formats.keras import read_model
 from export.parity.cases import GoldenCase, write_golden
 from export.protocol.runner import Runtime
 from export.runners import GROUPS, RUNTIMES, runtimes_of
@@ -44,7 +43,6 @@ def endpoints_of(description: Description) -> tuple[Endpoint, ...]:
         if contract and contract.carried_by(description.format):
             return contract.carried_by(description.format)
         from export.contract.inference import infer_contract
-        from export.formats.keras import read_model
 
         endpoints = infer_contract(read_model(description.path)).endpoints
     else:

@@ -1,7 +1,5 @@
 """Compare any two artifacts: run both on the same inputs, each in its own fresh process, and compare the outputs."""
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import os
@@ -13,37 +11,18 @@ from typing import Any
 
 import numpy as np
 
-from export.artifacts import check_confined, check_trusted, describe, reservations
-from export.artifacts.calling import (
-    CPU,
-    as_real,
-    as_stored,
-    check_samplable,
-    endpoints_of,
-    quantization_of,
-    run_artifact,
-    runtime_for,
-    with_facts,
-    with_samples,
-    without_quantization,
-)
+from export.artifacts import calling, check_confined, check_trusted, describe, reservations
 from export.artifacts.matching import Pair, by_value, distance, match
 from export.artifacts.operators import explain
 from export.contract import Endpoint, Tensor
 from export.contract.sampling import level_values
 from export.formats import QUANTIZATIONS
 from export.formats.format import Description, sentence
+from export.parity import noise_floor
 from export.parity.cases import GoldenCase
 from export.parity.comparison import check_repeatability, compare_values, count_other_answers, stable_pairs
 from export.parity.distance import is_real
 from export.parity.golden import cases_for, check_samples
-from export.parity.noise_floor import (
-    Policy,
-    check_noise_floor,
-    find_unstable_rows,
-    measure_noise_floor,
-    measure_row_noise,
-)
 from export.parity.quantization import check_budget
 from export.protocol import weight_sums
 from export.protocol.arrays import Outputs
@@ -80,23 +59,16 @@ class Comparison:
     which are no evidence; "incomplete": the candidate lacks a signature; "exchanged": outputs of the same names have
     each other's values; "not repeatable": the candidate, unlike the reference, answers the same inputs otherwise in
     another call; or "different".
-
-    Attributes:
-        reference: Path of the reference.
-        candidate: Path of the candidate.
-        endpoints: For each pair of endpoints: names, pairs of inputs and outputs and how they were matched, figures.
-        notes: Remarks.
-        findings: Why the verdict is not "same".
-        verdicts: All verdicts that apply.
-        weights: How many weights of the reference the candidate holds, by their values; None if they were not compared.
     """
 
-    reference: str
-    candidate: str
+    reference: str  # path of the reference
+    candidate: str  # path of the candidate
+    # for each pair of endpoints: names, pairs of inputs and outputs and how they were matched, figures
     endpoints: list[dict[str, Any]] = field(default_factory=list)
-    notes: list[str] = field(default_factory=list)
-    findings: list[str] = field(default_factory=list)
-    verdicts: list[str] = field(default_factory=lambda: [SAME])
+    notes: list[str] = field(default_factory=list)  # remarks
+    findings: list[str] = field(default_factory=list)  # why the verdict is not "same"
+    verdicts: list[str] = field(default_factory=lambda: [SAME])  # all verdicts that apply
+    # how many weights of the reference the candidate holds, by their values; None if they were not compared
     weights: dict[str, Any] | None = None
 
     @property
@@ -127,7 +99,7 @@ def compare(
     samples: Mapping[str, np.ndarray] | None = None,
     match: Mapping[str, str] | None = None,
     trust: Collection[str] = (),
-    runtimes: Sequence[str] = (CPU, CPU),
+    runtimes: Sequence[str] = (calling.CPU, calling.CPU),
     more_cases: MoreCases | None = None,
     weights: Callable[[Path], None] | None = None,
 ) -> Comparison:
@@ -162,8 +134,8 @@ def compare(
         check_confined(description.path, trust)
     if len(runtimes) != len(descriptions):
         raise ExportError(f"{len(runtimes)} runtimes are named for two artifacts; give one for each, such as cpu,gpu")
-    chosen = [runtime_for(d.format, name) for d, name in zip(descriptions, runtimes, strict=True)]
-    every = [endpoints_of(description) for description in descriptions]
+    chosen = [calling.runtime_for(d.format, name) for d, name in zip(descriptions, runtimes, strict=True)]
+    every = [calling.endpoints_of(description) for description in descriptions]
     endpoints = _pair_endpoints(*every)
     check_samples(samples or {}, (reference for reference, _ in endpoints))
     _check_requested(match or {}, endpoints)
@@ -261,12 +233,16 @@ def _prepare(
     more_cases: MoreCases | None,
 ) -> EndpointPair:
     """Return two endpoints with their inputs: the same values for every possible pairing of inputs."""
-    is_quantized = len({tuple(map(quantization_of, (*e.inputs, *e.outputs))) for e in (reference, candidate)}) > 1
-    reference, candidate = map(as_real if is_quantized else without_quantization, (reference, candidate))
+    is_quantized = (
+        len({tuple(map(calling.quantization_of, (*e.inputs, *e.outputs))) for e in (reference, candidate)}) > 1
+    )
+    reference, candidate = map(
+        calling.as_real if is_quantized else calling.without_quantization, (reference, candidate)
+    )
     requested = _requested_among(requested, reference.inputs, candidate.inputs)
     pairings = match(reference.inputs, candidate.inputs, requested)[:MAX_INPUT_PAIRINGS]
-    reference = with_samples(_with_candidate_ranges(reference, candidate, pairings[0]), samples)
-    check_samplable(reference, descriptions[0].path)
+    reference = calling.with_samples(_with_candidate_ranges(reference, candidate, pairings[0]), samples)
+    calling.check_samplable(reference, descriptions[0].path)
     size = math.lcm(reference.batch or 1, candidate.batch or 1)
     common = dataclasses.replace(reference, batch=size if size > 1 else None)
     cases = [case for case in cases_for(common, samples) if case.compared]
@@ -296,8 +272,8 @@ def _compare_endpoints(
     ours, theirs = runs[0].of(reference.name), runs[1].of(candidate.name)
     cases = [dataclasses.replace(case, outputs=_all_outputs(case.name, ours)) for case in endpoints.cases]
     for case in cases:
-        case.unstable_rows = find_unstable_rows(case, ours, Policy())
-        case.row_noise = measure_row_noise(case, ours, Policy())
+        case.unstable_rows = noise_floor.find_unstable_rows(case, ours, noise_floor.Policy())
+        case.row_noise = noise_floor.measure_row_noise(case, ours, noise_floor.Policy())
     requested = _requested_among(requested, reference.outputs, candidate.outputs)
     pairs = match(reference.outputs, candidate.outputs, requested)[0]  # unknown shapes of Keras files match any
     values, scored = _values(cases, ours), []
@@ -320,7 +296,7 @@ def _compare_endpoints(
     cases = [case for case in cases if ours.error(case.name) is None and answers[-1].error(case.name) is None]
     if not cases:
         return
-    floor = measure_noise_floor(cases, ours)
+    floor = noise_floor.measure_noise_floor(cases, ours)
     random = [name for name in values if _unrepeatable(cases, name, ours)]
     for name in random:
         text = f"two identical calls of the reference differ in {name}, so it is not compared; fix its random seed"
@@ -328,7 +304,7 @@ def _compare_endpoints(
     for name in (name for name in values if name not in random):
         messages = [text for side in answers for text in _unrepeatable(cases, name, side)]
         result.add(NOT_REPEATABLE, *(f"{where}: the candidate: {text}" for text in messages[:1]))
-    if noise := check_noise_floor(floor, Policy()):
+    if noise := noise_floor.check_noise_floor(floor, noise_floor.Policy()):
         result.notes.append(f"the reference: {noise[0]}")
     named = {pair.reference: pair.candidate for pair in pairs if pair.how == "name"}
     result.add(
@@ -345,7 +321,7 @@ def _compare_endpoints(
     pairings = endpoints.pairings[number], outputs
     _add_outputs(result, endpoints, pairings, cases, answers[-1], floor, random, runtimes[1].precision)
     if result.verdict == DIFFERENT and all(pair.reference == pair.candidate for pair in (*pairings[0], *outputs)):
-        place = descriptions[1].path, descriptions[1].format, as_stored(candidate)
+        place = descriptions[1].path, descriptions[1].format, calling.as_stored(candidate)
         clause = explain(*place, [_stored(case, candidate) for case in cases], answers[-1], runtimes[1])
         result.add(DIFFERENT, *([f"{where}: {clause}"] if clause else []))
 
@@ -393,7 +369,7 @@ def _with_candidate_ranges(reference: Endpoint, candidate: Endpoint, pairs: Sequ
     def completed(tensor: Tensor) -> Tensor:
         partner = partners[tensor.name]
         if partner.high is not None and (tensor.high is None or tensor.meaning == "tensor"):
-            tensor = with_facts(tensor, partner)
+            tensor = calling.with_facts(tensor, partner)
         if tensor.shape and partner.shape:
             sizes = [b if a is None else a for a, b in zip(tensor.shape[1:], partner.shape[1:], strict=True)]
             tensor = dataclasses.replace(tensor, shape=(tensor.shape[0], *sizes))
@@ -411,14 +387,14 @@ def _renamed(case: GoldenCase, endpoint: Endpoint, pairs: Sequence[Pair], number
 
 def _stored(case: GoldenCase, endpoint: Endpoint) -> GoldenCase:
     """Return a case with the inputs as the file takes them: quantised where it is."""
-    parameters = {t.name: quantization_of(t) for t in endpoint.inputs}
+    parameters = {t.name: calling.quantization_of(t) for t in endpoint.inputs}
     stored = {name: q.quantize(case.inputs[name]) for name, q in parameters.items() if q}
     return dataclasses.replace(case, inputs=case.inputs | stored)
 
 
 def _rounded(case: GoldenCase, pairs: Sequence[Pair], reference: Endpoint, candidate: Endpoint) -> GoldenCase:
     """Return a case with the inputs rounded to what a quantised side can hold, so that both get the same numbers."""
-    parameters = [{t.name: quantization_of(t) for t in endpoint.inputs} for endpoint in (reference, candidate)]
+    parameters = [{t.name: calling.quantization_of(t) for t in endpoint.inputs} for endpoint in (reference, candidate)]
     inputs = dict(case.inputs)
     for pair in pairs:
         for quantization in (parameters[0][pair.reference], parameters[1][pair.candidate]):
@@ -437,10 +413,10 @@ def _run(
 ) -> ArtifactRun:
     """Run an artifact; the reference also with TensorFlow's other kernels, for its noise floor."""
     environment = onednn.other_kernels()
-    stored = [as_stored(endpoint) for endpoint in endpoints]
+    stored = [calling.as_stored(endpoint) for endpoint in endpoints]
 
     def run_with(changes: Mapping[str, str] | None = None) -> ArtifactRun:
-        runs = run_artifact(description.path, description.format, stored, cases, [runtime], changes, weights)
+        runs = calling.run_artifact(description.path, description.format, stored, cases, [runtime], changes, weights)
         return runs[runtime.name]
 
     run = run_with()
@@ -448,7 +424,7 @@ def _run(
         for endpoint, outputs in other_kernels_of(run, run_with(environment)).items():
             run.of(endpoint).arrays |= outputs.arrays
     for endpoint in endpoints:
-        parameters = {t.name: q for t in endpoint.outputs if (q := quantization_of(t))}
+        parameters = {t.name: q for t in endpoint.outputs if (q := calling.quantization_of(t))}
         arrays = run.of(endpoint.name).arrays
         arrays |= {key: parameters[key[2]].dequantize(v) for key, v in arrays.items() if key[2] in parameters}
     return run
@@ -476,10 +452,10 @@ def _add_outputs(
     precision: str | None,
 ) -> None:
     """Add the comparison of the outputs of two endpoints to the result, but for those that are `skipped`."""
-    policy, figures, reference, candidate = Policy(), {}, endpoints.reference, endpoints.candidate
+    policy, figures, reference, candidate = noise_floor.Policy(), {}, endpoints.reference, endpoints.candidate
     where = reference.name or "the model"
     tensors = (*reference.inputs, *reference.outputs, *candidate.inputs, *candidate.outputs)
-    is_quantized = any(map(quantization_of, tensors))
+    is_quantized = any(map(calling.quantization_of, tensors))
     others = [
         count_other_answers(side)
         for side in (cases, [dataclasses.replace(case, outputs=answers.of(case.name)) for case in cases])
@@ -488,7 +464,7 @@ def _add_outputs(
     for pair in (p for p in pairs[1] if p.reference not in skipped):
         noise = [outputs.get(pair.reference, 0.0) for outputs in floor.values()]
         output_floor = max((value for value in noise if value <= policy.ceiling), default=0.0)
-        ranges = [(t.low, t.high) for t in _tensors(pair, reference, candidate) if quantization_of(t)]
+        ranges = [(t.low, t.high) for t in _tensors(pair, reference, candidate) if calling.quantization_of(t)]
         form = "int8" if is_quantized else precision
         messages, figures[pair.reference] = _compare_pair(
             pair, cases, answers, output_floor, pair.reference in classes, ranges, form
@@ -555,7 +531,7 @@ def _compare_pair(
 ) -> tuple[list[str], dict[str, Any]]:
     """Return the differences and figures of one output; values are clipped to `ranges` of a quantised side."""
     # `form` is the quantised form by whose budget they are compared.
-    name, policy = pair.reference, Policy()
+    name, policy = pair.reference, noise_floor.Policy()
     if name not in answers.names:
         return [f"the candidate does not return {pair.candidate}"], {}
     values = []

@@ -1,7 +1,5 @@
 """Match the inputs and outputs of two artifacts: by name, by dtype and shape, by value. NumPy only."""
 
-from __future__ import annotations
-
 import itertools
 import re
 from collections.abc import Iterator, Mapping, Sequence

@@ -4,8 +4,6 @@ The file is cut off after an operator, and the part is run in both. So what a ru
 fused, which it would not be if every intermediate result were returned.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 import tempfile

@@ -3,8 +3,6 @@
 A few bytes can name one table a million times, or end the HDF5 library. As a script: `launch.py readable.py JOB`.
 """
 
-from __future__ import annotations
-
 import json
 import tempfile
 from collections.abc import Sequence

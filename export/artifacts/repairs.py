@@ -1,7 +1,5 @@
 """Rewrite what GPUs compute wrongly in a TFLite file, and prove the new file against the old one on the processor."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from collections.abc import Collection, Mapping
@@ -23,18 +21,12 @@ from zoobase.files import write_atomic
 
 @dataclass(frozen=True)
 class Repaired:
-    """What was rewritten, and what the file answered before and after, by runtime.
+    """What was rewritten, and what the file answered before and after, by runtime."""
 
-    Attributes:
-        path: The new file; it is not there if there are no repairs.
-        repairs: A sentence for each.
-        before: The file in each runtime against itself on the processor.
-        after: The new file in each runtime against the old one on the processor; empty if there are no repairs.
-    """
-
-    path: Path
-    repairs: list[str]
-    before: dict[str, Comparison]
+    path: Path  # the new file; it is not there if there are no repairs
+    repairs: list[str]  # a sentence for each
+    before: dict[str, Comparison]  # the file in each runtime against itself on the processor
+    # the new file in each runtime against the old one on the processor; empty if there are no repairs
     after: dict[str, Comparison]
 
     @property

@@ -4,8 +4,6 @@ Endpoints that the Keras file does not carry cannot be traced again. Their funct
 variable; what leads to them is compared.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json
@@ -13,6 +11,8 @@ import zipfile
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
+
+import tensorflow as tf
 
 from export.artifacts.whole_saved_model import SavedModel, checkpoint_differences
 from export.contract import Endpoint
@@ -32,8 +32,6 @@ class _Placeholders:
         self._uses: dict[int, Callable[[], Any]] = {}  # by object, which several may capture
 
     def function(self, name: str) -> Callable[[Mapping[str, Any]], dict[str, Any]]:
-        import tensorflow as tf
-
         (function,) = self._theirs.functions_of(name)
         concrete = self._theirs.concrete[function]
         captured = [self._use(index) for index in concrete.bound_inputs]
@@ -55,8 +53,6 @@ class _Placeholders:
         return self._uses[index]
 
     def _new_use(self, index: int) -> Callable[[], Any]:
-        import tensorflow as tf
-
         item, listed = self._theirs.objects[index], self._theirs.listed("variables")
         if index in listed:
             return self._model.variables[listed.index(index)].value.read_value
@@ -73,8 +69,6 @@ class _Placeholders:
     @functools.cached_property
     def _shared(self) -> dict[int, Any]:
         """What the functions of the model capture, by the objects that those of the SavedModel do."""
-        import tensorflow as tf
-
         shared = {}
         for name, endpoint in self._carried.items():
             shapes = {t.name: (endpoint.batch, *t.shape[1:]) for t in endpoint.inputs}
@@ -90,7 +84,6 @@ def differences(model: Any, native: Path, folder: Path, endpoints: Sequence[Endp
     # `native` is the Keras file of the model, `folder` the SavedModel, `again` where it is written again. The calls of
     # the endpoints are those of the model; those that the Keras file does not carry are not called.
     import keras
-    import tensorflow as tf
 
     not_carried = [endpoint.name for endpoint in endpoints if not endpoint.is_carried_by(NATIVE)]
     theirs = SavedModel(folder, not_carried)

@@ -4,8 +4,6 @@ Loading such a file with PyTorch (2.9) unpickles its example inputs, which execu
 its weights are read from JSON and raw bytes; the runner gives PyTorch a copy without the example inputs.
 """
 
-from __future__ import annotations
-
 import json
 import zipfile
 from collections import Counter

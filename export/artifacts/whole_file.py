@@ -4,8 +4,6 @@ Every field of a format is there, whether our runtimes read it or not, but for n
 and how a training goes on, which nothing that is served reads.
 """
 
-from __future__ import annotations
-
 import hashlib
 import itertools
 import json
@@ -39,11 +37,7 @@ class Approximate(tuple[float, ...]):
 
 
 class TFLiteFile:
-    """A TFLite file as plain values: every field of every table, each index as what it points at.
-
-    Attributes:
-        whole: All of the file; its signatures are `whole["signatureDefs"]`.
-    """
+    """A TFLite file as plain values, `whole`: every field of every table, each index as what it points at."""
 
     def __init__(self, path: Path, has_ranges: bool = False) -> None:
         """Read a file; `has_ranges` leaves out the scales of activations, which come from calibration data."""
@@ -103,11 +97,8 @@ class TFLiteFile:
                 # the converter counts the calls of all signatures, also of those that the Keras file does not carry
                 tensor.name = CALL.sub(rb"\1", tensor.name) if number in ends else None
             graph.name = None
-            self._graphs[index] = self._fields_first(graph)
+            self._graphs[index] = {"operators": self._plain(graph.operators)} | self._fields(graph)
         return self._graphs[index]
-
-    def _fields_first(self, graph: Any) -> dict[str, Any]:
-        return {"operators": self._plain(graph.operators)} | self._fields(graph)
 
     def _content(self, index: int) -> str:
         self._read.add(index)
@@ -138,7 +129,6 @@ class OnnxFile:
     """An ONNX file as plain values: every field of every message, values called by their order."""
 
     def __init__(self, path: Path, has_ranges: bool = False) -> None:
-        """Read a file."""
         import onnx
 
         model = onnx.load(path, load_external_data=False)
@@ -175,7 +165,6 @@ class KerasFile:
     """A .keras file as plain values: every member of the archive."""
 
     def __init__(self, path: Path, has_ranges: bool = False) -> None:
-        """Read a file."""
         with zipfile.ZipFile(path) as archive:
             names = sorted(name for name in archive.namelist() if not name.endswith("/"))
             members: dict[str, Any] = {name: _digest(archive.read(name)) for name in names}
@@ -192,7 +181,6 @@ class Hdf5File:
     """An HDF5 file of Keras as plain values: every object and attribute; and the configuration beside its weights."""
 
     def __init__(self, path: Path, has_ranges: bool = False) -> None:
-        """Read a file."""
         with open_hdf5(path) as file:
             self.whole = _tree(file)
         if path.name.endswith(weights.FORMAT.extension):

@@ -38,12 +38,7 @@ class _Numbers(dict[Any, int]):
 
 
 class SavedModel:
-    """A SavedModel without names.
-
-    Attributes:
-        parts: {place: part}, all that is compared but the checkpoint.
-        uncompared: Functions that only those of the endpoints that are not carried lead to.
-    """
+    """A SavedModel without names."""
 
     def __init__(self, folder: Path, not_carried: Collection[str]) -> None:
         import tensorflow as tf
@@ -57,7 +52,7 @@ class SavedModel:
         self._tracked = _objects(self.reader.get_tensor(OBJECTS))
         self.objects, self.concrete = self.meta.object_graph_def.nodes, self.meta.object_graph_def.concrete_functions
         self.root = {edge.local_name: edge.node_id for edge in self.objects[0].children}
-        self.parts: dict[str, Part] = {}
+        self.parts: dict[str, Part] = {}  # by place, all that is compared but the checkpoint
         self._library = {f.signature.name: f for f in self.meta.graph_def.library.function}
         self._registered = self.meta.graph_def.library.registered_gradients
         self._gradients = {g.registered_op_type.encode(): g.gradient_func for g in self._registered}
@@ -110,9 +105,8 @@ class SavedModel:
         self._ids[0]
         gradients = (self.concrete[name] for name in self._gradients.values() if name in self.concrete)
         captured = {index for gradient in gradients for index in gradient.bound_inputs}
-        done = {
-            i for i in captured if self.objects[i].WhichOneof("kind") == "captured_tensor"
-        }  # read with the functions
+        # read with the functions
+        done = {i for i in captured if self.objects[i].WhichOneof("kind") == "captured_tensor"}
         while pending := [i for i in places if i not in done and i != last] or [i for i in places if i not in done]:
             for index in pending:
                 done.add(index)

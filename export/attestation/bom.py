@@ -4,8 +4,6 @@ The library `cyclonedx` has no class for a model card: that part is added to its
 Reference: https://cyclonedx.org/capabilities/mlbom/.
 """
 
-from __future__ import annotations
-
 import datetime
 import json
 import uuid

@@ -4,8 +4,6 @@ A bundle is checked by its files and its attestation; a version under a base pat
 was published with it.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
@@ -31,27 +29,21 @@ OF_PUBLISHING = (RECORD, VERSION_SUMS, ATTESTATION)
 
 @dataclass(frozen=True)
 class Policy:
-    """What a bundle must hold; a rule that the file does not name has the value here.
+    """What a bundle must hold; a rule that the file does not name has the value here."""
 
-    Attributes:
-        verdict: Verdicts that are admitted.
-        signers: Public keys (PEM), relative to the file, one of which must have signed the attestation. Without any,
-            a bundle is checked by its own certificate, which whoever can write the folder can write.
-        max_drop: The upper end of the 95 % interval of the metric drop of every quantised file; a file whose drop was
-            not measured is refused. None for no limit.
-        min_coverage: The least share of table rows, vocabulary and units that the golden inputs reached; refused where
-            it was not measured. None for no limit.
-        reservations: Kinds of reservations that are admitted.
-        confined: Whether the kernel must have confined the proof.
-        licences: Licences that are admitted, of the model and of its data; what states none is refused. None for all.
-    """
-
-    verdict: Sequence[str] = (PASS,)
+    verdict: Sequence[str] = (PASS,)  # verdicts that are admitted
+    # public keys (PEM), relative to the file, one of which must have signed the attestation. Without any, a bundle is
+    # checked by its own certificate, which whoever can write the folder can write.
     signers: Sequence[Path] = ()
+    # the upper end of the 95 % interval of the metric drop of every quantised file; a file whose drop was not measured
+    # is refused. None for no limit.
     max_drop: float | None = None
+    # the least share of table rows, vocabulary and units that the golden inputs reached; refused where it was not
+    # measured. None for no limit.
     min_coverage: float | None = None
-    reservations: Sequence[str] = ()
-    confined: bool = True
+    reservations: Sequence[str] = ()  # kinds of reservations that are admitted
+    confined: bool = True  # whether the kernel must have confined the proof
+    # licences that are admitted, of the model and of its data; what states none is refused. None for all.
     licences: Sequence[str] | None = None
 
 

@@ -3,8 +3,6 @@
 Reference: https://github.com/in-toto/attestation/tree/main/spec. `predicate.schema.json` describes our own predicate.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from collections.abc import Mapping, Sequence

@@ -3,8 +3,6 @@
 README.md has a header for the Hub, description, proof, and how to serve and run it.
 """
 
-from __future__ import annotations
-
 import shutil
 import urllib.parse
 from collections.abc import Iterable, Mapping, Sequence

@@ -5,8 +5,6 @@ Whoever reads a folder reads what lies in it, whatever a manifest says: a server
 role gives, where another file says what that is.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import re

@@ -1,7 +1,5 @@
 """Sections of DEVICES.md for the libraries on LiteRT: MediaPipe Tasks, the program in C, and microcontrollers."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """The DEVICES.md of a bundle: its files on Android, iOS, in C++ and in onnxruntime, with their names and shapes."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from pathlib import Path

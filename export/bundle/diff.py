@@ -1,7 +1,5 @@
 """The differences between two bundles: weights, contract, labels, metrics, sizes."""
 
-from __future__ import annotations
-
 import os
 import zipfile
 from collections.abc import Iterator, Mapping

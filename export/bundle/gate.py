@@ -4,8 +4,6 @@ Checksums find damage, not malice: whoever can write the folder can write the su
 the certificate is found by a signature only. Every reader of a bundle calls this before it loads anything.
 """
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from pathlib import Path
 from typing import Any

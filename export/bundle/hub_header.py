@@ -3,8 +3,6 @@
 Source: https://huggingface.co/docs/hub/model-cards#model-card-metadata
 """
 
-from __future__ import annotations
-
 import json
 import math
 import re

@@ -1,7 +1,5 @@
 """The files of a bundle: staged, hashed, flushed to disk and renamed to the target, so that it is whole or absent."""
 
-from __future__ import annotations
-
 import ctypes
 import errno
 import functools

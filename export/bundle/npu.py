@@ -1,7 +1,5 @@
 """What an NPU would take of the int8 files of a bundle: a report beside the rows of microcontrollers, not a proof."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Sequence
 from dataclasses import replace

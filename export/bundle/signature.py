@@ -4,8 +4,6 @@ The signature lies beside the bundle, in BUNDLE.sig, in the Sigstore bundle form
 Source: https://github.com/sigstore/model-transparency
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

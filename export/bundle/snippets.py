@@ -1,7 +1,5 @@
 """Code of a bundle's pages, from the files in `templates/`."""
 
-from __future__ import annotations
-
 import json
 import string
 from collections.abc import Mapping

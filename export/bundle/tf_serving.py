@@ -1,7 +1,5 @@
 """Files for TF Serving beside a SavedModel: warm-up records, a model configuration, and the command that serves it."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
 

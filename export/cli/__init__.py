@@ -1,7 +1,5 @@
 """One file per verb of `python -m export`, each with its `command`; shared code is here."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any

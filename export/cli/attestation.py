@@ -1,7 +1,5 @@
 """python -m export attest, bom and admit: the certificate as statements that others can check."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """python -m export compare, certify, repair and flips: what artifacts and runtimes answer otherwise."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Sequence
@@ -13,6 +11,8 @@ import click
 from export.cli import PATH, print_table, show, trust_option
 from zoobase import Console, common_options
 from zoobase.console import echo
+from zoobase.errors import CheckFailed, ExportError
+from zoobase.files import write_atomic
 
 
 def _options(function: Callable[..., None]) -> Callable[..., None]:
@@ -60,7 +60,6 @@ def certify_command(console: Console, out: Path | None, **arguments: Any) -> Non
     evidence; 1: any other verdict.
     """
     from export.certifier import certify
-    from zoobase.files import write_atomic
 
     result = certify(**_prepared(**arguments))
     if out:
@@ -86,7 +85,6 @@ def repair_command(
     from export.bundle import layout
     from export.cli.inputs import read_samples
     from export.formats import tflite
-    from zoobase.errors import CheckFailed, ExportError
 
     files = {path: out}
     if path.is_dir():

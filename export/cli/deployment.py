@@ -1,7 +1,5 @@
 """python -m export manifest and drift: what KServe starts from, and whether requests differ from the training."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """python -m export diff BUNDLE_A BUNDLE_B: show what changed."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

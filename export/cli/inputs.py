@@ -1,7 +1,5 @@
 """Read and write files of the command line: samples, labels, contracts."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """python -m export inspect ARTIFACT: show its contents without running it; formats: what this package writes."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 from typing import Any
@@ -13,6 +11,7 @@ from export.contract import shape_text
 from export.runners import RUNTIMES
 from zoobase import Console, common_options
 from zoobase.console import echo
+from zoobase.errors import CheckFailed, ExportError
 
 
 @click.command("inspect")
@@ -33,7 +32,6 @@ def command(
     from export.artifacts.readable import unreadable
     from export.bundle.layout import MANIFEST, read_coverage
     from export.proof.certificate import describe_coverage
-    from zoobase.errors import CheckFailed
 
     if artifact.exists() and (problems := unreadable([artifact])):
         raise CheckFailed(f"{artifact} is refused: {problems[artifact]}")
@@ -64,7 +62,6 @@ def _write_contract(artifact: Path, description: Any, trusted: bool, path: Path,
     from export.contract.inference import infer_contract
     from export.formats.keras import read_model
     from export.runtime.confinement import confine_command
-    from zoobase.errors import CheckFailed, ExportError
 
     if not (READABLE[description.format].needs_code and description.signatures):
         raise ExportError(f"{artifact} is no Keras model; --contract needs a .keras or .h5 file of a whole model")

@@ -1,7 +1,5 @@
 """python -m export matrix BUNDLE and upgrade BUNDLE: what other versions of the runtimes answer."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Callable
 from pathlib import Path
@@ -10,6 +8,7 @@ import click
 
 from export.cli import PATH, print_table, show, trust_option
 from export.cli.inputs import read_samples
+from export.proof.certificate import describe_drop
 from zoobase import Console, common_options
 from zoobase.console import echo
 
@@ -81,7 +80,6 @@ def upgrade_command(
     With data also by how much the metric changes from the installed release to that one, with its 95 % interval. Exit
     code 0: yes; 1: no; 3: it could not be run.
     """
-    from export.proof.certificate import describe_drop
     from export.versions import matrix as runs
     from export.versions.releases import releases
 

@@ -1,18 +1,18 @@
 """python -m export model FILE -o BUNDLE: export a Keras model with a proof."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 
 import click
 
-from export.bundle.layout import IF_EXISTS
+from export.bundle.layout import IF_EXISTS, choose_path
 from export.cli import PATH, show_certificate
 from export.contract.quantization import MAX_DROP
 from export.formats import DEFAULT_FORMATS, QUANTIZATIONS
+from export.formats.keras import read_model
 from zoobase import Console, common_options
 from zoobase.console import echo
+from zoobase.errors import ExportFailed
 
 
 @click.command("model")
@@ -57,14 +57,11 @@ def command(
 ) -> None:
     """Export the Keras model in FILE (.keras or .h5) with a proof."""
     from export.bundle import signature
-    from export.bundle.layout import choose_path
     from export.cli.inputs import read_contract, read_labels, read_samples
     from export.contract.inference import infer_contract
     from export.exporter import Checks, export_model
-    from export.formats.keras import read_model
     from export.formats.obstacles import check_graph_names
     from export.proof.evaluation import Quantization, read_evaluation
-    from zoobase.errors import ExportFailed
 
     progress = console.progress
     choose_path(out.absolute(), options["if_exists"])  # before the model is loaded

@@ -1,7 +1,5 @@
 """python -m export serve-check, serve and servers: check a base path, serve a model here, install servers."""
 
-from __future__ import annotations
-
 import contextlib
 import re
 import signal
@@ -14,6 +12,7 @@ import click
 from export.cli import PATH, print_table, trust_option
 from zoobase import Console, common_options
 from zoobase.console import echo
+from zoobase.errors import ExportError
 
 SERVERS = ("tensorflow_model_server", "builtin", "kserve", "triton")
 
@@ -74,7 +73,6 @@ def serve_command(
     """
     from export.bundle.layout import MANIFEST
     from export.serving.servers import local
-    from zoobase.errors import ExportError
 
     if page and not (source / MANIFEST).is_file():
         raise ExportError(f"{source} is not a bundle, for which alone there are pages")

@@ -1,7 +1,5 @@
 """python -m export verify BUNDLE: verify a bundle."""
 
-from __future__ import annotations
-
 import sys
 from pathlib import Path
 

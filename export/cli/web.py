@@ -1,7 +1,5 @@
 """python -m export web BUNDLE -o SITE: write a static site that runs the model in the browser or on a server."""
 
-from __future__ import annotations
-
 import sys
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path

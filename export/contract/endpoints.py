@@ -1,7 +1,5 @@
 """Ready-made endpoints."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any

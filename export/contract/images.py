@@ -1,7 +1,5 @@
 """Images with the statistics of what people photograph and draw, generated: textures, gradients, edges, and noise."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 
 import numpy as np

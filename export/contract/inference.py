@@ -1,7 +1,5 @@
 """Infer the contract of a model: names, shapes, ranges of tokens and pixels."""
 
-from __future__ import annotations
-
 import dataclasses
 import inspect
 import re
@@ -10,18 +8,10 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Contract, Tensor
+from export.contract import Contract, Tensor, ranges
 from export.contract.endpoints import is_dimension, tensor_endpoint
 from export.contract.outputs import infer_outputs
 from export.contract.provenance import Reach, kind_of, trace_inputs
-from export.contract.ranges import (
-    affine_of,
-    number_range,
-    pixel_range,
-    token_range,
-    unclaimed_tables,
-    vocabulary_values,
-)
 from export.protocol.calls import arrange, identifier
 from export.protocol.layers import layers_of
 from zoobase.errors import ExportError
@@ -107,7 +97,7 @@ def _with_meanings(model: Any, inputs: Sequence[Tensor], samples: Mapping[str, n
     provenance = trace_inputs(model, inputs, lambda values: model(arrange(endpoint, values), training=False))
     layers = layers_of(model)
     kinds = {kind_of(layer) for layer in layers} - {None}
-    tables = unclaimed_tables(layers, provenance.reached)
+    tables = ranges.unclaimed_tables(layers, provenance.reached)
     declared = getattr(model, "inputs", None) or ()
     masks = {inputs[i].name for i in mask_inputs(model, [tensor for _, tensor in _named(model, declared)])}
     tensors = []
@@ -120,7 +110,7 @@ def _with_meanings(model: Any, inputs: Sequence[Tensor], samples: Mapping[str, n
             or (dataclasses.replace(tensor, low=0, high=1) if is_mask else None)
             or _from_tables(tensor, tables, samples.get(tensor.name), provenance.complete)
             or _from_sample(tensor, samples.get(tensor.name))
-            or number_range(tensor, reached)
+            or ranges.number_range(tensor, reached)
             or _unbounded(tensor, kinds)
         )
     return tensors
@@ -130,15 +120,15 @@ def _meaning(
     tensor: Tensor, reached: Sequence[Reach], rescaling: Sequence[Any], sample: np.ndarray | None
 ) -> Tensor | None:
     """Return an input that reaches a table or a lookup, or an image; else None."""
-    if (known := token_range(tensor, reached) or vocabulary_values(tensor, reached)) is not None:
+    if (known := ranges.token_range(tensor, reached) or ranges.vocabulary_values(tensor, reached)) is not None:
         return known
     if tensor.dtype == "string":
         return dataclasses.replace(tensor, meaning="text")
     if len(tensor.shape) == 4 and tensor.shape[-1] in (1, 3, 4):
-        if sample is not None and sample.size and not rescaling and not any(affine_of(r.layer) for r in reached):
+        if sample is not None and sample.size and not rescaling and not any(ranges.affine_of(r.layer) for r in reached):
             low, high = min(0.0, float(np.min(sample))), max(1.0, float(np.max(sample)))
             return dataclasses.replace(tensor, meaning="image", low=low, high=high)
-        return pixel_range(tensor, reached, rescaling)
+        return ranges.pixel_range(tensor, reached, rescaling)
     return None
 
 

@@ -1,7 +1,5 @@
 """Infer the outputs of a model from one call on small inputs, and with them what its inputs need: sizes and a batch."""
 
-from __future__ import annotations
-
 import dataclasses
 import zlib
 from collections.abc import Iterator, Mapping, Sequence

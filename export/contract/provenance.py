@@ -5,8 +5,6 @@ known (a table, a lookup, a rescaling) is reached by the features whose codes ar
 concatenations, slices, nested models and wrappers alike, in functional and in subclassed models.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any

@@ -1,7 +1,5 @@
 """What a quantised form of a file is: the types of its numbers, the error that is allowed, and what it needs."""
 
-from __future__ import annotations
-
 import importlib.util
 from collections.abc import Mapping
 from dataclasses import dataclass

@@ -1,7 +1,5 @@
 """The legal values of an input, from the layers that it reaches: tables, lookups, statistics, rescalings."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any

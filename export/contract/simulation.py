@@ -1,7 +1,5 @@
 """The model that an int8 file of integers stands for, of quantization-aware training (QAT)."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any

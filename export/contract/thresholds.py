@@ -1,7 +1,5 @@
 """Golden rows near every constant that the reference compares with: at a step, rounding and a wrong sign show."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from typing import Any
 

@@ -1,7 +1,5 @@
 """One file per format, each with its record, `FORMAT`; they are collected here, and nothing else lists them."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 
 from export.contract import Contract

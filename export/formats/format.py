@@ -1,7 +1,5 @@
 """What a format is, and what is known of one of its files before it is run."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
@@ -87,45 +85,32 @@ class Description:
 
 @dataclass(frozen=True)
 class Format:
-    """A format of artifacts, as its file declares it.
+    """A format of artifacts, as its file declares it."""
 
-    Attributes:
-        name: Its name in the command line, the manifest and the certificate.
-        extension: The end of its files' names; empty for a folder.
-        write: `(model, contract, folder, version) -> Artifact`, which raises Unsupported.
-        matches: `(path, head) -> whether it is of this format`; `head` are its first bytes, none of a folder.
-        describe: Fills in a `Description`.
-        describe_graph: The same without what needs TensorFlow, or None if `describe` does not need it.
-        files: What a failed writer may leave behind.
-        is_default: Whether it is written unless other formats are asked for.
-        needs_code: Whether it names the classes of the model. It then has the model's own call only.
-        has_strings: Whether its endpoints may take or return strings; else it carries those that do not, if any do.
-        holds_code: Whether it can hold code, or operators that act on the machine.
-        holds_graph: Whether it holds a graph and nothing of training, so that reservations can be stated.
-        is_drawn: Whether Netron draws its files.
-        contradiction: `(path, contract) -> why` what a file says of itself is not what the contract says, or None.
-        quantizations: The quantised forms that it has.
-        write_quantized: `(model, contract, folder, quantization, calibration, keep_float) -> Artifact`, as `write`.
-        unreadable: Returns why a file that was just written cannot be read back, from the error; such a file is
-            withheld. None where that is a failure.
-    """
-
-    name: str
-    extension: str
+    name: str  # its name in the command line, the manifest and the certificate
+    extension: str  # the end of its files' names; empty for a folder
+    # `(model, contract, folder, version) -> Artifact`, which raises Unsupported
     write: Callable[[Any, Contract, Path, int], Artifact]
+    # `(path, head) -> whether it is of this format`; `head` are its first bytes, none of a folder
     matches: Callable[[Path, bytes], bool]
-    describe: Callable[[Description], None]
+    describe: Callable[[Description], None]  # fills in a `Description`
+    # the same without what needs TensorFlow, or None if `describe` does not need it
     describe_graph: Callable[[Description], None] | None = None
-    files: tuple[str, ...] = ()
-    is_default: bool = True
-    needs_code: bool = False
+    files: tuple[str, ...] = ()  # what a failed writer may leave behind
+    is_default: bool = True  # whether it is written unless other formats are asked for
+    needs_code: bool = False  # whether it names the classes of the model. It then has the model's own call only.
+    # whether its endpoints may take or return strings; else it carries those that do not, if any do
     has_strings: bool = True
-    holds_code: bool = False
-    holds_graph: bool = False
-    is_drawn: bool = True
+    holds_code: bool = False  # whether it can hold code, or operators that act on the machine
+    holds_graph: bool = False  # whether it holds a graph and nothing of training, so that reservations can be stated
+    is_drawn: bool = True  # whether Netron draws its files
+    # `(path, contract) -> why` what a file says of itself is not what the contract says, or None
     contradiction: Callable[[Path, Contract], str | None] | None = None
+    # returns why a file that was just written cannot be read back, from the error; such a file is withheld. None where
+    # that is a failure.
     unreadable: Callable[[str], str] | None = None
-    quantizations: tuple[QuantizedForm, ...] = ()
+    quantizations: tuple[QuantizedForm, ...] = ()  # the quantised forms that it has
+    # `(model, contract, folder, quantization, calibration, keep_float) -> Artifact`, as `write`
     write_quantized: Callable[..., Artifact] | None = None
 
     def artifact(self, contract: Contract, path: str, **facts: Any) -> Artifact:

@@ -9,8 +9,6 @@ every kind of file and text has a golden case. The graph is followed forwards: a
 argument of its operator does; shapes do not.
 """
 
-from __future__ import annotations
-
 import functools
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """The whole model in one HDF5 file, without the optimizer, which Keras does not restore and often cannot read."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

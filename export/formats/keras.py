@@ -1,7 +1,5 @@
 """The native .keras file: architecture, weights and optimizer state."""
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile

@@ -1,7 +1,5 @@
 """What of a model stands in the way of its export: classes that no other process can import, and names."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from typing import Any

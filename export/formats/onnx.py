@@ -3,8 +3,6 @@
 Its quantised form has integer weights and pairs of QuantizeLinear and DequantizeLinear, by onnxruntime's quantizer.
 """
 
-from __future__ import annotations
-
 import importlib.util
 import shutil
 from collections import Counter

@@ -1,7 +1,5 @@
 """The SavedModel that TF Serving loads, with named inputs and outputs for every endpoint; numbers of versions."""
 
-from __future__ import annotations
-
 import os
 import re
 import time

@@ -1,7 +1,5 @@
 """Whether a file is what its loader will read, all of it, and nothing else: asked before anything reads it."""
 
-from __future__ import annotations
-
 import zipfile
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 One file of float32, and one for each of its quantised forms. Inputs and outputs have the dtypes of the contract.
 """
 
-from __future__ import annotations
-
 import re
 import shutil
 from collections import Counter

@@ -3,23 +3,17 @@
 Loops over a fixed number of steps are none, nor what depends on shapes only.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
 from typing import Any
 
 
 class Branches:
-    """The branches of a model, as the numbers of its inputs reach them.
-
-    Attributes:
-        found: {(subgraph, position of the operator): "IF" or "WHILE"}.
-    """
+    """The branches of a model, as the numbers of its inputs reach them."""
 
     def __init__(self, model: Any, codes: Sequence[str]) -> None:
         """Follow every input of the first subgraph, and of those that signatures name."""
         self._model, self._codes = model, codes
-        self.found: dict[tuple[int, int], str] = {}
+        self.found: dict[tuple[int, int], str] = {}  # (subgraph, position of the operator): "IF" or "WHILE"
         entries = {signature.subgraphIndex for signature in model.signatureDefs or []} or {0}
         for index in sorted(entries):
             self._outputs(index, range(len(model.subgraphs[index].inputs)))

@@ -8,8 +8,6 @@ to each other, so that its operators, tensors and buffers cannot change. Only th
 FlatBuffer, as ai-edge-quantizer writes them, are counted from the start of the file and move with it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import zipfile

@@ -1,7 +1,5 @@
 """The weights, with the architecture as JSON beside them, so that a fresh process can rebuild the model."""
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Golden cases, and the files of a bundle that hold them: plain arrays, without pickle."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Compare what an artifact returned with the reference, the contract and the other runs. NumPy only, no clocks."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field

@@ -4,8 +4,6 @@ A difference is measured in units of its row: divided by the largest value of th
 that is smaller. So an error in an ordinary row is not hidden by an extreme one.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Whether golden outputs are evidence: constant outputs are none, and NaN on legal inputs is no number. NumPy only."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 
 import numpy as np

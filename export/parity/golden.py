@@ -5,8 +5,6 @@ too, but only reported, because runtimes do not define their outputs. Where the 
 model may reject (a file that is not an image), every runtime must raise too.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import zlib
 from collections.abc import Iterable, Iterator, Mapping, Sequence

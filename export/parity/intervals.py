@@ -1,7 +1,5 @@
 """Confidence intervals of metrics: the delete-a-group jackknife, and shares and areas near one."""
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 
@@ -11,17 +9,8 @@ PARTS = 40  # into which independent examples, or more groups than this, are div
 BLOCKS = 10  # of neighbouring examples: more of them would be shorter than the dependence
 FEW = 10  # groups or examples, below which intervals of skewed numbers cover less than 93 %
 Z = 1.959964  # 97.5 % quantile of the normal distribution
-ERRORS = (
-    "loss",
-    "error",
-    "bits",
-    "perplexity",
-    "mse",
-    "mae",
-    "mase",
-    "rmse",
-    "distance",
-)  # metrics for which lower is better
+# metrics for which lower is better
+ERRORS = ("loss", "error", "bits", "perplexity", "mse", "mae", "mase", "rmse", "distance")
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """The tolerances of a comparison, and the noise floor: how far outputs differ between equivalent calls. NumPy only."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import asdict, dataclass
 

@@ -1,7 +1,5 @@
 """Evaluate quantised artifacts: quantisation error on real inputs against a budget."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import asdict
 from typing import Any

@@ -1,7 +1,5 @@
 """Recurrent steps: 64 steps from zero state must return what one forward call over the same 64 tokens returns."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 
 import numpy as np

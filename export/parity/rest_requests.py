@@ -5,8 +5,6 @@ runtimes of a SavedModel answer them by the REST rules (`protocol/rest.py`), and
 reference.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from pathlib import Path

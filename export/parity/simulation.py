@@ -1,7 +1,5 @@
 """Compare the integers of an int8 file with the network of quantization-aware training: outputs and ranges."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

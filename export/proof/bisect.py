@@ -1,7 +1,5 @@
 """Find the first layer that TFLite computes wrongly, by bisection over truncated models. Slow, therefore optional."""
 
-from __future__ import annotations
-
 import dataclasses
 import tempfile
 from collections.abc import Mapping, Sequence

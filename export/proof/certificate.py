@@ -200,19 +200,9 @@ class Certificate:
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form of parity.json."""
-        return {
-            "schema": 1,
-            "verdict": self.verdict,
-            "artifacts": [row.to_json() for row in self.rows],
-            "policy": self.policy,
-            "noise_floor": self.noise_floor,
-            "environment": self.environment,
-            "between": self.between,
-            "jumps": self.jumps,
-            "request": self.request,
-            "coverage": self.coverage,
-            "examples": self.examples,
-        }
+        sections = {item.name: getattr(self, item.name) for item in fields(self) if item.name != "rows"}
+        rows = [row.to_json() for row in self.rows]
+        return {"schema": 1, "verdict": self.verdict, "artifacts": rows, **sections}
 
     @classmethod
     def from_json(cls, data: dict[str, Any]) -> Certificate:

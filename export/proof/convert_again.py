@@ -4,8 +4,6 @@ A script: `python -P launch.py convert_again.py JOB`, in a confined process; the
 and the files. One release writes the same file again: see `export.artifacts.whole_file`.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import sys

@@ -1,7 +1,5 @@
 """Images returned by artifacts beside those of the reference, with their amplified difference."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable, Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Name the layers of a failed artifact that differ from the reference, or that add most quantisation noise."""
 
-from __future__ import annotations
-
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Observe the layers of the live model while it runs on golden inputs: table rows, vocabulary, units, branches."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 from collections.abc import Callable, Iterator, Mapping
@@ -26,27 +24,17 @@ ENDS = {  # of activations that saturate
 
 
 class Observer:
-    """What the calls of a model reached.
-
-    Attributes:
-        rows: {table layer: number of its rows}.
-        read: {table layer: boolean (rows,), those that were read}.
-        active: {layer: boolean (units,), those that were ever neither zero nor saturated}; units are the last axis.
-        values: {lookup layer: the values that it received}.
-        called: Layers that ran eagerly.
-        traced: Layers that were traced in graph mode, where both sides of a condition are.
-        opaque: Layers that a function traced inside an eager call, so that it is not known when they run.
-    """
+    """What the calls of a model reached, by layers."""
 
     def __init__(self, model: Any) -> None:
         self.layers = {id(layer): layer for layer in layers_of(model)}
-        self.rows = {key: count for key, layer in self.layers.items() if (count := _table_rows(layer))}
-        self.read = {key: np.zeros(count, bool) for key, count in self.rows.items()}
-        self.active: dict[int, np.ndarray] = {}
-        self.values: dict[int, set[Any]] = {}
-        self.called: set[int] = set()
-        self.traced: set[int] = set()
-        self.opaque: set[int] = set()
+        self.rows = {key: count for key, layer in self.layers.items() if (count := _table_rows(layer))}  # of tables
+        self.read = {key: np.zeros(count, bool) for key, count in self.rows.items()}  # (rows,), those that were read
+        self.active: dict[int, np.ndarray] = {}  # boolean (units,), the last axis: ever neither zero nor saturated
+        self.values: dict[int, set[Any]] = {}  # that lookup layers received
+        self.called: set[int] = set()  # that ran eagerly
+        self.traced: set[int] = set()  # that were traced in graph mode, where both sides of a condition are
+        self.opaque: set[int] = set()  # that a function traced inside an eager call: it is not known when they run
         self.on_table: Callable[[int, np.ndarray, Any], None] | None = None
         self._observes_units = {key for key, layer in self.layers.items() if _has_units(layer)}
         self._lookups = {k for k, layer in self.layers.items() if kind_of(layer) == "IndexLookup" and not layer.invert}

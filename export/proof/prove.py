@@ -1,7 +1,5 @@
 """Prove a bundle: run every artifact in fresh processes, compare the outputs, and write the rows of a certificate."""
 
-from __future__ import annotations
-
 import functools
 import json
 import os

@@ -1,7 +1,5 @@
 """Run the live model on golden inputs: its outputs are the reference of every artifact."""
 
-from __future__ import annotations
-
 import contextlib
 import gc
 from collections.abc import Iterator, Mapping, Sequence

@@ -1,7 +1,5 @@
 """Whole files: each file of a bundle against the one that the Keras file beside it writes, in a confined process."""
 
-from __future__ import annotations
-
 import importlib.metadata
 import tempfile
 from collections.abc import Sequence

@@ -5,8 +5,6 @@ gradient of the outputs tells which rows had an effect. The others are drawn aga
 alone.
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
@@ -45,19 +43,13 @@ class _Values:
 
 
 class TableSearch:
-    """Which rows of the tables of a model were read with an effect.
-
-    Attributes:
-        effective: {table layer: boolean (rows,), read where an output depends on them}.
-        alone: {table layer: boolean (rows,), drawn as the only value of a golden row}.
-        fed: Tables whose ids depend on an input whose values can be listed.
-    """
+    """Which rows of the tables of a model were read with an effect, boolean (rows,) by table layer."""
 
     def __init__(self, model: Any, observer: Observer, policy: Policy) -> None:
         self.observer, self.policy = observer, policy
-        self.effective = {key: np.zeros(count, bool) for key, count in observer.rows.items()}
-        self.alone = {key: np.zeros(count, bool) for key, count in observer.rows.items()}
-        self.fed: set[int] = set()
+        self.effective = {key: np.zeros(count, bool) for key, count in observer.rows.items()}  # an output depends on it
+        self.alone = {key: np.zeros(count, bool) for key, count in observer.rows.items()}  # the only value of a row
+        self.fed: set[int] = set()  # tables whose ids depend on an input whose values can be listed
         tables = sum(int(np.prod(w.shape)) for key in observer.rows for w in observer.layers[key].weights)
         self.weights = max(1, model.count_params() - tables)
 

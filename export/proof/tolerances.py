@@ -4,8 +4,6 @@ At export the reference is the live model. At `verify` it is the Keras file, run
 records of its own noise is not read.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 from collections.abc import Mapping, Sequence
@@ -15,16 +13,10 @@ import numpy as np
 from export.contract import Artifact
 from export.formats import saved_model
 from export.formats.format import NATIVE
+from export.parity import noise_floor
 from export.parity.cases import GoldenCase
 from export.parity.comparison import check_repeatability
 from export.parity.distance import max_row_error
-from export.parity.noise_floor import (
-    TOLERATED_VARIANTS,
-    Policy,
-    find_unstable_rows,
-    measure_noise_floor,
-    measure_row_noise,
-)
 from export.proof.certificate import ProofRequest
 from export.protocol.arrays import Outputs
 from export.runners import RUNTIMES
@@ -55,7 +47,7 @@ def run_reference(request: ProofRequest) -> dict[str, Outputs]:
     return outputs_of_reference(request, runs)
 
 
-def outputs_of_other_kernels(request: ProofRequest, runs: Runs, policy: Policy) -> dict[str, Outputs]:
+def outputs_of_other_kernels(request: ProofRequest, runs: Runs, policy: noise_floor.Policy) -> dict[str, Outputs]:
     """Run the Keras file with TensorFlow's other kernels; return its outputs of both, or nothing."""
     # The SavedModel stands in for it where the Keras file lacks an endpoint, such as the step of a decoder: at export,
     # when it has just been written by the live model, and only where it answers as the live model does. It costs a
@@ -78,7 +70,7 @@ def outputs_of_other_kernels(request: ProofRequest, runs: Runs, policy: Policy) 
     return found
 
 
-def _is_equal(cases: Sequence[GoldenCase], outputs: Outputs, policy: Policy) -> bool:
+def _is_equal(cases: Sequence[GoldenCase], outputs: Outputs, policy: noise_floor.Policy) -> bool:
     """Return whether outputs are those of the reference without any noise floor."""
     pairs = [
         (case, value, outputs.get(case.name, name))
@@ -93,19 +85,19 @@ def _is_equal(cases: Sequence[GoldenCase], outputs: Outputs, policy: Policy) -> 
 
 
 def measure(
-    request: ProofRequest, reference: Mapping[str, Outputs], policy: Policy, floor: Floor
+    request: ProofRequest, reference: Mapping[str, Outputs], policy: noise_floor.Policy, floor: Floor
 ) -> dict[str, dict[str, float]]:
     """Return a noise floor raised to that of the reference; differences above the ceiling are errors."""
     # The noise of the named rows of each case, and its rows at which the reference is discontinuous, are updated, too.
     raised = {e: {o: v for o, v in outputs.items() if v <= policy.ceiling} for e, outputs in floor.items()}
     for endpoint, outputs in reference.items():
         for case in request.cases[endpoint]:
-            for output, noise in measure_row_noise(case, outputs, policy).items():
+            for output, noise in noise_floor.measure_row_noise(case, outputs, policy).items():
                 case.row_noise[output] = np.maximum(case.row_noise.get(output, 0.0), noise)
-            unstable = find_unstable_rows(case, outputs, policy, TOLERATED_VARIANTS)
+            unstable = noise_floor.find_unstable_rows(case, outputs, policy, noise_floor.TOLERATED_VARIANTS)
             case.unstable_rows = tuple(sorted({*case.unstable_rows, *unstable}))
         of_endpoint = raised.setdefault(endpoint, {})
-        for differences in measure_noise_floor(request.cases[endpoint], outputs).values():
+        for differences in noise_floor.measure_noise_floor(request.cases[endpoint], outputs).values():
             for output, value in differences.items():
                 if value <= policy.ceiling:
                     of_endpoint[output] = max(of_endpoint.get(output, 0.0), value)
@@ -125,7 +117,7 @@ def discontinuities(request: ProofRequest) -> dict[str, dict[str, list[str]]]:
     }
 
 
-def at_most(request: ProofRequest, policy: Policy) -> tuple[ProofRequest, Floor]:
+def at_most(request: ProofRequest, policy: noise_floor.Policy) -> tuple[ProofRequest, Floor]:
     """Return the cases that no noise of their own rows excuses, and the largest noise floor that counts as noise."""
     # A comparison that fails with these fails whatever is measured.
     cases = {

@@ -23,20 +23,16 @@ RATIO = 100  # and, beyond that, how many times its own size
 class Outputs:
     """What one endpoint of an artifact returned, and what it raised.
 
-    Attributes:
-        arrays: {(case, variant, output): array}.
-        errors: {(case, variant): message} of the calls that raised.
-        inapplicable: The cases whose inputs the runtime cannot be given.
-
     Example:
         >>> outputs = Outputs({("batch_7", "main", "logits"): np.zeros((7, 3))}, {("nan", "main"): "ValueError: NaN"})
         >>> outputs.get("batch_7", "logits").shape, outputs.error("nan")
         ((7, 3), 'ValueError: NaN')
     """
 
-    arrays: dict[tuple[str, str, str], np.ndarray] = field(default_factory=dict)
+    arrays: dict[tuple[str, str, str], np.ndarray] = field(default_factory=dict)  # {(case, variant, output): array}
+    # {(case, variant): message} of the calls that raised
     errors: dict[tuple[str, str], str] = field(default_factory=dict)
-    inapplicable: list[str] = field(default_factory=list)
+    inapplicable: list[str] = field(default_factory=list)  # the cases whose inputs the runtime cannot be given
 
     def get(self, case: str, output: str, variant: str = MAIN) -> np.ndarray | None:
         """Return one array, or None if there is none."""

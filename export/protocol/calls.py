@@ -53,7 +53,6 @@ class KeepsFirst:
     """A function that keeps the inputs and outputs of its first call, for `repeat`."""
 
     def __init__(self, function: Function) -> None:
-        """Keep the function."""
         self.function, self.first = function, None
 
     def __call__(self, inputs: Arrays) -> Arrays:

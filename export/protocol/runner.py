@@ -61,101 +61,69 @@ class Installation(Protocol):
 
 @dataclass(frozen=True)
 class Process:
-    """The process in which a runtime runs.
+    """The process in which a runtime runs."""
 
-    Attributes:
-        imports: The frameworks that it may import.
-        imports_code: Whether the formats name classes of the model, whose modules it imports.
-        forked_from: "keras" or "c_api" where it is forked from a process that has loaded that, or None.
-        environment: Environment variables, in addition to those of this process.
-        installation: The Python environment in which it runs, where that is not this one.
-        prepare: Called before it is started, such as to compile what it runs; returns what it may read then.
-        reads: What it may read besides the bundle and the libraries.
-        writes: What it may write besides its scratch folder.
-        network: Whether it may use the network.
-    """
-
-    imports: tuple[str, ...] = ()
-    imports_code: bool = False
-    forked_from: str | None = None
+    imports: tuple[str, ...] = ()  # the frameworks that it may import
+    imports_code: bool = False  # whether the formats name classes of the model, whose modules it imports
+    forked_from: str | None = None  # "keras" or "c_api" where it is forked from a process that has loaded that, or None
+    # environment variables, in addition to those of this process
     environment: Mapping[str, str] = field(default_factory=dict)
-    installation: Installation | None = None
+    installation: Installation | None = None  # the Python environment in which it runs, where that is not this one
+    # called before it is started, such as to compile what it runs; returns what it may read then
     prepare: Callable[[], Iterable[str]] | None = None
-    reads: tuple[str, ...] = ()
-    writes: tuple[str, ...] = ()
-    network: bool = False
+    reads: tuple[str, ...] = ()  # what it may read besides the bundle and the libraries
+    writes: tuple[str, ...] = ()  # what it may write besides its scratch folder
+    network: bool = False  # whether it may use the network
 
 
 @dataclass(frozen=True)
 class Capabilities:
-    """What a runtime finds out about an artifact besides its outputs.
+    """What a runtime finds out about an artifact besides its outputs."""
 
-    Attributes:
-        measures_noise: The formats on which it measures the noise floor.
-        serves: Whether REST requests are answered too.
-        check: `(artifact, opened) -> messages`: further checks after the cases have run.
-        constants: `(artifact, opened) -> (name, array) of each constant`, compared with the model's weights; None where
-            they cannot be read.
-        exact: Whether the artifact stores every weight as it is; see `weight_sums.compare`.
-        facts: `(artifact, opened) -> {name: number}`, such as its memory.
-        remarks: `(artifact, opened) -> messages` that are no failures.
-    """
-
-    measures_noise: tuple[str, ...] = ()
-    serves: bool = False
+    measures_noise: tuple[str, ...] = ()  # the formats on which it measures the noise floor
+    serves: bool = False  # whether REST requests are answered too
+    # `(artifact, opened) -> messages`: further checks after the cases have run
     check: Callable[..., list[str]] | None = None
+    # `(artifact, opened) -> (name, array) of each constant`, compared with the model's weights; None where they cannot
+    # be read
     constants: Callable[..., Iterable[tuple[str, np.ndarray]] | None] | None = None
-    exact: bool = True
-    facts: Callable[..., dict[str, int]] | None = None
-    remarks: Callable[..., list[str]] | None = None
+    exact: bool = True  # whether the artifact stores every weight as it is; see `weight_sums.compare`
+    facts: Callable[..., dict[str, int]] | None = None  # `(artifact, opened) -> {name: number}`, such as its memory
+    remarks: Callable[..., list[str]] | None = None  # `(artifact, opened) -> messages` that are no failures
 
 
 @dataclass(frozen=True)
 class Runtime:
-    """A runtime, as its runner declares it.
+    """A runtime, as its runner declares it."""
 
-    Attributes:
-        name: Name in the rows of a certificate and in --runtime.
-        file: The runner.
-        distribution: The distribution that contains it, for versions and installation hints.
-        module: The module whose presence shows that it is installed.
-        formats: The formats it runs.
-        open: `(artifact, examples) -> Opened`, where `examples` holds inputs of each endpoint, for models that must be
-            called before they have weights. An extra may leave out endpoints that it cannot run.
-        versions: `() -> {library: version}`; None for the version of the distribution.
-        required: Whether a bundle that holds one of its formats is incomplete without it; else only where that format
-            was requested by name.
-        extra: Whether it is optional: it may skip endpoints, and does not decide the verdict unless it is required.
-        on_request: Whether it runs only if it is named, because it takes seconds.
-        library: A file in the module's folder that it needs and that not every build contains, or None. Without it the
-            runtime is not required.
-        probe: Returns the version, or None, of a runtime that is not a Python package.
-        install: How such a runtime is installed.
-        group: A name by which it is chosen together with others, such as "gpu".
-        precision: The quantized form by whose budget a float file is compared, where it computes in less than float32.
-        counterpart: The runtime with which a failed file is compared operator by operator, or None.
-        process: Its process: what it imports, reads and writes.
-        capabilities: What it finds out about an artifact.
-    """
-
-    name: str
-    file: str
-    distribution: str
-    module: str
-    formats: tuple[str, ...]
+    name: str  # name in the rows of a certificate and in --runtime
+    file: str  # the runner
+    distribution: str  # the distribution that contains it, for versions and installation hints
+    module: str  # the module whose presence shows that it is installed
+    formats: tuple[str, ...]  # the formats it runs
+    # `(artifact, examples) -> Opened`, where `examples` holds inputs of each endpoint, for models that must be called
+    # before they have weights. An extra may leave out endpoints that it cannot run.
     open: Callable[..., Opened]
+    # `() -> {library: version}`; None for the version of the distribution
     versions: Callable[[], dict[str, str]] | None = None
+    # whether a bundle that holds one of its formats is incomplete without it; else only where that format was requested
+    # by name
     required: bool = False
+    # whether it is optional: it may skip endpoints, and does not decide the verdict unless it is required
     extra: bool = False
-    on_request: bool = False
+    on_request: bool = False  # whether it runs only if it is named, because it takes seconds
+    # a file in the module's folder that it needs and that not every build contains, or None. Without it the runtime is
+    # not required.
     library: str | None = None
+    # returns the version, or None, of a runtime that is not a Python package
     probe: Callable[[], str | None] | None = None
-    install: str = ""
-    group: str = ""
+    install: str = ""  # how such a runtime is installed
+    group: str = ""  # a name by which it is chosen together with others, such as "gpu"
+    # the quantized form by whose budget a float file is compared, where it computes in less than float32
     precision: str | None = None
-    counterpart: str | None = None
-    process: Process = Process()
-    capabilities: Capabilities = Capabilities()
+    counterpart: str | None = None  # the runtime with which a failed file is compared operator by operator, or None
+    process: Process = Process()  # its process: what it imports, reads and writes
+    capabilities: Capabilities = Capabilities()  # what it finds out about an artifact
 
     @property
     def version(self) -> str | None:

@@ -22,21 +22,13 @@ MARK = ".installed"  # written last: a folder without it is of an installation t
 
 @dataclass(frozen=True)
 class Environment:
-    """A virtual environment in the cache of this project.
+    """A virtual environment in the cache of this project."""
 
-    Attributes:
-        name: Its name for `python -m export servers --install NAME`.
-        requirements: What pip installs; the versions are pinned.
-        purpose: What it is used for.
-        dependencies: Whether pip installs the dependencies, too.
-        is_large: Whether it is installed only where it is asked for by name, because it takes gigabytes.
-    """
-
-    name: str
-    requirements: tuple[str, ...]
-    purpose: str
-    dependencies: bool = True
-    is_large: bool = False
+    name: str  # its name for `python -m export servers --install NAME`
+    requirements: tuple[str, ...]  # what pip installs; the versions are pinned
+    purpose: str  # what it is used for
+    dependencies: bool = True  # whether pip installs the dependencies, too
+    is_large: bool = False  # whether it is installed only where it is asked for by name, because it takes gigabytes
 
     @property
     def folder(self) -> Path:

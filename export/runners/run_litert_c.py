@@ -91,7 +91,6 @@ class Program:
     """The compiled program, which runs one signature of a file again and again."""
 
     def __init__(self, path: str, endpoint: dict[str, Any]) -> None:
-        """Start it, and read the order of its inputs and outputs."""
         pipes = {"stdin": subprocess.PIPE, "stdout": subprocess.PIPE, "stderr": subprocess.PIPE}
         self.process = subprocess.Popen([program(), path, endpoint["name"]], **pipes)
         tensors = [*endpoint["inputs"], *endpoint["outputs"]]

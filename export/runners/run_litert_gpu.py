@@ -54,7 +54,6 @@ class Model:
     """A file compiled for the GPU; what the GPU refuses runs on the processor, as it does in an app that allows it."""
 
     def __init__(self, path: str) -> None:
-        """Compile it."""
         environments.use_vulkan()
         from ai_edge_litert.compiled_model import CompiledModel, GpuOptions, HardwareAccelerator, Options
 

@@ -36,11 +36,7 @@ class PredictLog:
 
 
 def decode_log(record: bytes) -> tuple[str | None, PredictLog | None]:
-    """Return the kind of a PredictionLog, and its content if that is "predict_log"; see `tf_serving.encode_log`.
-
-    Raises:
-        ValueError: If it is truncated or is not protobuf.
-    """
+    """Return the kind of a PredictionLog, and its content if that is "predict_log"; ValueError if it is damaged."""
     (kind, content), *_ = [(LOGS[n], v) for n, v in fields(record) if n in LOGS] or [(None, b"")]
     if kind != "predict_log":
         return kind, None

@@ -1,7 +1,5 @@
 """Import TensorFlow and Keras when they are needed, without log output."""
 
-from __future__ import annotations
-
 import contextlib
 import logging
 import sys

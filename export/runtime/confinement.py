@@ -1,7 +1,5 @@
 """The kernel confines a command before it loads in its own process what anyone may have written."""
 
-from __future__ import annotations
-
 import os
 import sys
 import tempfile

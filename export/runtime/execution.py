@@ -1,7 +1,5 @@
 """Run the artifacts of a bundle, one process per runtime, restarted without an artifact that crashed it."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Install a Python environment of this project in the cache, once."""
 
-from __future__ import annotations
-
 import fcntl
 import shutil
 import subprocess

@@ -5,8 +5,6 @@ trains about half as fast without it (`python -m benchmarks training` shows both
 environment disables it.
 """
 
-from __future__ import annotations
-
 import os
 import platform
 import sys

@@ -4,8 +4,6 @@ The fork servers of this process have loaded TensorFlow: there is one with Keras
 environment that they read when they are loaded, such as that of other kernels.
 """
 
-from __future__ import annotations
-
 import atexit
 import contextlib
 import importlib.machinery

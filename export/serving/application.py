@@ -5,8 +5,6 @@ REST paths and bodies of TF Serving for predict, metadata and status (https://ww
 in a confined process (`export.serving.model_process`). For production there are TF Serving, KServe and Triton.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

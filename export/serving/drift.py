@@ -5,8 +5,6 @@ rate, and the difference is not a small one. The tests allow for the training ro
 compared with the same sample, which may be an unusual one, their rate is twice as strict (benchmarks/drift.py).
 """
 
-from __future__ import annotations
-
 import json
 import os
 from collections import defaultdict

@@ -1,7 +1,5 @@
 """What KServe starts a model from: an InferenceService of Kubernetes."""
 
-from __future__ import annotations
-
 import re
 import string
 from pathlib import Path

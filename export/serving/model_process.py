@@ -1,7 +1,5 @@
 """The process that holds the model of the application: started, sent requests, and started again if it ends."""
 
-from __future__ import annotations
-
 import asyncio
 import json
 import os
@@ -10,6 +8,7 @@ import struct
 import sys
 from asyncio.subprocess import DEVNULL
 from pathlib import Path
+from typing import Any
 
 from export.runtime.process import LAUNCHER, PASSED, RUNNERS, protocol_path
 
@@ -20,16 +19,12 @@ RESTART_SECONDS = 1.0
 
 
 class ModelProcess:
-    """A confined process with a limit of memory that runs `export.runners.jobs.answer_requests`.
-
-    Attributes:
-        state: As in TF Serving's ModelVersionStatus: "LOADING", "AVAILABLE", or "END" if the model cannot be loaded.
-        error: Why it is not available, or "".
-        signatures: As in TF Serving's metadata.
-    """
+    """A confined process with a limit of memory that runs `export.runners.jobs.answer_requests`."""
 
     def __init__(self, job: Path) -> None:
-        self.state, self.error, self.signatures = "LOADING", "", {}
+        # as in TF Serving's ModelVersionStatus: "LOADING", "AVAILABLE", or "END" if the model cannot be loaded, and why
+        self.state, self.error = "LOADING", ""
+        self.signatures: dict[str, Any] = {}  # as in TF Serving's metadata
         self._job, self._number = job, 0
         self._waiting: dict[int, asyncio.Future[tuple[int, bytes]]] = {}
         self._process: asyncio.subprocess.Process | None = None

@@ -1,7 +1,5 @@
 """Publish a proven SavedModel under a TF Serving base path: staged, hashed, flushed and renamed to its version."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import functools

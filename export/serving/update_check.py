@@ -3,8 +3,6 @@
 Both run in the C++ loader of TF Serving, one call after the other, so that their times can be compared.
 """
 
-from __future__ import annotations
-
 import json
 import math
 import statistics
@@ -40,13 +38,10 @@ CLASSES = ("logits", "probabilities", "class_ids")
 
 @dataclass(frozen=True)
 class Requirements:
-    """What a new version must hold to replace the old one.
-
-    Attributes:
-        evaluation: Labelled rows: the inputs of `serving_default` by name and one more array, the truth; or None.
-    """
+    """What a new version must hold to replace the old one."""
 
     requests: Path | None = None  # a file with a TF Serving REST body on each line, recorded from users, or None
+    # labelled rows: the inputs of `serving_default` by name and one more array, the truth; or None
     evaluation: Mapping[str, np.ndarray] | None = None
     min_agreement: float = 0.99  # the smallest share of rows in which both versions agree
     max_drop: float = MAX_DROP  # the largest drop of the metric: the whole 95 % interval must be within
@@ -82,14 +77,11 @@ class Agreement:
 
 @dataclass
 class UpdateCheck:
-    """The comparison of two versions.
+    """The comparison of two versions."""
 
-    Attributes:
-        golden: Agreement on the warm-up records of both and on generated inputs.
-        requests: Agreement on the recorded requests, or None. If given, it decides in place of `golden`.
-    """
-
+    # agreement on the warm-up records of both and on generated inputs
     golden: Agreement = field(default_factory=Agreement)
+    # agreement on the recorded requests, or None. If given, it decides in place of `golden`.
     requests: Agreement | None = None
     latency_ratio: float | None = None  # median time of the new version's calls over that of the old one; reported only
     metric: dict[str, Any] | None = None  # the paired drop of the metric with its 95 % interval, or None

@@ -1,7 +1,5 @@
 """The examples whose decision depends on the runtime, and the margin above which none does."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Run the artifacts of a bundle, or one file, in many releases of their runtimes; compare each with the reference."""
 
-from __future__ import annotations
-
 import dataclasses
 import hashlib
 import time

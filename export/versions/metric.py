@@ -1,7 +1,5 @@
 """The paired change of a metric on data, from the installed release of a runtime to another one."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping
 from pathlib import Path

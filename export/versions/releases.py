@@ -4,8 +4,6 @@ A release is installed beside the NumPy of its time, and without its other depen
 need.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import re
 import subprocess

@@ -1,7 +1,5 @@
 """Write a script that shows what a release of a runtime computes differently, with that runtime and NumPy only."""
 
-from __future__ import annotations
-
 import textwrap
 from pathlib import Path
 from string import Template

@@ -1,7 +1,5 @@
 """Kernels and numbers of threads, as environment variables of the process of a runtime."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import dataclass
 

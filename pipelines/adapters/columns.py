@@ -1,7 +1,5 @@
 """Arrays as feature columns: images become uint8 or encoded bytes, texts UTF-8, numbers float32, classes int64."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any

@@ -1,7 +1,5 @@
 """Datasets of Hugging Face's library `datasets`, which is not needed here: any object with `features` and columns."""
 
-from __future__ import annotations
-
 import io
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Any dataset of TensorFlow Datasets that has labelled images or texts."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

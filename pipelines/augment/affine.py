@@ -5,8 +5,6 @@ position in the batch (see `pipelines.stateless_random`). Matrices are computed 
 disappear in float32. OpenCV warps the pixels: TensorFlow's projective transform takes eight times as long.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 

@@ -4,8 +4,6 @@ The same key gives an example the same augmentation in any batch and on any numb
 `pipelines.stateless_random`). Pixels are moved by gathers, not by a loop over examples. Pixel values are in [0, 255].
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 from typing import Any

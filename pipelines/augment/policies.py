@@ -1,7 +1,5 @@
 """Augmentation policies: settings such as "rotation=15,zoom=0.1,flip"."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Mapping
 from typing import Any

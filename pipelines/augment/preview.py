@@ -1,7 +1,5 @@
 """A grid of augmented images: each row is an image followed by augmented views of it."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path

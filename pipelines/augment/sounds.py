@@ -5,8 +5,6 @@ The same key gives a recording the same augmentation in any batch and on any num
 depend on the position in the batch.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from typing import Any
 

@@ -1,17 +1,13 @@
 """python -m pipelines duplicates NAME: examples of the test and validation split that resemble training examples."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import click
 
 from pipelines.cli import load
+from pipelines.dataset import Dataset
 from zoobase import Console, common_options
 from zoobase.errors import USAGE, DataError
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Dataset
 
 SHOWN = 10  # pairs in the table; --json has all
 KINDS = ("image", "text")
@@ -58,17 +54,15 @@ def find(dataset: Dataset) -> dict[str, Any]:
 
 def _matches(kind: str, queries: list[bytes], others: list[bytes]) -> dict[int, int]:
     """Return the index of each query that resembles another -> the index of that."""
+    from pipelines import near_duplicates
+
     if kind == "image":
-        from pipelines.near_duplicates import images as of_images
-
-        indices, distances = of_images.nearest(of_images.hashes(queries), of_images.hashes(others))
-        resembles = distances <= of_images.MOST_BITS
+        indices, distances = near_duplicates.nearest_hashes(*map(near_duplicates.hashes, (queries, others)))
+        resembles = distances <= near_duplicates.MOST_BITS
     else:
-        from pipelines.near_duplicates import texts as of_texts
-
         texts = ([text.decode("utf-8", "replace") for text in part] for part in (queries, others))
-        indices, similarities = of_texts.nearest(*texts)
-        resembles = similarities >= of_texts.LEAST
+        indices, similarities = near_duplicates.nearest_texts(*texts)
+        resembles = similarities >= near_duplicates.LEAST
     return {i: int(indices[i]) for i in resembles.nonzero()[0].tolist()}
 
 

@@ -1,7 +1,5 @@
 """python -m pipelines info NAME: the metadata of a dataset."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

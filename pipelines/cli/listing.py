@@ -1,7 +1,5 @@
 """python -m pipelines list: the datasets, in one line each, without TensorFlow."""
 
-from __future__ import annotations
-
 import click
 
 from pipelines import catalogue

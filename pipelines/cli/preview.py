@@ -14,6 +14,7 @@ from pipelines.cli import load
 from zoobase import Console, common_options, suggestion
 from zoobase.console import SEED
 from zoobase.errors import MISSING, DataError
+from zoobase.files import write_atomic
 from zoobase.importing import import_tensorflow
 
 if TYPE_CHECKING:
@@ -86,8 +87,6 @@ def command(
 def _write_image(out: Path, pixels: np.ndarray, result: dict[str, Any], console: Console) -> None:
     from PIL import Image
 
-    from zoobase.files import write_atomic
-
     image, content = Image.fromarray(pixels), io.BytesIO()
     image.save(content, "JPEG" if out.suffix.lower() in (".jpg", ".jpeg") else "PNG")
     write_atomic(out, content.getvalue())
@@ -97,8 +96,6 @@ def _write_image(out: Path, pixels: np.ndarray, result: dict[str, Any], console:
 
 
 def _write_rows(out: Path | None, name: str, info: Info, table: list[dict[str, str]], console: Console) -> None:
-    from zoobase.files import write_atomic
-
     if out is not None:
         content = io.StringIO(newline="")
         writer = csv.DictWriter(content, list(table[0]))

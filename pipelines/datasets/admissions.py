@@ -8,8 +8,6 @@ Splits:    as in `breast_cancer`: 60/20/20 by a fixed shuffle, stratified.
 Licence:   that of the table is not stated; `breast_cancer` is CC BY 4.0.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -11,8 +11,6 @@ Licence:   those of the datasets: public domain (plays, messages), a series unde
            for study), for research, that of WordNet, the GPL (gcide).
 """
 
-from __future__ import annotations
-
 import os
 import re
 

@@ -12,8 +12,6 @@ Splits:    by time. "official": the last 21 days are the test, the 60 days befor
 Licence:   CC BY 4.0.
 """
 
-from __future__ import annotations
-
 import datetime
 import os
 import tempfile

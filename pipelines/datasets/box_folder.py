@@ -10,9 +10,6 @@ Splits:    "official" is that of the folders, of the names of the JSON files or 
 Licence:   yours.
 """
 
-from __future__ import annotations
-
-import hashlib
 import os
 import re
 from collections import Counter
@@ -22,10 +19,9 @@ from pathlib import Path
 import tensorflow as tf
 
 from pipelines import splits
-from pipelines.dataset import OWN, Dataset, Info
-from pipelines.images import box_annotations, boxes, class_folders, index, paired, stratified_split
+from pipelines.dataset import Dataset
+from pipelines.images import box_annotations, boxes, class_folders, paired
 from pipelines.images.box_annotations import Annotated, Row
-from pipelines.images.class_folders import MAX_SKIPPED
 from pipelines.images.index import ImageFile
 from pipelines.images.stratified_split import display_path
 from pipelines.sources import storage
@@ -34,8 +30,7 @@ from zoobase.errors import MISSING, USAGE, DataError
 NAME = "box_folder"
 LAYOUT = "with images and annotations of COCO (annotations.json) or Pascal VOC (one XML for each image)"
 JSON = re.compile(r"annotations\.json|_annotations\.coco\.json|instances_.*\.json")
-LARGEST = 256  # a larger side of the images is not the default size of a model
-SHAPE = [128, 128, 3]  # that size
+SHAPE = [128, 128, 3]  # of models for images of different or larger sizes
 SETS = "ImageSets/Main"  # of Pascal VOC
 
 
@@ -59,38 +54,31 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     found = _matched(root, annotated, skipped)
     files = paired.examine(NAME, list(found), cache_dir)
     objects = _checked(root, found, files, skipped)
-    _report(root, skipped, len(found), objects)
+    paired.check_skipped(NAME, root, skipped, max(len(found), len(skipped)), "images")
+    if not any(objects.values()):
+        raise DataError(f"there are no images with boxes in {root}; it must be a folder {LAYOUT}", MISSING)
     by_split: dict[str, dict[str, list[ImageFile]]] = {}
     sets = _sets(root)
     for path in objects:
         by_split.setdefault(_split_of(root, found[path], path, sets), {}).setdefault("", []).append(files[path])
-    divided = paired.divide(root, by_split, policy, skipped, min_domains=1, grouping=grouping)
-    parts = {s: [image for _, image in part] for s, part in divided.items()}
+    parts = paired.divide(root, by_split, policy, skipped, min_domains=1, grouping=grouping)
     names = box_annotations.class_names([found[path] for path in objects], order)
-    shape = index.common_shape(parts["train"])
-    contents = [f"{s} {p.sha256} {objects[p.path]}" for s, part in parts.items() for p in part]
-    counts = Counter(row[4] for p in parts["train"] for row in objects[p.path])
-    info = Info(
-        name=NAME,
-        source=f"your own images in {root}",
-        licence=OWN,
-        homepage=str(root),
+    counts = Counter(row[4] for _, p in parts["train"] for row in objects[p.path])
+    images = paired.own_dataset(
+        *(NAME, root, parts),
+        {s: _examples([p for _, p in part], objects, names) for s, part in parts.items()},
+        skipped,
+        split,
+        objects,
         features={"image": "image file bytes", **boxes.FEATURES},
-        counts={s: len(part) for s, part in parts.items()},
         class_names=names,
         statistics={
-            "image_shape": shape if shape and max(shape[:2]) <= LARGEST else SHAPE,
+            "image_shape": paired.shape_of(parts, SHAPE),
             "class_counts": {name: counts[name] for name in names},
             "most_objects": max(1, *map(len, objects.values())),  # of all splits: no object of the test is left out
         },
-        sha256={"pictures": hashlib.sha256("\n".join(contents).encode()).hexdigest()},
-        split=split,
-        skipped=skipped,
     )
-    storage.log.info("%s: %s", NAME, info.source)
-    images = Dataset(**{s: _examples(part, objects, names) for s, part in parts.items()}, info=info)
-    paths = {s: [p.path for p in part] for s, part in parts.items()}
-    return stratified_split.with_groups(images, root, paths, grouping)
+    return paired.with_groups(images, root, parts, grouping)
 
 
 def _read(root: Path) -> tuple[list[Annotated], list[str]]:
@@ -156,19 +144,6 @@ def _checked(
         except DataError as error:
             skipped[display_path(root, path)] = str(error)
     return objects
-
-
-def _report(root: Path, skipped: Mapping[str, str], count: int, objects: Mapping[Path, Sequence[Row]]) -> None:
-    """Report what is left out; DataError if that is too much, or if nothing remains."""
-    if skipped:
-        file, why = next(iter(skipped.items()))
-        storage.log.info("%s: %d images are left out, such as %s: %s", NAME, len(skipped), file, why)
-        if len(skipped) > MAX_SKIPPED * max(count, len(skipped)):
-            raise DataError(
-                f"{len(skipped)} images in {root} cannot be used, more than {MAX_SKIPPED:.0%}: {file}: {why}"
-            )
-    if not any(objects.values()):
-        raise DataError(f"there are no images with boxes in {root}; it must be a folder {LAYOUT}", MISSING)
 
 
 def _split_of(root: Path, image: Annotated, path: Path, sets: Mapping[str, set[str]]) -> str:

@@ -8,8 +8,6 @@ Splits:    there are no official splits; "official" is 60/20/20 by a fixed shuff
 Licence:   CC BY 4.0.
 """
 
-from __future__ import annotations
-
 import os
 
 import numpy as np

@@ -7,8 +7,6 @@ Splits:    "official" is the publisher's; percentages divide the official traini
 Licence:   for non-commercial research; the images show real people.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import os
 

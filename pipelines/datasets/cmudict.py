@@ -10,8 +10,6 @@ Splits:    there are no official splits; "official" is 88/2/10 by the hash of th
 Licence:   BSD-2-Clause (Carnegie Mellon University); the code of the Python package is GPL-3.0 and is not used.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

@@ -8,8 +8,6 @@ Splits:    "official" is the publisher's, whose last tenth of train is for valid
 Licence:   for research; of the photographers, by ImageNet and Flickr.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

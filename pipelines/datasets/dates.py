@@ -7,8 +7,6 @@ Splits:    "official": 30,000 / 2,000 / 2,000 days of the years 1900 to 2099; no
 Licence:   generated, Apache-2.0. Dots and dashes put the day first, slashes the month; years have four digits.
 """
 
-from __future__ import annotations
-
 import datetime
 import hashlib
 import os

@@ -8,8 +8,6 @@ Splits:    "official" is defined here: 70/15/15 in the order of the file, in whi
 Licence:   CC BY 4.0.
 """
 
-from __future__ import annotations
-
 import os
 
 import numpy as np

@@ -9,8 +9,6 @@ Splits:    "official" keeps the official test set and takes the last twelfth of 
 Licence:   MIT.
 """
 
-from __future__ import annotations
-
 import os
 import tempfile
 from pathlib import Path

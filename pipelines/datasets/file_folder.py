@@ -6,10 +6,10 @@ Splits:    70/15/15, or percentages, by the hash of the bytes: equal files are i
 Licence:   yours.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
+
+import numpy as np
 
 from pipelines import splits
 from pipelines.dataset import OWN, Dataset, Info
@@ -21,9 +21,7 @@ BLOCK = 4096  # bytes of the start, and of the end, that are read
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    import tensorflow as tf  # here, because a prediction in LiteRT needs `read` only
-
-    from pipelines.text import labelled
+    from pipelines.text import labelled  # imports TensorFlow, and a prediction in LiteRT needs `read` only
 
     if data_dir is None:
         raise DataError("file_folder reads your own files: set --data-dir FOLDER, one sub-folder per type", MISSING)
@@ -47,14 +45,14 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         class_names=tuple(classes),
         split=split,
     )
-    tensors = {
+    columns = {
         name: {
-            "content": tf.constant([bytes.fromhex(content) for content, _ in part]),
-            "label": tf.constant([label[kind] for _, kind in part], tf.int64),
+            "content": [bytes.fromhex(content) for content, _ in part],
+            "label": np.array([label[kind] for _, kind in part], np.int64),
         }
         for name, part in parts.items()
     }
-    return Dataset(**{n: tf.data.Dataset.from_tensor_slices(columns) for n, columns in tensors.items()}, info=info)
+    return Dataset.of_columns(columns, info)
 
 
 def read(path: Path) -> bytes:

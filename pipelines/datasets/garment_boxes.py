@@ -11,8 +11,6 @@ Splits:    those of both: no garment and no photograph is in two splits. One sce
 Licence:   MIT for Fashion-MNIST; the photographs of scikit-image are CC0, those of scikit-learn CC BY 2.0.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Mapping

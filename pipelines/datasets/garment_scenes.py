@@ -9,8 +9,6 @@ Splits:    those of both: no garment and no photograph is in two splits. One sce
 Licence:   MIT for Fashion-MNIST; the photographs of scikit-image are CC0, those of scikit-learn CC BY 2.0.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from collections.abc import Mapping
@@ -102,13 +100,7 @@ def _scenes(garments: tf.data.Dataset, photographs: tf.data.Dataset, stream: int
 def compose(
     backgrounds: np.ndarray, random: np.random.Generator, garments: np.ndarray, labels: np.ndarray
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Paste some garments on a crop of a background.
-
-    Args:
-        backgrounds: uint8 (P, H, W, 3).
-        random: The source of randomness.
-        garments: uint8 (N, 28, 28), light on black.
-        labels: Integer (N,): their classes.
+    """Paste some garments uint8 (N, 28, 28), light on black, of classes (N,) on a crop of one of (P, H, W, 3).
 
     Returns:
         uint8 (64, 64, 3); the mask uint8 (64, 64, 1): 0 for the background, else the class of the garment plus one; and

@@ -7,8 +7,6 @@ Splits:    those of picture_folder: every photograph is in one split.
 Licence:   that of the photographs.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping
 

@@ -7,8 +7,6 @@ Splits:    its own; missing ones are taken from train, 80/10/10 or the given per
 Licence:   that of the dataset.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import os
 from pathlib import Path

@@ -6,8 +6,6 @@ Splits:    "official" is the folder's own; missing splits are taken from train b
 Licence:   yours.
 """
 
-from __future__ import annotations
-
 import os
 
 from pipelines.dataset import Dataset

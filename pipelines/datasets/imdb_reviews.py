@@ -8,8 +8,6 @@ Splits:    "official" is TFDS's: 25,000 to train, of which the last 2,500 valida
 Licence:   for research (Maas 2011).
 """
 
-from __future__ import annotations
-
 import os
 
 from pipelines import splits

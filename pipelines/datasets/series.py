@@ -7,8 +7,6 @@ Splits:    in the order of time, which the task knows: 60/20/20, or other percen
 Licence:   yours; CC BY 4.0 of the rentals.
 """
 
-from __future__ import annotations
-
 import os
 
 import numpy as np

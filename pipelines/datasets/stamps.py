@@ -11,8 +11,6 @@ Splits:    "official" is defined here: 70/15/15 of each class, by the contents o
 Licence:   GPL-2.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import shutil

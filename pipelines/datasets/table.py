@@ -6,8 +6,6 @@ Splits:    "official" is 60/20/20 by a fixed shuffle of the rows; percentages di
 Licence:   yours.
 """
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 from typing import Any

@@ -8,8 +8,6 @@ Splits:    "official" is TFDS's: 51,785 / 1,193 / 1,803. Percentages divide the 
 Licence:   CC BY-NC-ND 4.0 (TED).
 """
 
-from __future__ import annotations
-
 import os
 
 from pipelines.dataset import Dataset

@@ -6,8 +6,6 @@ Splits:    "official" is 6,000/500/1,000 frames; percentages divide the training
 Licence:   CC0-1.0.
 """
 
-from __future__ import annotations
-
 import os
 
 import numpy as np
@@ -40,10 +38,9 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         counts={name: len(cents) for name, (_, cents) in parts.items()},
         split=split,
     )
-    import tensorflow as tf  # here, because a prediction in LiteRT needs the constants of this file only
-
-    tensors = {name: {"frame": frames, "cents": cents} for name, (frames, cents) in parts.items()}
-    return Dataset(**{n: tf.data.Dataset.from_tensor_slices(columns) for n, columns in tensors.items()}, info=info)
+    return Dataset.of_columns(
+        {name: {"frame": frames, "cents": cents} for name, (frames, cents) in parts.items()}, info
+    )
 
 
 def synthesise(count: int, seed: int) -> tuple[np.ndarray, np.ndarray]:

@@ -11,8 +11,6 @@ Splits:    there are no official splits; "official" is 90/5/5 by the hash of the
 Licence:   public domain, both texts.
 """
 
-from __future__ import annotations
-
 import math
 import os
 from collections.abc import Mapping, Sequence

@@ -11,8 +11,6 @@ Licence:   budgie-backgrounds CC0-1.0, those of lomiri-wallpapers-16.04 that are
            licences, are left out.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import os

@@ -4,8 +4,6 @@ References: Lin 2014, arXiv:1405.0312, and https://cocodataset.org/#format-data;
 doi:10.1007/s11263-009-0275-4.
 """
 
-from __future__ import annotations
-
 import json
 import math
 from collections.abc import Iterable, Mapping

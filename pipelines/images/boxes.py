@@ -4,8 +4,6 @@ Pixel i covers [i, i + 1): a box of a whole image of 64x48 pixels is (0, 0, 64, 
 objects; rows are padded to one number for all, with the label `PADDING`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import tensorflow as tf

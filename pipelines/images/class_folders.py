@@ -3,8 +3,6 @@
 The layout is read from the names of folders; every file is checked once, and the result is cached.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 from collections import Counter

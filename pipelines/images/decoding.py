@@ -4,8 +4,6 @@ EXIF orientation is applied in the graph: TensorFlow's decoders ignore it, and m
 Reference: EXIF 2.32 (CIPA DC-008-2019), tag 0x0112; for PNG the eXIf chunk of its third edition.
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable
 
@@ -187,9 +185,8 @@ def resize(images: tf.Tensor, height: int | tf.Tensor, width: int | tf.Tensor) -
 def orientation(encoded: tf.Tensor) -> tf.Tensor:
     """Return the EXIF orientation of an image file, int32 from 1 (upright) to 8; 1 if it is missing or invalid."""
     head = tf.strings.substr(encoded, 0, EXIF_BYTES)
-    match = tf.strings.regex_replace(
-        head, EXIF_ORIENTATION, r"\1\2"
-    )  # the byte of the value, or the input without a match
+    # the byte of the value, or the input without a match
+    match = tf.strings.regex_replace(head, EXIF_ORIENTATION, r"\1\2")
     value = tf.cond(
         tf.equal(tf.strings.length(match), 1),
         lambda: tf.cast(tf.io.decode_raw(match, tf.uint8)[0], tf.int32),

@@ -1,7 +1,5 @@
 """Index of image files: the digest of their contents, and whether they can be decoded."""
 
-from __future__ import annotations
-
 import concurrent.futures
 import contextlib
 import hashlib

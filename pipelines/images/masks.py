@@ -1,7 +1,5 @@
 """Masks of class ids in image files: grey images of any depth, and palette images, whose indices are the ids."""
 
-from __future__ import annotations
-
 import io
 from pathlib import Path
 

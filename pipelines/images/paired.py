@@ -3,13 +3,13 @@
 Examples are {"a": encoded bytes, "b": encoded bytes}.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from types import MappingProxyType
+from typing import Any
 
 import tensorflow as tf
 
@@ -22,6 +22,7 @@ from zoobase.errors import MISSING, USAGE, DataError
 from zoobase.files import cache_root
 
 SHAPE = [128, 128, 3]  # default size of photographs; 256 takes four times as long
+LARGEST = 256  # a larger side of the images is not the default size of a model
 FEATURES = {"a": "image file bytes", "b": "image file bytes"}
 Parts = dict[str, list[tuple[str, ImageFile]]]  # split -> (domain or "", image), as in `stratified_split.divide`
 
@@ -31,15 +32,6 @@ def zip_unpaired(a: tf.data.Dataset, b: tf.data.Dataset) -> tf.data.Dataset:
     count = max(int(a.cardinality()), int(b.cardinality()))
     zipped = tf.data.Dataset.zip((a.repeat(), b.repeat())).take(count)
     return zipped.map(lambda first, second: {"a": first, "b": second})
-
-
-def derived(
-    name: str, base: Dataset, domains: Callable[[Mapping[str, tf.Tensor]], dict[str, tf.Tensor]], shape: Sequence[int]
-) -> Dataset:
-    """Return a dataset of transformed images of another one, with its source, licence and splits."""
-    # `domains` is a pure TensorFlow function: example -> {"a", "b"}, images of `shape`.
-    parts = {s: base[s].map(domains, num_parallel_calls=tf.data.AUTOTUNE) for s in ("train", "validation", "test")}
-    return with_base_info(name, parts, base.info, shape)
 
 
 def with_base_info(name: str, parts: Mapping[str, tf.data.Dataset], base: Info, shape: Sequence[int]) -> Dataset:
@@ -142,25 +134,54 @@ def divide(
     return {s: sorted(part, key=lambda pair: pair[1].sha256) for s, part in parts.items()}
 
 
+def check_skipped(name: str, path: Path, skipped: Mapping[str, str], total: int, kind: str) -> None:
+    """Report which of the user's images or files are left out; DataError for more than `MAX_SKIPPED` of the total."""
+    if skipped:
+        file, why = next(iter(skipped.items()))
+        storage.log.info("%s: %d %s are left out, such as %s: %s", name, len(skipped), kind, file, why)
+        if len(skipped) > class_folders.MAX_SKIPPED * total:
+            share = f"more than {class_folders.MAX_SKIPPED:.0%}"
+            raise DataError(f"{len(skipped)} {kind} in {path} cannot be used, {share}: {file}: {why}")
+
+
 def own_dataset(
-    name: str, path: Path, parts: Parts, examples: Mapping[str, tf.data.Dataset], skipped: dict[str, str], split: str
+    name: str,
+    path: Path,
+    parts: Parts,
+    examples: Mapping[str, tf.data.Dataset],
+    skipped: dict[str, str],
+    split: str,
+    annotations: Mapping[Path, Any] = MappingProxyType({}),
+    **facts: Any,
 ) -> Dataset:
-    """Return a dataset of the user's own images."""
-    contents = "\n".join(f"{s} {domain} {p.sha256}" for s, part in parts.items() for domain, p in part)
+    """Return a dataset of the user's own images, perhaps with annotations, and other facts than those of pairs."""
+    of_image = {p.path: annotations.get(p.path, domain) for part in parts.values() for domain, p in part}
+    contents = "\n".join(f"{s} {of_image[p.path]} {p.sha256}" for s, part in parts.items() for _, p in part)
     info = Info(
         name=name,
         source=f"your own images in {path}",
         licence=OWN,
         homepage=str(path),
-        features=FEATURES,
         counts={s: int(part.cardinality()) for s, part in examples.items()},
-        statistics={"image_shape": SHAPE},
         sha256={"pictures": hashlib.sha256(contents.encode()).hexdigest()},
         split=split,
         skipped=skipped,
+        **{"features": FEATURES, "statistics": {"image_shape": SHAPE}, **facts},
     )
     storage.log.info("%s: %s", name, info.source)
     return Dataset(**examples, info=info)
+
+
+def with_groups(dataset: Dataset, path: Path, parts: Parts, grouping: splits.Grouping | None) -> Dataset:
+    """Return a dataset of `own_dataset` with the groups of its images."""
+    paths = {s: [p.path for _, p in part] for s, part in parts.items()}
+    return stratified_split.with_groups(dataset, path, paths, grouping)
+
+
+def shape_of(parts: Parts, default: list[int]) -> list[int]:
+    """Return the common shape of training images that are not larger than models usually take, or the default."""
+    shape = index.common_shape([image for _, image in parts["train"]])
+    return shape if shape and max(shape[:2]) <= LARGEST else default
 
 
 def files(paths: Sequence[Path]) -> tf.data.Dataset:

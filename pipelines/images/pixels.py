@@ -4,8 +4,6 @@ The sums are in float32 in the order of TensorFlow's kernels ResizeBilinear (hal
 (the triangle kernel), which compute without fused multiplication and addition.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Callable
 

@@ -1,7 +1,5 @@
 """Reading of image files: without TensorFlow where that gives the same pixels, and with clear errors."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import os

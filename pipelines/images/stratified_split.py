@@ -1,7 +1,5 @@
 """Stratified splits of checked images: by contents, class by class, with every image in one split."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Mapping, Sequence
 from pathlib import Path

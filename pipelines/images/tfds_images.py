@@ -1,7 +1,5 @@
 """Image datasets of TensorFlow Datasets, or the user's own images instead."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field

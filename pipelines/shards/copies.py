@@ -1,7 +1,5 @@
 """Shards in a store that TensorFlow has no file system for: a file is copied to the cache when it is first read."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import secrets

@@ -4,8 +4,6 @@ Strings, int64 and float32 are lists of these types. Tensors of other types, or 
 `tf.io.serialize_tensor`. Encoded images remain as they are.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any
 

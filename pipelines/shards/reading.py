@@ -1,7 +1,5 @@
 """Reads shards in the order of the examples, from this machine or from any file system of TensorFlow."""
 
-from __future__ import annotations
-
 import concurrent.futures
 import contextlib
 import dataclasses

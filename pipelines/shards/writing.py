@@ -1,7 +1,5 @@
 """Writes a dataset as shards; a run that was killed continues after the last file that it finished."""
 
-from __future__ import annotations
-
 import dataclasses
 import itertools
 import os

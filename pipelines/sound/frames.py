@@ -16,16 +16,7 @@ def count(samples: int, hop: int) -> int:
 
 
 def frames(samples: np.ndarray, length: int, hop: int) -> np.ndarray:
-    """Return frames whose middles are `hop` samples apart; beyond its ends a recording is silent.
-
-    Args:
-        samples: float32 (N,).
-        length: Samples of a frame.
-        hop: Samples from one frame to the next.
-
-    Returns:
-        float32 (1 + N // hop, length).
-    """
+    """Return frames (1 + N // hop, length), `hop` samples from middle to middle, silent beyond the recording."""
     padded = np.pad(samples, (length // 2, length - length // 2))
     return np.lib.stride_tricks.sliding_window_view(padded, length)[::hop][: count(len(samples), hop)].copy()
 
@@ -39,14 +30,9 @@ def frames_tensor(samples: tf.Tensor, length: int, hop: int) -> tf.Tensor:
 
 
 def loudest(samples: np.ndarray, length: int) -> np.ndarray:
-    """Return the part of a recording with the most energy, whose middle is in the middle where the recording allows it.
+    """Return the part (length,) of a recording with the most energy, whose middle is in the middle where it can be.
 
-    Args:
-        samples: float32 (N,); a shorter recording is silent before its start and after its end.
-        length: Samples of the part.
-
-    Returns:
-        float32 (length,).
+    A shorter recording is silent before its start and after its end.
 
     Example:
         >>> loudest(np.array([0, 0, 0, 1, 1, 0, 0], np.float32), 4).tolist()

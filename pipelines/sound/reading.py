@@ -1,7 +1,5 @@
 """Recordings as samples: WAV files of whole numbers by the standard library, other formats by libsndfile."""
 
-from __future__ import annotations
-
 import math
 import wave
 from pathlib import Path

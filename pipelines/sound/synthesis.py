@@ -6,8 +6,6 @@ one word to the next: the same words in the same order are the same samples. Its
 nothing of this project.
 """
 
-from __future__ import annotations
-
 import ctypes
 import json
 import sys

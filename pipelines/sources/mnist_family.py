@@ -6,8 +6,6 @@ common to all datasets of the family.
 Format: http://yann.lecun.com/exdb/mnist/ and RFC 1952 (gzip).
 """
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import io
@@ -227,18 +225,15 @@ def with_header(raw: bytes, name: str, mtime: int) -> bytes:
 def of_arrays(images: np.ndarray, labels: np.ndarray, rows: Mapping[str, np.ndarray], **about: str) -> Dataset:
     """Return a dataset of grey images in ten classes, with the features {"image": PNG bytes, "label": int64}."""
     encoded, labels = (np.array([_png(image) for image in images]), labels.astype(np.int64))
-    parts = {
-        name: tf.data.Dataset.from_tensor_slices({"image": encoded[indices], "label": labels[indices]})
-        for name, indices in rows.items()
-    }
+    columns = {name: {"image": encoded[indices], "label": labels[indices]} for name, indices in rows.items()}
     info = Info(
         **about,
         features={"image": f"uint8 {(*images.shape[1:], 1)}, PNG bytes", "label": "int64, 0 to 9"},
         counts={name: len(indices) for name, indices in rows.items()},
         class_names=tuple(map(str, range(10))),
-        statistics=pixel_statistics(parts["train"]),
+        statistics=pixel_statistics(tf.data.Dataset.from_tensor_slices(columns["train"])),
     )
-    return Dataset(**parts, info=info)
+    return Dataset.of_columns(columns, info)
 
 
 def _png(image: np.ndarray) -> bytes:

@@ -3,8 +3,6 @@
 No credential is accepted in a URL, because run folders and model cards state where the data came from.
 """
 
-from __future__ import annotations
-
 import hashlib
 import os
 import re

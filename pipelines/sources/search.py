@@ -1,7 +1,5 @@
 """The search for data: the sources of a dataset in order, and the cache of prepared data."""
 
-from __future__ import annotations
-
 import functools
 import threading
 import urllib.request

@@ -1,7 +1,5 @@
 """The cache of prepared data: lock, atomic folders, and limits of the files that are read."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import logging

@@ -1,7 +1,5 @@
 """Object stores such as s3://BUCKET, by fsspec: every error is one sentence."""
 
-from __future__ import annotations
-
 import contextlib
 import shutil
 from collections.abc import Iterator

@@ -7,8 +7,6 @@ Markup:    OSIS, https://crosswire.org/osis/. A slot holds a verse, or the headi
            The heading of a chapter has `<chapter osisID="Gen.1" sID=...>`, so no table of the versification is needed.
 """
 
-from __future__ import annotations
-
 import re
 import struct
 import zlib

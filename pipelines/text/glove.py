@@ -5,8 +5,6 @@ Reference: Pennington, Socher, Manning 2014, doi:10.3115/v1/D14-1162.
 Licence:   PDDL-1.0 (the vectors), MIT (the package).
 """
 
-from __future__ import annotations
-
 import json
 import os
 from pathlib import Path

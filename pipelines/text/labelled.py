@@ -1,7 +1,5 @@
 """Labelled texts: the user's table or folders, and datasets of rows."""
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import hashlib
@@ -159,9 +157,7 @@ def dataset(parts: Mapping[str, Rows], class_names: Sequence[str], group: str = 
         name: {"text": [row[0] for row in rows], "label": tf.constant([label[row[1]] for row in rows], tf.int64)}
         for name, rows in parts.items()
     }
-    texts = Dataset(
-        **{name: tf.data.Dataset.from_tensor_slices(columns) for name, columns in tensors.items()}, info=info
-    )
+    texts = Dataset.of_columns(tensors, info)
     if not group or any(len(row) < 3 for rows in parts.values() for row in rows[:1]):
         return texts
     return splits.with_groups(texts, {name: [row[2] for row in rows] for name, rows in parts.items()}, group)

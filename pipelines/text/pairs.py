@@ -1,12 +1,8 @@
 """Pairs of source and target texts: the user's table, and datasets of rows."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Callable, Mapping
 from pathlib import Path
-
-import tensorflow as tf
 
 from pipelines import splits
 from pipelines.dataset import OWN, Dataset, Info
@@ -60,9 +56,5 @@ def dataset(parts: Mapping[str, Rows], **about: object) -> Dataset:
         counts={name: len(rows) for name, rows in parts.items()},
         **about,
     )
-    tensors = {
-        name: {"source": [row[0] for row in rows], "target": [row[1] for row in rows]} for name, rows in parts.items()
-    }
-    return Dataset(
-        **{name: tf.data.Dataset.from_tensor_slices(columns) for name, columns in tensors.items()}, info=info
-    )
+    columns = {n: {"source": [row[0] for row in rows], "target": [row[1] for row in rows]} for n, rows in parts.items()}
+    return Dataset.of_columns(columns, info)

@@ -5,8 +5,6 @@ Lists:   "ws353", WordSim-353 (Finkelstein 2002, doi:10.1145/503104.503110), in 
          "men", MEN (Bruni 2014, doi:10.1613/jair.4135); "google", the analogies of Mikolov 2013, arXiv:1301.3781.
 """
 
-from __future__ import annotations
-
 import csv
 import os
 import shutil

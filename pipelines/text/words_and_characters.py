@@ -3,8 +3,6 @@
 A vocabulary consists of the characters of `pipelines.text` and of words of two letters and more.
 """
 
-from __future__ import annotations
-
 import collections
 import re
 from collections.abc import Iterable, Sequence

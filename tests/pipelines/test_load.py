@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 
 import pipelines
-from pipelines.datasets import packaged_texts
+from pipelines.datasets import garment_pairs, packaged_texts
 from pipelines.sources import mnist_family, packages, search, storage
 from tests.pipelines.conftest import FIXTURES
 from zoobase.errors import SourceUnavailable
@@ -29,7 +29,8 @@ def test_importing_and_listing_needs_no_tensorflow():
     out = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout
     assert out.strip() == f"{pipelines.list_datasets()} False"
     files = {path.stem for path in DATASETS.glob("[a-z]*.py")}
-    assert files ^ set(pipelines.list_datasets()) == {"packaged_texts", *packaged_texts.DATASETS}
+    of_rows = {"packaged_texts", "garment_pairs", *packaged_texts.DATASETS, *garment_pairs.DATASETS}
+    assert files ^ set(pipelines.list_datasets()) == of_rows
 
 
 def test_unknown_dataset_suggests_the_nearest_name():

@@ -6,8 +6,6 @@
 Commands that a test starts in other processes are not imports of it: `make test` before a commit sees them.
 """
 
-from __future__ import annotations
-
 import subprocess
 from pathlib import Path
 

@@ -4,8 +4,6 @@ pytest's own folders, which it keeps for a look, stay where they are. What ignor
 session.
 """
 
-from __future__ import annotations
-
 import fnmatch
 import os
 import tempfile

@@ -7,8 +7,6 @@ Where something is missing the test is skipped with the command that installs it
 everything is meant to be installed there, so that a skip is an error.
 """
 
-from __future__ import annotations
-
 import functools
 import importlib.metadata
 import importlib.util

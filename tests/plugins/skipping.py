@@ -1,7 +1,5 @@
 """Skipped tests are errors where everything is installed (`--complete`); in CI only what is missing may be skipped."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterator
 from typing import Any

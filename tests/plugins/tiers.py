@@ -5,8 +5,6 @@
 `both`.
 """
 
-from __future__ import annotations
-
 from collections.abc import Container, Iterable
 from pathlib import Path
 from typing import Any

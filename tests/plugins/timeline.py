@@ -4,8 +4,6 @@ CPU seconds are of the process of a test and of all processes below it, as the k
 machine does not change them much.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Iterator

@@ -10,7 +10,7 @@ import pipelines
 from pipelines import splits
 from tests.zoo.conftest import fit
 from zoo import mistakes
-from zoo.evaluation.mistakes import confident_learning, slices
+from zoo.evaluation.mistakes import findings
 from zoobase.errors import UsageError
 
 RANDOM = np.random.default_rng(0)
@@ -119,14 +119,18 @@ def test_models_without_answers_are_refused(trained):
 def test_a_group_that_is_worse_is_named():
     errors = (RANDOM.random(600) < 0.1).astype(float)
     errors[:60] = RANDOM.random(60) < 0.6
-    worst = slices.worst(errors, {"camera": np.array(["old"] * 60 + ["new"] * 540), "x": RANDOM.normal(size=600)})[0]
+    worst = findings.worst_slices(
+        errors, {"camera": np.array(["old"] * 60 + ["new"] * 540), "x": RANDOM.normal(size=600)}
+    )[0]
     assert (worst["slice"], worst["examples"]) == ("camera = old", 60)
     assert worst["error"] > 3 * worst["others"]
 
 
 def test_chance_is_rarely_taken_for_a_group():
     reported = [
-        slices.worst((RANDOM.random(400) < 0.2).astype(float), {name: RANDOM.normal(size=400) for name in "abcdef"})
+        findings.worst_slices(
+            (RANDOM.random(400) < 0.2).astype(float), {name: RANDOM.normal(size=400) for name in "abcdef"}
+        )
         for _ in range(60)
     ]
     assert sum(map(bool, reported)) < 9  # one in twenty
@@ -136,4 +140,4 @@ def test_confident_learning_leaves_unsure_examples_alone():
     second = np.array([0.5, 0.6, 0.05, 0.1, 0.9, 0.95, 0.85, 0.01])
     labels = np.array([0, 0, 0, 0, 1, 1, 1, 1])
     probabilities = np.stack([1 - second, second], axis=-1)
-    assert confident_learning.likely_wrong(probabilities, labels).tolist() == [7]
+    assert findings.likely_wrong(probabilities, labels).tolist() == [7]

@@ -16,7 +16,7 @@ from zoo import export
 from zoo.__main__ import main_command as list_models
 from zoo.core import run_folder
 from zoo.predict import main as predict
-from zoo.prediction.tables import write_csv
+from zoo.prediction.table_files import write_csv
 from zoo.train import _show
 from zoo.train import main as train
 from zoobase import Console, suggestion

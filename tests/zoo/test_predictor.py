@@ -1,7 +1,5 @@
 """`zoo.load`: predictions in Python, on files, texts and arrays, in any runtime."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

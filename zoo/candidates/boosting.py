@@ -1,7 +1,5 @@
 """Gradient boosting as its users fit it."""
 
-from __future__ import annotations
-
 import contextlib
 import itertools
 import time

@@ -1,21 +1,17 @@
 """Linear models as scikit-learn fits them; their weights become those of a `Dense` layer."""
 
-from __future__ import annotations
-
 import warnings
 from collections.abc import Callable, Iterator, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 import tensorflow as tf
 
 from pipelines import splits
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Dataset
-    from pipelines.feeding import Feed
-    from zoo.core.plan import Plan
+from pipelines.dataset import Dataset
+from pipelines.feeding import Feed
+from zoo.core.plan import Plan
 
 BATCH = 256
 LARGEST = 10_000  # training examples of which a linear model is fitted in seconds

@@ -1,21 +1,16 @@
 """Candidates for the pixels of an image: a constant, and logistic regression on colours, their means, and places."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 from keras import layers, ops
 
+from pipelines.dataset import Dataset
 from pipelines.images import IGNORE
 from zoo.candidates import linear
+from zoo.core.plan import Plan
 from zoo.core.task import Candidate
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Dataset
-    from zoo.core.plan import Plan
 
 NEIGHBOURHOODS = (5, 17)  # pixels, of which there are means
 IMAGES, PIXELS = 200, 100  # of a split, and of each image
@@ -24,7 +19,7 @@ IMAGES, PIXELS = 200, 100  # of a split, and of each image
 def ladder() -> dict[str, Candidate]:
     """Return the candidates of masks, the cheapest first."""
     return {
-        "constant": Candidate("most frequent class", pixels, _fit_constant),
+        "constant": Candidate("most frequent class", pixels, _fit_constant, fast=True),
         "linear": Candidate("logistic regression of pixels", pixels, _fit_linear),
     }
 

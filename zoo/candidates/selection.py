@@ -1,19 +1,18 @@
 """Which candidate is exported: the cheapest of those that are not worse than the best on validation."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from export.parity.intervals import jackknife
+from pipelines.dataset import Dataset, Info
 from zoo.candidates import linear
 from zoo.core.capabilities import Classifies, HasCandidates, HasLosses, Regresses
-from zoo.core.plan import NETWORK
+from zoo.core.plan import NETWORK, Plan
 from zoo.core.recipe import split
 from zoo.core.run_folder import CANDIDATES, RunFolder
 from zoo.core.task import BaseTask, SplitEvaluation
@@ -21,14 +20,9 @@ from zoo.evaluation import intervals, outputs
 from zoobase.console import Console
 from zoobase.errors import UsageError, unknown
 
-if TYPE_CHECKING:
-    from pipelines.dataset import Dataset, Info
-    from zoo.core.plan import Plan
-
 CONSTANT = "constant"  # for comparison only: nothing can be proven of a file whose answer is always the same
 GROUPS = ("all", "fast")  # of candidates: with the network, and without it
-MOST = 2000  # training examples to which every evaluation fits its baselines
-WITHOUT_LIMIT = ("constant", "boosting")  # but for these, which take seconds with more
+MOST = 2000  # training examples to which every evaluation fits its baselines; `Candidate.fast` ones to any number
 
 
 def names_of(plan: Plan, info: Info) -> list[str]:
@@ -110,12 +104,8 @@ def select(trials: Sequence[Trial], blocks: bool = False, errors: float = 1.0) -
     """Return the place of the candidate to export, of some from the cheapest on, and one sentence that says why.
 
     The one-standard-error rule (Breiman, Friedman, Olshen, Stone 1984): the cheapest candidate whose mean loss is at
-    most one standard error of the paired difference above the lowest.
-
-    Args:
-        trials: The candidates, the cheapest first.
-        blocks: Whether neighbouring examples depend on each other.
-        errors: Standard errors that count as no difference; 0 for candidates that cost the same.
+    most one standard error, or `errors`, of the paired difference above the lowest. `blocks`: neighbours depend on
+    each other.
     """
     choices = [one for one in trials if one.name != CONSTANT]
     best = min(choices, key=lambda one: one.losses.mean())
@@ -169,8 +159,7 @@ def baselines(plan: Plan, dataset: Dataset, split: str) -> dict[str, Mapping[str
         return {}
     found, own = {}, plan.selected or plan.model_arguments.get("model")  # --model boosting
     for name, candidate in plan.task.candidates(dataset.info).items():
-        is_fast = candidate.fast or name in WITHOUT_LIMIT
-        if name != own and (is_fast or dataset.info.counts["train"] <= MOST):
+        if name != own and (candidate.fast or dataset.info.counts["train"] <= MOST):
             one = plan_of(plan, name, dataset.info)
             data = dataset_of(one, dataset)
             found[candidate.title] = outputs.of_split(one, fitted(one, data), data, split).outputs

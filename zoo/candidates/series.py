@@ -1,24 +1,19 @@
 """Candidates for time series: naive forecasts, a linear one, and gradient-boosted trees."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
 
 import keras
 import numpy as np
 from keras import layers, ops
 
+from pipelines.dataset import Dataset
 from zoo.candidates import linear, tables
 from zoo.candidates.boosting import Rows
 from zoo.candidates.windows import window_inputs
+from zoo.core.plan import Plan
 from zoo.core.task import Candidate
 from zoo.modeling.trees import TreeEnsemble
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Dataset
-    from zoo.core.plan import Plan
 
 MOST = 50_000  # rows to which trees are fitted
 HELD = 5  # the last fifth of the training windows chooses the penalty
@@ -28,14 +23,15 @@ Kernel = Callable[[int, int, int], np.ndarray]  # history, horizon, season -> (h
 
 def ladder(season: int) -> dict[str, Candidate]:
     """Return the candidates of a series, the cheapest first; a season of 1 is none."""
-    naive = functools.partial(Candidate, build=linear_model, fast=True)
-    found = {"last": naive("last value", fit=functools.partial(_fit_kernel, _last, season))}
+    of_lags = functools.partial(Candidate, build=linear_model, fast=True)
+    found = {"last": of_lags("last value", fit=functools.partial(_fit_kernel, _last, season))}
     if season > 1:
         fit = functools.partial(_fit_kernel, _seasonal, season)
-        found["seasonal"] = naive(f"the value one season of {season} rows before", fit=fit)
-    found["drift"] = naive("line through the first and last value", fit=functools.partial(_fit_kernel, _drift, season))
-    found["ridge"] = naive("ridge regression on lags", fit=_fit_ridge)
-    found["boosting"] = Candidate("gradient boosting on lags", trees, _fit_trees)
+        found["seasonal"] = of_lags(f"the value one season of {season} rows before", fit=fit)
+    drift = functools.partial(_fit_kernel, _drift, season)
+    found["drift"] = of_lags("line through the first and last value", fit=drift)
+    found["ridge"] = of_lags("ridge regression on lags", fit=_fit_ridge)
+    found["boosting"] = Candidate("gradient boosting on lags", trees, _fit_trees, fast=True)
     return found
 
 

@@ -1,26 +1,22 @@
 """Candidates for the rows of a table: a constant, linear and additive models, and gradient-boosted trees."""
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 from keras import layers
 
 from pipelines import tabular
+from pipelines.dataset import Dataset, Info
 from pipelines.sources import storage
 from zoo.candidates import linear
 from zoo.candidates.boosting import Rows, fit_boosting
+from zoo.core.plan import Plan
 from zoo.core.task import Candidate
 from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns, ordinal_columns
 from zoo.modeling.trees import TreeEnsemble, trees_of
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Dataset, Info
-    from zoo.core.plan import Plan
 
 BINS = 16  # intervals of the additive model, of equally many training rows
 
@@ -30,12 +26,12 @@ def ladder(classes: int) -> dict[str, Candidate]:
     kind, constant = ("logistic", "most frequent class") if classes else ("ridge", "median")
     line, additive = (functools.partial(linear_model, bins=bins) for bins in (0, BINS))
     return {
-        "constant": Candidate(constant, line, functools.partial(_fit_constant, classes=classes)),
+        "constant": Candidate(constant, line, functools.partial(_fit_constant, classes=classes), fast=True),
         "linear": Candidate(f"{kind} regression", line, functools.partial(_fit_linear, classes=classes), fast=True),
         "additive": Candidate(
             f"{kind} regression of intervals", additive, functools.partial(_fit_linear, classes=classes)
         ),
-        "boosting": Candidate("gradient boosting", trees, fit_trees),
+        "boosting": Candidate("gradient boosting", trees, fit_trees, fast=True),
     }
 
 

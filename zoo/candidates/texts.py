@@ -25,12 +25,9 @@ MOST_WORDS = 1_500_000  # of a training split, of whose characters TF-IDF takes 
 def ladder(info: Info, field: str, of_ngrams: bool = False) -> dict[str, Candidate]:
     """Return the candidates of texts, the cheapest first; `of_ngrams` if the tokens are those already.
 
-    Args:
-        info: Info of the texts.
-        field: The field of the task that is "ngrams" where tokens are n-grams.
-        of_ngrams: Whether they are those already.
+    `field` is that of the task that is "ngrams" where tokens are n-grams.
     """
-    found = {"constant": Candidate("most frequent class", tfidf, linear.fit_classes_alone)}
+    found = {"constant": Candidate("most frequent class", tfidf, linear.fit_classes_alone, fast=True)}
     if of_ngrams or info.counts["train"] * info.statistics.get("length", 0) <= MOST_WORDS:
         title, task = "logistic regression on TF-IDF", {field: "ngrams", "tokens": NGRAMS, "length": 0}
         found["tfidf"] = Candidate(title, tfidf, _fit_tfidf, task)

@@ -1,7 +1,5 @@
 """Inputs and output of models that continue a window of a time series."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -16,13 +14,8 @@ def window_inputs(
     """Return the inputs, the scaled history, the scaled features, and the function that returns the forecast.
 
     The history is relative to its last value, so that the level of a series does not matter (Zeng 2023,
-    arXiv:2205.13504), in standard deviations of the target.
-
-    Args:
-        history: Rows before the forecast.
-        horizon: Rows of the forecast.
-        features: Mean and standard deviation of each of the features that are known ahead.
-        target: Mean and standard deviation of the target.
+    arXiv:2205.13504), in standard deviations of the target. `features` and `target` are their means and standard
+    deviations; of the features those that are known ahead.
 
     Returns:
         [history (B, history), known (B, history + horizon, features)], (B, history), (B, history + horizon, features),

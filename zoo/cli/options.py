@@ -1,7 +1,5 @@
 """Command-line options made of declarations: of `TrainSettings`, of `Recipe`, and of the signature of a builder."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import functools

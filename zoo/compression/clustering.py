@@ -4,8 +4,6 @@ Reference: Han, Mao, Dally 2016, arXiv:1510.00149 (shared weights); Panter, Dite
 (centroids as dense as the cube root of the density of the values, so that none lies in the gap that zeros leave).
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 ITERATIONS, BINS = 300, 512

@@ -4,8 +4,6 @@ Keras applies constraints after every step. Zeros and clusters are their variabl
 has, too.
 """
 
-from __future__ import annotations
-
 import keras
 import numpy as np
 import tensorflow as tf

@@ -4,21 +4,17 @@ Reference: Hinton, Vinyals, Dean 2015, arXiv:1503.02531. The losses are those of
 is not used: it omits the weights of examples, and is a model around two, whose weights and states have other names.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
 from zoo import weights
 from zoo.core import registry
+from zoo.core.plan import Plan
 from zoo.core.run_folder import RunFolder
 from zoo.modeling.instance_methods import replace_loss
 from zoobase.errors import UsageError
-
-if TYPE_CHECKING:
-    from zoo.core.plan import Plan
 
 TEMPERATURE = 3.0  # by which logits are divided
 SHARE = 0.5  # of the loss that is the labels'

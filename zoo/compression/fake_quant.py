@@ -49,11 +49,7 @@ def round_symmetric(kernel: Any, bits: int, axes: Sequence[int]) -> Any:
 class RoundedWeights(keras.Layer):
     """A stock layer that is called with rounded kernels, by Keras' `stateless_call`; it keeps its variables.
 
-    Args:
-        layer: A built layer.
-        bits: 8 or 4; None calls it with its weights as they are.
-        name: Name.
-        without_activation: Whether the layer's activation is left out.
+    `bits` is 8 or 4; None calls the built layer with its weights as they are.
     """
 
     def __init__(self, layer: keras.Layer, bits: int | None, name: str, without_activation: bool = False) -> None:
@@ -98,19 +94,13 @@ class RoundedBias(keras.Layer):
 
     A step is that of the inputs times that of the kernel of a channel. With few inputs, as those of a depthwise
     convolution, it can be a hundredth of a step of the result.
-
-    Args:
-        linear: The layer, called without its activation; its weights are rounded already.
-        norm: The batch normalisation behind it, which the converter folds into kernel and bias, or None.
-        quantizer: What rounds the inputs.
-        name: Name.
     """
 
     def __init__(
         self,
-        linear: RoundedWeights,
-        norm: keras.layers.BatchNormalization | None,
-        quantizer: FakeQuantization,
+        linear: RoundedWeights,  # called without its activation; its weights are rounded already
+        norm: keras.layers.BatchNormalization | None,  # behind it, which the converter folds into kernel and bias
+        quantizer: FakeQuantization,  # of the inputs
         name: str,
     ) -> None:
         super().__init__(name=name, dtype="float32")
@@ -143,12 +133,8 @@ class FakeQuantization(keras.Layer):
     """Rounds activations to 256 values of a range, the moving average of the least and largest values of the batches.
 
     The range includes 0, which is represented exactly. Outside of it the gradient is 0. Its variables are not
-    trainable; they change in training steps unless the layer is frozen.
-
-    Args:
-        name: Name.
-        fixed: (least, largest) of a range that is known, such as that of a sigmoid.
-        members: Number of tensors that share the range, because they are concatenated: it holds those of all.
+    trainable; they change in training steps unless the layer is frozen. A range that is known, such as that of a
+    sigmoid, is `fixed`. As many `members` share a range, because they are concatenated: it holds those of all.
     """
 
     def __init__(self, name: str, fixed: tuple[float, float] | None = None, members: int = 1) -> None:
@@ -205,10 +191,6 @@ class FreezableNormalization(keras.Layer):
     """A stock batch normalisation that, once frozen, normalises by its moving statistics while training, too.
 
     The last epochs then train the network that is exported. Gamma and beta are trained on.
-
-    Args:
-        layer: A built `BatchNormalization`.
-        name: Name.
     """
 
     def __init__(self, layer: keras.layers.BatchNormalization, name: str) -> None:

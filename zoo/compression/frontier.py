@@ -1,7 +1,5 @@
 """The figure of what files cost in quality and give in size and speed."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

@@ -5,8 +5,6 @@ sum or concatenation, together with the batch normalisation and ReLU that the co
 module does not know compute with real numbers, here and in the file.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import itertools

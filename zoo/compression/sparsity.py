@@ -3,8 +3,6 @@
 Reference: Zhu, Gupta 2017, arXiv:1710.01878 (the schedule); Mishra 2021, arXiv:2104.08378 (2 of 4).
 """
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 import numpy as np

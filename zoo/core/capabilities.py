@@ -22,13 +22,9 @@ if TYPE_CHECKING:
 
 @runtime_checkable
 class Untrained(Protocol):
-    """Models that are not trained here.
+    """Models that are not trained here."""
 
-    Attributes:
-        not_trained: Why, in one sentence.
-    """
-
-    not_trained: str
+    not_trained: str  # why, in one sentence
 
 
 @runtime_checkable
@@ -48,9 +44,6 @@ class Phased(Protocol):
 
     def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
         """Return the phases in order."""
-
-    def train_phases(self, session: Any) -> Any:
-        """Train the phases of a `zoo.training.session.Session`; returns what `zoo.training.trainer.fit` does."""
 
 
 @runtime_checkable
@@ -79,14 +72,8 @@ class Reduces(Protocol):
     def reduce(self, batch: SplitEvaluation) -> SplitEvaluation:
         """Return what is kept of a batch of outputs for `metrics` and `figures`, such as a confusion matrix each.
 
-        The `metrics` are computed from these, also those of quantised files, whose confidence interval needs a row for
-        each example.
-
-        Args:
-            batch: Inputs, outputs and truth of a batch; the inputs are {} for a quantised file.
-
-        Returns:
-            Arrays with one row for each example.
+        Arrays with one row for each example, as the intervals of the metrics need; the inputs of the batch are {} for a
+        quantised file.
         """
 
 
@@ -143,11 +130,7 @@ class GivesGoldenInputs(Protocol):
     """Endpoints that generated inputs do not exercise."""
 
     def golden_inputs(self, samples: Mapping[str, np.ndarray]) -> Mapping[str, np.ndarray]:
-        """Return real inputs for the golden cases, of `serving_default` and of the endpoints that need them.
-
-        Args:
-            samples: Examples of the test split by input name, (N, ...).
-        """
+        """Return real inputs for the golden cases, of `serving_default` and others, for samples of the test split."""
 
 
 @runtime_checkable
@@ -169,14 +152,7 @@ class Predicts(Protocol):
         """Return the model inputs of one command-line argument, without batch dimension."""
 
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
-        """Return the prediction for one input.
-
-        Args:
-            argument: The command-line argument.
-            outputs: The outputs of `serving_default`, without batch dimension.
-            info: Info of the dataset.
-            top_k: Number of ranked predictions.
-        """
+        """Return the prediction for one command-line argument from its outputs, which have no batch dimension."""
 
 
 @runtime_checkable
@@ -189,24 +165,12 @@ class Explains(Protocol):
 
 @runtime_checkable
 class Generates(Protocol):
-    """Samples of a generative model.
+    """Samples of a generative model."""
 
-    Attributes:
-        generates: The options that `sample` takes.
-    """
-
-    generates: tuple[str, ...]
+    generates: tuple[str, ...]  # the options that `sample` takes
 
     def sample(self, call: Any, contract: Contract, options: Mapping[str, Any], seed: int, info: Info) -> Prediction:
-        """Generate a sample.
-
-        Args:
-            call: (endpoint, inputs) -> outputs, in any runtime.
-            contract: The endpoints.
-            options: Those of `generates` that are given.
-            seed: Random seed.
-            info: Info of the dataset.
-        """
+        """Generate a sample by `call`, (endpoint, inputs) -> outputs, with those of `generates` that are given."""
 
 
 @runtime_checkable
@@ -216,12 +180,9 @@ class Rows(Protocol):
     def read_rows(
         self, cells: Mapping[str, Sequence[Any]], info: Info, strict: bool = False
     ) -> tuple[dict[str, np.ndarray], list[str]]:
-        """Return the inputs for the rows of a table, and sentences about what is unknown.
+        """Return the inputs for the rows of a table, cells by the file's column names, and sentences about unknowns.
 
-        Args:
-            cells: Column name as in the file -> its cells.
-            info: Info of the dataset.
-            strict: Raise DataError for a cell that is not of the kind of its column, and a misspelled column.
+        With `strict`, DataError for a cell that is not of the kind of its column, and a misspelled column.
         """
 
     def encode_rows(self, inputs: Mapping[str, np.ndarray], info: Info) -> dict[str, np.ndarray]:

@@ -1,7 +1,5 @@
 """The metadata of models, read from the source files without importing them."""
 
-from __future__ import annotations
-
 import ast
 import dataclasses
 import functools

@@ -1,7 +1,5 @@
 """Imports TensorFlow and Keras without log output, and checks that the environment supports them."""
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import logging

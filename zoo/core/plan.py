@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from pipelines import catalogue, splits
-from pipelines.dataset import IN_MEMORY
+from pipelines.dataset import IN_MEMORY, Info
 from zoo.core import registry
 from zoo.core.capabilities import HasCandidates
 from zoo.core.recipe import OF_TASKS, Recipe, override
@@ -262,8 +262,6 @@ def _size(shape: Iterable[int]) -> str:
 
 def read_bundle(path: Path) -> tuple[Plan, Info]:
     """Return the plan and the dataset info of a bundle of this zoo."""
-    from pipelines.dataset import Info
-
     metadata = zoo_metadata(path)
     if not metadata:
         raise UsageError(f"{path} was not written by the zoo: its manifest does not name a model and a task")
@@ -274,8 +272,6 @@ def read_bundle(path: Path) -> tuple[Plan, Info]:
 def read_task(path: Path) -> tuple[BaseTask, Info]:
     """Return the task and the dataset info of a bundle, if possible without importing the file of the model."""
     # That file imports Keras and TensorFlow, which runtimes such as LiteRT do not need.
-    from pipelines.dataset import Info
-
     metadata = zoo_metadata(path)
     if metadata:
         with damaged(path / "manifest.json"):

@@ -1,7 +1,5 @@
 """Training settings as data: the fields of a recipe, each with its default, help and check."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 import math

@@ -27,6 +27,8 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+import numpy as np
+
 from export.runtime import onednn
 from pipelines.dataset import Info
 from pipelines.sources.storage import LOCK
@@ -273,8 +275,6 @@ class RunFolder:
 
     def baselines(self) -> dict[str, dict[str, np.ndarray]]:
         """Return the outputs of the baselines that the training fitted, for the test split, by name."""
-        import numpy as np
-
         if not (self.path / BASELINES).is_file():
             return {}
         with damaged(self.path / BASELINES):

@@ -1,7 +1,5 @@
 """A run folder in an object store: worked on in a local copy, which is written to the store after each saved state."""
 
-from __future__ import annotations
-
 import hashlib
 import os
 import shutil
@@ -19,7 +17,6 @@ class RunStore:
     """The store and the local copy of one run, `url` and `path`."""
 
     def __init__(self, url: str, worker: int = 0) -> None:
-        """Represent a run."""
         remote.check_url(url)
         self.url = url.rstrip("/")
         self.path = cache_root() / "runs" / f"{hashlib.sha256(self.url.encode()).hexdigest()[:20]}-{worker}"
@@ -58,8 +55,3 @@ class RunStore:
                 status = Path(path).stat()
                 found[path.relative_to(self.path).as_posix()] = (status.st_size, status.st_mtime_ns)
         return found
-
-
-def is_url(out: str | os.PathLike | None) -> bool:
-    """Whether a run folder is in a store."""
-    return out is not None and remote.is_url(out)

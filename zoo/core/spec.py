@@ -1,7 +1,5 @@
 """The specification of a model: immutable data."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -114,6 +112,11 @@ class Spec:
     card: Card
     weights: Mapping[str, Weights] = field(default_factory=dict)
     candidates: str = ""
+
+    @property
+    def headline_data(self) -> str:
+        """The data on which the metrics of the card were measured; empty if the card has none."""
+        return (self.card.test_data or self.data) if self.card.expect else ""
 
     def tiny_settings(self) -> dict[str, Any]:
         """Return the settings of a test-sized training; a name without a dot in `tiny` is a builder argument."""

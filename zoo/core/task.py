@@ -58,23 +58,14 @@ class Prediction:
 
 @dataclass(frozen=True)
 class Query:
-    """An input of a prediction that may call the model again.
+    """An input of a prediction that may call the model again."""
 
-    Attributes:
-        argument: The command-line argument.
-        inputs: The inputs that the task's `parse` returned for it.
-        outputs: The outputs of `serving_default`, without batch dimension.
-        call: (endpoint, inputs with batch dimension) -> outputs.
-        info: Info of the dataset.
-        top_k: Number of ranked predictions.
-    """
-
-    argument: str
-    inputs: Mapping[str, np.ndarray]
-    outputs: Mapping[str, np.ndarray]
-    call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]
+    argument: str  # of the command line
+    inputs: Mapping[str, np.ndarray]  # that the task's `parse` returned for it
+    outputs: Mapping[str, np.ndarray]  # of `serving_default`, without batch dimension
+    call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]  # endpoint, inputs with batch dimension
     info: Info
-    top_k: int
+    top_k: int  # number of ranked predictions
 
 
 @dataclass(frozen=True)
@@ -89,21 +80,13 @@ class Phase:
 
 @dataclass(frozen=True)
 class Candidate:
-    """A model that takes the place of a named one: with its inputs, its outputs and its contract.
+    """A model that takes the place of a named one: with its inputs, its outputs and its contract."""
 
-    Attributes:
-        title: What it is, for tables.
-        build: (name, the builder arguments that the data determines) -> the model with any weights.
-        fit: (the model, plan, dataset) -> sets its weights.
-        task: Fields of the task that it needs.
-        fast: Whether seconds are enough to fit it to any number of examples: every evaluation compares with it.
-    """
-
-    title: str
-    build: Callable[..., keras.Model]
-    fit: Callable[[keras.Model, Any, Dataset], None]
-    task: Mapping[str, Any] = field(default_factory=dict)
-    fast: bool = False
+    title: str  # for tables
+    build: Callable[..., keras.Model]  # (name, the builder arguments that the data determines), with any weights
+    fit: Callable[[keras.Model, Any, Dataset], None]  # (the model, plan, dataset): sets its weights
+    task: Mapping[str, Any] = field(default_factory=dict)  # fields of the task that it needs
+    fast: bool = False  # whether it is fitted to any number of examples in seconds: every evaluation compares with it
 
 
 def head_and_tune(
@@ -124,30 +107,21 @@ class BaseTask:
 
     What only some tasks do is in `zoo.core.capabilities`. Tasks are frozen dataclasses: their fields are the settings
     `task.FIELD` of the command line.
-
-    Attributes:
-        title: Name of the problem, such as "image classification".
-        accepts: Inputs of `predict`: "images" (files, or folders of them), "files" or "texts"; empty if models do not
-            predict on single inputs. A task that sets it is `Predicts`.
-        adversarial: Whether a model's `compile` takes `g_optimizer` and `d_optimizer`, not `optimizer`.
-        output: Name of the output, if the model has one output whose layer has another name; else empty.
-        monitor: Name in the logs of the validation quantity that selects the best epoch; lower is better.
-        supports: Those of the recipe fields `OF_TASKS` that the task's examples, losses and models use. Others are
-            refused, because they would have no effect.
-        required_features: Names of the features that examples must have.
-        counts_examples: Whether the first metric is a share of the examples, of which one is the smallest change.
-        sequential: Whether neighbouring examples of a split depend on each other, as the hours of a day do.
     """
 
-    title: str
+    title: str  # name of the problem, such as "image classification"
+    # inputs of `predict`: "images" (files, or folders of them), "files" or "texts"; empty if models do not predict on
+    # single inputs. A task that sets it is `Predicts`.
     accepts = ""
-    adversarial = False
-    output = ""
-    monitor = "val_loss"
+    adversarial = False  # whether a model's `compile` takes `g_optimizer` and `d_optimizer`, not `optimizer`
+    output = ""  # name of the output, if the model has one output whose layer has another name; else empty
+    monitor = "val_loss"  # name in the logs of the validation quantity that selects the best epoch; lower is better
+    # those of the recipe fields `OF_TASKS` that the task's examples, losses and models use. Others are refused, because
+    # they would have no effect.
     supports: frozenset[str] = frozenset()
-    required_features: tuple[str, ...] = ()
-    counts_examples = False
-    sequential = False
+    required_features: tuple[str, ...] = ()  # names of the features that examples must have
+    counts_examples = False  # whether the first metric is a share of the examples, of which one is the smallest change
+    sequential = False  # whether neighbouring examples of a split depend on each other, as the hours of a day do
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the JSON-able builder arguments that the data determines."""
@@ -169,12 +143,7 @@ class BaseTask:
     ) -> Feed:
         """Return the feed of (x, y[, weight]) for feature dicts; x is a tensor, or a dict by input name.
 
-        Args:
-            split: Examples as feature dicts.
-            info: Info of the dataset.
-            recipe: Settings of the training, such as the augmentation.
-            arguments: All builder arguments, defaults included, such as the size of noise.
-            training: Whether examples are augmented.
+        `arguments` are all of the builder, defaults included; `training` is whether examples are augmented.
         """
         raise NotImplementedError
 
@@ -202,13 +171,7 @@ class BaseTask:
         Such as the outputs of other endpoints, or of baselines fitted to the training split: those with an output for
         each example are its `baselines`, which are compared with the model pairwise; of others, the metric `compared`
         has a row each. If several models are served, the endpoints of the contract have their names. A metric that is
-        a mapping of mappings, {row: {column: number}}, is shown as a table.
-
-        Args:
-            evaluation: The evaluation with the metrics of `metrics`.
-            contract: Contract of the evaluated model.
-            dataset: The splits.
-            feed: Name of a split -> its feed.
+        a mapping of mappings, {row: {column: number}}, is shown as a table. `feed`: name of a split -> its feed.
         """
         return evaluation
 

@@ -7,14 +7,10 @@ Suppression is that of mtcnn 1.0.0: a candidate is left out if any better one ov
 not, so that no loop is needed. Leaving out the worst candidates first changes nothing for the others.
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
-
-if TYPE_CHECKING:
-    import tensorflow as tf
+import tensorflow as tf
 
 NONE = -1e3
 
@@ -31,8 +27,6 @@ def crop(image: tf.Tensor, boxes: tf.Tensor, side: int) -> tf.Tensor:
     """Return squares (B * K, side, side, C) of images (B, H, W, C) at boxes (B, K, 4), bilinear, zero outside."""
     # The coordinates are those of mtcnn, which divides by the size of an image where `tf.image.crop_and_resize` takes
     # its last pixel as one.
-    import tensorflow as tf
-
     height, width, channels = image.shape[1:]
     pixels = tf.reshape(image, (-1, height * width, channels))
 
@@ -64,16 +58,12 @@ def crop(image: tf.Tensor, boxes: tf.Tensor, side: int) -> tf.Tensor:
 
 def log_odds(logits: tf.Tensor, threshold: float) -> tf.Tensor:
     """Return the log-odds of the second of two classes (..., 2); `NONE` where it is not above a threshold."""
-    import tensorflow as tf
-
     odds = logits[..., 1] - logits[..., 0]
     return tf.where(odds > float(np.log(threshold / (1 - threshold))), odds, NONE)
 
 
 def best(scores: tf.Tensor, count: int, *values: tf.Tensor) -> tuple[Any, ...]:
     """Return the best scores (B, count) of (B, N), and their rows of `values`; zeros with the score `NONE` follow."""
-    import tensorflow as tf
-
     missing = count - scores.shape[1]
     if missing > 0:
         scores = tf.pad(scores, [[0, 0], [0, missing]], constant_values=NONE)
@@ -85,8 +75,6 @@ def best(scores: tf.Tensor, count: int, *values: tf.Tensor) -> tuple[Any, ...]:
 def suppress(scores: tf.Tensor, boxes: tf.Tensor, most: float, of_smaller: bool = False) -> tf.Tensor:
     """Return the scores (B, K), best first, with `NONE` for boxes (B, K, 4) that overlap a better one too much."""
     # `most`: largest overlap that is not too much; IoU, or with `of_smaller` the share of the smaller box.
-    import tensorflow as tf
-
     one, other = tf.expand_dims(boxes, 2), tf.expand_dims(boxes, 1)
     sides = tf.nn.relu(tf.minimum(one, other)[..., 2:] - tf.maximum(one, other)[..., :2])
     common = sides[..., 0] * sides[..., 1]
@@ -101,16 +89,12 @@ def suppress(scores: tf.Tensor, boxes: tf.Tensor, most: float, of_smaller: bool 
 
 def refine(boxes: tf.Tensor, regression: tf.Tensor) -> tf.Tensor:
     """Return boxes (B, K, 4) whose edges are moved by shares of their sides, (B, K, 4)."""
-    import tensorflow as tf
-
     sides = boxes[..., 2:] - boxes[..., :2] + 1
     return boxes + regression * tf.concat([sides, sides], axis=-1)
 
 
 def squares(boxes: tf.Tensor) -> tf.Tensor:
     """Return the squares (B, K, 4) of the larger sides of boxes, around their centres."""
-    import tensorflow as tf
-
     sides = boxes[..., 2:] - boxes[..., :2]
     side = tf.reduce_max(sides, axis=-1, keepdims=True)
     start = boxes[..., :2] + (sides - side) / 2
@@ -119,8 +103,6 @@ def squares(boxes: tf.Tensor) -> tf.Tensor:
 
 def place(boxes: tf.Tensor, points: tf.Tensor) -> tf.Tensor:
     """Return points, x and y in turn (B, K, 2 * P), of shares of the sides of boxes (B, K, 2 * P), first every x."""
-    import tensorflow as tf
-
     shares = tf.reshape(points, (-1, boxes.shape[1], 2, points.shape[-1] // 2))
     sides = boxes[..., 2:] - boxes[..., :2] + 1
     placed = tf.expand_dims(boxes[..., :2], -1) - 1 + shares * tf.expand_dims(sides, -1)

@@ -9,8 +9,6 @@ another runtime, and the boxes in their places others, too. All that is decoded 
 which the proof knows by their probabilities which are tied.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

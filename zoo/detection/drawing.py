@@ -1,7 +1,5 @@
 """Detections in a photograph, and the photograph with their boxes."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import cv2

@@ -5,8 +5,6 @@ of boxes, at all cells near a centre, is that of Liu 2019, arXiv:1909.00700, wit
 2019, arXiv:1902.09630.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras
@@ -29,16 +27,10 @@ class DetectionLoss(keras.losses.Loss):
     """
 
     def __init__(
-        self,
-        height: int,
-        width: int,
-        box_weight: float = 1.0,
-        name: str = "detection_loss",
-        reduction: str = "sum_over_batch_size",
-        dtype: str | None = None,
+        self, height: int, width: int, box_weight: float = 1.0, name: str = "detection_loss", **options: Any
     ) -> None:
         """Take the size of the images in pixels, and the weight of the loss of boxes."""
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        super().__init__(name=name, **options)
         self.height, self.width, self.box_weight = height, width, box_weight
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

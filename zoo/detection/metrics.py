@@ -3,8 +3,8 @@
 Reference: Lin 2014, arXiv:1405.0312, and https://cocodataset.org/#detection-eval. `pycocotools` gives the same numbers.
 """
 
-from __future__ import annotations
-
+import contextlib
+import io
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -129,9 +129,6 @@ def _average(hits: np.ndarray, objects: int) -> tuple[float, float]:
 
 def by_pycocotools(detections: np.ndarray, truth: np.ndarray, classes: int) -> dict[str, float]:
     """Return `AP`, `AP50`, `AP75` and `AR` by the code of COCO itself."""
-    import contextlib
-    import io
-
     from pycocotools.coco import COCO
     from pycocotools.cocoeval import COCOeval
 

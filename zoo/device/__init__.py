@@ -1,7 +1,5 @@
 """From a folder of photographs, texts or masks to a TFLite file for MediaPipe and mobile apps."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from collections.abc import Callable, Mapping, Sequence

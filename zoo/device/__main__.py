@@ -1,7 +1,5 @@
 """python -m zoo.device --data-dir FOLDER -o OUT: from a folder to a TFLite file for mobile apps."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import click

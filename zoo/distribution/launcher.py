@@ -1,7 +1,5 @@
 """Workers of a training as processes of this machine, which share its batches."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -10,7 +8,7 @@ import subprocess
 import sys
 import tempfile
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 
 from zoo.core.run_folder import RunFolder
 from zoobase.errors import ZooError, of_process
@@ -57,7 +55,8 @@ def launch(arguments: Sequence[str], workers: int, model: str | None, folder: st
     """Run `python -m zoo.train` with the same arguments in several processes; the first one prints."""
     with contextlib.ExitStack() as stack:
         if folder is None:
-            folder = stack.enter_context(new_folder(model))
+            folder = str(RunFolder.create(model).path)
+            stack.callback(_remove_if_empty, folder)
             arguments = [*arguments, "--out", folder]
         addresses, processes = [f"127.0.0.1:{port}" for port in free_ports(workers)], []
         for index in range(workers):
@@ -77,12 +76,6 @@ def launch(arguments: Sequence[str], workers: int, model: str | None, folder: st
             time.sleep(POLL if running else 0)
 
 
-@contextlib.contextmanager
-def new_folder(model: str) -> Iterator[str]:
-    """Yield a new run folder for workers to share, which is removed if it stays empty."""
-    folder = str(RunFolder.create(model).path)
-    try:
-        yield folder
-    finally:
-        with contextlib.suppress(OSError):  # it holds a run
-            os.rmdir(folder)
+def _remove_if_empty(folder: str) -> None:
+    with contextlib.suppress(OSError):  # it holds a run
+        os.rmdir(folder)

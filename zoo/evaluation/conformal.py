@@ -4,8 +4,6 @@ Reference: Vovk, Gammerman, Shafer 2005, doi:10.1007/b106715; Sadinle, Lei, Wass
 classes); Angelopoulos, Bates 2021, arXiv:2107.07511.
 """
 
-from __future__ import annotations
-
 import math
 from typing import Any
 

@@ -1,22 +1,18 @@
 """The feature extractor for the metrics of generated images."""
 
-from __future__ import annotations
-
 import functools
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import tensorflow as tf
 
 from pipelines.catalogue import OWN
+from pipelines.dataset import Info
 from zoo.core.environment import dtype_policy
 from zoo.evaluation.generative_metrics import SIDE, FeatureExtractor
-from zoobase.errors import MissingError, ZooError
+from zoobase.errors import DataError, MissingError, ZooError
 from zoobase.files import sha256
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Info
 
 GARMENTS = frozenset({"fashion_mnist", "edges_to_garments", "sneakers_to_boots"})  # datasets of Fashion-MNIST's images
 # A classifier of the zoo (test accuracy 0.9400), trained at commit 9907aec: fixed, so that distances stay comparable
@@ -60,7 +56,6 @@ def _of_garments() -> FeatureExtractor:
 @functools.lru_cache(maxsize=1)
 def _of_photographs() -> FeatureExtractor:
     from zoo.modeling import backbones
-    from zoobase.errors import DataError
 
     backbone = backbones.get("efficientnet_lite0")
     with dtype_policy("float32"):

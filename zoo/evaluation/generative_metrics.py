@@ -3,8 +3,6 @@
 Reference: Heusel 2017, arXiv:1706.08500 (Frechet distance); Kynkäänniemi 2019, arXiv:1904.06991 (precision, recall).
 """
 
-from __future__ import annotations
-
 import functools
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass

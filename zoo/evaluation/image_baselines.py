@@ -1,7 +1,5 @@
 """Baselines for images: PCA, a Gaussian mixture, a linear probe, a support vector classifier."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Similarity of two sets of images: mean squared error, PSNR and SSIM of pixels in [0, 255]."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 
 import numpy as np

@@ -1,13 +1,14 @@
 """Images as arrays: reading, tiling and writing."""
 
-from __future__ import annotations
-
 import io
 import math
 from collections.abc import Sequence
 from pathlib import Path
 
 import numpy as np
+
+from zoobase.errors import UsageError
+from zoobase.files import write_atomic
 
 
 def to_uint8(pixels: np.ndarray) -> np.ndarray:
@@ -50,8 +51,6 @@ def check_name(path: Path) -> str:
     """Return the image format of a file suffix; UsageError if Pillow cannot write it."""
     from PIL import Image
 
-    from zoobase.errors import UsageError
-
     kind = Image.registered_extensions().get(path.suffix.lower())
     if kind not in Image.SAVE:
         raise UsageError(f"{path}: unsupported image format; end the name in .png or .jpg")
@@ -61,8 +60,6 @@ def check_name(path: Path) -> str:
 def write(path: Path, image: np.ndarray) -> None:
     """Write uint8 (H, W, 1 or 3) atomically; UsageError if Pillow cannot write the format of the suffix."""
     from PIL import Image
-
-    from zoobase.files import write_atomic
 
     kind, content = check_name(path), io.BytesIO()
     Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(content, kind, quality=95)

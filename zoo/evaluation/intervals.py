@@ -1,19 +1,15 @@
 """Confidence intervals of metrics on a split, and paired comparisons with baselines."""
 
-from __future__ import annotations
-
 import dataclasses
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from export.parity.intervals import BLOCKS, area_interval, describe, jackknife, lower_is_better, share_interval
+from pipelines.dataset import Info
 from pipelines.splits import GROUP, kept_together
 from zoo.core.capabilities import ScoresExamples
 from zoo.core.task import BaseTask, SplitEvaluation, first_metrics
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Info
 
 PREDICTED = "predicted"  # the one output of a baseline that gives classes (N,) without probabilities
 SIGNED = ("r2", "spearman")  # metrics that may be negative

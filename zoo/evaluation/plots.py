@@ -1,7 +1,5 @@
 """Figures of a run. Figures are made without pyplot, so that they need no display and leave no state behind."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Metrics of masks from confusion matrices of single images, and their display."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Metrics of written sequences: exact matches, token errors by edit distance, BLEU and chrF."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 
 import numpy as np

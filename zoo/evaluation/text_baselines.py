@@ -1,7 +1,5 @@
 """Baselines for texts: n-grams, xz and TF-IDF."""
 
-from __future__ import annotations
-
 import lzma
 import math
 from collections.abc import Sequence

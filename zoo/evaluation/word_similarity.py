@@ -1,7 +1,5 @@
 """Metrics of word vectors: nearest neighbours, human similarity ratings and analogies."""
 
-from __future__ import annotations
-
 from collections.abc import Collection, Mapping
 from typing import Any
 

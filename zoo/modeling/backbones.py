@@ -15,10 +15,11 @@ from pathlib import Path
 from typing import Any
 
 import keras
+import tensorflow as tf
 
 from zoo.core import registry
 from zoo.modeling import efficientnet_lite
-from zoobase.errors import MissingError, UsageError, ZooError, unknown
+from zoobase.errors import CheckFailed, MissingError, UsageError, ZooError, unknown
 from zoobase.files import cache_root
 
 LEVELS = ("last", "middle")
@@ -56,19 +57,16 @@ def get(name: str) -> Backbone:
     if name in (scales := _lite_scales()):
         return _lite(name, *scales[name])
     if name in APPLICATIONS:
-        return _application(name)
+        return Backbone(
+            functools.partial(_build_application, name),
+            functools.partial(_pretrain_application, name),
+            "ImageNet, by Keras",
+        )
     if name.startswith("https://") or Path(name).is_dir():
-        return _saved_model(name)
+        # `hub.KerasLayer` is a tf_keras layer, which Keras 3 does not accept: `SavedModel` wraps the loaded object and
+        # tracks each of its variables. A `.keras` file with it needs the folder or the download.
+        return Backbone(functools.partial(_build_saved_model, name), None, f"SavedModel {name}")
     raise unknown("backbone", name, (*scales, *APPLICATIONS))
-
-
-def _application(name: str) -> Backbone:
-    """Return a network of `keras.applications`; Keras downloads its ImageNet weights."""
-    return Backbone(
-        functools.partial(_build_application, name),
-        functools.partial(_pretrain_application, name),
-        "ImageNet, by Keras",
-    )
 
 
 def _network(name: str, image_shape: Sequence[int], weights: str | None) -> keras.Model:
@@ -146,18 +144,8 @@ class SavedModel(keras.layers.Layer):
         return cls(**config)
 
 
-def _saved_model(name: str) -> Backbone:
-    """Return the backbone of a TF Hub handle or a folder, which contains its weights."""
-    # `hub.KerasLayer` is a tf_keras layer, which Keras 3 does not accept; the loaded object is therefore wrapped in the
-    # layer above, which tracks each of its variables. A `.keras` file with it needs the folder or the download.
-    return Backbone(functools.partial(_build_saved_model, name), None, f"SavedModel {name}")
-
-
 def _load(handle: str) -> Any:
-    import tensorflow as tf
-
     from export.artifacts import check_trusted, describe
-    from zoobase.errors import CheckFailed
 
     try:
         folder = _folder(handle)

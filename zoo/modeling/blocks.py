@@ -1,7 +1,5 @@
 """Networks that several models share: image to image, and image to scores."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Callable, Sequence
 from typing import Any
@@ -98,12 +96,10 @@ CORE = "core"  # the part of a model of which an ensemble has several
 
 
 def ensemble_of(build: Callable[[str, str], keras.Model], count: int) -> keras.Model:
-    """Return the core of a model: one, or the mean of the outputs of several, whose inputs have names.
+    """Return the core of a model: one, or the mean of the outputs of `count`, whose inputs have names.
 
-    Args:
-        build: (name, prefix of the names of its layers) -> a model with one output; the prefix differs, because a HDF5
-            file has the variables of all members in one group.
-        count: Number of models.
+    `build`: (name, prefix of the names of its layers) -> a model with one output; the prefix differs, because a HDF5
+    file has the variables of all members in one group.
     """
     if count == 1:
         return build(CORE, "")

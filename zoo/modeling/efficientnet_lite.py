@@ -3,8 +3,6 @@
 Reference: Tan, Le 2019, arXiv:1905.11946; the Lite variants by Google, github.com/tensorflow/tpu (efficientnet/lite).
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any

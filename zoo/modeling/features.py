@@ -1,7 +1,5 @@
 """Classifiers as backbones: the model without its head, feature maps by stride, frozen layers."""
 
-from __future__ import annotations
-
 import math
 from collections.abc import Iterable
 

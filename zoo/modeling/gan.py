@@ -4,8 +4,6 @@ Reference: Goodfellow 2014, arXiv:1406.2661 (GAN and non-saturating generator lo
 arXiv:1611.04076 (least squares loss).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -25,8 +25,6 @@ Under any strategy:
   4e-7.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import threading

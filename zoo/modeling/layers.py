@@ -1,7 +1,5 @@
 """Custom layers."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -1,7 +1,5 @@
 """Losses, and the base class of models with several of them."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -21,14 +19,10 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
     """
 
     def __init__(
-        self,
-        label_smoothing: float = 0.0,
-        name: str = "sparse_categorical_crossentropy",
-        reduction: str = "sum_over_batch_size",
-        dtype: str | None = None,
+        self, label_smoothing: float = 0.0, name: str = "sparse_categorical_crossentropy", **options: Any
     ) -> None:
         """Smooth by `label_smoothing`, in [0, 1)."""
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        super().__init__(name=name, **options)
         self.label_smoothing = label_smoothing
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -54,15 +48,10 @@ class SegmentationLoss(keras.losses.Loss):
     """
 
     def __init__(
-        self,
-        dice: float = 0.0,
-        ignore: int = IGNORE,
-        name: str = "segmentation_loss",
-        reduction: str = "sum_over_batch_size",
-        dtype: str | None = None,
+        self, dice: float = 0.0, ignore: int = IGNORE, name: str = "segmentation_loss", **options: Any
     ) -> None:
         """Weigh the Dice loss by `dice`, zero or more."""
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        super().__init__(name=name, **options)
         self.dice, self.ignore = dice, ignore
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
@@ -134,15 +123,9 @@ class SupervisedContrastive(keras.losses.Loss):
     Shapes: labels (B,) integer; vectors (B, D) of length 1 -> (B,); 0 for an example that is alone of its class.
     """
 
-    def __init__(
-        self,
-        temperature: float = 0.1,
-        name: str = "supervised_contrastive",
-        reduction: str = "sum_over_batch_size",
-        dtype: str | None = None,
-    ) -> None:
+    def __init__(self, temperature: float = 0.1, name: str = "supervised_contrastive", **options: Any) -> None:
         """Divide the cosines by `temperature`."""
-        super().__init__(name=name, reduction=reduction, dtype=dtype)
+        super().__init__(name=name, **options)
         self.temperature = temperature
 
     def call(self, y_true: Any, y_pred: Any) -> Any:

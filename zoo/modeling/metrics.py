@@ -1,7 +1,5 @@
 """Custom metrics."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras
@@ -18,7 +16,6 @@ class Accuracy(keras.metrics.MeanMetricWrapper):
     """
 
     def __init__(self, name: str = "accuracy", dtype: str | None = None) -> None:
-        """Create the metric with the name that Keras uses."""
         super().__init__(_hits, name=name, dtype=dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -31,7 +28,6 @@ class CrossEntropy(keras.metrics.MeanMetricWrapper):
     """Cross-entropy of logits (B, ..., C) and labels as for `Accuracy`: the loss without smoothing and penalties."""
 
     def __init__(self, name: str = "cross_entropy", dtype: str | None = None) -> None:
-        """Create the metric."""
         super().__init__(SparseCategoricalCrossentropy().call, name=name, dtype=dtype)
 
     def get_config(self) -> dict[str, Any]:
@@ -44,7 +40,6 @@ class SequenceErrorRate(keras.metrics.MeanMetricWrapper):
     """Share of sequences with a wrong token, of logits (B, T, C) for token ids (B, T), where id 0 is padding."""
 
     def __init__(self, name: str = "sequence_error_rate", dtype: str | None = None) -> None:
-        """Create the metric."""
         super().__init__(_wrong_sequences, name=name, dtype=dtype)
 
     def get_config(self) -> dict[str, Any]:

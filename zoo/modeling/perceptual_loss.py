@@ -4,8 +4,6 @@ Reference: Gatys, Ecker, Bethge 2016, "Image Style Transfer Using Convolutional 
 doi:10.1109/CVPR.2016.265; Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155 (total variation).
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 

@@ -4,8 +4,6 @@ Reference: Vaswani 2017, arXiv:1706.03762; Devlin 2018, arXiv:1810.04805; the me
            arXiv:1908.10084; MiniLM: Wang 2020, arXiv:2002.10957.
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -4,8 +4,6 @@ Columns have the descriptions of `pipelines.tabular`. The model has two parts: `
 every runtime supports; the outer model converts strings to these ids, which SavedModels and Keras files support.
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -7,8 +7,6 @@ Train:     python -m zoo.train admissions                          # scikit-lear
            python -m zoo.train admissions --recipe network
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

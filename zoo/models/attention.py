@@ -6,8 +6,6 @@ Train:     python -m zoo.train attention
            python -m zoo.train attention --recipe verses    (English to Spanish; data=ted_hrlr_translate, online)
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from typing import Any, Literal
 

@@ -5,8 +5,6 @@ doi:10.1145/1390156.1390294 (denoising); Kingma, Welling 2014, arXiv:1312.6114 (
 Train:     python -m zoo.train autoencoder --kind conv
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Mapping, Sequence
 from typing import Any, Literal

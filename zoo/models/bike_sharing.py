@@ -7,8 +7,6 @@ Reference: Fanaee-T, Gama 2014, doi:10.1007/s13748-013-0040-3 (data); Guo, Berkh
 Train:     python -m zoo.train bike_sharing             (--recipe full: the mean of six networks)
 """
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

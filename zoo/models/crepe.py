@@ -6,8 +6,6 @@ Use:       python -m zoo.predict crepe song.wav
 Train:     python -m zoo.train crepe                (synthesised tones; --init default starts from the weights of CREPE)
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -5,8 +5,6 @@ discriminators with a pool of earlier fake images (Shrivastava 2017, arXiv:1612.
 Train:     python -m zoo.train cyclegan
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -84,7 +82,6 @@ class CycleGAN(AdversarialModel):
         image_shape: Sequence[int],
         **kwargs: Any,
     ) -> None:
-        """Create the four networks and the two pools."""
         weights = {"cycle_weight": cycle_weight, "identity_weight": identity_weight}
         shapes = {"filters": list(filters), "depth": depth, "pool": pool, "image_shape": list(image_shape)}
         super().__init__(weights | shapes, **kwargs)

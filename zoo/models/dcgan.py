@@ -6,8 +6,6 @@ Adam with beta1 0.5.
 Train:     python -m zoo.train dcgan
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -81,7 +79,6 @@ class DCGAN(NoiseToImage):
     """GAN of convolutional networks; the arguments are those of `dcgan`."""
 
     def __init__(self, latent_dim: int, filters: int, image_shape: Sequence[int], **kwargs: Any) -> None:
-        """Create generator and discriminator."""
         super().__init__(
             _generator(latent_dim, filters, image_shape),
             _discriminator(filters, image_shape),

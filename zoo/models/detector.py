@@ -6,8 +6,6 @@ arXiv:1909.00700. Unlike in CenterNet, the classes of a cell exclude each other,
 Train:     python -m zoo.train detector
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

@@ -6,10 +6,9 @@ Use:       python -m zoo.predict efficientnet_lite0 PHOTO               (also Li
 Train:     python -m zoo.train efficientnet_lite0 --data-dir FOLDER
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
-from typing import TYPE_CHECKING
+
+import keras
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
@@ -17,9 +16,6 @@ from zoo.core.spec import Card, Variant
 from zoo.modeling import efficientnet_lite
 from zoo.tasks.image.classification import PhotoClassification
 from zoo.weights import efficientnet_lite as imagenet
-
-if TYPE_CHECKING:
-    import keras
 
 
 @register(

@@ -6,8 +6,6 @@ Use:       python -m zoo.predict faces PHOTO -o faces.png
 Train:     not possible: there is no data with boxes and landmarks of faces here
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 
@@ -84,7 +82,6 @@ class FaceCascade(keras.Model):
     # === Layers ===
 
     def __init__(self, image_shape: Sequence[int], smallest: int, candidates: int, **kwargs: Any) -> None:
-        """Take the arguments of `faces`."""
         super().__init__(**kwargs)
         self.arguments = {"image_shape": list(image_shape), "smallest": smallest, "candidates": candidates}
         self.height, self.width = image_shape[:2]

@@ -4,8 +4,6 @@ Reference: Xiao, Rasul, Vollgraf 2017, arXiv:1708.07747 (data); Simonyan, Zisser
 Train:     python -m zoo.train fashion_mnist
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Any, Literal

@@ -4,8 +4,6 @@ Reference: Chen 2023, arXiv:2303.06053 (TSMixer); Zeng 2023, arXiv:2205.13504 (a
 Train:     python -m zoo.train forecast --data-dir sales.csv --time date --target sales --horizon 28 --candidates all
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ normalisation in the generator is of Radford, Metz, Chintala 2016, arXiv:1511.06
 Train:     python -m zoo.train gan
 """
 
-from __future__ import annotations
-
 import math
 from collections.abc import Sequence
 from typing import Any
@@ -54,7 +52,6 @@ class GAN(NoiseToImage):
     def __init__(
         self, latent_dim: int, units: Sequence[int], dropout: float, image_shape: Sequence[int], **kwargs: Any
     ) -> None:
-        """Create generator and discriminator."""
         super().__init__(
             _generator(latent_dim, units, image_shape),
             _discriminator(units, dropout, image_shape),

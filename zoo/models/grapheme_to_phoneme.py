@@ -4,8 +4,6 @@ Reference: Toshniwal, Livescu 2016, doi:10.1109/SLT.2016.7846248 (attention for 
 Train:     python -m zoo.train grapheme_to_phoneme
 """
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Literal
 

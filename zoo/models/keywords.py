@@ -6,8 +6,6 @@ Train:     python -m zoo.train keywords                         (spoken numbers)
 Use:       python -m zoo.predict keywords word.wav
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

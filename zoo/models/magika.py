@@ -6,8 +6,6 @@ Use:       python -m zoo.predict magika FILE...
 Train:     python -m zoo.train magika --init default --data-dir FOLDER       (one sub-folder per type)
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -6,9 +6,7 @@ Use:       python -m zoo.predict minilm "how do I cook rice" --nearest texts.txt
 Train:     python -m zoo.train minilm --init default --data-dir texts.csv     (texts of one class are drawn together)
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
+import keras
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
@@ -16,9 +14,6 @@ from zoo.core.spec import Card
 from zoo.modeling.sentence_encoder import encoder
 from zoo.tasks.text.sentences import SentenceEmbedding
 from zoo.weights.minilm import MINILM
-
-if TYPE_CHECKING:
-    import keras
 
 
 @register(

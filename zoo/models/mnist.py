@@ -6,8 +6,6 @@ Train:     python -m zoo.train mnist          # MNIST; 5,000 of its digits if it
            python -m zoo.train mnist_cnn
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Literal
 

@@ -5,8 +5,6 @@ the input image, and an L1 loss with weight 100.
 Train:     python -m zoo.train pix2pix
 """
 
-from __future__ import annotations
-
 import dataclasses
 import math
 from collections.abc import Mapping, Sequence
@@ -92,7 +90,6 @@ class Pix2Pix(AdversarialModel):
     def __init__(
         self, filters: int, dropout: float, l1_weight: float, image_shape: Sequence[int], **kwargs: Any
     ) -> None:
-        """Create generator and discriminator."""
         arguments = {"filters": filters, "dropout": dropout, "l1_weight": l1_weight, "image_shape": list(image_shape)}
         super().__init__(arguments, **kwargs)
         self.l1_weight = l1_weight

@@ -8,8 +8,6 @@ Train:     python -m zoo.train sentiment            (--set data=imdb_reviews --s
            python -m zoo.train sentiment --recipe recurrent        (adds an LSTM on GloVe's vectors; --encoder gru|bag)
 """
 
-from __future__ import annotations
-
 import zlib
 from collections.abc import Iterable, Sequence
 from typing import Any, Literal
@@ -53,9 +51,8 @@ class Linear(layers.Layer):
         self.words, self.word_ratios = self._table(self.vocabulary_size, "words")
         self.bigrams, self.bigram_ratios = self._table(self.pairs, "neighbours")
         self.ngrams, self.ngram_ratios = self._table(self.parts, "pieces")
-        self.word_ngrams = self._statistic(
-            (self.vocabulary_size, MAX_NGRAMS), "int32", "zeros", "spelling"
-        )  # word -> buckets of its n-grams, 0: none
+        # word -> buckets of its n-grams, 0: none
+        self.word_ngrams = self._statistic((self.vocabulary_size, MAX_NGRAMS), "int32", "zeros", "spelling")
         self.ngram_scale = self._statistic((self.vocabulary_size, 1), "float32", "zeros", "share")  # 1 / sqrt(n-grams)
 
     def _table(self, size: int, name: str) -> tuple[Any, Any]:

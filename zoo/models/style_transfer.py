@@ -5,8 +5,6 @@ Train:     python -m zoo.train style_transfer
            python -m zoo.train style_transfer --style painting.jpg --content-dir photos/
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Any
@@ -34,7 +32,6 @@ class StyleTransfer(MultiLossModel):
     loss_names = ("loss", "content", "style", "variation")
 
     def __init__(self, filters: Sequence[int], depth: int, **kwargs: Any) -> None:
-        """Take the arguments of `style_transfer`."""
         super().__init__(**kwargs)
         self.arguments = {"filters": list(filters), "depth": depth}
         self.network = residual_network(filters, depth)

@@ -6,8 +6,6 @@ Train:     python -m zoo.train table --data-dir my.csv --target price        (--
            --model boosting: gradient-boosted trees, fitted by scikit-learn, in every format)
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Mapping, Sequence
 from typing import Any

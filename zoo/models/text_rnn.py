@@ -4,8 +4,6 @@ Reference: Graves 2013, arXiv:1308.0850; Cho 2014, arXiv:1406.1078 (GRU); Hochre
 Train:     python -m zoo.train text_rnn             (--recipe full: twice as wide, one hour)
 """
 
-from __future__ import annotations
-
 from typing import Literal
 
 import keras

@@ -6,8 +6,6 @@ Train:     python -m zoo.train text_transformer
 Use:       python -m zoo.sample text_transformer --prompt "HAMLET:" --length 400
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

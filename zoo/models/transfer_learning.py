@@ -7,8 +7,6 @@ Train:     python -m zoo.train flowers
            python -m zoo.train skin_lesions --data-dir FOLDER [--set task.positive=melanoma]     # sensitivity, ROC
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Literal

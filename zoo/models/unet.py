@@ -5,8 +5,6 @@ output has the size of the image, and are followed by batch normalisation (Ioffe
 Train:     python -m zoo.train unet
 """
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Sequence
 from typing import Any

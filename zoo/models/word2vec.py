@@ -5,8 +5,6 @@ Reference: Mikolov, Sutskever, Chen, Corrado, Dean 2013, arXiv:1310.4546; negati
 Train:     python -m zoo.train word2vec             (--data-dir any .txt file, or a folder of them)
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -1,7 +1,5 @@
 """What a command reads that opens a run or a bundle of anyone: the kernel forbids it everything else."""
 
-from __future__ import annotations
-
 import contextlib
 import glob
 import os

@@ -5,12 +5,12 @@ from __future__ import annotations
 import contextlib
 import functools
 import glob
-import re
 import tempfile
 from collections.abc import Iterator, Sequence
 from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
+from pipelines.sources import remote
 from pipelines.sources.storage import LARGEST_FILE
 from zoobase.errors import MISSING, DataError, MissingError, UsageError
 from zoobase.requirements import install_command
@@ -38,7 +38,7 @@ def expand(arguments: Sequence[str]) -> Iterator[str]:
         if not argument:  # Path("") is the current folder
             raise UsageError("'' is not the name of a file")
         path = Path(argument)
-        if _is_url(argument):
+        if remote.is_url(argument):
             yield from _expand_url(argument)
         elif path.is_dir():
             yield from (str(p) for p in sorted(path.rglob("*")) if p.suffix.lower() in IMAGE_SUFFIXES)
@@ -52,10 +52,6 @@ def _some(pattern: str, names: list[str]) -> list[str]:
     if not names:
         raise MissingError(f"no file matches {pattern}")
     return names
-
-
-def _is_url(name: str) -> bool:
-    return re.match(r"[a-z][a-z0-9+.-]*://", name) is not None
 
 
 def _expand_url(argument: str) -> Iterator[str]:
@@ -107,7 +103,7 @@ def _needs_parquet(url: str, error: ImportError) -> MissingError:
 @contextlib.contextmanager
 def local_file(name: str) -> Iterator[str]:
     """Yield the path of a file with the content of `name`: a temporary file for an object in a store."""
-    if not _is_url(name):
+    if not remote.is_url(name):
         yield name
         return
     with tempfile.NamedTemporaryFile(suffix=PurePosixPath(_split(name)[1]).suffix) as file:

@@ -1,7 +1,5 @@
 """The default weights of a model as a proven TFLite file in the cache, whose predictions need no TensorFlow."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import importlib.util

@@ -1,23 +1,19 @@
 """The texts of a file that are nearest to a text, by the vectors of a sentence encoder."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
 from pipelines.sources import storage
+from zoo.prediction.predictor import Predictor
 from zoo.prediction.table_files import is_table
 from zoobase.errors import MissingError, UsageError
 from zoobase.files import cache_root, write_atomic
-
-if TYPE_CHECKING:
-    from zoo.prediction.predictor import Predictor
 
 BATCH = 32
 MAX_FILES = 8  # of vectors in the cache

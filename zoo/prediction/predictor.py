@@ -72,7 +72,10 @@ class Predictor:
 
     def check(self) -> None:
         """Raise MissingError if the task does not support prediction on single inputs."""
-        check_task(self.task)
+        if not self.task.accepts:
+            raise MissingError(
+                f"models for {self.task.title} do not support prediction on single inputs; try python -m zoo.sample"
+            )
 
     def predict(self, inputs: Any, top_k: int = 3) -> list[Prediction]:
         """Predict on files, texts, arrays or rows.
@@ -180,10 +183,6 @@ class Predictor:
                 prediction = self.task.show(name, one, self.info, top_k)
             yield dataclasses.replace(prediction, outputs=one)
 
-    def with_category_names(self, path: Path) -> Predictor:
-        """Return a predictor that prints the class names of a JSON file {class: name}; see `category_names`."""
-        return dataclasses.replace(self, info=category_names(self.info, path))
-
 
 def _as_input(array: np.ndarray, tensor: Tensor) -> np.ndarray | None:
     """Return one example of an input, a grey image also without its last dimension; None for another shape."""
@@ -214,14 +213,6 @@ def category_names(info: Info, path: Path) -> Info:
     return dataclasses.replace(info, class_names=tuple(names.get(name, name) for name in info.class_names))
 
 
-def check_task(task: BaseTask) -> None:
-    """Raise MissingError if a task does not support prediction on single inputs."""
-    if not task.accepts:
-        raise MissingError(
-            f"models for {task.title} do not support prediction on single inputs; try python -m zoo.sample"
-        )
-
-
 def load(source: str | Path, runtime: str | None = None, served: str | None = None) -> Predictor:
     """Open a run, a bundle, or a model of the zoo with its shipped weights, for predictions in this process.
 
@@ -247,8 +238,9 @@ def load(source: str | Path, runtime: str | None = None, served: str | None = No
     path = Path(source)
     check_source(path)
     shipped = not path.exists() and str(path) in registry.entries()
-    if not shipped and ((path / "manifest.json").is_file() or runtime not in (None, "keras")):
-        return _bundle(find_bundle(path, served), runtime or "saved_model", served)
+    is_bundle = (path / "manifest.json").is_file()
+    if not shipped and (is_bundle or runtime not in (None, "keras")):
+        return _bundle(path if is_bundle else _bundle_of_run(path, served), runtime or "saved_model", served)
     environment.prepare()
     if shipped:
         return _shipped(str(path), runtime, served)
@@ -256,19 +248,8 @@ def load(source: str | Path, runtime: str | None = None, served: str | None = No
     return _live(str(path), run.plan().task, run.model(), run.info(), served)
 
 
-def find_bundle(source: str | Path, served: str | None = None) -> Path:
-    """Return a bundle: the folder itself, or that of a run for one of the task's served models.
-
-    Raises:
-        UsageError: Neither a run nor a bundle.
-        MissingError: The run has no bundle.
-    """
-    path = Path(source)
-    check_source(path)
-    if (path / "manifest.json").is_file():
-        return path
-    if not path.exists():
-        raise UsageError(f"{path} is a model of the zoo: name a bundle; python -m zoo.export {path} writes one")
+def _bundle_of_run(path: Path, served: str | None) -> Path:
+    """Return the bundle of a run for one of the task's served models."""
     bundles = sorted(p.parent for p in path.glob("bundle*/manifest.json"))
     if not bundles:
         raise MissingError(f"{path} has no bundle: python -m zoo.export {path} writes one")

@@ -1,16 +1,16 @@
-"""Rows of a table, of a file or in memory, as columns of cells."""
+"""Rows of a table, of a file or in memory, as columns of cells; and predictions as CSV."""
 
-from __future__ import annotations
-
+import csv
+import io
+import sys
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pipelines import catalogue, tabular
+from pipelines.dataset import Info
 from zoobase.errors import UsageError
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Info
+from zoobase.files import write_atomic
 
 Cells = Mapping[str, Sequence[Any]]  # column -> its cells
 
@@ -49,3 +49,24 @@ def tables_of(rows: Any, info: Info) -> Iterator[tuple[str, Cells | str]]:
 def read_cells(path: str, info: Info) -> Cells:
     """Return the columns of a table file, in the form of the dataset's features."""
     return catalogue.as_features(tabular.read_table(Path(path)), info)
+
+
+def write_csv(out: str, rows: Sequence[Mapping[str, Any]]) -> None:
+    """Write rows to a CSV file; "-" is standard output."""
+    text = io.StringIO()
+    columns = list(dict.fromkeys(name for row in rows for name in row))  # an empty text has no words, for example
+    writer = csv.DictWriter(text, fieldnames=columns, lineterminator="\n")
+    writer.writeheader()
+    writer.writerows({name: _plain_cell(value) for name, value in row.items()} for row in rows)
+    content = text.getvalue().encode(errors="surrogateescape")  # names of files need not be UTF-8
+    if out == "-":
+        sys.stdout.flush()
+        sys.stdout.buffer.write(content)
+        sys.stdout.buffer.flush()
+    else:
+        write_atomic(Path(out), content)
+
+
+def _plain_cell(value: Any) -> Any:
+    """Return a cell that no spreadsheet takes for a formula: one that begins like a formula gets an apostrophe."""
+    return f"'{value}" if isinstance(value, str) and value.startswith(("=", "+", "-", "@", "\t", "\r")) else value

@@ -21,23 +21,14 @@ from zoobase.errors import UsageError
 
 @dataclass(frozen=True)
 class Search:
-    """A search, as it is stored with its study.
-
-    Attributes:
-        model: Name of the model.
-        options: Arguments of `zoo.train.run` for every trial.
-        space: The settings that differ between trials, with their ranges.
-        metric: Name in history.csv of the metric by which trials are compared, at the epoch whose weights are kept.
-        monitor: Name in history.csv of the quantity that is lowest at that epoch.
-        direction: "minimize" or "maximize".
-    """
+    """A search, as it is stored with its study."""
 
     model: str
-    options: Mapping[str, Any]
-    space: Space
-    metric: str
-    monitor: str
-    direction: str
+    options: Mapping[str, Any]  # of `zoo.train.run` for every trial
+    space: Space  # the settings that differ between trials, with their ranges
+    metric: str  # in history.csv, by which trials are compared at the epoch whose weights are kept
+    monitor: str  # in history.csv, which is lowest at that epoch
+    direction: str  # "minimize" or "maximize"
 
     def plan(self, parameters: Mapping[str, Any] | None = None) -> Plan:
         """Return the plan of a trial; without parameters, that of the settings that all trials share."""

@@ -1,7 +1,5 @@
 """The report of a search: the best settings as a command line, the other trials, figures."""
 
-from __future__ import annotations
-
 import functools
 import warnings
 from collections.abc import Iterator, Mapping

@@ -1,7 +1,5 @@
 """The space of a search: settings with ranges, from a TOML file or by default for a model."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator, Mapping
 from pathlib import Path

@@ -8,8 +8,6 @@ Any number of processes share a study. A database holds a heartbeat of each runn
 enqueued again by the others, or by the next one.
 """
 
-from __future__ import annotations
-
 import logging
 import time
 import warnings

@@ -66,13 +66,9 @@ def encode_tensor(contents: tf.Tensor, size: int) -> tf.Tensor:
 
 @dataclass(frozen=True)
 class FileTypeClassification(ClassifierTask):
-    """Classification of files; the model takes bytes as tokens and returns logits.
+    """Classification of files; the model takes bytes as tokens and returns logits."""
 
-    Attributes:
-        size: Number of bytes of the start, and of the end.
-    """
-
-    size: int = 1024
+    size: int = 1024  # number of bytes of the start, and of the end
 
     title = "file type classification"
     required_features = ("content", "label")

@@ -33,15 +33,10 @@ NOTES = ("C", "C#", "D", "D#", "E", "F", "F#", "G", "G#", "A", "A#", "B")
 
 @dataclass(frozen=True)
 class PitchEstimation(BaseTask):
-    """Pitch of frames of 1024 samples at 16 kHz; the model returns `salience` (B, 360).
+    """Pitch of frames of 1024 samples at 16 kHz; the model returns `salience` (B, 360)."""
 
-    Attributes:
-        hop: Samples from one frame of a recording to the next; 160 are 10 ms.
-        least: Confidence from which a frame of a recording has a pitch.
-    """
-
-    hop: int = 160
-    least: float = 0.5
+    hop: int = 160  # samples from one frame of a recording to the next; 160 are 10 ms
+    least: float = 0.5  # confidence from which a frame of a recording has a pitch
 
     title = "pitch estimation"
     required_features = ("frame", "cents")

@@ -1,7 +1,5 @@
 """Code snippets of model cards, from template files in the `templates` folder of a task."""
 
-from __future__ import annotations
-
 import string
 from pathlib import Path
 

@@ -1,7 +1,5 @@
 """Choice of precision and number of epochs by the measured training speed of this machine."""
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import hashlib
@@ -11,11 +9,14 @@ import platform
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
+import tensorflow as tf
 
 from export.runtime import onednn
+from pipelines.dataset import Dataset
+from pipelines.feeding import Feed
 from zoo.core.capabilities import Phased
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
@@ -24,10 +25,6 @@ from zoo.training.compiling import compile_model
 from zoobase.console import Console
 from zoobase.errors import ZooError
 from zoobase.files import cache_root, write_atomic
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Dataset
-    from pipelines.feeding import Feed
 
 WARM_UP, TIMED = 5, 10  # steps
 ROUNDS = 2  # measurements of each precision, in turn: other load passes over both
@@ -78,8 +75,6 @@ def has_bfloat16() -> bool:
     """Whether the processor or a GPU has bfloat16 arithmetic that may be used."""
     # Where `ONEDNN_MAX_CPU_ISA` excludes what the processor has, TensorFlow aborts when it multiplies bfloat16
     # matrices.
-    import tensorflow as tf
-
     return onednn.instruction_set() in ("AMX", "AVX-512 BF16") or bool(tf.config.list_physical_devices("GPU"))
 
 

@@ -4,23 +4,19 @@ References: Guo, Pleiss, Sun, Weinberger 2017, arXiv:1706.04599 (temperature sca
 2002, doi:10.1162/089976602753284446 (correction of the class frequencies).
 """
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 import numpy as np
 
 from pipelines import splits
+from pipelines.dataset import Info
+from pipelines.feeding import Feed
 from zoo.candidates.linear import cross_entropy
 from zoo.core.capabilities import Classifies, Phased
+from zoo.core.plan import Plan
 from zoo.core.weight_files import save_file
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Info
-    from pipelines.feeding import Feed
-    from zoo.core.plan import Plan
-    from zoo.training.session import Session
+from zoo.training.session import Session
 
 BATCH = 64
 LEAST = 50  # examples: a temperature of fewer is noise

@@ -335,7 +335,6 @@ class Throughput(keras.callbacks.Callback):
     """
 
     def __init__(self, folder: Path, examples: float) -> None:
-        """Write to a folder of TensorBoard."""
         super().__init__()
         self.folder, self.examples = folder, examples
         with tf.device("CPU:0"):  # reading it does not wait for a GPU

@@ -5,8 +5,6 @@ It holds everything that affects the rest of the training: weights, moving stati
 pickles, with its SHA-256 beside it.
 """
 
-from __future__ import annotations
-
 import io
 import json
 import re

@@ -1,25 +1,21 @@
 """Compile a model for a training: the optimizer of the recipe, loss and metrics of the task, objects of the user."""
 
-from __future__ import annotations
-
 import operator
 import os
 import sys
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import keras
 
+from pipelines.dataset import Info
 from zoo.core.capabilities import Streams
 from zoo.core.plan import Plan
 from zoo.training.optimizers import make_adversarial_optimizers, make_optimizer, regularize
 from zoobase import describe_cause
 from zoobase.errors import UsageError
 from zoobase.plugins import load_module
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Info
 
 
 @dataclass(frozen=True)

@@ -1,7 +1,5 @@
 """Training of all candidates of a plan, each in a run folder of its own, and the choice of one on validation."""
 
-from __future__ import annotations
-
 import dataclasses
 import time
 from dataclasses import dataclass

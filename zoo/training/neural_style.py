@@ -1,7 +1,5 @@
 """Style transfer by optimising the pixels: Gatys, Ecker, Bethge 2016, doi:10.1109/CVPR.2016.265."""
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable
 from dataclasses import dataclass, field

@@ -1,7 +1,5 @@
 """Optimizers and learning rate schedules of recipes."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import inspect

@@ -1,7 +1,5 @@
 """The training function: independent of model, data and number of devices."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import json
@@ -22,7 +20,7 @@ from zoo.core.plan import Plan
 from zoo.core.weight_files import check_file, load_file, save_file
 from zoo.distribution.replicas import SINGLE, Replicas
 from zoo.modeling.instance_methods import build_metrics, fused
-from zoo.training import checkpoints, whitening
+from zoo.training import checkpoints, transfer, whitening
 from zoo.training.callbacks import (
     AveragedWeights,
     CheckpointCallback,
@@ -99,7 +97,7 @@ def train(session: Session) -> CheckpointCallback:
             raise UsageError(
                 f"{plan.model} is trained in phases, the first on cached features: not on several replicas"
             )
-        return plan.task.train_phases(session)
+        return transfer.train(session, fit)
     training, validation = plan.feed(dataset, "train", training=True), plan.feed(dataset, "validation")
     model = initial_model(plan, dataset, replicas)
     return fit(model, session, replicas.served(training, plan, dataset), validation)

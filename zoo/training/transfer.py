@@ -3,8 +3,6 @@
 Each phase has its own run folder below `phases/`, so that an interrupted training can be resumed.
 """
 
-from __future__ import annotations
-
 import contextlib
 import dataclasses
 import hashlib
@@ -16,7 +14,7 @@ import time
 import zipfile
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
 
 import keras
 import numpy as np
@@ -24,6 +22,8 @@ import tensorflow as tf
 
 from pipelines import feeding, splits, stateless_random
 from pipelines.augment import policies
+from pipelines.dataset import Info
+from pipelines.feeding import Feed
 from pipelines.sources.storage import preparing
 from zoo import weights
 from zoo.candidates import linear, selection
@@ -32,21 +32,15 @@ from zoo.core.capabilities import DescribesData, Phased
 from zoo.core.environment import dtype_policy
 from zoo.core.plan import Plan
 from zoo.core.run_folder import BASELINES
-from zoo.core.task import SplitEvaluation
+from zoo.core.task import Phase, SplitEvaluation
 from zoo.core.weight_files import save_file
 from zoo.evaluation import outputs
-from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE
-from zoo.training import calibration, trainer
+from zoo.modeling.backbones import BACKBONE, EMBEDDING, HEAD, STANDARDISE, Backbone
+from zoo.training import calibration
 from zoo.training.callbacks import CheckpointCallback
 from zoo.training.session import Session
 from zoobase.console import Console
 from zoobase.files import cache_root, write_atomic
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Info
-    from pipelines.feeding import Feed
-    from zoo.core.task import Phase
-    from zoo.modeling.backbones import Backbone
 
 FIT_SPLITS = ("train", "validation")
 BATCH = 32
@@ -54,21 +48,16 @@ LINEAR = "logistic regression on frozen features"
 MAX_ENTRIES = 8  # folders of features in the cache
 _VIEW_STREAM = 0x7EA7  # id of the random stream that selects the view of an example in an epoch
 
+Fit = Callable[..., CheckpointCallback]  # `trainer.fit`
+
 
 class PhasedTask(Phased, DescribesData, Protocol):
-    """A task whose models are a head on a backbone: what a training in phases needs of it, beside `BaseTask`.
+    """A task whose models are a head on a backbone: what a training in phases needs of it, beside `BaseTask`."""
 
-    Attributes:
-        baseline: Whether a logistic regression on the frozen features is evaluated.
-        calibrated: Whether the probabilities are calibrated on validation.
-        views: Number of views of each training image, if they are augmented.
-        pretrained: Whether the backbone starts from its pretrained weights.
-    """
-
-    baseline: bool
-    calibrated: bool
-    views: int
-    pretrained: bool
+    baseline: bool  # whether a logistic regression on the frozen features is evaluated
+    calibrated: bool  # whether the probabilities are calibrated on validation
+    views: int  # of each training image, if they are augmented
+    pretrained: bool  # whether the backbone starts from its pretrained weights
 
     def backbone(self, name: str) -> Backbone:
         """Return a backbone by name; UsageError for an unknown one."""
@@ -80,8 +69,8 @@ class PhasedTask(Phased, DescribesData, Protocol):
         """Return the weights of the classes (classes,), or None."""
 
 
-def train(session: Session) -> CheckpointCallback:
-    """Train the phases of a task; the result is that of `trainer.train`, the weights those of the best phase."""
+def train(session: Session, fit: Fit) -> CheckpointCallback:
+    """Train the phases of a task by `trainer.fit`; the result is that of `trainer.train`, of the best phase."""
     plan, console, folder, info = session.plan, session.console, session.folder, session.info
     task: PhasedTask = plan.task
     keras.utils.set_random_seed(plan.seed)
@@ -96,7 +85,7 @@ def train(session: Session) -> CheckpointCallback:
     probe_seconds = time.monotonic() - start
     rows, best = [], None
     for phase in task.phases(plan.recipe, info):
-        result = _train_phase(phase, model, session, features)
+        result = _train_phase(phase, model, session, features, fit)
         rows += [{**row, "epoch": len(rows) + i} for i, row in enumerate(result.rows, start=1)]
         if best is None or result.best < best.best:
             result.best_epoch += len(rows) - len(result.rows)
@@ -195,7 +184,7 @@ def _logistic_regression(
 
 
 def _train_phase(
-    phase: Phase, model: keras.Model, session: Session, features: dict[str, dict[str, np.ndarray]]
+    phase: Phase, model: keras.Model, session: Session, features: dict[str, dict[str, np.ndarray]], fit: Fit
 ) -> CheckpointCallback:
     """Train one phase; the model then has the best weights of the phase."""
     inner = session.inner(f"phases/{phase.name}", dataclasses.replace(session.plan, recipe=phase.recipe))
@@ -206,7 +195,7 @@ def _train_phase(
     else:
         _unfreeze(model, phase.statistics)
         trained, feeds = model, [inner.plan.feed(session.dataset, s, training=s == "train") for s in FIT_SPLITS]
-    result = trainer.fit(trained, inner, *feeds)
+    result = fit(trained, inner, *feeds)
     trained.load_weights(inner.folder.weights)
     return result
 

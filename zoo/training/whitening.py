@@ -1,7 +1,5 @@
 """Initial weights of the first convolution: the principal components of the patches that it sees."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

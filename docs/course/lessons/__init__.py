@@ -1,7 +1,5 @@
 """The lessons, one module each: `write(page)` measures, checks and writes the experiment of its page."""
 
-from __future__ import annotations
-
 from dataclasses import dataclass
 
 

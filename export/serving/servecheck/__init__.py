@@ -1,7 +1,5 @@
 """Check whether TF Serving can serve a base path, level by level, each pass, fail or not_run."""
 
-from __future__ import annotations
-
 import functools
 import os
 from collections.abc import Callable, Collection, Sequence

@@ -1,7 +1,5 @@
 """What a server has to answer over TF Serving's REST API: golden calls, bad requests, and several clients at once."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -49,7 +47,10 @@ def check(level: str, version: ServedVersion, url: str, server: str) -> Level:
         problem = _refusal(url, body)
         messages += [f"{description}: {problem}"] if problem else []
         refused += problem is None
-    small = [min((s for s in sent if s[0] is e), key=lambda s: _bytes(s[1])) for e in version.endpoints]
+    small = [
+        min((s for s in sent if s[0] is e), key=lambda s: sum(value.nbytes for value in s[1].inputs.values()))
+        for e in version.endpoints
+    ]
     with ThreadPoolExecutor(CLIENTS) as pool:
         answers = pool.map(lambda i: _predict(url, *small[i % len(small)]), range(CLIENTS * ROUNDS))
         messages += [f"{CLIENTS} clients at once: {text}" for texts in answers for text in texts]
@@ -62,10 +63,6 @@ def _is_finite(case: GoldenCase) -> bool:
     """Return whether strict JSON can hold a case; not every server takes NaN."""
     arrays = [a for a in (*case.inputs.values(), *case.outputs.values()) if a.dtype.kind == "f"]
     return all(np.isfinite(array).all() for array in arrays)
-
-
-def _bytes(case: GoldenCase) -> int:
-    return sum(value.nbytes for value in case.inputs.values())
 
 
 def _predict(url: str, endpoint: Endpoint, case: GoldenCase) -> list[str]:

@@ -1,7 +1,5 @@
 """Levels that compare the outputs of a runtime with those of Python TensorFlow, and the replay of warm-up records."""
 
-from __future__ import annotations
-
 import dataclasses
 
 from export.artifacts.calling import run_artifact

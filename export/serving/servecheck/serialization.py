@@ -1,7 +1,5 @@
 """The level serialization: golden calls are encoded and decoded as JSON by the REST rules and as the protos of gRPC."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator, Mapping
 from typing import Any
 

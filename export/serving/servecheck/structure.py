@@ -1,7 +1,5 @@
 """The level structure: folders, files and signatures, as TF Serving requires them."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Iterator
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The level triton: NVIDIA Triton by its own client, over HTTP and gRPC."""
 
-from __future__ import annotations
-
 import json
 import os
 import subprocess

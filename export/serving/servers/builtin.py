@@ -1,7 +1,5 @@
 """The application of this project, `export.serving.application`: one version, for a look at it and for its page."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import sys

@@ -1,7 +1,5 @@
 """The environments of servers, of older versions of TensorFlow, and of runtimes of devices."""
 
-from __future__ import annotations
-
 from export.runners.environments import MEDIAPIPE, ONNX_GPU, TFLITE_MICRO, TORCH, VELA, Environment
 
 KSERVE = Environment("kserve", ("kserve==0.21.0",), "KServe's ModelServer: TF Serving's REST URLs")

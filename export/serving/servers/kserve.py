@@ -1,7 +1,5 @@
 """KServe's ModelServer in its own environment: TF Serving's REST URLs, and TF Serving's loader behind them."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 from collections.abc import Iterator

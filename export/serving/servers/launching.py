@@ -1,7 +1,5 @@
 """Start a server on loopback, wait until it is ready, and end it with the block or with this process."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Serve a bundle or a base path on this machine, by the first server that is there."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import shlex
@@ -77,11 +75,7 @@ def model_of(source: Path, trust: Collection[str] = ()) -> Model:
 
 
 def choose(name: str | None = None) -> ModuleType:
-    """Return the server of a name, or the first one that is installed.
-
-    Raises:
-        Unavailable: If it is not installed, or none is.
-    """
+    """Return the server of a name, or the first one that is installed; Unavailable if there is none."""
     if name is not None:
         if problem := SERVERS[name].obstacle():
             raise Unavailable(problem)

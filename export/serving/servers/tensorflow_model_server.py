@@ -1,7 +1,5 @@
 """TF Serving itself, tensorflow_model_server, if its path is in the environment; no package index has it."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

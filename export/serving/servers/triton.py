@@ -3,8 +3,6 @@
 Triton has no signatures: each signature of the SavedModel is a model of its own.
 """
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os

@@ -1,7 +1,5 @@
 """Open pages in headless Chromium: read them, type and click, take images. By the DevTools protocol over a pipe."""
 
-from __future__ import annotations
-
 import contextlib
 import json
 import os
@@ -20,18 +18,13 @@ STATES = "document.documentElement.dataset.state"  # "answered", "pass", "fail" 
 
 
 class Tab:
-    """A page of a headless Chromium.
-
-    Attributes:
-        requests: The URL of every request that a page made.
-        messages: What pages wrote to the console, violations of their content security policy included.
-    """
+    """A page of a headless Chromium."""
 
     def __init__(self, read: int, write: int) -> None:
         self._read, self._write = read, write
         self._buffer, self._number, self._session = b"", 0, None
-        self.requests: list[str] = []
-        self.messages: list[str] = []
+        self.requests: list[str] = []  # the URL of every request that a page made
+        self.messages: list[str] = []  # on the console, violations of their content security policy included
         target = self.send("Target.createTarget", url="about:blank")["targetId"]
         self._session = self.send("Target.attachToTarget", targetId=target, flatten=True)["sessionId"]
         for domain in ("Page", "Network", "Log", "Runtime"):

@@ -1,7 +1,5 @@
 """The pages of one proven bundle, whose model is a TFLite file in the browser, or a SavedModel on a server."""
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import html
@@ -40,21 +38,10 @@ REAL_FIRST = ("real", "typical", "batch_7")  # names of cases; the others follow
 
 
 class BundlePages:
-    """A proven bundle whose pages are written; a subclass says where its model runs.
+    """A proven bundle whose pages are written; a subclass says where its model runs."""
 
-    Attributes:
-        folder: The bundle.
-        manifest: Its manifest.
-        verdict: That of its certificate.
-        picture: HTML of its picture in a gallery, once it is written.
-        title: The title of its pages.
-        pages: Its pages; the first one is index.html.
-        where: Where the model runs, as the pages say it.
-        script: The file in `static` that becomes assets/model.js.
-    """
-
-    where: str
-    script: str
+    where: str  # where the model runs, as the pages say it
+    script: str  # the file in `static` that becomes assets/model.js
 
     def __init__(self, folder: Path, trust: Collection[str] = ()) -> None:
         """Read a bundle, whose proof passed and which has the artifact that the pages need."""
@@ -65,6 +52,7 @@ class BundlePages:
         self.title = _title(folder)
         served, carried = self._read(manifest)
         self.labels = self._labels()
+        # the first one is index.html
         self.pages = pages_of(served, [endpoint.name for endpoint in carried], self._assets())
         if not self.pages:
             obstacles = filter(None, (litert_js.obstacle(endpoint.to_json()) for endpoint in carried))

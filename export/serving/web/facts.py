@@ -1,7 +1,5 @@
 """What a page says of its model: the facts of its card, the certificate, and the picture of a gallery."""
 
-from __future__ import annotations
-
 import html
 import io
 from collections.abc import Mapping, Sequence

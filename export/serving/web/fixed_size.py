@@ -3,8 +3,6 @@
 It is converted from the SavedModel of the bundle, and compared with the bundle's own TFLite file.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import tempfile
 from collections.abc import Collection, Mapping, Sequence

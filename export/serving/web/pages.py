@@ -1,7 +1,5 @@
 """Which form a page has: chosen from the tensors of an endpoint, never from the name of a model."""
 
-from __future__ import annotations
-
 import math
 import sys
 from collections.abc import Collection, Mapping

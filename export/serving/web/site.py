@@ -1,7 +1,5 @@
 """Write the static site of one bundle, a gallery of several, or a docker compose project of a server and its page."""
 
-from __future__ import annotations
-
 import gzip
 import hashlib
 import html

@@ -1,7 +1,5 @@
 """A runtime that computes tanh wrongly: a runner around one of ours, whose format `WRONG_TANH` names."""
 
-from __future__ import annotations
-
 import os
 from pathlib import Path
 

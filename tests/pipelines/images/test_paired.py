@@ -8,7 +8,7 @@ import tensorflow as tf
 from PIL import Image
 
 import pipelines
-from pipelines.datasets.edges_to_garments import edges
+from pipelines.datasets.garment_pairs import edges
 from pipelines.sources import tfds
 from tests.photographs import photographs, save
 from tests.pipelines.conftest import FIXTURES

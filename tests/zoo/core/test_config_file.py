@@ -17,7 +17,7 @@ from zoo.core import environment
 from zoo.core.plan import make_plan, read_bundle
 from zoo.core.run_folder import RunFolder, flatten
 from zoo.core.settings import TABLES, TrainSettings, read_config
-from zoo.prediction.tables import write_csv
+from zoo.prediction.table_files import write_csv
 from zoobase.console import describe_error
 from zoobase.errors import MissingError, UsageError, ZooError
 

@@ -1,7 +1,5 @@
 """The default weights as a TFLite file in the cache: the same predictions, without TensorFlow."""
 
-from __future__ import annotations
-
 import json
 import subprocess
 import sys

@@ -1,7 +1,5 @@
 """Height, width and channels come from the data or the user, and reach the builder."""
 
-from __future__ import annotations
-
 import dataclasses
 import json
 

@@ -412,7 +412,7 @@ def test_a_table_of_any_size_has_a_linear_baseline(file, monkeypatch):
     plan = make_plan("table", data_dir=str(file), settings={"task.target_column": "price"})
     found = selection.baselines(plan, plan.load_data(), "test")
     assert list(found) == ["median", "ridge regression", "gradient boosting"]
-    assert [name for name, one in series.ladder(7).items() if one.fast] == ["last", "seasonal", "drift", "ridge"]
+    assert all(one.fast for one in series.ladder(7).values())
 
 
 def test_a_baseline_that_is_better_is_named_with_its_command(file):

@@ -1,7 +1,5 @@
 """Every field of a recipe changes the training of every task, or is refused by name."""
 
-from __future__ import annotations
-
 import dataclasses
 import functools
 import re

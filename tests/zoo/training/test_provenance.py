@@ -1,7 +1,5 @@
 """What a training writes beside its weights: its provenance, throughput and waiting time."""
 
-from __future__ import annotations
-
 import hashlib
 import shutil
 import subprocess

@@ -13,7 +13,7 @@ from PIL import Image
 import pipelines
 import zoo
 import zoobase.errors
-from docs import ship
+from docs import packing, ship
 from tests.plugins.tiers import first
 from tests.zoo.conftest import DATA
 from zoo import evaluate, export, predict, weights
@@ -24,7 +24,6 @@ from zoo.core.run_folder import RunFolder
 from zoo.core.spec import Weights
 from zoo.core.task import first_metrics
 from zoo.core.weight_files import load_file
-from zoo.weights import packing
 from zoo.weights.__main__ import table
 from zoobase.errors import CheckFailed, UsageError, ZooError
 from zoobase.files import sha256

@@ -1,7 +1,5 @@
 """The page of `python -m zoo.mistakes`: examples with their images, texts or rows, and groups of them."""
 
-from __future__ import annotations
-
 import base64
 import html
 import io

@@ -42,13 +42,9 @@ def latent_size(kind: str, latent_dim: int | None) -> int:
 
 @dataclass(frozen=True)
 class Autoencoding(ImageTask):
-    """Autoencoding with the model's own `train_step`; the model has `encode` and `decode`.
+    """Autoencoding with the model's own `train_step`; the model has `encode` and `decode`."""
 
-    Attributes:
-        sigma: Standard deviation of the training noise of a denoising autoencoder, for pixels in [0, 1].
-    """
-
-    sigma: float = 0.3
+    sigma: float = 0.3  # standard deviation of the training noise of a denoising autoencoder, for pixels in [0, 1]
 
     title = "autoencoding"
     generates = ("count",)

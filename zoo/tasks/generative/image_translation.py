@@ -93,13 +93,9 @@ class ImageTranslation(ImageTask):
 
 @dataclass(frozen=True)
 class PairedImageTranslation(ImageTranslation):
-    """Translation that is trained on pairs.
+    """Translation that is trained on pairs."""
 
-    Attributes:
-        direction: "a2b" or "b2a": from which domain of the data to which.
-    """
-
-    direction: str = "a2b"
+    direction: str = "a2b"  # "a2b" or "b2a": from which domain of the data to which
 
     monitor = "val_l1"
 

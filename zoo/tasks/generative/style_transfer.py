@@ -37,30 +37,19 @@ MAX_SCALE = 2  # largest region of a crop relative to its size; also the region 
 
 @dataclass(frozen=True)
 class StyleTransfer(BaseTask):
-    """Style transfer by a feed-forward network.
+    """Style transfer by a feed-forward network."""
 
-    Attributes:
-        style: Image file of the style, or one of `pipelines.datasets.wallpapers.STYLES`; empty is a photograph of a
-            flower from scikit-learn.
-        side: Height and width of the training crops, in pixels.
-        crops: Crops per photograph and epoch; 0 is as many as give about 1,000 crops per epoch.
-        alpha: Weight of the content loss.
-        beta: Weight of the style loss.
-        variation: Weight of the total variation loss, which smooths.
-        features: Loss network: "vgg19", "vgg16", "hed", or "auto" for the first that is available.
-        compared: Number of held-out crops that are also stylised by the optimisation of Gatys, for comparison.
-        gatys_steps: Steps of that optimisation.
-    """
-
+    # image file of the style, or one of `pipelines.datasets.wallpapers.STYLES`; empty is a photograph of a flower from
+    # scikit-learn
     style: str = ""
-    side: int = 128
-    crops: int = 0
-    alpha: float = 5.0
-    beta: float = 1.6e4
-    variation: float = 0.2
-    features: str = "auto"
-    compared: int = 2
-    gatys_steps: int = 300
+    side: int = 128  # height and width of the training crops, in pixels
+    crops: int = 0  # crops per photograph and epoch; 0 is as many as give about 1,000 crops per epoch
+    alpha: float = 5.0  # weight of the content loss
+    beta: float = 1.6e4  # weight of the style loss
+    variation: float = 0.2  # weight of the total variation loss, which smooths
+    features: str = "auto"  # loss network: "vgg19", "vgg16", "hed", or "auto" for the first that is available
+    compared: int = 2  # number of held-out crops that are also stylised by the optimisation of Gatys, for comparison
+    gatys_steps: int = 300  # steps of that optimisation
 
     title = "style transfer"
     required_features = ("image",)
@@ -216,8 +205,6 @@ def _running_minimum(result: StyleResult, steps: int) -> np.ndarray:
 
 
 def _losses(objective: Objective, images: np.ndarray, content: np.ndarray) -> dict[str, np.ndarray]:
-    import tensorflow as tf
-
     losses: dict[str, list[np.ndarray]] = {}
     for i in range(len(images)):
         features = objective.content(tf.constant(content[i : i + 1], tf.float32))
@@ -228,7 +215,6 @@ def _losses(objective: Objective, images: np.ndarray, content: np.ndarray) -> di
 
 def _jpegs(pixels: Endpoint, files: tf.Tensor) -> tf.Tensor:
     """Return the stylised images of image files (B,) as JPEG files (B,), each at its own size."""
-    import tensorflow as tf
 
     def one(file: tf.Tensor) -> tf.Tensor:
         image = tf.cast(pipelines.images.decode_upright(file), tf.float32)

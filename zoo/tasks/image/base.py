@@ -25,19 +25,12 @@ OF_MNIST = (28, 28, 1)  # for datasets whose info has no "image_shape": the MNIS
 
 @dataclass(frozen=True)
 class ImageTask(BaseTask):
-    """Images of one size.
+    """Images of one size."""
 
-    Attributes:
-        height: Height of the model's images, in pixels; 0 is that of the data.
-        width: Width of the model's images, in pixels; 0 is that of the data.
-        channels: 1 for grey, 3 for RGB; 0 is that of the data.
-        fit: How images of another aspect ratio are resized: "stretch", "crop" or "pad".
-    """
-
-    height: int = 0
-    width: int = 0
-    channels: int = 0
-    fit: str = "stretch"
+    height: int = 0  # height of the model's images, in pixels; 0 is that of the data
+    width: int = 0  # width of the model's images, in pixels; 0 is that of the data
+    channels: int = 0  # 1 for grey, 3 for RGB; 0 is that of the data
+    fit: str = "stretch"  # how images of another aspect ratio are resized: "stretch", "crop" or "pad"
 
     accepts = "images"
     required_features = ("image",)
@@ -87,16 +80,10 @@ class ImageTask(BaseTask):
         return {"image": self.read(argument, info)}
 
     def original_image(self, argument: str, image: np.ndarray, info: Info) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-        """Return what a prediction is about at its own size, and where the model's image has it.
+        """Return what a prediction is about at its own size, and where the model's image (H, W, C) has it.
 
-        Args:
-            argument: The file, or the name of an array.
-            image: The model's image (H, W, C).
-            info: The dataset's metadata.
-
-        Returns:
-            Pixels (H, W, C) of the file, or of the array; start and scale (2,) of x and y: its point p is at
-            `start + scale * p` of the model's image.
+        Pixels (H, W, C) of the file, or of the array; start and scale (2,) of x and y: its point p is at
+        `start + scale * p` of the model's image.
         """
         from PIL import Image, ImageOps
 

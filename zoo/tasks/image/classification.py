@@ -104,16 +104,13 @@ class Classification(ImageTask, ClassifierTask):
 
 @dataclass(frozen=True)
 class PhotoClassification(Classification):
-    """Classification of RGB photographs of any size; the contract also has `features`, the embedding below the head.
-
-    Attributes:
-        balance: Exponent of the class weights: 0 for no class weights, 1 for equal total weights of all classes.
-    """
+    """Classification of RGB photographs of any size; the contract also has `features`, the embedding below the head."""
 
     height: int = 224
     width: int = 224
     channels: int = 3
     fit: str = "crop"
+    # exponent of the class weights: 0 for no class weights, 1 for equal total weights of all classes
     balance: float = 0.5
 
     def examples(

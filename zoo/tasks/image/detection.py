@@ -33,15 +33,10 @@ PRIOR = 0.01  # initial probability of an object at a cell, so that the many emp
 
 @dataclass(frozen=True)
 class Detection(ImageTask):
-    """Detection; the model returns the logits and the distances of `zoo.detection.decoding`, concatenated.
+    """Detection; the model returns the logits and the distances of `zoo.detection.decoding`, concatenated."""
 
-    Attributes:
-        box_weight: Weight of the loss of the boxes, which is added to that of the classes.
-        threshold: Lowest score of what is predicted and shown; the metrics need no threshold.
-    """
-
-    box_weight: float = 1.0
-    threshold: float = 0.3
+    box_weight: float = 1.0  # weight of the loss of the boxes, which is added to that of the classes
+    threshold: float = 0.3  # lowest score of what is predicted and shown; the metrics need no threshold
 
     title = "object detection"
     supports = frozenset({"augment"})

@@ -35,20 +35,15 @@ THRESHOLDS = (0.2, 0.5, 0.8)
 
 @dataclass(frozen=True)
 class MedicalClassification(TransferLearning):
-    """Classification with a stated positive class.
-
-    Attributes:
-        positive: Name of the positive class; "" is the first class with a name such as melanoma or malignant, else the
-            last class.
-        second: Name of a second class with an area under the ROC curve of its own, as in the ISIC challenge of 2017
-            (melanoma, and seborrheic keratosis); "" is the first other class with such a name, if there is one.
-        sensitivity: In (0, 1]: the table also has the threshold that reaches it on the validation split.
-    """
+    """Classification with a stated positive class."""
 
     balance: float = 1.0
+    # name of the positive class; "" is the first class with a name such as melanoma or malignant, else the last class
     positive: str = ""
+    # name of a second class with an area under the ROC curve of its own, as in the ISIC challenge of 2017 (melanoma,
+    # and seborrheic keratosis); "" is the first other class with such a name, if there is one
     second: str = ""
-    sensitivity: float = 0.95
+    sensitivity: float = 0.95  # in (0, 1]: the table also has the threshold that reaches it on the validation split
 
     title = "medical image classification"
 

@@ -31,14 +31,10 @@ SMALLEST = 0.005  # share of the pixels that a predicted class must have to be p
 
 @dataclass(frozen=True)
 class Segmentation(ImageTask):
-    """Segmentation with masks of class ids, of which 255 is ignored; the model returns `logits` (B, H, W, classes).
+    """Segmentation with masks of class ids, of which 255 is ignored; the model returns `logits` (B, H, W, classes)."""
 
-    Attributes:
-        dice: Weight of the soft Dice loss, which is added to the cross-entropy.
-        pretrained: Whether an encoder that is a backbone starts from its trained weights; False is random ones.
-    """
-
-    dice: float = 1.0
+    dice: float = 1.0  # weight of the soft Dice loss, which is added to the cross-entropy
+    # whether an encoder that is a backbone starts from its trained weights; False is random ones
     pretrained: bool = True
 
     title = "image segmentation"

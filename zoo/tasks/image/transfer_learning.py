@@ -16,8 +16,6 @@ from zoobase.errors import unknown
 if TYPE_CHECKING:
     from pipelines.dataset import Info
     from zoo.modeling.backbones import Backbone
-    from zoo.training.callbacks import CheckpointCallback
-    from zoo.training.session import Session
 
 
 @dataclass(frozen=True)
@@ -48,29 +46,18 @@ SIMILARITIES = ("similar", "different")
 
 @dataclass(frozen=True)
 class TransferLearning(PhotoClassification):
-    """Classification of photographs, trained from a pretrained backbone in one or two phases.
+    """Classification of photographs, trained from a pretrained backbone in one or two phases."""
 
-    Attributes:
-        similarity: Similarity of the data to ImageNet: "similar" or "different".
-        policy: "auto" (by size and similarity), or one of `CASES`.
-        large: Number of training images from which a dataset counts as large.
-        views: Views of each training image for the frozen features: the image itself and augmented ones.
-        tune_epochs: Epochs of the second phase, if there is one.
-        tune_rate: Learning rate of the second phase.
-        pretrained: False starts from random weights.
-        baseline: Whether to evaluate a logistic regression on the same frozen features as a baseline.
-        calibrated: Whether temperature and class weights are corrected on validation, so that the exported model's
-            probabilities are those of the data.
-    """
-
-    similarity: str = "similar"
-    policy: str = "auto"
-    large: int = 5000
-    views: int = 4
-    tune_epochs: int = 4
-    tune_rate: float = 2e-4
-    pretrained: bool = True
-    baseline: bool = True
+    similarity: str = "similar"  # similarity of the data to ImageNet: "similar" or "different"
+    policy: str = "auto"  # "auto" (by size and similarity), or one of `CASES`
+    large: int = 5000  # number of training images from which a dataset counts as large
+    views: int = 4  # views of each training image for the frozen features: the image itself and augmented ones
+    tune_epochs: int = 4  # epochs of the second phase, if there is one
+    tune_rate: float = 2e-4  # learning rate of the second phase
+    pretrained: bool = True  # False starts from random weights
+    baseline: bool = True  # whether to evaluate a logistic regression on the same frozen features as a baseline
+    # whether temperature and class weights are corrected on validation, so that the exported model's probabilities are
+    # those of the data
     calibrated: bool = True
 
     supports = frozenset({"augment", "label_smoothing"})
@@ -101,12 +88,6 @@ class TransferLearning(PhotoClassification):
         epochs = self.tune_epochs if case.tune else None
         return head_and_tune(recipe, info.counts["train"], epochs, self.tune_rate, case.statistics)
 
-    def train_phases(self, session: Session) -> CheckpointCallback:
-        """Train the phases by `zoo.training.transfer`."""
-        from zoo.training import transfer
-
-        return transfer.train(session)
-
     def check_arguments(self, arguments: Mapping[str, Any]) -> None:
         """Raise UsageError for an unknown backbone, with the closest matches."""
         if "backbone" in arguments:
@@ -134,13 +115,9 @@ class TransferLearning(PhotoClassification):
 
 @dataclass(frozen=True)
 class LandmarkClassification(TransferLearning):
-    """Classification with tags.
+    """Classification with tags."""
 
-    Attributes:
-        tag: Probability from which a class is a tag of the image.
-    """
-
-    tag: float = 0.2
+    tag: float = 0.2  # probability from which a class is a tag of the image
 
     title = "landmark classification and tagging"
 

@@ -37,22 +37,15 @@ class Forecasting(BaseTask):
 
     Training, validation and test follow each other in time; each window of `horizon` rows of a split is an example
     (rolling origins), whose history may reach into the split before. Gaps are interpolated.
-
-    Attributes:
-        target_column: The column to forecast; empty is the last one.
-        time: The column of times; empty is the first one with dates.
-        known: Columns that are known ahead, such as "holiday,price". The day, the week and the year always are.
-        horizon: Rows to forecast.
-        history: Rows before them; 0 is the larger of two horizons and two seasons, at most a third of the training.
-        season: Rows of a season; 0 is a day of hours, a week of days, a year of weeks and months.
     """
 
-    target_column: str = ""
-    time: str = ""
-    known: str = ""
-    horizon: int = 14
+    target_column: str = ""  # the column to forecast; empty is the last one
+    time: str = ""  # the column of times; empty is the first one with dates
+    known: str = ""  # columns that are known ahead, such as "holiday,price". The day, the week and the year always are.
+    horizon: int = 14  # rows to forecast
+    # rows before them; 0 is the larger of two horizons and two seasons, at most a third of the training
     history: int = 0
-    season: int = 0
+    season: int = 0  # rows of a season; 0 is a day of hours, a week of days, a year of weeks and months
 
     title = "forecasting"
     accepts = "files"

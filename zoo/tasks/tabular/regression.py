@@ -28,18 +28,14 @@ LOSSES = ("huber", "poisson")
 
 @dataclass(frozen=True)
 class Regression(TabularTask):
-    """Regression of one number in its own unit.
+    """Regression of one number in its own unit."""
 
-    Attributes:
-        season: Columns that give the position of a row in the season: the seasonal-naive baseline predicts the last
-            value at the same position before the test split. Empty if the rows are not ordered by time.
-        unit: Unit of the target, for figures.
-        loss: "huber" (1964, doi:10.1214/aoms/1177703732), delta one standard deviation; or "poisson", for models that
-            return the positive mean of counts.
-    """
-
+    # columns that give the position of a row in the season: the seasonal-naive baseline predicts the last value at the
+    # same position before the test split. Empty if the rows are not ordered by time.
     season: tuple[str, ...] = ()
-    unit: str = ""
+    unit: str = ""  # unit of the target, for figures
+    # "huber" (1964, doi:10.1214/aoms/1177703732), delta one standard deviation; or "poisson", for models that return
+    # the positive mean of counts
     loss: str = "huber"
 
     title = "regression"

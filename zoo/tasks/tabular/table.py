@@ -37,20 +37,16 @@ class Table(TabularTask):
 
     A target column of numbers is regression, one of other values classification. A missing number is NaN, which the
     model and the baseline both see, a missing or rare category the unknown one.
-
-    Attributes:
-        target_column: The column to predict; empty is the last one.
-        columns: Types that are not inferred, by column: "number", "category", "date" or "ignored". Of the target,
-            "category" makes classes of numbers.
-        groups: A column: rows with the same value are in the same split, and intervals leave out all of them. It is no
-            input: a value of the test split is never one of training.
-        time: A column of dates or numbers: the first rows are for training, the last ones for the test.
     """
 
-    target_column: str = ""
+    target_column: str = ""  # the column to predict; empty is the last one
+    # types that are not inferred, by column: "number", "category", "date" or "ignored". Of the target, "category" makes
+    # classes of numbers.
     columns: Mapping[str, str] = field(default_factory=dict)
+    # a column: rows with the same value are in the same split, and intervals leave out all of them. It is no input: a
+    # value of the test split is never one of training.
     groups: str = ""
-    time: str = ""
+    time: str = ""  # a column of dates or numbers: the first rows are for training, the last ones for the test
 
     title = "regression or classification of table rows"
     output = "prediction"  # of regression; classes are "logits"

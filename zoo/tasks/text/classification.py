@@ -33,27 +33,18 @@ SHORTEST, LONGEST, LONGEST_NGRAMS = 48, 512, 8192  # of the lengths that are cho
 
 @dataclass(frozen=True)
 class TextClassifier(ClassifierTask):
-    """Base of the classification of texts; the model takes token ids and returns logits.
+    """Base of the classification of texts; the model takes token ids and returns logits."""
 
-    Attributes:
-        length: Number of tokens, longer texts are cut; 0 is what 99 % of the training texts need, in [48, 512].
-        tokens: Largest size of the vocabulary.
-        splitter: Module with `split`, `index`, `encode` and `encode_tensor`.
-        units: What its tokens are.
-        has_ngrams: Whether these are words, pairs of words and parts of words; a text has many of them.
-        first: Number of tokens at the start of the vocabulary that stand for no text.
-    """
-
-    length: int = 0
-    tokens: int = 20_000
+    length: int = 0  # number of tokens, longer texts are cut; 0 is what 99 % of the training texts need, in [48, 512]
+    tokens: int = 20_000  # largest size of the vocabulary
 
     title = "text classification"
     required_features = ("text", "label")
     accepts = "texts"
-    splitter: ClassVar[ModuleType] = words
-    units = "words"
-    first = 2
-    has_ngrams = False
+    splitter: ClassVar[ModuleType] = words  # module with `split`, `index`, `encode` and `encode_tensor`
+    units = "words"  # what its tokens are
+    first = 2  # number of tokens at the start of the vocabulary that stand for no text
+    has_ngrams = False  # whether these are words, pairs of words and parts of words; a text has many of them
 
     def with_vocabulary(self, dataset: Dataset, vocabulary: tuple[str, ...], counts: list[int]) -> Dataset:
         """Return the dataset with a vocabulary, and the length and the share of cut texts by the tokens of each."""
@@ -170,15 +161,11 @@ class TextClassifier(ClassifierTask):
 
 @dataclass(frozen=True)
 class TextClassification(TextClassifier):
-    """Text classification with integer labels; the model takes word ids and returns logits.
+    """Text classification with integer labels; the model takes word ids and returns logits."""
 
-    Attributes:
-        vectors: Trained word vectors from which the layer `embedding` starts: glove or word2vec; empty for none.
-        tokenizer: How texts are split: words; delimited, which the libraries of devices can do; or ngrams, words, pairs
-            of words and parts of words, which the candidate "tfidf" has.
-    """
-
-    vectors: str = ""
+    vectors: str = ""  # trained word vectors from which the layer `embedding` starts: glove or word2vec; empty for none
+    # how texts are split: words; delimited, which the libraries of devices can do; or ngrams, words, pairs of words and
+    # parts of words, which the candidate "tfidf" has
     tokenizer: Literal["words", "delimited", "ngrams"] = "words"
 
     @property

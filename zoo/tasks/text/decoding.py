@@ -1,7 +1,5 @@
 """Decoding of token sequences: sampling, greedy decoding and beam search."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 

@@ -39,21 +39,16 @@ class LanguageModeling(BaseTask):
     """Next-token prediction over windows of a text; the model returns logits at every position.
 
     Its layers are a stack, some of them with states, of which `zoo.tasks.text.recurrent` makes the step form.
-
-    Attributes:
-        window: Tokens per example.
-        warm_up: Overlap of the examples of validation and test: the first tokens of an example are context and are not
-            evaluated, because they were evaluated at the end of the previous example.
-        carry: Stateful truncated backpropagation through time: a batch starts with the final states of the last one.
-        level: "characters", or "words": a tokenizer of frequent words, with characters for the others.
-        tokens: Size of the vocabulary of the word tokenizer.
     """
 
-    window: int = 128
+    window: int = 128  # tokens per example
+    # overlap of the examples of validation and test: the first tokens of an example are context and are not evaluated,
+    # because they were evaluated at the end of the previous example
     warm_up: int = 64
+    # stateful truncated backpropagation through time: a batch starts with the final states of the last one
     carry: bool = False
-    level: str = "characters"
-    tokens: int = 2000
+    level: str = "characters"  # "characters", or "words": a tokenizer of frequent words, with characters for the others
+    tokens: int = 2000  # size of the vocabulary of the word tokenizer
 
     title = "language modelling"
     required_features = ("text",)
@@ -103,16 +98,12 @@ class LanguageModeling(BaseTask):
         evaluated = np.arange(self.window) >= self.warm_up
 
         def mask_context(i: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-            import tensorflow as tf
-
             return pair[0], tf.where(tf.logical_or(tf.equal(i, 0), evaluated), pair[1], IGNORED)
 
         return pipelines.feed(pairs.enumerate(), decode=mask_context)
 
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
         """Return cross-entropy on logits, in nats per token."""
-        import keras
-
         return {"loss": keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=IGNORED)}
 
     def carry_state(self, model: keras.Model, recipe: Recipe, steps: int) -> None:

@@ -1,7 +1,5 @@
 """How many tokens of a text a model reads: chosen from the training texts, and the share of texts that is cut."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping, Sequence
 from typing import Any
 

@@ -5,8 +5,6 @@ their states, too; other layers with states have `state_shapes` and `step(x, sta
 attention with a cache of keys and values.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -25,21 +25,16 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
     from zoo.modeling.backbones import Backbone
-    from zoo.training.callbacks import CheckpointCallback
-    from zoo.training.session import Session
 
 VOCABULARIES = ("minilm", "texts", "ngrams")
 
 
 @dataclass(frozen=True)
 class WordPieceTask(TextClassifier):
-    """Base of tasks whose texts are wordpiece tokens.
+    """Base of tasks whose texts are wordpiece tokens."""
 
-    Attributes:
-        vocabulary: Vocabulary of pieces: "minilm", that of its pretrained weights, or "texts", one of the training
-            texts, with which no pretrained weights fit; or "ngrams", those of the candidate "tfidf".
-    """
-
+    # vocabulary of pieces: "minilm", that of its pretrained weights, or "texts", one of the training texts, with which
+    # no pretrained weights fit; or "ngrams", those of the candidate "tfidf"
     vocabulary: str = "minilm"
 
     units = "wordpiece tokens"
@@ -90,25 +85,17 @@ class WordPieceTask(TextClassifier):
 
 @dataclass(frozen=True)
 class SentenceClassification(WordPieceTask):
-    """Classification of texts by a head on the frozen vectors of an encoder, optionally then with all its layers.
+    """Classification of texts by a head on the frozen vectors of an encoder, optionally then with all its layers."""
 
-    Attributes:
-        tune_epochs: Epochs of a second phase, in which all layers are trained; 0 for none.
-        tune_rate: Learning rate of the second phase.
-        pretrained: False starts from random weights.
-        baseline: Whether to evaluate a logistic regression on the same frozen features as a baseline.
-        calibrated: Whether the temperature is corrected on validation, so that the exported model's probabilities are
-            those of the data.
-        views: Views of each training text: 1, because texts are not augmented.
-    """
-
-    tune_epochs: int = 0
-    tune_rate: float = 1e-4
-    pretrained: bool = True
-    baseline: bool = True
+    tune_epochs: int = 0  # epochs of a second phase, in which all layers are trained; 0 for none
+    tune_rate: float = 1e-4  # learning rate of the second phase
+    pretrained: bool = True  # False starts from random weights
+    baseline: bool = True  # whether to evaluate a logistic regression on the same frozen features as a baseline
+    # whether the temperature is corrected on validation, so that the exported model's probabilities are those of the
+    # data
     calibrated: bool = True
 
-    views = 1
+    views = 1  # views of each training text: 1, because texts are not augmented
 
     def candidates(self, info: Info) -> Mapping[str, Candidate]:
         """Return a constant and logistic regression on TF-IDF."""
@@ -122,12 +109,6 @@ class SentenceClassification(WordPieceTask):
     def phases(self, recipe: Recipe, info: Info) -> tuple[Phase, ...]:
         """Return the phases in order."""
         return head_and_tune(recipe, info.counts["train"], self.tune_epochs or None, self.tune_rate)
-
-    def train_phases(self, session: Session) -> CheckpointCallback:
-        """Train the phases by `zoo.training.transfer`."""
-        from zoo.training import transfer
-
-        return transfer.train(session)
 
     def check_arguments(self, arguments: Mapping[str, Any]) -> None:
         """Raise UsageError for an unknown encoder, with the closest matches."""
@@ -155,14 +136,10 @@ class SentenceClassification(WordPieceTask):
 
 @dataclass(frozen=True)
 class SentenceEmbedding(WordPieceTask):
-    """Vectors of texts of length 1; in training, texts of one class are drawn together.
-
-    Attributes:
-        temperature: Divisor of the cosines in the loss.
-    """
+    """Vectors of texts of length 1; in training, texts of one class are drawn together."""
 
     length: int = 128
-    temperature: float = 0.1
+    temperature: float = 0.1  # divisor of the cosines in the loss
 
     title = "sentence embedding"
     supports = frozenset()

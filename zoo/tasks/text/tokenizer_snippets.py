@@ -3,20 +3,16 @@
 A test runs the snippet of every card on edge cases and compares the ids with those of the SavedModel.
 """
 
-from __future__ import annotations
-
 import inspect
 import json
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from pipelines.dataset import Info
 from pipelines.text import wordpiece, words
 from pipelines.text import words_and_characters as tokenizer
 from zoo.candidates import ngrams
 from zoo.tasks.templates import template
-
-if TYPE_CHECKING:
-    from pipelines.dataset import Info
 
 FILE, RULES = "vocabulary.json", "tokenizer.json"
 

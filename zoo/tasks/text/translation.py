@@ -33,27 +33,16 @@ SHOWN = 4  # attention maps in a figure
 
 @dataclass(frozen=True)
 class Translation(BaseTask):
-    """Sequence to sequence; the model has `encode`, `step` and `greedy`, and returns logits under teacher forcing.
+    """Sequence to sequence; the model has `encode`, `step` and `greedy`, and returns logits under teacher forcing."""
 
-    Attributes:
-        level: What a token is: "characters", "words", or "symbols" that spaces separate.
-        target_level: The same for the target; "" is `level`, with one vocabulary of source and target.
-        lowercase: Whether A to Z of the source become lower case; words always do.
-        tokens: Size of the joint vocabulary of words of source and target.
-        most: Largest number of tokens of a text; longer ones are truncated.
-        beam: Beam width; 1 is greedy decoding.
-        searched: Number of test examples on which beam search is evaluated.
-        length_penalty: Exponent of the length normalisation of beam search.
-    """
-
-    level: str = "characters"
-    target_level: str = ""
-    lowercase: bool = False
-    tokens: int = 8000
-    most: int = 64
-    beam: int = 4
-    searched: int = 200
-    length_penalty: float = 0.6
+    level: str = "characters"  # what a token is: "characters", "words", or "symbols" that spaces separate
+    target_level: str = ""  # the same for the target; "" is `level`, with one vocabulary of source and target
+    lowercase: bool = False  # whether A to Z of the source become lower case; words always do
+    tokens: int = 8000  # size of the joint vocabulary of words of source and target
+    most: int = 64  # largest number of tokens of a text; longer ones are truncated
+    beam: int = 4  # beam width; 1 is greedy decoding
+    searched: int = 200  # number of test examples on which beam search is evaluated
+    length_penalty: float = 0.6  # exponent of the length normalisation of beam search
 
     title = "sequence to sequence"
     required_features = ("source", "target")

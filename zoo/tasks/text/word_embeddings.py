@@ -39,25 +39,15 @@ SHOWN = (
 
 @dataclass(frozen=True)
 class WordEmbeddings(BaseTask):
-    """Skip-gram over running text; the model has `similarity` and its own `train_step`.
+    """Skip-gram over running text; the model has `similarity` and its own `train_step`."""
 
-    Attributes:
-        tokens: Largest size of the vocabulary.
-        least: Smallest number of occurrences of a word of the vocabulary.
-        window: Largest number of neighbours on each side; the number is sampled for each position and epoch.
-        sample: Threshold of the subsampling of frequent words, as a fraction of the text.
-        power: Exponent of the word counts in the distribution of negative samples.
-        shown: Words whose nearest neighbours are reported by `evaluate`.
-        word_list_from: Smallest vocabulary that is evaluated on the lists of rated word pairs.
-    """
-
-    tokens: int = 20_000
-    least: int = 5
-    window: int = 5
-    sample: float = 1e-4
-    power: float = 0.75
-    shown: tuple[str, ...] = SHOWN
-    word_list_from: int = 5000
+    tokens: int = 20_000  # largest size of the vocabulary
+    least: int = 5  # smallest number of occurrences of a word of the vocabulary
+    window: int = 5  # largest number of neighbours on each side; the number is sampled for each position and epoch
+    sample: float = 1e-4  # threshold of the subsampling of frequent words, as a fraction of the text
+    power: float = 0.75  # exponent of the word counts in the distribution of negative samples
+    shown: tuple[str, ...] = SHOWN  # words whose nearest neighbours are reported by `evaluate`
+    word_list_from: int = 5000  # smallest vocabulary that is evaluated on the lists of rated word pairs
 
     title = "word vectors"
     required_features = ("text",)

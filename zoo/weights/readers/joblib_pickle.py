@@ -5,8 +5,6 @@ is an error. References: joblib/numpy_pickle.py (`NumpyArrayWrapper`); the forma
 github.com/lz4/lz4, doc/lz4_Frame_format.md and doc/lz4_Block_format.md.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import pickle

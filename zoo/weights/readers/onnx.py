@@ -3,8 +3,6 @@
 Reference: github.com/onnx/onnx, onnx.proto: ModelProto.graph = 7, GraphProto.initializer = 5, TensorProto.
 """
 
-from __future__ import annotations
-
 import math
 from pathlib import Path
 

@@ -3,8 +3,6 @@
 Reference: huggingface.co/docs/safetensors, "Format".
 """
 
-from __future__ import annotations
-
 import json
 import math
 from pathlib import Path

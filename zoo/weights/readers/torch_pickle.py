@@ -4,8 +4,6 @@ A pickle is a program. This unpickler allows four global names, which it maps to
 an error. Reference: torch/serialization.py, `_legacy_load`.
 """
 
-from __future__ import annotations
-
 import io
 import math
 import pickle

@@ -1,7 +1,5 @@
 """Classification with many classes: softmax, sparse and one-hot cross-entropy, compile, metrics, History."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

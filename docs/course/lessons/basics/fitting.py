@@ -1,7 +1,5 @@
 """Under- and overfitting: what the page on recipes measures, lesson by lesson, and local minima."""
 
-from __future__ import annotations
-
 import json
 from collections.abc import Mapping
 from typing import Any

@@ -1,7 +1,5 @@
 """Generative adversarial networks: progress, a divergence, and images to images."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Medicine: thresholds, sensitivity and specificity, two kinds of errors, curves, three illnesses."""
 
-from __future__ import annotations
-
 import itertools
 from typing import Any
 

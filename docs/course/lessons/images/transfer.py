@@ -1,7 +1,5 @@
 """Augmentation: a gallery of its seven parameters. Transfer learning: its four cases, and the decision."""
 
-from __future__ import annotations
-
 import dataclasses
 from typing import Any
 

@@ -1,7 +1,5 @@
 """Text: vectors of words, sentiment by hand and in Keras, attention."""
 
-from __future__ import annotations
-
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence

@@ -1,7 +1,5 @@
 """A reader that polls versions as TF Serving does, while publishers are killed at random."""
 
-from __future__ import annotations
-
 import os
 import random
 import subprocess

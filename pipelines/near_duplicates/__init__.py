@@ -1,1 +1,0 @@
-"""Examples that are nearly the same: images and texts."""
