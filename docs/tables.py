@@ -35,6 +35,7 @@ def blocks() -> Iterator[tuple[Path, str, str]]:
     yield from shown_files()
     yield ROOT / "docs" / "how-to" / "quantise.md", "quantizations", quantizations()
     results = json.loads((ROOT / "benchmarks" / "results.json").read_text(encoding="utf-8"))
+    yield ROOT / "docs" / "how-to" / "check-inputs.md", "input-mistakes", input_mistakes()
     yield ROOT / "docs" / "index.md", "certificate", f"\n{pages.certificate('fashion_mnist')}\n\n"
     yield ROOT / "docs" / "benchmarks.md", "summary", report.summary(results)
     yield ROOT / "docs" / "benchmarks.md", "benchmarks", report.table(results)
@@ -69,6 +70,18 @@ def builders() -> str:
     models = [e for e in registry.entries().values() if e.module.startswith("zoo.models.") and not e.variant_of]
     names = sorted((entry.module, entry.name) for entry in models)
     return "if TYPE_CHECKING:\n" + "".join(f"    from {module} import {name} as {name}\n" for module, name in names)
+
+
+def input_mistakes() -> str:
+    """Return what the command that explains inputs named in `benchmarks.inputs`, by stage."""
+    facts = json.loads((ROOT / "benchmarks" / "inputs.json").read_text(encoding="utf-8"))
+    verdicts = ("named", "inseparable", "wrong")
+    lines = ["| stage | named | gives the same as another | wrong |", "|---|---:|---:|---:|"]
+    for stage, counts in {"whole case": facts["whole"], **facts["stages"]}.items():
+        lines.append(f"| {stage} | " + " | ".join(str(counts.get(verdict, 0)) for verdict in verdicts) + " |")
+    seconds = facts["seconds"]
+    lines += ["", f"{facts['cases']} cases; {seconds['median']:.1f} s a call (median; at most {seconds['largest']:.0f})."]
+    return "\n" + "\n".join(lines) + "\n\n"
 
 
 def quantizations() -> str:
