@@ -80,7 +80,10 @@ def input_mistakes() -> str:
     for stage, counts in {"whole case": facts["whole"], **facts["stages"]}.items():
         lines.append(f"| {stage} | " + " | ".join(str(counts.get(verdict, 0)) for verdict in verdicts) + " |")
     seconds = facts["seconds"]
-    lines += ["", f"{facts['cases']} cases; {seconds['median']:.1f} s a call (median; at most {seconds['largest']:.0f})."]
+    lines += [
+        "",
+        f"{facts['cases']} cases; {seconds['median']:.1f} s a call (median; at most {seconds['largest']:.0f}).",
+    ]
     return "\n" + "\n".join(lines) + "\n\n"
 
 

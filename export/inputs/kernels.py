@@ -94,7 +94,7 @@ def _gaussian(x: np.ndarray) -> np.ndarray:
 
 RESIZERS = {
     "bilinear": Resizer(
-        "OpenCV INTER_LINEAR, tf.image.resize, torch bilinear, Android createScaledBitmap, canvas at low quality",
+        "OpenCV INTER_LINEAR, tf.image.resize, torch bilinear, Android createScaledBitmap, canvas by default",
         *(_triangle, 1),
     ),
     "bilinear_antialias": Resizer(
@@ -104,7 +104,7 @@ RESIZERS = {
     "nearest_summed": Resizer("Pillow NEAREST, OpenCV INTER_NEAREST_EXACT", centres="summed"),
     "nearest_corner": Resizer("OpenCV INTER_NEAREST, torch nearest, TensorFlow 1, TensorFlow.js", centres="corner"),
     "bilinear_corner": Resizer(
-        "TensorFlow.js resizeBilinear, TensorFlow 1 resize_bilinear", _triangle, 1, centres="corner"
+        "MediaPipe Tasks, TensorFlow.js resizeBilinear, TensorFlow 1 resize_bilinear", _triangle, 1, centres="corner"
     ),
     "bilinear_corners": Resizer("align_corners=True of torch or TensorFlow 1", _triangle, 1, centres="corners"),
     "area": Resizer("OpenCV INTER_AREA, tf.image.resize area"),
@@ -123,7 +123,7 @@ RESIZERS = {
     "lanczos5_antialias": Resizer("tf.image.resize lanczos5, antialias=True", _lanczos(5), 5, True),
     "gaussian_antialias": Resizer("tf.image.resize gaussian, antialias=True", _gaussian, 1.5, True),
     "halves_bilinear": Resizer(
-        "mipmaps: canvas at medium quality, OpenGL, Metal; inSampleSize of Android", _triangle, 1, before="halve"
+        "mipmaps of means: OpenGL, Metal; inSampleSize of Android", _triangle, 1, before="halve"
     ),
     "blur_bilinear": Resizer("skimage.transform.resize(anti_aliasing=True)", _triangle, 1, before="blur"),
 }

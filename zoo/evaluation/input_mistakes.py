@@ -12,7 +12,7 @@ if TYPE_CHECKING:
     from export.contract import Endpoint, Tensor
     from export.contract.preprocessing import ImagePreprocessing
 
-# the ten commonest in reports of users, as changes of the recipe and then of the tensor
+# the commonest in reports of users, as changes of the recipe and then of the tensor
 RECIPES: Mapping[str, Mapping[str, Any]] = {
     "BGR in place of RGB": {"colour": "BGR"},
     "values from 0 to 1": {"scale": (1 / 255,), "offset": (0.0,)},
@@ -20,6 +20,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
     "colours inverted": {"scale": (-1.0,), "offset": (255.0,)},
     "nearest pixels": {"resize": "nearest_summed"},
     "bilinear without antialias": {"resize": "bilinear"},
+    "MediaPipe Tasks' own resizing": {"fit": "stretch", "resize": "bilinear_corner"},
     "bicubic (Pillow)": {"resize": "bicubic_antialias"},
     "stretched": {"fit": "stretch"},
     "resized to 256 and cropped to 224": {"fit": "resize_crop", "share": 0.875},

@@ -4,6 +4,7 @@ import base64
 import io
 import json
 import shutil
+import subprocess
 
 import numpy as np
 import pytest
@@ -222,6 +223,45 @@ def test_a_damaged_golden_file_fails_its_row(tmp_path):
     tensor, rows = golden(tmp_path, RECIPE, (32, 32, 3))
     golden_files.files_of(tmp_path)[1].write_bytes(b"\xff\xd8 no image")
     assert all(outcome.problem for outcome in golden_files.check(tmp_path, tensor, rows, ()))
+
+
+MEDIAPIPE = """
+import sys
+sys.path.append(sys.argv[1])
+import mediapipe, numpy
+from mediapipe.tasks.python import vision
+from mediapipe.tasks.python.core.base_options import BaseOptions
+options = vision.ImageEmbedderOptions(base_options=BaseOptions(sys.argv[2]))
+image = mediapipe.Image.create_from_file(sys.argv[3])
+numpy.save(sys.argv[4], vision.ImageEmbedder.create_from_options(options).embed(image).embeddings[0].embedding)
+"""
+
+
+@pytest.mark.extended
+@pytest.mark.needs("mediapipe")
+def test_how_mediapipe_resizes_is_named(tmp_path):
+    import keras
+
+    from export import export_model
+    from export.contract import Contract
+    from export.contract.endpoints import tensor_endpoint
+    from export.runners import run_mediapipe
+    from export.runners.environments import MEDIAPIPE as ENVIRONMENT
+
+    pixels = keras.Input((64, 64, 3), name="image")  # a model that returns what it is fed
+    model = keras.Model(pixels, keras.layers.Flatten(name="vector")(pixels))
+    takes = Tensor("image", "float32", (None, 64, 64, 3), "image", low=0.0, high=255.0)
+    gives = Tensor("vector", "float32", (None, 64 * 64 * 3))
+    contract = Contract((tensor_endpoint(model, [takes], [gives], "embed", formats=("tflite",)),))
+    export_model(model, tmp_path / "bundle", contract=contract, formats=("tflite",))
+    data, _ = benchmark.feed(PHOTOGRAPHS[10], case(exif=6), (64, 64, 3))
+    (tmp_path / "x.jpg").write_bytes(data)
+    file, out = tmp_path / "bundle" / "tflite" / "float32.tflite", tmp_path / "x.npy"
+    words = [ENVIRONMENT.python, "-c", MEDIAPIPE, run_mediapipe.STUBS, file, tmp_path / "x.jpg", out]
+    subprocess.run([str(word) for word in words], check=True, capture_output=True, env={"PATH": "/usr/bin:/bin"})
+    found = search.explain(data, np.load(out), (64, 64, 3), RECIPE)
+    assert found.differences() == {"resize": ("bilinear_corner", "bilinear_antialias")}
+    assert found.best.residual < 0.6
 
 
 def test_what_is_not_written_as_code_is_refused():
