@@ -7,13 +7,11 @@ from export.cli import (
     check_input,
     compare,
     deployment,
-    diff,
     inspect,
     matrix,
     model,
     publishing,
     serving,
-    snippets,
     transfer,
     verify,
     web,
@@ -27,12 +25,13 @@ def verbs() -> None:
     """Export any Keras model to artifacts, each proven in a fresh process."""
 
 
-for verb in (model, verify, compare, inspect, diff, check_input, snippets, web):
+for verb in (model, verify, compare, inspect, check_input, web):
     verbs.add_command(verb.command)
 verbs.add_command(compare.certify_command)
 verbs.add_command(compare.repair_command)
 verbs.add_command(compare.flips_command)
-verbs.add_command(inspect.formats_command)
+for command in (inspect.diff_command, inspect.formats_command, check_input.snippets_command):
+    verbs.add_command(command)
 for name in ("publish", "rollback"):
     verbs.add_command(getattr(publishing, f"{name}_command"))
 for command in (serving.serve_check_command, serving.serve_command, serving.servers_command):

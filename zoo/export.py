@@ -306,7 +306,7 @@ def _mistakes(endpoint: Endpoint, info: Info, examples: Sequence[Mapping[str, An
     """Return the accuracy of a classifier of images under mistakes of applications; {} for another model."""
     from export.contract import Contract
     from export.contract.preprocessing import ImagePreprocessing
-    from zoo.evaluation import input_mistakes
+    from export.inputs.mistakes import accuracies
     from zoo.evaluation import outputs as inference
 
     tensor = endpoint.inputs[0]
@@ -316,9 +316,7 @@ def _mistakes(endpoint: Endpoint, info: Info, examples: Sequence[Mapping[str, An
         return {}
     call = inference.caller(Contract((endpoint,)))
     files, truth = [row["image"] for row in examples], [int(row["label"]) for row in examples]
-    return input_mistakes.accuracies(
-        lambda images: call(endpoint.name, {tensor.name: images}), endpoint, tensor, files, truth
-    )
+    return accuracies(lambda images: call(endpoint.name, {tensor.name: images}), endpoint, tensor, files, truth)
 
 
 def _statistics(endpoint: Endpoint, plan: Plan, dataset: Dataset) -> dict[str, Any]:

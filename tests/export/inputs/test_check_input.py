@@ -203,7 +203,7 @@ def test_snippets_make_the_golden_tensors(tmp_path, fit, shape):
     tensor, rows = golden(tmp_path, recipe, shape)
     found = golden_files.check(tmp_path, tensor, rows, ())
     assert [(o.language, o.files, o.problem) for o in found] == [(n, 3, None) for n in ("contract", "python", "opencv")]
-    assert found[0].largest < 0.05
+    assert found[0].largest < 0.1
     assert max(o.largest for o in found) < 2  # Pillow and OpenCV decode more accurately
     shifted = golden_files.check(tmp_path, tensor, np.roll(rows, 1, axis=1), ())  # of a feed that does something else
     assert all("becomes another tensor than the feed made of it" in outcome.problem for outcome in shifted)

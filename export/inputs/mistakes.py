@@ -1,16 +1,15 @@
 """Accuracy under the mistakes that applications make before the model: which of them matter for this one."""
 
-from __future__ import annotations
-
 import dataclasses
 from collections.abc import Callable, Mapping, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import numpy as np
 
-if TYPE_CHECKING:
-    from export.contract import Endpoint, Tensor
-    from export.contract.preprocessing import ImagePreprocessing
+from export.contract import Endpoint, Tensor
+from export.contract.preprocessing import ImagePreprocessing
+from export.inputs.check import cost
+from export.inputs.images import ImageFile, tensor_of
 
 # the commonest in reports of users, as changes of the recipe and then of the tensor
 RECIPES: Mapping[str, Mapping[str, Any]] = {
@@ -51,9 +50,6 @@ def accuracies(
     Returns:
         {"none": {"accuracy", "changed"}, mistake: ...}; mistakes that change no tensor are left out.
     """
-    from export.inputs.check import cost
-    from export.inputs.images import ImageFile, tensor_of
-
     recipe, shape = tensor.preprocessing, tensor.shape[1:]
     right = [tensor_of(ImageFile(data), recipe, shape) for data in files]
     found: dict[str, dict[str, float]] = {}
@@ -68,7 +64,6 @@ def accuracies(
 
 def _mistakes(recipe: ImagePreprocessing, shape: tuple[int, ...]) -> dict[str, Callable[[Any, np.ndarray], np.ndarray]]:
     """Return functions (file, right tensor) -> wrong tensor."""
-    from export.inputs.images import tensor_of
 
     def by_recipe(changes: Mapping[str, Any]) -> Callable[[Any, np.ndarray], np.ndarray]:
         changed = dataclasses.replace(recipe, **changes)
