@@ -1,4 +1,4 @@
-"""python -m export check-input BUNDLE FILE TENSOR: how an application made a tensor; snippets: preprocessing as code."""
+"""python -m export check-input BUNDLE FILE TENSOR: how an application made a tensor; snippets: the same as code."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""python -m export inspect ARTIFACT: its contents, without running it; diff: of two bundles; formats: which are written."""
+"""python -m export inspect ARTIFACT: its contents, without running it; diff: of bundles; formats: which there are."""
 
 import sys
 from pathlib import Path
