@@ -106,7 +106,7 @@ def check(
         job |= {"library": _compiled(snippets["c"], scratch) if "c" in snippets else None}
         job |= {"out": str(scratch / "tensors.npz")}
         script = str(Path(__file__).with_name("run_files.py"))
-        problems, problem = process.run_job(script, job, scratch, packages=["export"], reads=[folder])
+        problems, problem = process.run_job(script, job, scratch, "keras", packages=["export"], reads=[folder])
         if problems is None:
             return [Outcome("contract", len(files), problem=problem)]
         check_archive(scratch / "tensors.npz")
