@@ -18,7 +18,6 @@ from zoobase.console import echo
 @click.option("--runtimes", required=True, metavar="LIST", help='Such as "onnxruntime>=1.17,litert>=1.4".')
 @click.option("--variants", default="usual", show_default=True, metavar="LIST", help="Kernels and threads, or all.")
 @click.option("--samples", type=PATH, metavar="FILE", help="Inputs of a file (.npz): rows, or those of one call.")
-@click.option("-o", "--out", "scripts", type=PATH, metavar="FOLDER", help="For a script of each first difference.")
 @trust_option
 @common_options
 def matrix_command(
@@ -26,7 +25,6 @@ def matrix_command(
     runtimes: str,
     variants: str,
     samples: Path | None,
-    scripts: Path | None,
     trust: tuple[str, ...],
     console: Console,
 ) -> None:
@@ -45,9 +43,7 @@ def matrix_command(
 
     chosen = known.variants(variants)
     given = read_samples(samples) if samples else None
-    if scripts:
-        scripts.mkdir(parents=True, exist_ok=True)
-    options = {"samples": given, "scripts": scripts, "trust": trust, "progress": _progress(console)}
+    options = {"samples": given, "trust": trust, "progress": _progress(console)}
     cells = runs.matrix(bundle, releases(runtimes), chosen, **options)
     if console.json:
         console.result([runs.to_json(cell) for cell in cells])

@@ -27,7 +27,6 @@ from export.runners import RUNTIMES, runtimes_of
 from export.runtime.execution import ArtifactRun, run_all
 from export.versions.metric import metric_change
 from export.versions.releases import Release
-from export.versions.script import RUN, write_script
 from export.versions.variants import Variant
 from zoobase.errors import ExportError, Unavailable
 
@@ -59,7 +58,6 @@ def matrix(
     *,
     samples: Mapping[str, np.ndarray] | None = None,
     data: Mapping[str, np.ndarray] | None = None,
-    scripts: Path | None = None,
     trust: Collection[str] = (),
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[Cell]:
@@ -73,7 +71,6 @@ def matrix(
         variants: Kernels and numbers of threads, each of which is run.
         samples: Inputs of a file: rows of them; or those of one call, of a file whose inputs have no common rows.
         data: Inputs by name and one more array, the truth, on which the change of the metric is measured.
-        scripts: A folder for a script of each such difference that shows it without this package.
         trust: As of `verify_bundle`.
         progress: Called with a short description of each stage.
 
@@ -119,10 +116,8 @@ def matrix(
                 elif state == DIFFERENT and key not in explained:
                     explained.add(key)
                     progress(f"{release.name}: {artifact.path} differs; looking for the first operator that does")
-                    if found := _explain(subject, artifact, run, runtime, scripts):
+                    if found := _explain(subject, artifact, run, runtime):
                         reason += f"; {found.sentence()}"
-                        if scripts and release.package.runtime in RUN:
-                            write_script(found, release, artifact, scripts)
                 ran = data is not None and state in (EQUAL, WITHIN, DIFFERENT)
                 metric = metric_change(subject.folder, subject.contract, artifact, release, data or {}) if ran else None
                 answers = _digest(run, artifact.endpoints)
@@ -215,9 +210,7 @@ def _digest(run: ArtifactRun, endpoints: Sequence[str]) -> str | None:
     return digest.hexdigest()[:12] if arrays else None
 
 
-def _explain(
-    subject: Subject, artifact: Artifact, run: ArtifactRun, other: Runtime, folder: Path | None
-) -> OperatorDifference | None:
+def _explain(subject: Subject, artifact: Artifact, run: ArtifactRun, other: Runtime) -> OperatorDifference | None:
     """Return the first operator that a runtime computes otherwise than one that is right, or None."""
     names = [name for name in artifact.endpoints if name not in run.report["skipped"]]
     calls = [
@@ -236,7 +229,7 @@ def _explain(
     _, name, case = max(calls, key=lambda call: call[0])
     endpoint = subject.contract[name]
     endpoint = dataclasses.replace(endpoint, batch=artifact.batch or endpoint.batch)
-    return first_operator(subject.folder / artifact.path, artifact.format, endpoint, case, right, other, folder)
+    return first_operator(subject.folder / artifact.path, artifact.format, endpoint, case, right, other)
 
 
 def evaluate(subject: Subject, artifact: Artifact, run: ArtifactRun) -> tuple[str, str, float | None]:

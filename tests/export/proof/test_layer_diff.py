@@ -1,15 +1,13 @@
-"""A failed row names the first layer that differs, in Keras files, SavedModels and, by bisection, in TFLite."""
+"""A failed row names the first layer that differs, in Keras files and SavedModels."""
 
 import h5py
 import keras
 import numpy as np
 import pytest
 
-from export import Checks, ExportFailed, export_model, infer_contract, verify_bundle
-from export.parity.golden import cases_for
-from export.proof.bisect import first_layer
-from export.proof.layer_diff import compare, first_case
-from tests.export.conftest import create, exchanged, reseal
+from export import verify_bundle
+from export.proof.layer_diff import compare
+from tests.export.conftest import exchanged, reseal
 from tests.export.test_faults import reason_of
 
 
@@ -83,27 +81,3 @@ def test_another_scale_suggests_normalisation_and_another_weight_does_not():
     other[5] += 0.05
     assert "normalisation" not in compare({"0/a": values}, {"0/a": other})
     assert "normalisation" not in compare({"0/a": values[:10]}, {"0/a": scaled[:10]})
-
-
-@pytest.mark.extended
-def test_the_layer_that_has_no_builtin_operator(tmp_path):
-    model, _ = create("text")
-    with pytest.raises(ExportFailed, match="the first layer that TFLite gets wrong is text_vectorization") as failure:
-        export_model(model, tmp_path / "b", formats=("tflite",), checks=Checks(bisect=True))
-    assert "no builtin TFLite operator" in str(failure.value)
-
-
-@pytest.mark.proof
-def test_the_layer_that_loses_precision(tmp_path):
-    """float16 weights are exact in a layer of powers of two, and not in the next one."""
-    x = keras.Input((8,), name="x")
-    exact = keras.layers.Dense(8, name="exact", kernel_initializer=keras.initializers.Identity(0.5))(x)
-    y = keras.layers.Dense(4, name="rounded", kernel_initializer=keras.initializers.Constant(1 / 3))(exact)
-    model = keras.Model(x, keras.layers.ReLU(name="last")(y))
-
-    endpoint = infer_contract(model).endpoints[0]
-    case = first_case([c for c in cases_for(endpoint) if not setattr(c, "outputs", {"y": np.zeros(1)})])
-    assert "the first layer that TFLite gets wrong is rounded: differs by" in first_layer(
-        model, endpoint, case, "float16"
-    )
-    assert first_layer(model, endpoint, case) is None
