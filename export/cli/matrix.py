@@ -21,12 +21,7 @@ from zoobase.console import echo
 @trust_option
 @common_options
 def matrix_command(
-    bundle: Path,
-    runtimes: str,
-    variants: str,
-    samples: Path | None,
-    trust: tuple[str, ...],
-    console: Console,
+    bundle: Path, runtimes: str, variants: str, samples: Path | None, trust: tuple[str, ...], console: Console
 ) -> None:
     """Run every artifact of BUNDLE in each release of its runtimes, and compare it with the reference.
 
