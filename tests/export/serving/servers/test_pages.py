@@ -8,9 +8,9 @@ from pathlib import Path
 import pytest
 
 from export import ExportError, load
-from export.serving.web.browser import tab
 from export.serving.web.site import write_project, write_served_pages
 from tests.export.serving.servers.nginx import running_nginx
+from tests.export.serving.web.tab import tab
 from tests.export.test_cli import run
 from tests.plugins import needs
 
