@@ -16,14 +16,6 @@ from zoobase.console import echo
 @click.argument("bundles", nargs=-1, required=True, metavar="BUNDLE...", type=PATH)
 @click.option("-o", "--out", required=True, type=PATH, help="Folder of the site.")
 @click.option("--title", "titles", multiple=True, help="Title of a bundle, in their order; default: that of its card.")
-@click.option(
-    "--size",
-    default=256,
-    type=click.IntRange(8, 2048),
-    show_default=True,
-    metavar="N",
-    help="Height and width of images where the model takes any.",
-)
 @click.option("--check", is_flag=True, help="Open the site in Chromium and compare its outputs with Python's.")
 @click.option("--compose", is_flag=True, help="Write a docker compose project: TF Serving, and nginx with the page.")
 @trust_option
@@ -32,7 +24,6 @@ def command(
     bundles: tuple[Path, ...],
     out: Path,
     titles: tuple[str, ...],
-    size: int,
     check: bool,
     compose: bool,
     trust: tuple[str, ...],
@@ -49,7 +40,7 @@ def command(
     from export.serving.web import browser
     from export.serving.web.site import write_site
 
-    site = write_site(bundles, out, titles=titles, size=size, trust=trust)
+    site = write_site(bundles, out, titles=titles, trust=trust)
     checked = browser.check(site) if check else {}
     failed = [page for page, (state, _) in checked.items() if state != "pass"]
     show(

@@ -36,7 +36,6 @@ def write_site(
     out: str | os.PathLike[str],
     *,
     titles: Sequence[str] = (),
-    size: int = 256,
     trust: Collection[str] = (),
 ) -> Path:
     """Write a static site that runs the TFLite files of proven bundles in the browser.
@@ -45,7 +44,6 @@ def write_site(
         bundles: Bundles whose proof passed. With several the site is a gallery, with a folder for each.
         out: The folder of the site; one that this function wrote is replaced.
         titles: The title of each bundle; by default that of its card.
-        size: Height and width of images where a model takes any.
         trust: Operators that may run although they are not on the list of inference operators.
 
     Returns:
@@ -63,7 +61,7 @@ def write_site(
     """
     target = Path(out).absolute()
     check_target(target)
-    bundle_pages = [LocalPages(Path(path), size, trust) for path in bundles]
+    bundle_pages = [LocalPages(Path(path), trust) for path in bundles]
     for pages, title in zip(bundle_pages, titles, strict=False):
         pages.title = title
     runtime = fetch_runtime()
