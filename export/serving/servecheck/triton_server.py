@@ -32,7 +32,7 @@ def check(version: ServedVersion) -> Level:
         with triton.serving(version.folder, version.endpoints, "model", http, grpc) as address:
             with ThreadPoolExecutor(CLIENTS) as pool:
                 answers = list(pool.map(lambda call: list(_differences(address, *call)), sent))
-            first = {endpoint.name: (endpoint, case) for endpoint, case in reversed(sent)}
+            first = {endpoint.name: (endpoint, case) for endpoint, case in reversed(version.calls)}
             accepted = [text for call in first.values() for text in _accepted(address, *call)]
     except CheckFailed as error:
         return Level("triton", FAIL, str(error))
@@ -65,7 +65,9 @@ def _infer(address: triton.Address, model: str, inputs: Arrays, dtypes: dict[str
             "name": name,
             "shape": value.shape,
             "datatype": triton.DTYPES[dtypes.get(name, "float32")].replace("STRING", "BYTES"),
-            "data": [item.decode() if isinstance(item, bytes) else item for item in value.ravel().tolist()],
+            "data": [
+                item.decode(errors="replace") if isinstance(item, bytes) else item for item in value.ravel().tolist()
+            ],
         }
         for name, value in inputs.items()
     ]

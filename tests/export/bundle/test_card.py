@@ -10,7 +10,7 @@ import pytest
 
 from export import Checks, export_model
 from export.bundle.devices import page
-from export.bundle.hub_header import header, pipeline_tag, without_header
+from export.bundle.hub_header import header, without_header
 from export.contract import Contract, Endpoint, Tensor
 from export.runners import run_litert_c
 from export.runners.environments import MEDIAPIPE
@@ -29,24 +29,14 @@ TOKENS = Tensor("tokens", "int32", (None, None), "token", high=9)
 LOGITS = Tensor("logits", "float32", (None, 2), "logits")
 
 
-def test_names_of_users_stay_strings():
+def test_names_of_users_do_not_end_the_header():
     import yaml
 
-    card = {
-        "title": NASTY,
-        "licence": "Apache-2.0",
-        "data": f"{NASTY}: more",
-        "metrics": {NASTY: 0.5, "loss": float("nan")},
-    }
-    text = header(card, contract([IMAGE], [LOGITS]), ["keras", "tflite"], "net")
+    text = header({"licence": NASTY}, ["keras", "tflite"])
     data = yaml.safe_load(text.strip("-"))
-    assert (data["license"], data["pipeline_tag"]) == ("apache-2.0", "image-classification")
+    assert data["license"] == "other"
     assert "library_name" not in data  # keras.saving.load_model("hf://...") reads no bundle
     assert data["tags"] == ["keras-proof-zoo", "tflite"]
-    assert data["metrics"] == [NASTY]
-    (entry,) = data["model-index"]
-    assert entry["name"] == NASTY
-    assert entry["results"][0]["metrics"] == [{"type": NASTY, "value": 0.5}]
     assert "<" not in text
     assert "](" not in text
     assert without_header(f"{text}\n\n# Net\n---\n") == "# Net\n---\n"
@@ -62,25 +52,8 @@ def test_names_of_users_stay_strings():
     ],
 )
 def test_licences_as_the_hub_spells_them(licence, lines):
-    text = header({"licence": licence}, contract([IMAGE], [LOGITS]), [], "net")
+    text = header({"licence": licence}, [])
     assert [line for line in text.splitlines() if line.startswith("license")] == lines
-
-
-def test_tasks_of_the_hub():
-    picture = Tensor("out", "float32", (None, 8, 8, 3), "image")
-    mask = Tensor("logits", "float32", (None, 8, 8, 2), "logits")
-    state = Tensor("s", "float32", (None, 4), "state")
-    step = Endpoint("step", (TOKENS, state), (LOGITS,))
-    assert pipeline_tag(contract([IMAGE], [mask])) == "image-segmentation"
-    assert pipeline_tag(contract([IMAGE], [picture])) == "image-to-image"
-    assert (
-        pipeline_tag(contract([Tensor("z", "float32", (None, 4), "noise")], [picture]))
-        == "unconditional-image-generation"
-    )
-    assert pipeline_tag(contract([TOKENS], [LOGITS], ("bad", "good"))) == "text-classification"
-    assert pipeline_tag(contract([TOKENS], [LOGITS])) is None
-    assert pipeline_tag(Contract((*contract([TOKENS], [LOGITS]).endpoints, step))) == "text-generation"
-    assert pipeline_tag(contract([Tensor("x", "float32", (None, 4))], [LOGITS])) is None
 
 
 def artifact(format, path, batch, state=None):
@@ -122,7 +95,7 @@ def test_a_bundle_has_both(bundles):
     folder = bundles("functional_cnn").path
     text = (folder / "README.md").read_text()
     assert text.startswith("---\n")
-    assert 'pipeline_tag: "image-classification"' in text
+    assert 'tags: ["keras-proof-zoo", ' in text
     assert "netron tflite/float32.tflite" in text
     assert "(DEVICES.md)" in text
     assert "DEVICES.md" in bundles("functional_cnn").manifest["files"]
