@@ -12,6 +12,7 @@ from export import Checks, export_model
 from export.bundle.devices import page
 from export.bundle.hub_header import header, without_header
 from export.contract import Contract, Endpoint, Tensor
+from export.contract.preprocessing import ImagePreprocessing
 from export.runners import run_litert_c
 from export.runners.environments import MEDIAPIPE
 from tests.export.conftest import create
@@ -114,7 +115,7 @@ def devices(tmp_path_factory):
     image = keras.Input((8, 8, 3), name="image")
     x = keras.layers.Conv2D(2, 3, strides=2, activation="relu")(keras.layers.Rescaling(1 / 255)(image))
     model = keras.Model(image, keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(x)), name="tiny")
-    takes = Tensor("image", "float32", (None, 8, 8, 3), "image", 0, 255)
+    takes = Tensor("image", "float32", (None, 8, 8, 3), "image", 0, 255, preprocessing=ImagePreprocessing())
     gives = Tensor("probabilities", "float32", (None, 2), "probabilities")
     call = lambda x: {"probabilities": model(x["image"])}  # noqa: E731
     served = Contract((Endpoint("classify", (takes,), (gives,), call),), ("cat", "dog"))
@@ -162,8 +163,8 @@ def test_what_a_device_needs_is_in_the_page(devices):
         "## MediaPipe Tasks: ImageClassifier",
         f"tasks-vision:{MEDIAPIPE.version}",
         'ImageClassifier.createFromFile(context, "float32.tflite")',
-        "(pixels[it / 3] shr (16 - 8 * (it % 3)) and 0xFF).toFloat()",
-        "rgba[$0 / 3 * 4 + $0 % 3]",
+        'inputs["image"]!!.writeFloat(preprocess(file))',
+        '"image": try preprocess(url).withUnsafeBufferPointer { Data(buffer: $0) },',
         f"{row.facts['arena_bytes'] / 1024:.1f} |",
         f"measured: {row.facts['arena_bytes']} bytes",
         "resolver.AddConv2D();",
