@@ -48,8 +48,6 @@ def matrix_command(
             for c in cells
         ]
         print_table(("artifact", "release", "variant", "state", "largest error", ""), rows)
-        for before, after in runs.changes(cells):
-            echo(f"{after.artifact}: other bits in {after.release} than in {before.release}")
         counts = ", ".join(f"{sum(c.state == s for c in cells)} {s}" for s in dict.fromkeys(c.state for c in cells))
         echo(f"{bundle}: {counts}. Next: python -m export upgrade {bundle} --to PACKAGE==VERSION")
     states = {cell.state for cell in cells}

@@ -17,13 +17,7 @@ from export.contract.sampling import legal_range
 from export.formats import FORMATS
 from export.inputs import golden_files
 from export.parity import recurrent_steps
-from export.parity.comparison import (
-    EndpointComparison,
-    compare_endpoint,
-    contract_violations,
-    numbers_for_nan,
-    pairwise_differences,
-)
+from export.parity.comparison import EndpointComparison, compare_endpoint, contract_violations, numbers_for_nan
 from export.parity.evidence import check_evidence
 from export.parity.noise_floor import Policy
 from export.parity.quantization import compare_quantized
@@ -103,20 +97,18 @@ def prove(
     environment["confinement"] = confinement = _confinement(runs)
     if confinement is not None and not (confinement["landlock"] and not confinement["network"]):
         rows.append(Row("processes", "bundle", None, (Finding(NOT_CONFINED, NOT_RUN),)))
-    full_precision = {
-        f"{path} in {runtime}": run.outputs
-        for (runtime, path), run in runs.items()
-        if not _form(next(a for a in request.artifacts if a.path == path), runtime)
-    }
     if request.images:
+        full_precision = {
+            f"{path} in {runtime}": run.outputs
+            for (runtime, path), run in runs.items()
+            if not _form(next(a for a in request.artifacts if a.path == path), runtime)
+        }
         image_diff.write_image_diffs(request.images, request.contract, request.cases, full_precision)
-    compared = full_precision | ({"live model": request.live.outputs} if request.live else {})
     return Certificate(
         tuple(rows),
         policy.to_json(),
         floor,
         environment,
-        pairwise_differences(compared, request.cases),
         tolerances.discontinuities(request),
         examples=_examples(request),
     )

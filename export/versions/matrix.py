@@ -1,7 +1,6 @@
 """Run the artifacts of a bundle, or one file, in many releases of their runtimes; compare each with the reference."""
 
 import dataclasses
-import hashlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -44,7 +43,6 @@ class Cell:
     reason: str = ""  # where and how much it differs, or why it was refused or did not run
     # the largest error of an output, as the certificate measures it; None where there is none
     difference: float | None = None
-    answers: str | None = None  # a digest of everything that it returned: equal for the same bits
     # the drop of the metric on data from the installed release to this one, as of `paired_drop`
     metric: Mapping[str, Any] | None = None
     seconds: float | None = None  # of its process
@@ -120,8 +118,7 @@ def matrix(
                         reason += f"; {found.sentence()}"
                 ran = data is not None and state in (EQUAL, WITHIN, DIFFERENT)
                 metric = metric_change(subject.folder, subject.contract, artifact, release, data or {}) if ran else None
-                answers = _digest(run, artifact.endpoints)
-                result = (state, reason, difference, answers, metric, seconds, size)
+                result = (state, reason, difference, metric, seconds, size)
                 cells.append(Cell(artifact.path, release.name, variant.name, *result))
     if not cells:
         raise ExportError(f"{source} holds no artifact that one of these runtimes reads")
@@ -186,28 +183,6 @@ def _cases(endpoint: Endpoint, path: Path, samples: Mapping[str, np.ndarray]) ->
             f"one call ({', '.join(missing)} missing)"
         )
     return [GoldenCase("samples", {t.name: t.array(samples[t.name]) for t in endpoint.inputs})]
-
-
-def changes(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
-    """Return the cells of an artifact that have other bits than those of the release before, with those."""
-    found, last = [], {}
-    for cell in cells:
-        key = (cell.artifact, cell.variant, cell.release.partition(" ")[0])
-        if cell.answers is not None:
-            if key in last and last[key].answers != cell.answers:
-                found.append((last[key], cell))
-            last[key] = cell
-    return found
-
-
-def _digest(run: ArtifactRun, endpoints: Sequence[str]) -> str | None:
-    """Return a digest of all arrays that the endpoints returned, or None if they returned none."""
-    arrays = {(name, *key): array for name in endpoints for key, array in run.of(name).arrays.items()}
-    digest = hashlib.sha256()
-    for key, array in sorted(arrays.items(), key=lambda item: item[0]):
-        digest.update(repr((key, array.dtype.str, array.shape)).encode())
-        digest.update(repr(array.tolist()).encode() if array.dtype == object else array.tobytes())
-    return digest.hexdigest()[:12] if arrays else None
 
 
 def _explain(subject: Subject, artifact: Artifact, run: ArtifactRun, other: Runtime) -> OperatorDifference | None:
