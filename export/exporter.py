@@ -26,11 +26,10 @@ from export.formats.obstacles import check_graph_names, code_dependency, unimpor
 from export.parity.cases import write_golden
 from export.parity.golden import cases_for, check_samples
 from export.parity.rest_requests import write_requests
-from export.proof.bisect import explain as explain_by_bisection
 from export.proof.certificate import FAIL, PASS, RESERVED, UNSUPPORTED, Certificate, ProofRequest
 from export.proof.coverage import Coverage
 from export.proof.evaluation import Quantization, with_simulation
-from export.proof.layer_diff import with_worst_layers, write_layers
+from export.proof.layer_diff import with_worst_layers
 from export.proof.prove import check_names, prove
 from export.proof.reference import run_reference
 from export.protocol import weight_sums
@@ -52,7 +51,6 @@ class Checks:
     Attributes:
         require: Runtimes and formats without which the proof is incomplete.
         extras: Runtimes that run only on request and decide nothing: run where they are installed.
-        bisect: Whether to find the first layer that a failed TFLite file gets wrong; needs several conversions.
         training: Inputs (N, ...) by name from the training data, at least 50: the SavedModel gets statistics of them,
             with which requests are compared.
         validation: As `training`, of rows that the model was not trained on, for statistics of its answers, which are
@@ -61,7 +59,6 @@ class Checks:
 
     require: Sequence[str] = ()
     extras: Sequence[str] = ()
-    bisect: bool = False
     training: Mapping[str, np.ndarray] | None = None
     validation: Mapping[str, np.ndarray] | None = None
 
@@ -203,7 +200,6 @@ def _write_and_prove(request: ExportRequest, folder: Path, version: int) -> tupl
         live = run_reference(observed, cases, request.model.weights)
     write_golden(folder / "golden", cases)
     write_requests(folder / "golden", contract, cases)
-    write_layers(folder / "golden", request.model, contract, cases)
     weights = ((weight.path, np.asarray(weight.value)) for weight in request.model.weights)
     weight_sums.write(folder / "golden", weights, merged_weights(request.model))
     dependency, obstacle = code_dependency(request.model), unimportable(request.model)
@@ -235,9 +231,6 @@ def _write_and_prove(request: ExportRequest, folder: Path, version: int) -> tupl
         rows = with_simulation(subject, rows, simulation, typical)
     rows = request.quantization.evaluate(subject, rows)
     rows = with_npu_report(subject, with_worst_layers(subject, rows))
-    if checks.bisect:
-        calibration = request.quantization.calibration
-        rows = explain_by_bisection(request.model, contract, cases, artifacts, rows, calibration)
     certificate = replace(
         certificate,
         rows=tuple(rows),

@@ -14,11 +14,11 @@ from typing import Any
 
 import numpy as np
 
-from export.artifacts.calling import ThirdPartyTensor, has_rows, run_artifact
+from export.artifacts.calling import ThirdPartyTensor, run_artifact
 from export.contract import Endpoint
 from export.formats import FORMATS, QUANTIZATIONS, onnx, saved_model, tflite
 from export.parity.cases import GoldenCase
-from export.parity.distance import max_row_error, row_errors
+from export.parity.distance import max_row_error
 from export.protocol.arrays import Outputs
 from export.protocol.runner import Runtime
 from export.runners import RUNTIMES
@@ -43,9 +43,7 @@ class OperatorDifference:
     error: float  # the largest difference, in units of the row; of integers in steps
     # types of the operators that it follows, which a runtime may have fused with it, the last one last
     before: tuple[str, ...]
-    inputs: Mapping[str, np.ndarray] = field(repr=False)  # what the file was given, the row that differs most
     expected: np.ndarray = field(repr=False)  # the result in the runtime that is right
-    file: Path | None = None  # the file that ends with it, if a folder for it was given
     # types of the operators that take its result, where that is an output, too, and right in a file that ends with it
     consumers: tuple[str, ...] = ()
 
@@ -67,7 +65,6 @@ def first_operator(
     case: GoldenCase,
     right: Runtime,
     other: Runtime,
-    folder: Path | None = None,
     tolerance: float = TOLERANCE,
     output: str | None = None,
 ) -> OperatorDifference | None:
@@ -76,12 +73,7 @@ def first_operator(
         return None
     with tempfile.TemporaryDirectory(prefix="operators-") as scratch:
         search = _Search(path.resolve(), format, endpoint, case, (right, other), Path(scratch), tolerance, output)
-        found = search.first()
-        if found and folder:
-            part = folder / f"part{FORMATS[format].extension}"
-            search.job(found.tensor, part)
-            return dataclasses.replace(found, file=part)
-        return found
+        return search.first()
 
 
 def tolerance_of(runtime: Runtime, quantize: str | None = None) -> float:
@@ -162,8 +154,7 @@ class _Search:
             for tensor, output in operator.get("returns", {}).items():
                 consumers = tuple(other["type"] for other in operators if tensor in other["inputs"])
                 if output == self.output and consumers and not self._difference(tensor):
-                    none = np.empty(0)
-                    return OperatorDifference(operator["type"], tensor, math.inf, (), {}, none, consumers=consumers)
+                    return OperatorDifference(operator["type"], tensor, math.inf, (), np.empty(0), consumers)
         return None
 
     def _difference(self, tensor: str) -> OperatorDifference | None:
@@ -191,15 +182,7 @@ class _Search:
             return None
         if values[0].shape == values[1].shape and values[0].dtype.kind in "iu":
             error = float(np.max(np.abs(values[0].astype(np.int64) - values[1].astype(np.int64))))
-        return OperatorDifference("", tensor, error, (), *self._worst_row(values))
-
-    def _worst_row(self, values: Sequence[np.ndarray]) -> tuple[Mapping[str, np.ndarray], np.ndarray]:
-        """Return the inputs and the expected result of the row that differs most, of a function called row by row."""
-        arrays, batch = [*self.case.inputs.values(), *values], self.endpoint.batch
-        if batch not in (None, 1) or not has_rows(self.endpoint) or len({a.shape[:1] for a in arrays}) > 1:
-            return self.case.inputs, values[0]
-        row = int(np.argmax(row_errors(*values)))
-        return {name: value[row : row + 1] for name, value in self.case.inputs.items()}, values[0][row : row + 1]
+        return OperatorDifference("", tensor, error, (), values[0])
 
     def job(self, tensor: str | None, out: Path) -> Any:
         """Write the part of the file that ends with a tensor; of None, return the operators of the file."""

@@ -53,7 +53,7 @@ def _readme(
     # images and code ({heading: Python}). HTML and links in these texts are shown as text.
     card, name = {**manifest["card"], "metrics": manifest["metrics"]}, manifest["name"]
     formats = {a["format"]: a for a in manifest["artifacts"] if a["state"] is None}
-    parts = [header(card, contract, formats, name)]
+    parts = [header(card, formats)]
     parts += [f"# {_one_line(card.get('title', name))}", _plain(card.get("description") or "")]
     parts += _facts(card)
     parts += [_image_link(image) for image in card.get("images", ())]

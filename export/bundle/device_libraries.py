@@ -20,23 +20,7 @@ CALLS = {  # task: its package on Android, its method
     "TextClassifier": ("textclassifier", "classify"),
     "TextEmbedder": ("textembedder", "embed"),
 }
-SHOWN = {  # method: how a result is read in Kotlin and in Swift
-    "classify": (
-        "for (category in result.classificationResult().classifications()[0].categories())\n"
-        '    println("${category.categoryName()} ${category.score()}")',
-        "for category in result.classificationResult.classifications[0].categories {\n"
-        '    print(category.categoryName ?? "", category.score)\n}',
-    ),
-    "embed": (
-        "val vector = result.embeddingResult().embeddings()[0].floatEmbedding()",
-        "let vector = result.embeddingResult.embeddings[0].floatEmbedding",
-    ),
-    "segment": (
-        "val masks = result.confidenceMasks().get()  // an MPImage for each class",
-        "let masks = result.confidenceMasks  // a mask for each class",
-    ),
-}
-CHECKED = "ImageClassifier.java, ImageSegmenterResult.java and MPPImageClassifier.h of google-ai-edge/mediapipe"
+CHECKED = "ImageClassifier.java and MPPImageClassifier.h of google-ai-edge/mediapipe"
 SPARE = 1.1  # of the memory that was measured on this machine, whose pointers are longer
 LONGEST_ARRAY = 4096  # bytes of a file that is printed as an array
 PER_LINE = 20
@@ -49,7 +33,6 @@ def tasks(endpoint: Endpoint, file: Mapping[str, Any], labels: Sequence[str] | N
         return []
     package, call = CALLS[task]
     kind, path = ("vision" if task.startswith("Image") else "text"), Path(file["path"])
-    kotlin, swift = SHOWN[call]
     values = {"task": task, "package": package, "call": call, "file": path.name, "stem": path.stem}
     values["version"] = version or "latest.release"
     proven = f"MediaPipe {version} for Python opened it here, see the certificate. " if version else ""
@@ -57,8 +40,8 @@ def tasks(endpoint: Endpoint, file: Mapping[str, Any], labels: Sequence[str] | N
         f"## MediaPipe Tasks: {task}",
         f"{proven}The library scales the image, splits the text and names the classes by the metadata of the file."
         f"{' The labels are in the file.' if labels else ''}",
-        fenced("kotlin", f"tasks_{kind}.kt", values | {"shown": kotlin}),
-        fenced("swift", f"tasks_{kind}.swift", values | {"shown": swift}),
+        fenced("kotlin", f"tasks_{kind}.kt", values),
+        fenced("swift", f"tasks_{kind}.swift", values),
         f"Read against {CHECKED}; not compiled.",
     ]
 

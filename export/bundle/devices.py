@@ -10,6 +10,7 @@ import numpy as np
 from export.bundle import device_libraries
 from export.bundle.snippets import fenced, quoted
 from export.contract import Contract, Endpoint, Tensor, labels_text, range_text, shape_text
+from export.contract.preprocessing import ImagePreprocessing
 from export.formats import FORMATS, onnx, tflite
 from export.proof.certificate import Row
 
@@ -120,14 +121,9 @@ def _checked(language: str) -> str:
     return f"Read against {CHECKED[language]}; not compiled."
 
 
-def _is_photo(tensor: Tensor, batch: int | None) -> bool:
-    """Return whether an input is one RGB image of a fixed size whose pixels are from 0 to 255."""
-    sizes = (tensor.meaning, tensor.dtype, batch, len(tensor.shape), tensor.shape[-1])
-    return (
-        sizes == ("image", "float32", 1, 4, 3)
-        and (tensor.low, tensor.high) == (0, 255)
-        and None not in tensor.shape[1:]
-    )
+def _is_file(tensor: Tensor) -> bool:
+    """Return whether the contract says how an image file becomes an input."""
+    return isinstance(tensor.preprocessing, ImagePreprocessing) and tensor.dtype == "float32"
 
 
 def _scores(endpoint: Endpoint, labels: Sequence[str] | None) -> Tensor | None:
@@ -157,15 +153,9 @@ def _kotlin(endpoint: Endpoint, batch: int | None, labels: Sequence[str] | None)
     for tensor in endpoint.inputs:
         count = math.prod(sizes_of(tensor, batch))
         value = f"{KOTLIN[tensor.dtype][0]}({count})" if tensor.dtype in KOTLIN else ""
-        if _is_photo(tensor, batch):
-            height, width = tensor.shape[1:3]
-            writes += [
-                f"val pixels = IntArray({height * width})  // photo is a Bitmap",
-                f"Bitmap.createScaledBitmap(photo, {width}, {height}, true)"
-                f".getPixels(pixels, 0, {width}, 0, 0, {width}, {height})",
-            ]
-            # red, green and blue of each pixel as they are: the graph normalizes them
-            value = f"FloatArray({count}) {{ (pixels[it / 3] shr (16 - 8 * (it % 3)) and 0xFF).toFloat() }}"
+        if _is_file(tensor):
+            writes.append("// python -m export snippets . --for android writes preprocess")
+            value = "preprocess(file)"
         writes.append(line(tensor, "inputs", "write", value) + _remark(tensor, batch))
     for tensor in endpoint.outputs:
         reads.append(f"val {tensor.name} = {line(tensor, 'outputs', 'read', '')}{_remark(tensor, batch)}")
@@ -186,16 +176,12 @@ def _kotlin(endpoint: Endpoint, batch: int | None, labels: Sequence[str] | None)
 
 
 def _swift(endpoint: Endpoint, batch: int | None, labels: Sequence[str] | None) -> dict[str, str]:
-    prepared, inputs = [], []
+    inputs = []
     for tensor in endpoint.inputs:
         data = f"Data(count: {_bytes(tensor, batch)})"
-        if _is_photo(tensor, batch):
-            height, width = tensor.shape[1:3]
-            prepared += [
-                f"// rgba: {width}x{height} pixels of the photo, 4 bytes each; the graph normalizes them",
-                f"let {tensor.name} = (0..<{3 * height * width}).map {{ Float32(rgba[$$0 / 3 * 4 + $$0 % 3]) }}\n",
-            ]
-            data = f"{tensor.name}.withUnsafeBufferPointer {{ Data(buffer: $$0) }}"
+        if _is_file(tensor):
+            inputs.append("    // python -m export snippets . --for swift writes preprocess")
+            data = "try preprocess(url).withUnsafeBufferPointer { Data(buffer: $$0) }"
         inputs.append(f"    {quoted(tensor.name)}: {data},{_remark(tensor, batch)}")
     outputs = [
         f"let {t.name}_data = try runner.output(named: {quoted(t.name)}).data{_remark(t, batch)}"
@@ -213,7 +199,7 @@ def _swift(endpoint: Endpoint, batch: int | None, labels: Sequence[str] | None) 
         for t in endpoint.inputs
         if None in t.shape[1:]
     ]
-    texts = {"prepared": "\n".join(prepared), "inputs": "\n".join(inputs), "outputs": "\n".join(outputs)}
+    texts = {"inputs": "\n".join(inputs), "outputs": "\n".join(outputs)}
     return {key: text.replace("$$", "$") for key, text in texts.items()} | {"resized": "".join(resized)}
 
 

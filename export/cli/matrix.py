@@ -18,17 +18,10 @@ from zoobase.console import echo
 @click.option("--runtimes", required=True, metavar="LIST", help='Such as "onnxruntime>=1.17,litert>=1.4".')
 @click.option("--variants", default="usual", show_default=True, metavar="LIST", help="Kernels and threads, or all.")
 @click.option("--samples", type=PATH, metavar="FILE", help="Inputs of a file (.npz): rows, or those of one call.")
-@click.option("-o", "--out", "scripts", type=PATH, metavar="FOLDER", help="For a script of each first difference.")
 @trust_option
 @common_options
 def matrix_command(
-    bundle: Path,
-    runtimes: str,
-    variants: str,
-    samples: Path | None,
-    scripts: Path | None,
-    trust: tuple[str, ...],
-    console: Console,
+    bundle: Path, runtimes: str, variants: str, samples: Path | None, trust: tuple[str, ...], console: Console
 ) -> None:
     """Run every artifact of BUNDLE in each release of its runtimes, and compare it with the reference.
 
@@ -45,9 +38,7 @@ def matrix_command(
 
     chosen = known.variants(variants)
     given = read_samples(samples) if samples else None
-    if scripts:
-        scripts.mkdir(parents=True, exist_ok=True)
-    options = {"samples": given, "scripts": scripts, "trust": trust, "progress": _progress(console)}
+    options = {"samples": given, "trust": trust, "progress": _progress(console)}
     cells = runs.matrix(bundle, releases(runtimes), chosen, **options)
     if console.json:
         console.result([runs.to_json(cell) for cell in cells])
@@ -57,8 +48,6 @@ def matrix_command(
             for c in cells
         ]
         print_table(("artifact", "release", "variant", "state", "largest error", ""), rows)
-        for before, after in runs.changes(cells):
-            echo(f"{after.artifact}: other bits in {after.release} than in {before.release}")
         counts = ", ".join(f"{sum(c.state == s for c in cells)} {s}" for s in dict.fromkeys(c.state for c in cells))
         echo(f"{bundle}: {counts}. Next: python -m export upgrade {bundle} --to PACKAGE==VERSION")
     states = {cell.state for cell in cells}

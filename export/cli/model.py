@@ -39,7 +39,6 @@ from zoobase.errors import ExportFailed
     "--keep-float", default=0, metavar="N", help="Consecutive operators of int8 that stay float, those that lose most."
 )
 @click.option("--sign", type=PATH, metavar="KEY", help="Sign the bundle with this private key (PEM).")
-@click.option("--bisect", is_flag=True, help="Name the first layer that a failed TFLite file gets wrong; slow.")
 @common_options
 def command(
     file: Path,
@@ -89,7 +88,7 @@ def command(
         **{name: options.pop(name) for name in ("max_drop", "keep_float")},
     )
     options |= {"samples": real_inputs, "formats": chosen, "labels": names, "quantization": quantization}
-    options["checks"] = Checks(**{name: options.pop(name) for name in ("require", "extras", "bisect")})
+    options["checks"] = Checks(**{name: options.pop(name) for name in ("require", "extras")})
     try:
         bundle = export_model(loaded, out, contract=contract, progress=progress, **options)
     except ExportFailed as failure:

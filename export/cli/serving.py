@@ -53,7 +53,6 @@ def serve_check_command(base_path: Path, require: tuple[str, ...], trust: tuple[
 @click.option("--page", is_flag=True, help="Serve a page that runs the model beside it; needs a bundle.")
 @click.option("--memory", type=click.FloatRange(0, min_open=True), metavar="GB",
               help="Limit of the process with the model.  [default: 2 and ten times its files]")  # fmt: skip
-@click.option("--admin", is_flag=True, help="Also offer metrics, and loading and unloading of models; needs KServe.")
 @trust_option
 @common_options
 def serve_command(
@@ -62,7 +61,6 @@ def serve_command(
     port: int,
     page: bool,
     memory: float | None,
-    admin: bool,
     trust: tuple[str, ...],
     console: Console,
 ) -> None:
@@ -76,7 +74,7 @@ def serve_command(
 
     if page and not (source / MANIFEST).is_file():
         raise ExportError(f"{source} is not a bundle, for which alone there are pages")
-    chosen = local.choose("kserve" if admin and server is None else server)
+    chosen = local.choose(server)
     model = local.model_of(source, trust)
     with contextlib.ExitStack() as stack:
         pages = Path(stack.enter_context(tempfile.TemporaryDirectory())) / "pages" if page else None
@@ -85,7 +83,7 @@ def serve_command(
 
             write_served_pages(source, pages, model.name, trust)
         limit = int(memory * 2**30) if memory else None
-        served = stack.enter_context(local.serving(model, chosen, port, pages, admin, limit))
+        served = stack.enter_context(local.serving(model, chosen, port, pages, limit))
         console.result({"url": served.url, "page": served.page, "server": chosen.TITLE})
         if not console.json:
             echo(f"{source}: version {model.version} is served by {chosen.TITLE} until Ctrl-C. A request:")

@@ -202,41 +202,6 @@ def numbers_for_nan(cases: Iterable[GoldenCase], outputs: Outputs) -> list[str]:
     return list(dict.fromkeys(name for name, a, b in same if np.any(np.isnan(a) & ~np.isnan(b))))
 
 
-def pairwise_differences(
-    runs: Mapping[str, Mapping[str, Outputs]], cases: Mapping[str, Iterable[GoldenCase]]
-) -> dict[str, dict[str, Any]]:
-    """Return the largest difference of any two runs {name: {endpoint: outputs}}, and which two, by endpoint."""
-    differences = {}
-    for endpoint, golden in cases.items():
-        of_runs = {name: run[endpoint] for name, run in runs.items() if endpoint in run and run[endpoint].arrays}
-        worst = {"runs": len(of_runs), "max_error": 0.0, "of": []}
-        for case in (case for case in golden if case.compared):
-            for output, reference in case.outputs.items():
-                values = {name: outputs.get(case.name, output) for name, outputs in of_runs.items()}
-                values = {k: case.stable(v) for k, v in values.items() if v is not None and v.shape == reference.shape}
-                if is_real(reference) and len(values) > 1:
-                    error, names = _largest_difference(case.stable(reference), values)
-                    if error > worst["max_error"]:
-                        worst |= {"max_error": error, "of": names}
-        if len(of_runs) > 1:
-            differences[endpoint] = worst
-    return differences
-
-
-def _largest_difference(reference: np.ndarray, values: Mapping[str, np.ndarray]) -> tuple[float, list[str]]:
-    """Return the largest difference of any two of the values, in units of the reference's row, and the two names."""
-    if not reference.size:
-        return 0.0, []
-    stack = np.stack([v.astype(np.float64) for v in values.values()])
-    stack = np.where(np.isfinite(stack), stack, 0.0)  # other non-finite positions are a failure already
-    difference = stack.max(axis=0) - stack.min(axis=0)
-    errors = row_errors(reference, reference + difference)
-    row = int(np.argmax(errors))
-    flat = stack.reshape(len(stack), len(errors), -1)[:, row]
-    at = flat[:, int(np.argmax(np.ptp(flat, axis=0)))]
-    return float(errors[row]), [list(values)[int(np.argmin(at))], list(values)[int(np.argmax(at))]]
-
-
 def agreeing_rows(tensor: Tensor, expected: np.ndarray, value: np.ndarray, rows: int, tolerance: float) -> np.ndarray:
     """Return, bool (rows,), where two models agree: the same class at every position, or within a tolerance."""
     if expected.shape != value.shape:

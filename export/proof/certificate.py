@@ -142,7 +142,6 @@ class Certificate:
         policy: The tolerances.
         noise_floor: {endpoint: {output: largest difference of the reference from itself}}, measured in this proof.
         environment: Where the proof ran.
-        between: {endpoint: the largest pairwise difference of artifacts}.
         jumps: {endpoint: {case: named rows at which the reference is discontinuous, which are not compared}}.
         request: {"formats", "quantize"}: what the bundle was asked to hold; empty in a certificate of `verify`.
         coverage: What the golden inputs reached in the live model, measured at export; empty if it was not measured.
@@ -154,7 +153,6 @@ class Certificate:
     policy: dict[str, float] = field(default_factory=dict)
     noise_floor: dict[str, dict[str, float]] = field(default_factory=dict)
     environment: dict[str, Any] = field(default_factory=dict)
-    between: dict[str, Any] = field(default_factory=dict)
     jumps: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     request: dict[str, list[str]] = field(default_factory=dict)
     coverage: dict[str, Any] = field(default_factory=dict)

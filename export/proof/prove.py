@@ -17,18 +17,12 @@ from export.contract.sampling import legal_range
 from export.formats import FORMATS
 from export.inputs import golden_files
 from export.parity import recurrent_steps
-from export.parity.comparison import (
-    EndpointComparison,
-    compare_endpoint,
-    contract_violations,
-    numbers_for_nan,
-    pairwise_differences,
-)
+from export.parity.comparison import EndpointComparison, compare_endpoint, contract_violations, numbers_for_nan
 from export.parity.evidence import check_evidence
 from export.parity.noise_floor import Policy
 from export.parity.quantization import compare_quantized
 from export.parity.rest_requests import compare_replies
-from export.proof import image_diff, layer_diff, tolerances
+from export.proof import image_diff, tolerances
 from export.proof.certificate import CAUSE, FAIL, NOT_RUN, NOTE, UNSUPPORTED, Certificate, Finding, ProofRequest, Row
 from export.proof.tolerances import Floor
 from export.protocol.runner import Runtime
@@ -103,20 +97,18 @@ def prove(
     environment["confinement"] = confinement = _confinement(runs)
     if confinement is not None and not (confinement["landlock"] and not confinement["network"]):
         rows.append(Row("processes", "bundle", None, (Finding(NOT_CONFINED, NOT_RUN),)))
-    full_precision = {
-        f"{path} in {runtime}": run.outputs
-        for (runtime, path), run in runs.items()
-        if not _form(next(a for a in request.artifacts if a.path == path), runtime)
-    }
     if request.images:
+        full_precision = {
+            f"{path} in {runtime}": run.outputs
+            for (runtime, path), run in runs.items()
+            if not _form(next(a for a in request.artifacts if a.path == path), runtime)
+        }
         image_diff.write_image_diffs(request.images, request.contract, request.cases, full_precision)
-    compared = full_precision | ({"live model": request.live.outputs} if request.live else {})
     return Certificate(
         tuple(rows),
         policy.to_json(),
         floor,
         environment,
-        pairwise_differences(compared, request.cases),
         tolerances.discontinuities(request),
         examples=_examples(request),
     )
@@ -253,10 +245,9 @@ def check_run(
     findings += report["findings"] + weights["findings"]
     findings += [] if form else recurrent_steps.compare_steps(request.contract, run.outputs, policy)
     compared = {key: weights[key] for key in ("matched", "of", "unmatched")} if report["weights"] else None
-    # no layer's output can explain a weight that no golden input reads
+    # no operator's output can explain a weight that no golden input reads
     is_explicable = findings and findings[0] not in weights["findings"] and any(o.arrays for o in run.outputs.values())
-    causes = _first_layer(request, artifact, row.runtime) if is_explicable else []
-    causes += _first_operator(request, artifact, row.runtime, run) if is_explicable else []
+    causes = _first_operator(request, artifact, row.runtime, run) if is_explicable else []
     return row.with_findings(*notes, *map(Finding, findings), *causes, endpoints=figures, weights=compared)
 
 
@@ -288,15 +279,6 @@ def _reservations(path: Path, format: str) -> tuple[dict[str, list[str]], list[F
         return reservations_of(path, format), []
     except ExportError as error:
         return {}, [Finding(f"its graph was not examined: {error}", NOTE)]
-
-
-def _first_layer(request: ProofRequest, artifact: Artifact, runtime: str) -> list[Finding]:
-    """Return the first layer that differs, if it can be determined."""
-    if runtime not in layer_diff.RUNTIMES:
-        return []
-    modules = request.modules if FORMATS[artifact.format].needs_code else ()
-    clause = layer_diff.first_difference(request.folder, request.contract, request.cases, artifact, modules)
-    return [Finding(clause, CAUSE)] if clause else []
 
 
 def _form(artifact: Artifact, runtime: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import http.server
 import os
 import shutil
@@ -53,18 +52,8 @@ def version(program: str) -> str:
 
 
 @contextlib.contextmanager
-def running(
-    program: str, url: str, options: Sequence[str] = (), pipe: tuple[int, int] | None = None
-) -> Iterator[subprocess.Popen]:
+def running(program: str, url: str, options: Sequence[str] = ()) -> Iterator[subprocess.Popen]:
     """Open a page in a new Chromium with a profile of its own, which ends with the block, or with this process."""
-
-    def before_start() -> None:
-        end_with_parent()
-        if pipe:
-            copies = [fcntl.fcntl(descriptor, fcntl.F_DUPFD, 10) for descriptor in pipe]  # neither is 3 or 4
-            for copy, number in zip(copies, (3, 4), strict=True):
-                os.dup2(copy, number)
-
     with tempfile.TemporaryDirectory(prefix="chromium-", ignore_cleanup_errors=True) as profile:
         sandbox = ["--no-sandbox"] if hasattr(os, "geteuid") and os.geteuid() == 0 else []  # root has none
         command = [program, *OPTIONS, *sandbox, f"--user-data-dir={profile}", *options, url]
@@ -73,9 +62,8 @@ def running(
             stdin=subprocess.DEVNULL,
             stdout=subprocess.DEVNULL,
             stderr=subprocess.DEVNULL,
-            preexec_fn=before_start,
+            preexec_fn=end_with_parent,
             start_new_session=True,
-            close_fds=pipe is None,
         )
         try:
             yield process

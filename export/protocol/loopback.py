@@ -72,9 +72,8 @@ class Guard:
     """An ASGI application before another one, which gets whole requests that it may answer, and no others."""
 
     # A request that is refused is answered before its connection is closed, also while its body is still being sent.
-    def __init__(self, app: Callable[..., Awaitable[None]], admin: bool = False) -> None:
-        """Guard `app`; `admin` lets paths of `ADMIN` through."""
-        self.app, self.admin = app, admin
+    def __init__(self, app: Callable[..., Awaitable[None]]) -> None:
+        self.app = app
         self.requests = self.bytes = 0  # with a body, that are being answered
 
     async def __call__(self, scope: dict[str, Any], receive: Any, send: Any) -> None:
@@ -110,8 +109,8 @@ class Guard:
             return 400, "the path has a NUL"
         if len({*lengths}) > 1 or not all(length.isascii() and length.isdecimal() for length in lengths):
             return 400, "Content-Length is not a number"
-        if not self.admin and scope["path"].startswith(ADMIN):
-            return 404, "not offered; python -m export serve --admin offers it"
+        if scope["path"].startswith(ADMIN):
+            return 404, "not offered"
         if any(len(length) > 18 or int(length) > LARGEST_BODY for length in lengths):
             return 413, TOO_LARGE
         return None

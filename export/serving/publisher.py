@@ -144,7 +144,7 @@ class ProvenSavedModel:
     attestation: bytes | None = None  # the envelopes of the bundle, or None
 
     def copy(self, base: Path, version: int | str = "next") -> Published:
-        """Write it as a version, as part of an archive or a project; it raises what `publish_folder` raises."""
+        """Write it as a version; it raises what `publish_folder` raises."""
         return publish_folder(self.path, base, self.checksums, self.record, version, self.attestation)
 
 

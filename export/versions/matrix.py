@@ -1,7 +1,6 @@
 """Run the artifacts of a bundle, or one file, in many releases of their runtimes; compare each with the reference."""
 
 import dataclasses
-import hashlib
 import time
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
@@ -27,7 +26,6 @@ from export.runners import RUNTIMES, runtimes_of
 from export.runtime.execution import ArtifactRun, run_all
 from export.versions.metric import metric_change
 from export.versions.releases import Release
-from export.versions.script import RUN, write_script
 from export.versions.variants import Variant
 from zoobase.errors import ExportError, Unavailable
 
@@ -45,7 +43,6 @@ class Cell:
     reason: str = ""  # where and how much it differs, or why it was refused or did not run
     # the largest error of an output, as the certificate measures it; None where there is none
     difference: float | None = None
-    answers: str | None = None  # a digest of everything that it returned: equal for the same bits
     # the drop of the metric on data from the installed release to this one, as of `paired_drop`
     metric: Mapping[str, Any] | None = None
     seconds: float | None = None  # of its process
@@ -59,7 +56,6 @@ def matrix(
     *,
     samples: Mapping[str, np.ndarray] | None = None,
     data: Mapping[str, np.ndarray] | None = None,
-    scripts: Path | None = None,
     trust: Collection[str] = (),
     progress: Callable[[str], None] = lambda text: None,
 ) -> list[Cell]:
@@ -73,7 +69,6 @@ def matrix(
         variants: Kernels and numbers of threads, each of which is run.
         samples: Inputs of a file: rows of them; or those of one call, of a file whose inputs have no common rows.
         data: Inputs by name and one more array, the truth, on which the change of the metric is measured.
-        scripts: A folder for a script of each such difference that shows it without this package.
         trust: As of `verify_bundle`.
         progress: Called with a short description of each stage.
 
@@ -119,14 +114,11 @@ def matrix(
                 elif state == DIFFERENT and key not in explained:
                     explained.add(key)
                     progress(f"{release.name}: {artifact.path} differs; looking for the first operator that does")
-                    if found := _explain(subject, artifact, run, runtime, scripts):
+                    if found := _explain(subject, artifact, run, runtime):
                         reason += f"; {found.sentence()}"
-                        if scripts and release.package.runtime in RUN:
-                            write_script(found, release, artifact, scripts)
                 ran = data is not None and state in (EQUAL, WITHIN, DIFFERENT)
                 metric = metric_change(subject.folder, subject.contract, artifact, release, data or {}) if ran else None
-                answers = _digest(run, artifact.endpoints)
-                result = (state, reason, difference, answers, metric, seconds, size)
+                result = (state, reason, difference, metric, seconds, size)
                 cells.append(Cell(artifact.path, release.name, variant.name, *result))
     if not cells:
         raise ExportError(f"{source} holds no artifact that one of these runtimes reads")
@@ -193,31 +185,7 @@ def _cases(endpoint: Endpoint, path: Path, samples: Mapping[str, np.ndarray]) ->
     return [GoldenCase("samples", {t.name: t.array(samples[t.name]) for t in endpoint.inputs})]
 
 
-def changes(cells: Sequence[Cell]) -> list[tuple[Cell, Cell]]:
-    """Return the cells of an artifact that have other bits than those of the release before, with those."""
-    found, last = [], {}
-    for cell in cells:
-        key = (cell.artifact, cell.variant, cell.release.partition(" ")[0])
-        if cell.answers is not None:
-            if key in last and last[key].answers != cell.answers:
-                found.append((last[key], cell))
-            last[key] = cell
-    return found
-
-
-def _digest(run: ArtifactRun, endpoints: Sequence[str]) -> str | None:
-    """Return a digest of all arrays that the endpoints returned, or None if they returned none."""
-    arrays = {(name, *key): array for name in endpoints for key, array in run.of(name).arrays.items()}
-    digest = hashlib.sha256()
-    for key, array in sorted(arrays.items(), key=lambda item: item[0]):
-        digest.update(repr((key, array.dtype.str, array.shape)).encode())
-        digest.update(repr(array.tolist()).encode() if array.dtype == object else array.tobytes())
-    return digest.hexdigest()[:12] if arrays else None
-
-
-def _explain(
-    subject: Subject, artifact: Artifact, run: ArtifactRun, other: Runtime, folder: Path | None
-) -> OperatorDifference | None:
+def _explain(subject: Subject, artifact: Artifact, run: ArtifactRun, other: Runtime) -> OperatorDifference | None:
     """Return the first operator that a runtime computes otherwise than one that is right, or None."""
     names = [name for name in artifact.endpoints if name not in run.report["skipped"]]
     calls = [
@@ -236,7 +204,7 @@ def _explain(
     _, name, case = max(calls, key=lambda call: call[0])
     endpoint = subject.contract[name]
     endpoint = dataclasses.replace(endpoint, batch=artifact.batch or endpoint.batch)
-    return first_operator(subject.folder / artifact.path, artifact.format, endpoint, case, right, other, folder)
+    return first_operator(subject.folder / artifact.path, artifact.format, endpoint, case, right, other)
 
 
 def evaluate(subject: Subject, artifact: Artifact, run: ArtifactRun) -> tuple[str, str, float | None]:

@@ -15,7 +15,7 @@ from zoobase.files import own_temporary_folder
 
 OURS = (  # what processes of ours, and the libraries in them, have left behind
     *("__autograph_generated_file*", "keras-*", "tensorflow-*", "c_api-*", "litert-*", "structure-*", "export-*"),
-    *("evaluation-*", "layer-diff-*", "tensor-errors-*", "bisect-*", "server-*", "triton-*", "chromium-*", "ray*"),
+    *("evaluation-*", "layer-diff-*", "tensor-errors-*", "server-*", "triton-*", "chromium-*", "ray*"),
     *("pymp-*", "command-*", "python_env_*", "zoo-*"),
 )
 REAL = Path(os.environ.setdefault("PYTEST_DEBUG_TEMPROOT", tempfile.gettempdir()))

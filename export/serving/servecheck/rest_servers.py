@@ -38,7 +38,7 @@ def serve_and_check(version: ServedVersion, level: str, server: ModuleType) -> L
 def check(level: str, version: ServedVersion, url: str, server: str) -> Level:
     """Return the level of a server that answers at a URL."""
     calls = version.calls
-    sent = [(e, case) for e, case in calls if _is_finite(case)]
+    sent = [(e, case) for e, case in calls if is_finite(case)]
     if not sent:
         return Level.concluded(level, [], "", 0)
     messages = [text for endpoint, case in sent for text in _predict(url, endpoint, case)]
@@ -59,7 +59,7 @@ def check(level: str, version: ServedVersion, url: str, server: str) -> Level:
     return Level.concluded(level, messages, f"{details}; {server}")
 
 
-def _is_finite(case: GoldenCase) -> bool:
+def is_finite(case: GoldenCase) -> bool:
     """Return whether strict JSON can hold a case; not every server takes NaN."""
     arrays = [a for a in (*case.inputs.values(), *case.outputs.values()) if a.dtype.kind == "f"]
     return all(np.isfinite(array).all() for array in arrays)

@@ -1,85 +1,113 @@
-"""The level triton: NVIDIA Triton by its own client, over HTTP and gRPC."""
+"""The level triton: NVIDIA Triton by the V2 protocol of KServe, whose requests and answers are JSON over HTTP.
+
+Reference: https://kserve.github.io/website/docs/concepts/architecture/data-plane/v2-protocol.
+"""
 
 import json
-import os
-import subprocess
-import tempfile
-from collections.abc import Iterator, Mapping
-from pathlib import Path
+from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 
+from export.contract import Endpoint
+from export.parity.cases import GoldenCase
 from export.parity.comparison import compare_output
 from export.parity.noise_floor import Policy
 from export.proof.certificate import FAIL, NOT_RUN
-from export.protocol.arrays import Key, read_arrays, save_arrays
-from export.runtime import process
+from export.protocol.calls import Arrays, in_batches
+from export.serving.servecheck.rest_servers import CLIENTS, is_finite
 from export.serving.servecheck.version import Level, ServedVersion
 from export.serving.servers import launching, triton
 from export.serving.servers.environments import TRITON
 from zoobase.errors import CheckFailed, ExportError
 
-CLIENTS = 2  # of each protocol, at once
-SECONDS = 600  # for all calls
-
 
 def check(version: ServedVersion) -> Level:
-    """Start Triton on the version and send it the golden calls and bad requests."""
+    """Start Triton on the version and send it the golden calls, of several clients at once, and bad requests."""
     if problem := triton.obstacle():
         return Level("triton", NOT_RUN, problem)
+    sent = [(e, case) for e, case in version.calls if is_finite(case) and _is_text(case)]
     http, grpc = launching.free_ports(2)
     try:
-        with (
-            triton.serving(version.folder, version.endpoints, "model", http, grpc) as address,
-            tempfile.TemporaryDirectory(prefix="triton-client-") as scratch,
-        ):
-            report, results = _ask(version, address, Path(scratch))
+        with triton.serving(version.folder, version.endpoints, "model", http, grpc) as address:
+            with ThreadPoolExecutor(CLIENTS) as pool:
+                answers = list(pool.map(lambda call: list(_differences(address, *call)), sent))
+            first = {endpoint.name: (endpoint, case) for endpoint, case in reversed(version.calls)}
+            accepted = [text for call in first.values() for text in _accepted(address, *call)]
     except CheckFailed as error:
         return Level("triton", FAIL, str(error))
     except (ExportError, ImportError) as error:
         return Level("triton", NOT_RUN, str(error))
-    messages = report["errors"] + [f"{text} is answered" for text in report["accepted"]]
-    messages += _differences(version, results)
-    details = f"{len(version.calls)} calls of {CLIENTS} clients at once by HTTP and by gRPC each, "
-    details += f"{report['refused']} bad requests refused; {TRITON.requirements[0]}"
-    return Level.concluded("triton", messages, details, len(version.calls))
+    messages = [text for texts in (*answers, accepted) for text in texts]
+    details = f"{len(sent)} calls of {CLIENTS} clients at once, {3 * len(first) - len(accepted)} bad requests refused"
+    left_out = len(version.calls) - len(sent)
+    details += f"; {left_out} that JSON cannot hold were not sent" if left_out else ""
+    return Level.concluded("triton", messages, f"{details}; {TRITON.requirements[0]}", len(sent))
 
 
-def _ask(version: ServedVersion, address: triton.Address, scratch: Path) -> tuple[dict, Mapping[Key, np.ndarray]]:
-    """Run the client program and return its report and its results; CheckFailed if it does not finish."""
-    job = {"cases": str(scratch / "cases.npz"), "results": str(scratch / "results.npz")}
-    job |= {"report": str(scratch / "report.json")}
-    cases = {(e.name, case.name, k): value for e, case in version.calls for k, value in case.inputs.items()}
-    save_arrays(Path(job["cases"]), cases)
-    models = {
-        e.name: {
-            "model": address.models[e.name],
-            "batch": e.batch,
-            "inputs": {t.name: triton.DTYPES[t.dtype].replace("STRING", "BYTES") for t in e.inputs},
-            "outputs": [t.name for t in e.outputs],
+def _is_text(case: GoldenCase) -> bool:
+    """Return whether all strings of a case are UTF-8, and no number has half precision, which Triton's JSON lacks."""
+    for array in (*case.inputs.values(), *case.outputs.values()):
+        if array.dtype == np.float16:
+            return False
+        try:
+            for item in array.ravel().tolist() if array.dtype.kind in "OS" else ():
+                item.decode() if isinstance(item, bytes) else item
+        except UnicodeDecodeError:
+            return False
+    return True
+
+
+def _infer(address: triton.Address, model: str, inputs: Arrays, dtypes: dict[str, str]) -> Arrays:
+    """Return the outputs of one call of a model, by name."""
+    tensors = [
+        {
+            "name": name,
+            "shape": value.shape,
+            "datatype": triton.DTYPES[dtypes.get(name, "float32")].replace("STRING", "BYTES"),
+            "data": [
+                item.decode(errors="replace") if isinstance(item, bytes) else item for item in value.ravel().tolist()
+            ],
         }
-        for e in version.endpoints
-    }
-    more = {"http": address.http, "grpc": address.grpc, "models": models, "clients": CLIENTS}
-    (scratch / "job.json").write_text(json.dumps(job | more))
-    command = [str(TRITON.python), str(triton.PROGRAMS / "triton_client.py"), str(scratch / "job.json")]
+        for name, value in inputs.items()
+    ]
+    answer = launching.fetch(f"http://{address.http}/v2/models/{model}/infer", json.dumps({"inputs": tensors}))
+    numpy_names = {name: dtype for dtype, name in triton.DTYPES.items()}
+    outputs = {}
+    for output in json.loads(answer)["outputs"]:
+        data = output["data"]
+        if output["datatype"] == "BYTES":
+            values = np.array([text.encode() for text in data] + [None], object)[:-1]
+        else:
+            values = np.array(data, numpy_names[output["datatype"]])
+        outputs[output["name"]] = values.reshape(output["shape"])
+    return outputs
+
+
+def _differences(address: triton.Address, endpoint: Endpoint, case: GoldenCase) -> Iterator[str]:
+    """Yield how the answer to one call differs from TensorFlow's; a fixed batch size is sent in parts."""
+    dtypes = {t.name: t.dtype for t in endpoint.inputs}
+    model = address.models[endpoint.name]
     try:
-        options = {"capture_output": True, "text": True, "timeout": SECONDS, "stdin": subprocess.DEVNULL}
-        result = subprocess.run(command, env=os.environ | process.protocol_path(), **options)
-    except subprocess.TimeoutExpired:
-        raise CheckFailed(f"the client was not finished after {SECONDS} s") from None
-    if result.returncode:
-        lines = result.stderr.strip().splitlines()
-        raise CheckFailed(f"the client failed: {lines[-1] if lines else result.returncode}")
-    return json.loads(Path(job["report"]).read_text()), read_arrays(Path(job["results"]))
+        outputs = in_batches(lambda part: _infer(address, model, part, dtypes), case.inputs, endpoint.batch)
+        for name in case.outputs:
+            for text in compare_output(case, name, outputs[name], 0.0, Policy()):
+                yield f"{endpoint.name}: {text}"
+    except (OSError, KeyError, ValueError) as error:
+        yield f"{endpoint.name}: case {case.name}: {error}"
 
 
-def _differences(version: ServedVersion, results: Mapping[Key, np.ndarray]) -> Iterator[str]:
-    """Yield the differences of all answers from the outputs of TensorFlow."""
-    cases = {(e.name, case.name): case for e, case in version.calls}
-    policy = Policy()
-    for (kind, _, endpoint, case, output), value in results.items():
-        expected = cases[endpoint, case]
-        if expected.outputs[output].dtype == object:
-            value = value.astype(object)
-        yield from (f"{kind}: {endpoint}: {text}" for text in compare_output(expected, output, value, 0.0, policy))
+def _accepted(address: triton.Address, endpoint: Endpoint, case: GoldenCase) -> Iterator[str]:
+    """Yield which of three bad requests are answered."""
+    dtypes, model = {t.name: t.dtype for t in endpoint.inputs}, address.models[endpoint.name]
+    name, value = next(iter(case.inputs.items()))
+    for text, asked, inputs in (
+        ("an unknown model", "no_such_model", case.inputs),
+        ("an input of another name", model, {"no_such_input": np.zeros((len(value), 1), np.float32)}),
+        ("an input of another rank", model, {**case.inputs, name: value[..., None]}),
+    ):
+        try:
+            _infer(address, asked, inputs, dtypes)
+            yield f"{endpoint.name}: {text} is answered"
+        except launching.Refused:
+            pass

@@ -25,17 +25,12 @@ def program() -> str:
 
 
 @contextlib.contextmanager
-def serving(
-    base: Path, version: int, name: str, port: int, pages: Path | None = None, admin: bool = False
-) -> Iterator[str]:
+def serving(base: Path, version: int, name: str, port: int) -> Iterator[str]:
     """Serve one version for the duration of the block; yield its URL. Unlike TF Serving, KServe looks for no later."""
-    # Only requests of this machine are answered; with `admin` also for metrics, load, unload.
     url = f"http://127.0.0.1:{port}/v1/models/{name}"
     command = [KSERVE.python, "-P", PROGRAM, base.resolve() / str(version), name, str(port)]
-    command += ["admin" if admin else ""]
-    command += [pages.resolve()] if pages else []
     environment = {c_api.VARIABLE: str(c_api.folder())} | process.protocol_path()
-    reads = [KSERVE.folder, PROGRAM, base, *([pages] if pages else [])]
+    reads = [KSERVE.folder, PROGRAM, base]
 
     def is_ready() -> bool:
         return json.loads(launching.fetch(url))["ready"] in (True, "True")

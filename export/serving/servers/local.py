@@ -88,12 +88,7 @@ def choose(name: str | None = None) -> ModuleType:
 
 @contextlib.contextmanager
 def serving(
-    model: Model,
-    server: ModuleType,
-    port: int,
-    page: Path | None = None,
-    admin: bool = False,
-    memory: int | None = None,
+    model: Model, server: ModuleType, port: int, page: Path | None = None, memory: int | None = None
 ) -> Iterator[Served]:
     """Serve a model on 127.0.0.1 by a server of `SERVERS` for the duration of the block.
 
@@ -101,19 +96,17 @@ def serving(
         ExportError: If the server does not have an option, or cannot serve a tensor of the model.
         CheckFailed: If the server does not start.
     """
-    if page is not None and server not in (kserve, builtin):
+    if page is not None and server is not builtin:
         raise ExportError(f"{server.TITLE} serves no pages; python -m export serve --server builtin")
     if memory is not None and server is not builtin:
         raise ExportError(f"{server.TITLE} has no --memory; python -m export serve --server builtin")
-    if admin and server is not kserve:
-        raise ExportError(f"{server.TITLE} has no --admin; python -m export serve --server kserve --admin")
     if server is triton:
         (grpc,) = launching.free_ports(1)
         with triton.serving(model.folder, model.endpoints, model.name, port, grpc) as address:
             url = f"http://{address.http}/v2/models/{model.name}"
             yield Served(url, f"curl {url}")
         return
-    options = {builtin: {"pages": page, "memory": memory}, kserve: {"pages": page, "admin": admin}}.get(server, {})
+    options = {"pages": page, "memory": memory} if server is builtin else {}
     with server.serving(model.base, model.version, model.name, port, **options) as url:
         yield Served(url, _example(model, url), f"http://127.0.0.1:{port}/pages/" if page else None)
 

@@ -22,7 +22,7 @@ from export.parity.cases import GoldenCase, read_golden
 from export.protocol import litert_js
 from export.protocol.calls import Function, in_batches
 from export.runners import RUNTIMES
-from export.serving.web import facts, fixed_size
+from export.serving.web import facts
 from export.serving.web.pages import Page, pages_of
 from zoobase import finite
 from zoobase.console import quiet_stderr
@@ -152,20 +152,12 @@ class LocalPages(BundlePages):
     where = "The model runs in this browser; nothing that you enter leaves this device."
     script = "model.js"
 
-    def __init__(self, folder: Path, size: int, trust: Collection[str] = ()) -> None:
-        """Read a bundle; images have the height and width `size` where the model takes any."""
-        self._size = size
-        super().__init__(folder, trust)
-
     def _read(self, manifest: Mapping[str, Any]) -> tuple[Contract, Sequence[Endpoint]]:
         artifact = next((a for a in manifest["artifacts"] if a["path"] == MODEL and a["state"] is None), None)
         if artifact is None:
             raise ExportError(f"{self.folder} holds no {MODEL}, which a browser runs; export it with the format tflite")
-        self._content, carried = (self.folder / MODEL).read_bytes(), [self.contract[n] for n in artifact["endpoints"]]
-        if free := [endpoint for endpoint in carried if fixed_size.is_free(endpoint)]:
-            self._content, fixed = fixed_size.fixed(self.folder, manifest, free, self._size, self.trust)
-            return fixed, fixed.endpoints
-        return self.contract, carried
+        self._content = (self.folder / MODEL).read_bytes()
+        return self.contract, [self.contract[name] for name in artifact["endpoints"]]
 
     def _labels(self) -> Sequence[str] | None:
         """Return the labels of the metadata of the file, as the libraries of phones read them."""
@@ -230,10 +222,7 @@ class ServedPages(BundlePages):
         artifact = find_saved_model(manifest)
         if artifact is None:
             raise ExportError(f"{self.folder} holds no SavedModel to serve; export it with the format saved_model")
-        carried = [self.contract[n] for n in artifact["endpoints"] if not fixed_size.is_free(self.contract[n])]
-        if not carried:
-            raise ExportError(f"{self.folder} takes images of any size, for which there is no page with a server")
-        return self.contract, carried
+        return self.contract, [self.contract[name] for name in artifact["endpoints"]]
 
     def _model(self) -> dict[str, Any]:
         return {"url": self._url, "endpoints": {page.endpoint.name: page.endpoint.to_json() for page in self.pages}}

@@ -1,4 +1,4 @@
-"""Write the static site of one bundle, a gallery of several, or a docker compose project of a server and its page."""
+"""Write the static site of one bundle, a gallery of several, or the pages that a server has."""
 
 import gzip
 import hashlib
@@ -13,7 +13,6 @@ from pathlib import Path
 
 from export.bundle import layout
 from export.protocol import litert_js
-from export.serving.publisher import proven_saved_model
 from export.serving.web import facts
 from export.serving.web.bundle_pages import HERE, BundlePages, LocalPages, ServedPages
 from export.serving.web.pages import HEADINGS
@@ -27,8 +26,6 @@ ASSETS = (
     *("style.css", "icon.svg"),
 )
 FORBIDDEN = re.compile(r"[^A-Za-z0-9._-]+")  # in the name of a page's folder
-NAME = re.compile(r"[A-Za-z0-9][A-Za-z0-9_.-]*")
-FILES = tuple(sorted(path.name for path in (HERE / "compose").iterdir() if path.is_file()))
 
 
 def write_site(
@@ -36,7 +33,6 @@ def write_site(
     out: str | os.PathLike[str],
     *,
     titles: Sequence[str] = (),
-    size: int = 256,
     trust: Collection[str] = (),
 ) -> Path:
     """Write a static site that runs the TFLite files of proven bundles in the browser.
@@ -45,7 +41,6 @@ def write_site(
         bundles: Bundles whose proof passed. With several the site is a gallery, with a folder for each.
         out: The folder of the site; one that this function wrote is replaced.
         titles: The title of each bundle; by default that of its card.
-        size: Height and width of images where a model takes any.
         trust: Operators that may run although they are not on the list of inference operators.
 
     Returns:
@@ -63,7 +58,7 @@ def write_site(
     """
     target = Path(out).absolute()
     check_target(target)
-    bundle_pages = [LocalPages(Path(path), size, trust) for path in bundles]
+    bundle_pages = [LocalPages(Path(path), trust) for path in bundles]
     for pages, title in zip(bundle_pages, titles, strict=False):
         pages.title = title
     runtime = fetch_runtime()
@@ -85,7 +80,7 @@ def write_site(
 
 
 def write_served_pages(bundle: str | os.PathLike[str], folder: Path, name: str, trust: Collection[str] = ()) -> None:
-    """Write the pages of a proven bundle for the server that they come from; it raises what `write_project` does."""
+    """Write the pages of a proven bundle for the server that they come from, which serves the model `name`."""
     ServedPages(Path(bundle), name, trust).write(folder, ".")
     write_assets(folder / "assets", ServedPages.script)
     write_worker(folder)
@@ -164,46 +159,3 @@ def _folders(titles: Sequence[str]) -> list[str]:
         candidates = (base if i == 1 else f"{base}-{i}" for i in range(1, len(titles) + 3))
         names.append(next(name for name in candidates if name.lower() not in {"assets", *(n.lower() for n in names)}))
     return names
-
-
-def write_project(
-    bundle: str | os.PathLike[str], out: str | os.PathLike[str], *, name: str | None = None, trust: Collection[str] = ()
-) -> Path:
-    """Write a folder for `docker compose up`.
-
-    It holds `compose.yaml`, `nginx.conf` and what they start, the page in `pages/`, and the SavedModel in
-    `models/NAME/1`, where `export publish` adds later versions.
-
-    Args:
-        bundle: A bundle whose proof passed.
-        out: A folder to create.
-        name: The name of the model on the server; by default that of the bundle's folder.
-        trust: Operators that may run although they are not on the list of inference operators.
-
-    Returns:
-        The path of the folder.
-
-    Raises:
-        ExportError: If `out` exists, the name cannot stand in a URL, or the bundle has no SavedModel or no endpoint
-            for a page.
-        CheckFailed: If the bundle is damaged or its proof did not pass.
-
-    Example:
-        >>> sorted(path.name for path in write_project("bundle", "project", name="net").iterdir() if path.is_dir())
-        ['models', 'pages']
-    """
-    source, target = Path(bundle), Path(out).absolute()
-    name = source.resolve().name if name is None else name
-    if not NAME.fullmatch(name):
-        raise ExportError(f"{name!r} cannot be the name of a model in a URL; give one of letters, digits, _, . and -")
-    if os.path.lexists(target):
-        raise ExportError(f"{target} exists; give a folder that does not")
-    with staging(target.parent, f".{target.name}.staging-") as folder:
-        project = folder / "project"
-        project.mkdir()
-        write_served_pages(source, project / "pages", name, trust)
-        proven_saved_model(source, trust).copy(project / "models" / name)
-        for file in FILES:
-            template = string.Template((HERE / "compose" / file).read_text(encoding="utf-8"))
-            (project / file).write_text(template.substitute(name=name), encoding="utf-8")
-        return layout.publish(project, target)

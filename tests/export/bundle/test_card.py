@@ -10,8 +10,9 @@ import pytest
 
 from export import Checks, export_model
 from export.bundle.devices import page
-from export.bundle.hub_header import header, pipeline_tag, without_header
+from export.bundle.hub_header import header, without_header
 from export.contract import Contract, Endpoint, Tensor
+from export.contract.preprocessing import ImagePreprocessing
 from export.runners import run_litert_c
 from export.runners.environments import MEDIAPIPE
 from tests.export.conftest import create
@@ -29,24 +30,14 @@ TOKENS = Tensor("tokens", "int32", (None, None), "token", high=9)
 LOGITS = Tensor("logits", "float32", (None, 2), "logits")
 
 
-def test_names_of_users_stay_strings():
+def test_names_of_users_do_not_end_the_header():
     import yaml
 
-    card = {
-        "title": NASTY,
-        "licence": "Apache-2.0",
-        "data": f"{NASTY}: more",
-        "metrics": {NASTY: 0.5, "loss": float("nan")},
-    }
-    text = header(card, contract([IMAGE], [LOGITS]), ["keras", "tflite"], "net")
+    text = header({"licence": NASTY}, ["keras", "tflite"])
     data = yaml.safe_load(text.strip("-"))
-    assert (data["license"], data["pipeline_tag"]) == ("apache-2.0", "image-classification")
+    assert data["license"] == "other"
     assert "library_name" not in data  # keras.saving.load_model("hf://...") reads no bundle
     assert data["tags"] == ["keras-proof-zoo", "tflite"]
-    assert data["metrics"] == [NASTY]
-    (entry,) = data["model-index"]
-    assert entry["name"] == NASTY
-    assert entry["results"][0]["metrics"] == [{"type": NASTY, "value": 0.5}]
     assert "<" not in text
     assert "](" not in text
     assert without_header(f"{text}\n\n# Net\n---\n") == "# Net\n---\n"
@@ -62,25 +53,8 @@ def test_names_of_users_stay_strings():
     ],
 )
 def test_licences_as_the_hub_spells_them(licence, lines):
-    text = header({"licence": licence}, contract([IMAGE], [LOGITS]), [], "net")
+    text = header({"licence": licence}, [])
     assert [line for line in text.splitlines() if line.startswith("license")] == lines
-
-
-def test_tasks_of_the_hub():
-    picture = Tensor("out", "float32", (None, 8, 8, 3), "image")
-    mask = Tensor("logits", "float32", (None, 8, 8, 2), "logits")
-    state = Tensor("s", "float32", (None, 4), "state")
-    step = Endpoint("step", (TOKENS, state), (LOGITS,))
-    assert pipeline_tag(contract([IMAGE], [mask])) == "image-segmentation"
-    assert pipeline_tag(contract([IMAGE], [picture])) == "image-to-image"
-    assert (
-        pipeline_tag(contract([Tensor("z", "float32", (None, 4), "noise")], [picture]))
-        == "unconditional-image-generation"
-    )
-    assert pipeline_tag(contract([TOKENS], [LOGITS], ("bad", "good"))) == "text-classification"
-    assert pipeline_tag(contract([TOKENS], [LOGITS])) is None
-    assert pipeline_tag(Contract((*contract([TOKENS], [LOGITS]).endpoints, step))) == "text-generation"
-    assert pipeline_tag(contract([Tensor("x", "float32", (None, 4))], [LOGITS])) is None
 
 
 def artifact(format, path, batch, state=None):
@@ -122,7 +96,7 @@ def test_a_bundle_has_both(bundles):
     folder = bundles("functional_cnn").path
     text = (folder / "README.md").read_text()
     assert text.startswith("---\n")
-    assert 'pipeline_tag: "image-classification"' in text
+    assert 'tags: ["keras-proof-zoo", ' in text
     assert "netron tflite/float32.tflite" in text
     assert "(DEVICES.md)" in text
     assert "DEVICES.md" in bundles("functional_cnn").manifest["files"]
@@ -141,7 +115,7 @@ def devices(tmp_path_factory):
     image = keras.Input((8, 8, 3), name="image")
     x = keras.layers.Conv2D(2, 3, strides=2, activation="relu")(keras.layers.Rescaling(1 / 255)(image))
     model = keras.Model(image, keras.layers.Dense(2, "softmax")(keras.layers.Flatten()(x)), name="tiny")
-    takes = Tensor("image", "float32", (None, 8, 8, 3), "image", 0, 255)
+    takes = Tensor("image", "float32", (None, 8, 8, 3), "image", 0, 255, preprocessing=ImagePreprocessing())
     gives = Tensor("probabilities", "float32", (None, 2), "probabilities")
     call = lambda x: {"probabilities": model(x["image"])}  # noqa: E731
     served = Contract((Endpoint("classify", (takes,), (gives,), call),), ("cat", "dog"))
@@ -189,8 +163,8 @@ def test_what_a_device_needs_is_in_the_page(devices):
         "## MediaPipe Tasks: ImageClassifier",
         f"tasks-vision:{MEDIAPIPE.version}",
         'ImageClassifier.createFromFile(context, "float32.tflite")',
-        "(pixels[it / 3] shr (16 - 8 * (it % 3)) and 0xFF).toFloat()",
-        "rgba[$0 / 3 * 4 + $0 % 3]",
+        'inputs["image"]!!.writeFloat(preprocess(file))',
+        '"image": try preprocess(url).withUnsafeBufferPointer { Data(buffer: $0) },',
         f"{row.facts['arena_bytes'] / 1024:.1f} |",
         f"measured: {row.facts['arena_bytes']} bytes",
         "resolver.AddConv2D();",

@@ -109,9 +109,8 @@ NAMED = {  # the key of a job, the name of a folder, the default of an argument
         "bundle/loader.py",
         "serving/servers/programs/triton_model.py",
         "serving/servers/triton.py",
-        "serving/web/fixed_size.py",
     },
-    "tflite": {"contract/endpoints.py", "serving/web/fixed_size.py"},
+    "tflite": {"contract/endpoints.py"},
 }
 
 

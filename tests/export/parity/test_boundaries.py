@@ -15,7 +15,6 @@ from export.parity.comparison import (
     contract_violations,
     count_other_answers,
     exact_differences,
-    pairwise_differences,
 )
 from export.parity.distance import count_top1, is_leading, top1
 from export.parity.evidence import check_evidence
@@ -121,40 +120,6 @@ def test_constant_columns_are_counted_in_units_of_each_column():
 
 def outputs(case, **values):
     return Outputs({(case, "main", name): np.asarray(value) for name, value in values.items()})
-
-
-def test_the_two_runs_that_differ_most_are_named():
-    reference = np.array([[1.0, 2.0], [100.0, 0.0]])
-    case = GoldenCase("a", outputs={"y": reference})
-    cases = {"e": [case, GoldenCase("b", outputs={"y": reference}, compared=False)]}
-    larger, smaller = reference.copy(), reference.copy()
-    larger[0, 1] += 0.5
-    smaller[1, 0] -= 10
-    runs = {
-        "p": {"e": outputs("a", y=reference)},
-        "q": {"e": outputs("a", y=larger)},
-        "r": {"e": outputs("a", y=smaller)},
-        "of another shape": {"e": outputs("a", y=reference[:1])},
-        "nothing": {"e": Outputs()},
-        "another endpoint": {},
-    }
-    # 0.5 in a row of 2 is more than 10 in one of 100
-    assert pairwise_differences(runs, cases) == {"e": {"runs": 4, "max_error": 0.25, "of": ["p", "q"]}}
-    two = pairwise_differences({name: runs[name] for name in "pr"}, cases)
-    assert two == {"e": {"runs": 2, "max_error": 0.1, "of": ["r", "p"]}}
-    assert pairwise_differences({"p": runs["p"]}, cases) == {}
-    same = pairwise_differences({"p": runs["p"], "s": runs["p"]}, cases)
-    assert same == {"e": {"runs": 2, "max_error": 0.0, "of": []}}
-
-
-def test_values_that_are_not_finite_have_no_difference():
-    reference = np.array([[np.nan, 1.0]])
-    cases = {"e": [GoldenCase("a", outputs={"y": reference})]}
-    runs = {"p": {"e": outputs("a", y=reference)}, "q": {"e": outputs("a", y=[[np.inf, 1.0]])}}
-    assert pairwise_differences(runs, cases)["e"]["max_error"] == 0.0
-    empty = {"e": [GoldenCase("a", outputs={"y": np.zeros((0, 2))})]}
-    runs = {name: {"e": outputs("a", y=np.zeros((0, 2)))} for name in "pq"}
-    assert pairwise_differences(runs, empty)["e"] == {"runs": 2, "max_error": 0.0, "of": []}
 
 
 @pytest.mark.parametrize(

@@ -3,8 +3,6 @@
 import dataclasses
 import importlib.metadata
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import keras
@@ -16,14 +14,12 @@ from export.artifacts import describe
 from export.artifacts.calling import endpoints_of
 from export.artifacts.operators import first_operator
 from export.bundle import layout
-from export.contract import Artifact
 from export.parity.cases import GoldenCase
 from export.runners import RUNTIMES
 from export.runtime.installation import install
 from export.versions import matrix as runs
 from export.versions import releases as module
 from export.versions.releases import PACKAGES, Release, parse, releases
-from export.versions.script import RUN, write_script
 from export.versions.variants import variants
 from tests.export.test_cli import run
 from tests.plugins import needs
@@ -210,29 +206,16 @@ def wrong(format):
 
 @pytest.mark.parametrize("format", ["tflite", pytest.param("onnx", marks=pytest.mark.needs("onnx"))])
 @pytest.mark.extended
-def test_the_operator_that_is_wrong_is_named(operators, format, tmp_path):
+def test_the_operator_that_is_wrong_is_named(operators, format):
     path = operators / FILES[format]
     endpoint, case = case_of(path, 3)
     right = RUNTIMES[RIGHT[format]]
-    found = first_operator(path, format, endpoint, case, right, wrong(format), tmp_path)
+    found = first_operator(path, format, endpoint, case, right, wrong(format))
     assert found is not None
     assert found.type.lower() == "tanh"
     assert found.error == pytest.approx(0.01, rel=0.1)
     assert "the first operator that differs is" in found.sentence()
     assert first_operator(path, format, endpoint, case, right, right) is None
-    artifact = Artifact(format, FILES[format], (endpoint.name,), endpoint.batch)
-    assert float(output_of(write_script(found, Release(PACKAGES[right.name], "9.9"), artifact, tmp_path))) < 1e-6
-
-
-def output_of(script):
-    assert len(script.read_text().splitlines()) <= 30
-    process = subprocess.run([sys.executable, script], capture_output=True, text=True, check=False)
-    assert process.returncode == 0, process.stderr
-    return process.stdout.split()[-1]
-
-
-def test_each_runtime_of_the_matrix_has_a_script():
-    assert set(RUN) == {package.runtime for package in PACKAGES.values() if not package.pinned}
 
 
 @pytest.mark.needs("openvino")
@@ -244,9 +227,8 @@ def test_a_remainder_of_large_integers_in_openvino(tmp_path):
     (endpoint,) = [e for e in endpoints_of(describe(tmp_path / "model")) if e.name == "serving_default"]
     case = GoldenCase("x", {"x": np.array([[5, 7], [10_001, 19_999]], np.int32)})
     runtimes = RUNTIMES["tensorflow"], RUNTIMES["openvino"]
-    found = first_operator(tmp_path / "model", "saved_model", endpoint, case, *runtimes, tmp_path)
+    found = first_operator(tmp_path / "model", "saved_model", endpoint, case, *runtimes)
     assert found is not None
     assert found.type == "FloorMod"
     assert "step" in found.sentence()
-    artifact = Artifact("saved_model", "saved_model/1", (endpoint.name,))
-    assert float(output_of(write_script(found, Release(PACKAGES["openvino"], "9.9"), artifact, tmp_path))) >= 1
+    assert found.error >= 1

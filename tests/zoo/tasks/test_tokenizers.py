@@ -9,6 +9,7 @@ import pytest
 import export
 import pipelines
 from pipelines.text import words_and_characters
+from tests.export.serving.web.tab import tab
 from tests.pipelines.text.test_words import TEXTS
 from tests.plugins.tiers import only
 from zoo.tasks.text import tokenizer_snippets
@@ -78,7 +79,7 @@ def test_the_tokenizer_of_a_page_returns_the_same_ids():
     """`tokenizer.json` of a bundle, read by the script of `python -m export web` in a real browser."""
     import pipelines
     from export.protocol import chromium
-    from export.serving.web import browser
+    from export.serving.web.bundle_pages import HERE
     from pipelines.text import words, words_and_characters
 
     texts = [text.decode("utf-8", "ignore") for text in TEXTS] + [
@@ -102,7 +103,7 @@ def test_the_tokenizer_of_a_page_returns_the_same_ids():
             lambda t: words_and_characters.encode(t, of_both),
         ),
     ]
-    with chromium.serving(browser.STATIC) as url, browser.tab() as page:
+    with chromium.serving(HERE / "static") as url, tab() as page:
         page.send("Page.navigate", url=f"{url}/icon.svg")
         for vocabulary, rules, encode in cases:
             options = json.dumps({"vocabulary": vocabulary, "tokenizer": rules})

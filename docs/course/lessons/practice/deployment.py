@@ -91,11 +91,11 @@ def write(page: Page) -> None:
     page.text(
         """The course's last project is a page into which anybody types a review, and a server that answers. With the
         shipped weights of `sentiment` that is two commands; the last one serves model and page on this machine, at
-        the URLs of TF Serving. The other ways are a docker compose project with TF Serving, and the archive that
-        SageMaker deploys ([serve](../how-to/serve.md#sagemaker))."""
+        the URLs of TF Serving. The other ways are a docker compose file with TF Serving
+        ([web](../how-to/web.md#a-page-with-a-server)), and the archive that SageMaker deploys
+        ([serve](../how-to/serve.md#sagemaker))."""
     )
     page.command("python -m zoo.export sentiment", "python -m export serve bundles/sentiment --page")
-    page.command("python -m export web bundles/sentiment -o project --compose")
 
     page.heading("Tune")
     page.text(

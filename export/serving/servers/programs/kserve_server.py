@@ -1,4 +1,4 @@
-"""KServe's ModelServer with the signatures of a SavedModel: kserve_server.py FOLDER NAME PORT ADMIN [PAGES].
+"""KServe's ModelServer with the signatures of a SavedModel: kserve_server.py FOLDER NAME PORT.
 
 Runs in an environment with kserve. Of this project it imports the C API of TensorFlow and the rules of the REST API.
 """
@@ -55,14 +55,10 @@ class SavedModel(kserve.Model):
         return rest.response_of(outputs, row="instances" in payload)
 
 
-def main(folder: str, name: str, port: str, admin: str, pages: str | None = None) -> None:
+def main(folder: str, name: str, port: str) -> None:
     """Serve until the process is ended."""
     rest_server.uvicorn.Config = LoopbackConfig
-    app.add_middleware(loopback.Guard, admin=admin == "admin")
-    if pages:
-        from starlette.staticfiles import StaticFiles
-
-        app.mount("/pages", StaticFiles(directory=pages, html=True))
+    app.add_middleware(loopback.Guard)
     model = SavedModel(name, Path(folder))
     kserve.ModelServer(http_port=int(port), enable_grpc=False, workers=1).start([model])
 

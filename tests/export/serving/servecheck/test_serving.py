@@ -293,7 +293,7 @@ def changed(served):
 def test_a_server_of_others(served, changed, check, detail):
     level = CHECKS[check](served)
     assert (level.state, level.reason) == ("pass", None)
-    assert detail.format(of_triton=2 * 3 * len(served.endpoints)) in level.details
+    assert detail.format(of_triton=3 * len(served.endpoints)) in level.details
     name = changed()
     level = CHECKS[check](served)
     assert level.state == "fail"

@@ -6,8 +6,7 @@ from urllib.parse import urlsplit
 import pytest
 
 from export.protocol import chromium
-from export.serving.servers import kserve, launching, local, triton
-from zoobase.errors import ExportError
+from export.serving.servers import launching, local
 
 FOREIGN = [
     {"Host": "rebound.example"},
@@ -60,14 +59,3 @@ def test_what_was_not_asked_for_is_not_offered(served, path):
     name = urlsplit(served).path.rpartition("/")[2]
     assert status(served, f"/v2/repository/models/{name}/unload", "POST") in (400, 404)
     assert status(served, urlsplit(served).path) == 200
-
-
-@pytest.mark.needs("kserve")
-def test_metrics_and_unload_are_offered_where_they_are_asked_for(bundles):
-    (port,) = launching.free_ports(1)
-    model = local.model_of(bundles("two_by_two").path)
-    with local.serving(model, kserve, port, admin=True) as again:
-        assert status(again.url, "/metrics") == 200
-        assert status(again.url, f"/v2/repository/models/{model.name}/unload", "POST") == 200
-    with pytest.raises(ExportError, match="Triton has no --admin"), local.serving(model, triton, port, admin=True):
-        pass

@@ -1,4 +1,4 @@
-"""Pages that ask a server, in a real Chromium; the project for docker compose."""
+"""Pages that ask a server, in a real Chromium; the example for docker compose."""
 
 import json
 import subprocess
@@ -7,14 +7,14 @@ from pathlib import Path
 
 import pytest
 
-from export import ExportError, load
-from export.serving.web.browser import tab
-from export.serving.web.site import write_project, write_served_pages
+from export import load, publish
+from export.serving.web.site import write_served_pages
 from tests.export.serving.servers.nginx import running_nginx
-from tests.export.test_cli import run
+from tests.export.serving.web.tab import tab
 from tests.plugins import needs
 
 REVIEW = "a moving and beautiful film"
+COMPOSE = Path(__file__).parents[4] / "examples/serving/compose"
 
 
 @pytest.fixture(scope="module")
@@ -61,52 +61,31 @@ def test_a_review_is_answered_by_the_server(sentiment, served, page, tmp_path):
     page.wait("document.getElementById('status').textContent.startsWith('The server does not answer')")
 
 
-def test_the_page_of_a_project_asks_the_server_behind_nginx(bundles, served, page, tmp_path):
-    project = write_project(bundles("functional_cnn").path, tmp_path / "project", name="m")
-    with served(project / "models" / "m") as model:
-        text = (project / "nginx.conf").read_text().replace("model:8501", model.url.split("/")[2])
-        text = text.replace("/pages", str(project / "pages"))
+def test_the_page_behind_nginx_asks_the_server(bundles, served, page, tmp_path):
+    source = bundles("functional_cnn").path
+    publish(source, tmp_path / "models" / "mine")
+    write_served_pages(source, tmp_path / "pages", "mine")
+    with served(tmp_path / "models" / "mine") as model:
+        text = (COMPOSE / "nginx.conf").read_text().replace("model:8501", model.url.split("/")[2])
+        text = text.replace("/pages", str(tmp_path / "pages"))
         with running_nginx(text, tmp_path) as address:
             page.requests.clear()
             assert page.open(f"{address}/golden.html") == "pass", page.text("status")
             assert page.open(f"{address}/index.html") == "answered"
-            assert f"{address}/v1/models/m:predict" in page.requests
-            with urllib.request.urlopen(f"{address}/v1/models/m") as response:
+            assert f"{address}/v1/models/mine:predict" in page.requests
+            with urllib.request.urlopen(f"{address}/v1/models/mine") as response:
                 assert response.headers["Cache-Control"] == "no-store"
             request = urllib.request.Request(f"{address}/index.html", headers={"Accept-Encoding": "gzip"})
             with urllib.request.urlopen(request) as response:
                 assert (response.headers["Content-Encoding"], response.headers["Cache-Control"]) == ("gzip", "no-cache")
 
 
-def test_a_compose_project_is_whole_or_absent(bundles, damaged, tmp_path):
-    project = write_project(bundles("functional_cnn").path, tmp_path / "project", name="net")
-    assert (project / "models/net/1/saved_model.pb").is_file()
-    assert (project / "pages/index.html").is_file()
-    assert "set $model model:8501;" in (project / "nginx.conf").read_text()
-    assert "$" not in (project / "compose.yaml").read_text()  # docker compose would replace it
-    assert "--model_base_path=/models/net" in (project / "compose.yaml").read_text()
-    assert "./models/net:/models/net:ro" in (project / "compose.yaml").read_text()
-    with pytest.raises(ExportError, match="exists; give a folder that does not"):
-        write_project(bundles("functional_cnn").path, project)
-    with pytest.raises(ExportError, match="cannot be the name of a model in a URL"):
-        write_project(bundles("functional_cnn").path, tmp_path / "other", name="a b; rm")
-    folder = damaged("functional_cnn")
-    (folder / "saved_model/1/saved_model.pb").write_bytes(b"x")
-    result = run("web", folder, "-o", tmp_path / "other", "--compose")
-    assert result.returncode == 1
-    assert "is damaged" in result.stderr
-    assert sorted(path.name for path in tmp_path.iterdir() if path != folder) == ["project"]
-
-
 @pytest.mark.needs("docker-compose")
-def test_docker_compose_reads_the_project(bundles, tmp_path):
-    project = write_project(bundles("functional_cnn").path, tmp_path / "project", name="net")
+def test_docker_compose_reads_the_file():
     command = ["docker-compose", "config", "--format", "json"]
-    result = subprocess.run(command, cwd=project, check=True, capture_output=True, text=True)
+    result = subprocess.run(command, cwd=COMPOSE, check=True, capture_output=True, text=True)
     services = json.loads(result.stdout)["services"]
     assert set(services) == {"model", "page"}
     for service in services.values():
         assert (":" in service["image"], service["restart"]) == (True, "unless-stopped")
         assert service["healthcheck"]["test"]
-        for volume in service.get("volumes", ()):
-            assert Path(volume["source"]).exists()

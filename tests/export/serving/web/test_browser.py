@@ -12,10 +12,11 @@ from PIL import Image
 
 from export import verify_bundle
 from export.protocol import chromium
-from export.serving.web.browser import check, tab
+from export.serving.web.browser import check
 from tests.export.conftest import reseal, row_of
 from tests.export.perturb import perturb_bytes
 from tests.export.serving.web.conftest import LABELS, TITLE
+from tests.export.serving.web.tab import tab
 from tests.export.test_cli import run
 
 pytestmark = pytest.mark.usefixtures("browser", "litert")
