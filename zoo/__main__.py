@@ -19,7 +19,6 @@ VERBS = {
     "stylize": "Transfer the style of an image to a photograph, by optimising its pixels.",
     "runs": "List run folders, ranked by their headline metric.",
     "compare": "Compare runs side by side: settings that differ, curves, metrics.",
-    "mistakes": "Show what a model gets wrong: worst examples, groups of them, and likely wrong labels.",
     "export": "Export a run again and verify every artifact.",
     "compress": "Find the smallest or fastest file of a model within a budget of quality.",
     "device": "From a folder of photographs, texts or masks to a TFLite file for mobile apps.",

@@ -204,7 +204,6 @@ ARGUMENTS = {  # what each verb needs besides options
     "export": ["RUN"],
     "info": ["mnist"],
     "weights": [],
-    "mistakes": ["RUN"],
     "compress": ["mnist", "--out", "OUT"],
     "device": ["--data-dir", "FOLDER", "--out", "OUT"],
 }
