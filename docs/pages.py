@@ -38,7 +38,8 @@ COMMANDS = ("zoo", "export", "pipelines")
 
 def model_page(name: str) -> str:
     """Return the page of a model."""
-    from zoo.info import run, shipped_weights
+    from docs.model_table import shipped_weights
+    from zoo.info import run
 
     card = run(name)
     builder = getattr(zoo, name)
@@ -76,7 +77,7 @@ def model_page(name: str) -> str:
 
 def _variants(summaries: Mapping[str, str]) -> str:
     """Return the models of the same builder with other arguments: what differs, weights, metrics."""
-    from zoo.info import shipped_weights
+    from docs.model_table import shipped_weights
 
     lines = []
     for name, summary in summaries.items():
@@ -163,13 +164,13 @@ def _build(name: str, weights: list[str]) -> str:
 
 def models_index() -> str:
     """Return the page that lists the models."""
-    from zoo.info import markdown_table
+    from docs.model_table import markdown_table
 
     table = markdown_table()
     for name in zoo.list_models():
         table = table.replace(f"| `{name}` |", f"| [`{name}`]({name}.md) |")
     return (
-        "# Models\n\nThe same table is printed by `python -m zoo --markdown`. *Measured on* names the data on "
+        "# Models\n\n*Measured on* names the data on "
         f"whose test split the figure was measured; it is empty where nothing was measured.\n\n{table}\n"
         '## Trained weights\n\n`weights="default"`: the figure of the shipped file on the test split, which `make '
         "proof` measures again, beside the best of the baselines, which the same command fits, or one that the model's "

@@ -10,11 +10,10 @@ from pathlib import Path
 import click
 
 import zoo
-from docs import pages
+from docs import model_table, pages
 from docs.course.lessons import LESSONS
 from export.formats import QUANTIZATIONS, format_of
 from pipelines import catalogue
-from zoo import info
 from zoo.core import registry
 
 ROOT = Path(__file__).parent.parent
@@ -60,8 +59,8 @@ def worth_having() -> str:
     lines = ["| model | what it does | test figure | weights |", "|---|---|---|---|"]
     for name, does in WORTH_HAVING.items():
         data = registry.get_spec(name).headline_data
-        figure = f"{info.headline(name)} ({data})" if data else ""
-        lines.append(f"| [`{name}`](docs/models/{name}.md) | {does} | {figure} | {info.shipped_weights(name)} |")
+        figure = f"{model_table.headline(name)} ({data})" if data else ""
+        lines.append(f"| [`{name}`](docs/models/{name}.md) | {does} | {figure} | {model_table.shipped_weights(name)} |")
     return "\n".join(lines) + "\n"
 
 

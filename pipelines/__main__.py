@@ -2,7 +2,7 @@
 
 import click
 
-from pipelines.cli import duplicates, info, listing, preview, shard
+from pipelines.cli import info, listing, preview, shard
 from zoobase import run
 
 
@@ -11,7 +11,7 @@ def verbs() -> None:
     """Datasets and input pipelines."""
 
 
-COMMANDS = (listing, info, preview, duplicates, shard)
+COMMANDS = (listing, info, preview, shard)
 for command in (listing.names, *(file.command for file in COMMANDS)):
     verbs.add_command(command)
 

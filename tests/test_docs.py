@@ -19,12 +19,12 @@ import pytest
 import pipelines.catalogue
 import zoo
 import zoo.models
-from docs import architecture, pages, recipes, ship, site, tables
+from docs import architecture, model_table, pages, recipes, ship, site, tables
 from docs.course import notebook
 from docs.course.lessons import LESSONS
 from docs.experiments import EXPERIMENTS, MODEL, PRECISION
 from tests.commands import run
-from zoo import info, weights
+from zoo import weights
 from zoo.cli.options import parse_settings
 from zoo.core import registry
 from zoo.core.plan import make_plan
@@ -369,7 +369,9 @@ def test_generated_tables_are_current(path, name, text):
 
 
 def test_the_table_says_which_data_a_figure_was_measured_on():
-    rows = {row.split("|")[1].strip(" `"): row for row in info.markdown_table().splitlines() if row.startswith("| `")}
+    rows = {
+        row.split("|")[1].strip(" `"): row for row in model_table.markdown_table().splitlines() if row.startswith("| `")
+    }
     assert "mnist_5k" in rows["mnist"]
     for name in zoo.list_models():
         _, _, _, figure, data, _, _ = rows[name].split("|")

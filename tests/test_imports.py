@@ -30,7 +30,7 @@ LAYERS = {
         *("errors",),
     ],
     "pipelines": [
-        *("__main__", "cli", "__init__", "catalogue", "near_duplicates", "datasets", "adapters", "augment", "pairs"),
+        *("__main__", "cli", "__init__", "catalogue", "datasets", "adapters", "augment", "pairs"),
         *("sound", "images", "text", "worker_shards", "feeding", "series", "tabular", "shards", "sources"),
         *("splits", "dataset", "stateless_random"),
     ],
@@ -40,7 +40,7 @@ LAYERS = {
         *("protocol",),
     ],
     "zoo": [
-        *("__main__", "__init__", "tune", "search", "mistakes", "compress", "device", "train"),
+        *("__main__", "__init__", "tune", "search", "compress", "device", "train"),
         *("evaluate", "predict", "sample", "stylize", "export", "compare", "runs", "info", "prediction"),
         *("models", "tasks", "training", "candidates", "compression", "distribution", "detection", "evaluation"),
         *("modeling", "weights", "cli", "core"),

@@ -19,7 +19,6 @@ VERBS = {
     "stylize": "Transfer the style of an image to a photograph, by optimising its pixels.",
     "runs": "List run folders, ranked by their headline metric.",
     "compare": "Compare runs side by side: settings that differ, curves, metrics.",
-    "mistakes": "Show what a model gets wrong: worst examples, groups of them, and likely wrong labels.",
     "export": "Export a run again and verify every artifact.",
     "compress": "Find the smallest or fastest file of a model within a budget of quality.",
     "device": "From a folder of photographs, texts or masks to a TFLite file for mobile apps.",
@@ -56,7 +55,6 @@ class Verbs(shell.Commands):
 
 
 @click.group("zoo", cls=Verbs, invoke_without_command=True)
-@click.option("--markdown", is_flag=True, help="Print the table of models that the README holds (imports TensorFlow).")
 @click.option("--task", help='Only models of a task, such as "classification" or "text classification".')
 @click.option(
     "--pretrained", is_flag=True, help="Only models with trained weights, and what those know (imports Keras)."
@@ -64,24 +62,15 @@ class Verbs(shell.Commands):
 @click.option("--match", default="*", show_default=True, metavar="PATTERN", help='Only names such as "*flow*".')
 @click.pass_context
 @shell.common_options
-def main_command(
-    ctx: click.Context, markdown: bool, task: str | None, pretrained: bool, match: str, console: Console
-) -> None:
+def main_command(ctx: click.Context, task: str | None, pretrained: bool, match: str, console: Console) -> None:
     """Models that are verified after export. Without a command, the models are listed."""
     if ctx.invoked_subcommand is not None:
         for option in ctx.command.params:
             if ctx.get_parameter_source(option.name) is ParameterSource.COMMANDLINE and option.name != "debug":
                 raise click.UsageError(f"{option.opts[0]} belongs to the list of models; options of a verb follow it")
         return
-    if markdown and console.json:
-        raise click.UsageError("--markdown and --json exclude each other")
     every = registry.entries()
     names = registry.list_models(match, task=task, pretrained=pretrained or None)
-    if markdown:
-        from zoo.info import markdown_table
-
-        click.echo(markdown_table(names), nl=False)
-        return
     entries = [every[name] for name in names]
     keys = ("name", "task", "data", "summary", "expect")
     rows = [

@@ -1,6 +1,6 @@
 """Accuracy of `sentiment` by five-fold cross-validation in which each film is in one fold: film_folds.py [FOLDS].
 
-Each fold trains the default recipe, `recurrent` (GloVe and an LSTM beside the linear model) and a linear SVM on TF-IDF,
+Each fold trains the default recipe, `recurrent` (an LSTM beside the linear model) and a linear SVM on TF-IDF,
 and predicts the sentences of the films that were left out. A tenth of the films of the others chooses the epoch. The
 intervals are of 95 %, by films, because the sentences of a film are not independent.
 """
@@ -22,7 +22,7 @@ from zoo.core.run_folder import RunFolder
 from zoo.evaluation import outputs, text_baselines
 
 FOLDS, VALIDATION = 5, 10
-RECIPES = {"default": "linear", "recurrent": "linear, LSTM and GloVe"}
+RECIPES = {"default": "linear", "recurrent": "linear and LSTM"}
 ABOUT = {"name": "movie_reviews", "source": "folds by film", "split": "films", "licence": "", "homepage": ""}
 BASELINE, MEAN = "linear SVM on TF-IDF", "mean of both logits"
 

@@ -1,8 +1,7 @@
-"""Splits of whole groups, in the order of time, of limited size, and near duplicates between splits."""
+"""Splits of whole groups, in the order of time and of limited size."""
 
 import csv
 import io
-import json
 import shutil
 
 import numpy as np
@@ -12,8 +11,6 @@ from PIL import Image
 
 import pipelines
 from pipelines import splits, tabular
-from pipelines.__main__ import verbs
-from pipelines.cli.duplicates import find
 from tests.photographs import save
 from tests.pipelines.conftest import FIXTURES
 from zoobase.errors import DataError
@@ -178,36 +175,6 @@ def encoded(image, form="PNG", **options):
     content = io.BytesIO()
     image.save(content, form, **options)
     return content.getvalue()
-
-
-def test_a_compressed_smaller_copy_is_found(tmp_path):
-    for i in range(40):
-        for split in ("train", "valid", "test"):
-            save(tmp_path / "photos" / split / "ab"[i % 2] / f"{i}.png", photograph(hash((i, split)) % 2**31))
-    copy = Image.open(tmp_path / "photos" / "train" / "a" / "0.png").resize((48, 40))
-    (tmp_path / "photos" / "test" / "b" / "copy.jpg").write_bytes(encoded(copy, "JPEG", quality=60))
-    found = find(pipelines.load("image_folder", tmp_path / "photos", tmp_path / "cache"))
-    assert found["counts"]["test"] == (1, 41)
-    assert found["pairs"][0]["example"] == "test/b/copy.jpg"
-    assert found["pairs"][0]["resembles"] == "train/a/0.png"
-    assert found["counts"]["validation"][0] == 0
-
-
-def test_a_text_with_another_ending_is_found(tmp_path, capfd):
-    words = ["".join(RANDOM.choice(list("abcdefghijklmnop"), 6)) for _ in range(500)]
-    rows = [(" ".join(RANDOM.choice(words, 40)), ("x", "y")[i % 2], "", f"{i:04}") for i in range(200)]
-    rows[-1] = (rows[0][0] + " indeed", "x", "", "9999")
-    path = table(tmp_path / "texts.csv", rows)
-    arguments = ["duplicates", "movie_reviews", "--data-dir", str(path), "--split", "70/15/15 by time date", "--json"]
-    verbs.main(arguments, standalone_mode=False)
-    found = json.loads(capfd.readouterr().out)
-    assert found["counts"] == {"validation": [0, 30], "test": [1, 30]}
-    assert found["pairs"] == [{"split": "test", "example": "29", "resembles": "0", "of": "train"}]
-
-
-def test_rows_of_a_table_are_neither_images_nor_texts():
-    with pytest.raises(DataError, match="neither images nor texts"):
-        find(pipelines.load("breast_cancer"))
 
 
 def labels(split):

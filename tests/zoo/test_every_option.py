@@ -204,7 +204,6 @@ ARGUMENTS = {  # what each verb needs besides options
     "export": ["RUN"],
     "info": ["mnist"],
     "weights": [],
-    "mistakes": ["RUN"],
     "compress": ["mnist", "--out", "OUT"],
     "device": ["--data-dir", "FOLDER", "--out", "OUT"],
 }
@@ -339,23 +338,16 @@ GROUP = {"--task": "classification", "--pretrained": None, "--match": "mnist*"}
 
 
 @pytest.mark.parametrize("option", GROUP)
-@pytest.mark.parametrize("markdown", [False, True])
-def test_options_of_the_list_of_models(option, markdown, capsys):
-    words = ["--markdown"] if markdown else []
+def test_options_of_the_list_of_models(option, capsys):
     lists = []
     for more in ([], [option, *filter(None, [GROUP[option]])]):
-        verbs.main_command.main([*words, *more], standalone_mode=False)
+        verbs.main_command.main(more, standalone_mode=False)
         words_of_lines = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
         lists.append({word.strip("`") for line in words_of_lines for word in line} & set(zoo.list_models()))
     assert set() < lists[1] < lists[0]
 
 
-@pytest.mark.parametrize("words", [["--markdown"], ["--match", "m*"], ["--pretrained"], ["--json"], ["--quiet"]])
+@pytest.mark.parametrize("words", [["--match", "m*"], ["--pretrained"], ["--json"], ["--quiet"]])
 def test_options_of_the_list_before_a_verb_are_refused(words):
     with pytest.raises(click.UsageError, match="belongs to the list of models"):
         verbs.main_command.main([*words, "info", "mnist"], standalone_mode=False)
-
-
-def test_markdown_and_json_exclude_each_other():
-    with pytest.raises(click.UsageError, match="exclude each other"):
-        verbs.main_command.main(["--markdown", "--json"], standalone_mode=False)

@@ -5,7 +5,7 @@ Reference: words and bigrams with naive Bayes weights: Wang, Manning 2012, https
            doi:10.1109/78.650093; linear and deep model together: Cheng 2016, arXiv:1606.07792; bag of embeddings:
            Joulin 2016, arXiv:1607.01759.
 Train:     python -m zoo.train sentiment            (--set data=imdb_reviews --set task.length=250 downloads IMDb)
-           python -m zoo.train sentiment --recipe recurrent        (adds an LSTM on GloVe's vectors; --encoder gru|bag)
+           python -m zoo.train sentiment --recipe recurrent        (adds an LSTM; --encoder gru|bag)
 """
 
 import zlib
@@ -147,7 +147,6 @@ RECURRENT = Recipe(
     weight_decay=0.1,
     ema=0.99,
     model={"encoder": "lstm", "units": 64},
-    task={"vectors": "glove"},
 )
 
 

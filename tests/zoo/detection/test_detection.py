@@ -13,6 +13,7 @@ import pipelines
 import zoo
 from export.proof.evaluation import paired_drop
 from tests.pipelines.images.test_boxes import coco
+from tests.zoo.detection.coco import by_pycocotools
 from zoo.core import plan
 from zoo.detection import metrics
 from zoo.detection.decoding import STRIDE, decode
@@ -56,7 +57,7 @@ def test_average_precision_is_that_of_pycocotools():
     truth, found = random_images()
     hits, uncounted = metrics.match(found, truth)
     own = metrics.scores(found, hits, uncounted, truth, NAMES)
-    theirs = metrics.by_pycocotools(found, truth, len(NAMES))
+    theirs = by_pycocotools(found, truth, len(NAMES))
     assert 0.1 < theirs["AP"] < 0.9
     pairs = {"mean_average_precision": "AP", "average_precision_50": "AP50", "average_precision_75": "AP75"}
     for ours, name in (pairs | {"average_recall": "AR"}).items():
@@ -171,8 +172,6 @@ def test_evaluation_has_baselines_and_boxes(run):
     evaluation = json.loads((run / "evaluation.json").read_text())
     assert next(iter(evaluation["metrics"])) == "mean_average_precision"
     assert len(evaluation["compared"]) == 2
-    theirs = evaluation["pycocotools"]["this model"]
-    assert evaluation["metrics"]["average_precision_50"] == pytest.approx(theirs["AP50"], abs=1e-9)
     assert {p.stem for p in (run / "figures").glob("*.png")} == {"curves", "boxes"}
 
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import dataclasses
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -139,18 +138,12 @@ class Detection(ImageTask):
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Add the metrics of pycocotools, if it is installed, and compare with a linear classifier of windows."""
-        # That is compared on a few thousand images at most, because it takes a twentieth of a second for each.
+        """Compare with a linear classifier of windows."""
+        # On a few thousand images at most, because it takes a twentieth of a second for each.
         from zoo.detection.baseline import fit_windows
         from zoo.evaluation import outputs as inference
 
         info, training, test = dataset.info, feed("train"), feed(evaluation.split)
-        metrics = dict(evaluation.metrics)
-        with contextlib.suppress(ImportError):
-            theirs = average_precision.by_pycocotools(
-                evaluation.outputs["detections"], evaluation.truth, info.num_classes
-            )
-            metrics["pycocotools"] = {"this model": theirs}
         baselines = {}
         if len(evaluation.truth) <= WINDOWS_EXAMPLES:
             windows = fit_windows(training)
@@ -159,7 +152,7 @@ class Detection(ImageTask):
         shown = inference.collect(contract["serving_default"], test.take(SHOWN), info)
         detections = average_precision.best(self._decoded(shown.outputs, info), self.threshold)
         arrays = {"image": shown.inputs["image"], "true": shown.truth, "predicted": detections}
-        return dataclasses.replace(evaluation, metrics=metrics, baselines=baselines, arrays=arrays)
+        return dataclasses.replace(evaluation, baselines=baselines, arrays=arrays)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield held-out images, with the true and with the predicted boxes."""

@@ -17,7 +17,7 @@ from zoo.candidates import ngrams
 from zoo.core.recipe import Recipe
 from zoo.core.task import Candidate, Prediction, Query, SplitEvaluation
 from zoo.tasks.classifier import ClassifierTask, softmax
-from zoo.tasks.text import lengths, tokenizer_snippets, word_vectors
+from zoo.tasks.text import lengths, tokenizer_snippets
 
 if TYPE_CHECKING:
     import keras
@@ -163,7 +163,6 @@ class TextClassifier(ClassifierTask):
 class TextClassification(TextClassifier):
     """Text classification with integer labels; the model takes word ids and returns logits."""
 
-    vectors: str = ""  # trained word vectors from which the layer `embedding` starts: glove or word2vec; empty for none
     # how texts are split: words; delimited, which the libraries of devices can do; or ngrams, words, pairs of words and
     # parts of words, which the candidate "tfidf" has
     tokenizer: Literal["words", "delimited", "ngrams"] = "words"
@@ -207,9 +206,7 @@ class TextClassification(TextClassifier):
         return self.with_vocabulary(dataset, vocabulary, list(map(len, texts)))
 
     def initialize(self, model: keras.Model, dataset: Dataset) -> None:
-        """Set the word vectors, and the statistics of layers with a method `observe` from the training texts."""
-        if self.vectors:
-            word_vectors.start_from(model, self.vectors, dataset.info.vocabulary)
+        """Set the statistics of layers with a method `observe` from the training texts."""
         observers = [layer for layer in model.layers if hasattr(layer, "observe")]
         if not observers:
             return
