@@ -1,4 +1,4 @@
-"""The Python snippets of cards compute the same ids as the graph of the SavedModel."""
+"""The Python snippet of the card of a table, and the tokenizer of a page, compute the ids of the graph."""
 
 import json
 import re
@@ -10,49 +10,7 @@ import export
 import pipelines
 from pipelines.text import words_and_characters
 from tests.pipelines.text.test_words import TEXTS
-from tests.plugins.tiers import only
-from zoo.tasks.text import tokenizer_snippets
-
-MODELS = ["attention", "minilm", "sentiment", "text", "text_rnn", "word2vec"]  # models with token ids as inputs
-
-
-def _tokens(code, folder, monkeypatch):
-    monkeypatch.chdir(folder)
-    names = {}
-    exec(code, names)
-    return names["tokens"]
-
-
-@pytest.mark.parametrize("name", only(MODELS, {"attention", "sentiment", "text_rnn"}, {"text"}))  # trained anyway
-def test_the_snippet_of_the_card_equals_the_text_endpoint(trained, name, monkeypatch):
-    bundle = trained(name) / "bundle"
-    (code,) = re.findall(
-        r"## Token ids of a text\n\n```python\n(.*?)```", (bundle / "README.md").read_text(), re.DOTALL
-    )
-    tokens = _tokens(code, bundle, monkeypatch)
-    served = export.load(bundle, "saved_model")
-    outputs = {t.name for t in served.contract["text"].outputs}
-    base = next(
-        e
-        for e in served.contract.endpoints
-        if e.name != "text" and len(e.inputs) == 1 and {t.name for t in e.outputs} <= outputs and e.batch is None
-    )
-    for text in TEXTS:
-        ids = tokens(text)[None] if len(base.inputs[0].shape) == 2 else tokens(text)
-        expected, raw = served[base.name](**{base.inputs[0].name: ids}), served["text"](text=np.array([text], object))
-        assert ids.dtype == np.int32
-        for output in expected:
-            np.testing.assert_allclose(raw[output], expected[output], atol=1e-5)
-
-
-def test_the_snippet_of_words_and_characters(tmp_path, monkeypatch):
-    vocabulary = words_and_characters.vocabulary(["the cat and the dog\n", "the end n\u00e4h n\u00e4h"], 24)
-    info = pipelines.Info("x", "", "", "", {}, {}, vocabulary=vocabulary)
-    (tmp_path / "vocabulary.json").write_bytes(tokenizer_snippets.assets(info)["vocabulary.json"])
-    tokens = _tokens(tokenizer_snippets.words_and_characters(20, 3), tmp_path, monkeypatch)
-    for text in [*TEXTS, b"the n\xc3\xa4h hat"]:
-        ids = words_and_characters.encode(text, vocabulary)[:20]
-        assert tokens(text).tolist() == np.pad(ids, (0, 20 - len(ids)), constant_values=3).tolist()
+from zoo.tasks.text import tokenizer_files
 
 
 def test_the_snippet_of_the_card_equals_the_lookups_of_a_table(trained, monkeypatch):
@@ -76,10 +34,9 @@ def test_the_snippet_of_the_card_equals_the_lookups_of_a_table(trained, monkeypa
 @pytest.mark.needs("chromium")
 def test_the_tokenizer_of_a_page_returns_the_same_ids():
     """`tokenizer.json` of a bundle, read by the script of `python -m export web` in a real browser."""
-    import pipelines
     from export.protocol import chromium
     from export.serving.web import browser
-    from pipelines.text import words, words_and_characters
+    from pipelines.text import words
 
     texts = [text.decode("utf-8", "ignore") for text in TEXTS] + [
         "the n\u00e4h hat\n\U0001f600 don't 'quoted' O\u2019Neil"
@@ -90,15 +47,15 @@ def test_the_tokenizer_of_a_page_returns_the_same_ids():
     of_both = words_and_characters.vocabulary(sample[:2], 24)
     unknown = [vocabulary.index(pipelines.text.UNKNOWN) for vocabulary in (of_characters, of_both)]
     cases = [
-        (of_words, tokenizer_snippets.rules_of_words(), lambda t: words.encode(t, words.index(of_words))),
+        (of_words, tokenizer_files.rules_of_words(), lambda t: words.encode(t, words.index(of_words))),
         (
             of_characters,
-            tokenizer_snippets.rules_of_characters(unknown[0]),
+            tokenizer_files.rules_of_characters(unknown[0]),
             lambda t: pipelines.text.encode(t, of_characters),
         ),
         (
             of_both,
-            tokenizer_snippets.rules_of_characters(unknown[1], with_words=True),
+            tokenizer_files.rules_of_characters(unknown[1], with_words=True),
             lambda t: words_and_characters.encode(t, of_both),
         ),
     ]

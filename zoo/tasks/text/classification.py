@@ -17,7 +17,7 @@ from zoo.candidates import ngrams
 from zoo.core.recipe import Recipe
 from zoo.core.task import Candidate, Prediction, Query, SplitEvaluation
 from zoo.tasks.classifier import ClassifierTask, softmax
-from zoo.tasks.text import lengths, tokenizer_snippets
+from zoo.tasks.text import lengths, tokenizer_files
 
 if TYPE_CHECKING:
     import keras
@@ -189,7 +189,7 @@ class TextClassification(TextClassifier):
         if self.tokenizer == "words":
             from export.contract.preprocessing import from_json
 
-            rules = tokenizer_snippets.rules_of_words()
+            rules = tokenizer_files.rules_of_words()
             return dataclasses.replace(tokens, preprocessing=from_json({"kind": "text"} | rules))
         if self.has_ngrams:
             return tokens
@@ -220,12 +220,4 @@ class TextClassification(TextClassifier):
         """Return the vocabulary: a JSON list whose index is the id of a word."""
         if self.tokenizer == "delimited":  # it is in the TFLite file
             return {}
-        return tokenizer_snippets.assets(info, None if self.has_ngrams else tokenizer_snippets.rules_of_words())
-
-    def code_snippets(self, info: Info) -> dict[str, str]:
-        """Return Python that tokenizes a text as the `text` endpoint does."""
-        if self.tokenizer == "delimited":
-            return {}
-        if self.has_ngrams:
-            return {"Token ids of a text": tokenizer_snippets.ngrams_of_words(self.words_of(info))}
-        return {"Token ids of a text": tokenizer_snippets.whole_words(self.words_of(info))}
+        return tokenizer_files.assets(info, None if self.has_ngrams else tokenizer_files.rules_of_words())

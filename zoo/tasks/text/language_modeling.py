@@ -19,7 +19,7 @@ from pipelines import stateless_random
 from pipelines.text import words_and_characters
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask, Prediction, SplitEvaluation
-from zoo.tasks.text import decoding, recurrent, tokenizer_snippets
+from zoo.tasks.text import decoding, recurrent, tokenizer_files
 from zoobase.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -203,14 +203,8 @@ class LanguageModeling(BaseTask):
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the token id."""
         unknown = info.vocabulary.index(pipelines.text.UNKNOWN)
-        rules = tokenizer_snippets.rules_of_characters(unknown, with_words=self.level != "characters")
-        return tokenizer_snippets.assets(info, rules)
-
-    def code_snippets(self, info: Info) -> dict[str, str]:
-        """Return Python that does what `encode` does; shorter texts are padded with the unknown character."""
-        characters = self.level == "characters"
-        snippet = tokenizer_snippets.characters if characters else tokenizer_snippets.words_and_characters
-        return {"Token ids of a text": snippet(self.window, info.vocabulary.index(pipelines.text.UNKNOWN))}
+        rules = tokenizer_files.rules_of_characters(unknown, with_words=self.level != "characters")
+        return tokenizer_files.assets(info, rules)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the cross-entropy in bits by position in the window."""

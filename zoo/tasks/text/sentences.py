@@ -13,7 +13,7 @@ from pipelines.text import wordpiece, words
 from zoo.candidates import ngrams
 from zoo.core.recipe import Recipe
 from zoo.core.task import Candidate, Phase, Prediction, Query, SplitEvaluation, head_and_tune
-from zoo.tasks.text import tokenizer_snippets
+from zoo.tasks.text import tokenizer_files
 from zoo.tasks.text.classification import TextClassifier
 from zoobase.errors import unknown
 
@@ -75,12 +75,7 @@ class WordPieceTask(TextClassifier):
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the id of a piece."""
-        return tokenizer_snippets.assets(info)
-
-    def code_snippets(self, info: Info) -> dict[str, str]:
-        """Return Python that tokenizes a text as the `text` endpoint does."""
-        snippet = tokenizer_snippets.ngrams_of_words if self.has_ngrams else tokenizer_snippets.word_pieces
-        return {"Token ids of a text": snippet(self.words_of(info))}
+        return tokenizer_files.assets(info)
 
 
 @dataclass(frozen=True)

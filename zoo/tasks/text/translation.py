@@ -16,7 +16,7 @@ from pipelines.text import sequences
 from pipelines.text.sequences import END, LEVELS, PADDING, SPECIAL, START, Tokenizer
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask, Prediction, Query, SplitEvaluation
-from zoo.tasks.text import decoding, lengths, tokenizer_snippets
+from zoo.tasks.text import decoding, lengths, tokenizer_files
 from zoo.tasks.text.translation_endpoints import endpoints
 from zoobase.errors import MissingError, UsageError, unknown
 
@@ -227,17 +227,7 @@ class Translation(BaseTask):
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the token id."""
-        return tokenizer_snippets.assets(info)
-
-    def code_snippets(self, info: Info) -> dict[str, str]:
-        """Return Python that tokenizes a source as the `text` endpoint does."""
-        options = {"length": _lengths(info)[0], "tokens": info.statistics.get("source_tokens")}
-        if self.level == "words":
-            snippet = tokenizer_snippets.whole_words(**options)
-        else:
-            write = tokenizer_snippets.characters if self.level == "characters" else tokenizer_snippets.symbols
-            snippet = write(**options, lowercase=self.lowercase)
-        return {"Token ids of a text": snippet}
+        return tokenizer_files.assets(info)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield attention maps of some examples."""

@@ -16,7 +16,7 @@ from pipelines.text import words
 from zoo.core.recipe import Recipe
 from zoo.core.task import BaseTask, Prediction, Query, SplitEvaluation
 from zoo.evaluation import word_similarity
-from zoo.tasks.text import tokenizer_snippets
+from zoo.tasks.text import tokenizer_files
 from zoobase.errors import UsageError, unknown
 
 if TYPE_CHECKING:
@@ -158,11 +158,7 @@ class WordEmbeddings(BaseTask):
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the id of a word."""
-        return tokenizer_snippets.assets(info)
-
-    def code_snippets(self, info: Info) -> dict[str, str]:
-        """Return Python that does what the `text` endpoint does."""
-        return {"Token ids of a text": tokenizer_snippets.whole_words(1)}
+        return tokenizer_files.assets(info)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the stated words and their nearest in the plane in which they vary most."""
