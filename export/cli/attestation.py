@@ -55,24 +55,13 @@ def bom_command(bundle: Path, console: Console) -> None:
 @click.argument("bundle", type=PATH)
 @click.option("--evaluation", type=PATH, help="evaluation.json of its run.  [default: that of the folder above BUNDLE]")
 @click.option("--before", type=PATH, multiple=True, metavar="BUNDLE", help="An earlier version; may be repeated.")
-@click.option("-o", "--out", type=PATH, help="Write OUT.md and OUT.json; without it the text is printed.")
 @common_options
-def technical_file_command(
-    bundle: Path, evaluation: Path | None, before: tuple[Path, ...], out: Path | None, console: Console
-) -> None:
-    """Write the measured parts of the technical documentation of BUNDLE: EU AI Act, annex IV."""
+def technical_file_command(bundle: Path, evaluation: Path | None, before: tuple[Path, ...], console: Console) -> None:
+    """Print the measured parts of the technical documentation of BUNDLE (EU AI Act, annex IV) as Markdown, or JSON."""
     from export.attestation.technical_file import technical_file, to_markdown
-    from zoobase.files import write_atomic
 
     document = technical_file(bundle, evaluation, before)
-    text = to_markdown(document)
-    if out is None:
-        show(console, document, text.rstrip())
-        return
-    for suffix, content in ((".json", json.dumps(document, indent=1, ensure_ascii=False) + "\n"), (".md", text)):
-        write_atomic(out.with_name(out.name + suffix), content)
-    empty = sum(len(section["to_write"]) for section in document["sections"])
-    show(console, document, f"{out}.md, {out}.json: written. Next: write the {empty} empty fields")
+    show(console, document, to_markdown(document).rstrip())
 
 
 @click.command("admit")

@@ -7,7 +7,6 @@ import hashlib
 import json
 import os
 import shutil
-import tempfile
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -83,26 +82,27 @@ def pull(
         total, free = sum(entry["bytes"] for entry in files.values()), shutil.disk_usage(folder).free
         if total > free:
             raise ExportError(f"{url} has {total:,} bytes, and the disk of {out} {free:,} free ones; make room")
+        (bundle := folder / "bundle").mkdir(exist_ok=True)
         for name, content in own.items():
-            (folder / name).write_bytes(content)
+            (bundle / name).write_bytes(content)
         attestation = attestations[0] if attestations else None
         for name in sorted(files, key=lambda name: name != layout.PARITY):  # the certificate first
-            path = folder / name
+            path = bundle / name
             if not path.is_file() or sha256(path) != files[name]["sha256"]:
                 path.unlink(missing_ok=True)
                 save(store.read(name), path, files[name], f"{url}: {name}")
             if name == layout.PARITY and rules is not None:
-                attestation = _admitted(url, folder, rules, attestations, digests)
-        if damage := layout.find_damage(folder):
+                attestation = _admitted(url, bundle, rules, attestations, digests)
+        if damage := layout.find_damage(bundle):
             raise CheckFailed(f"{url} is damaged ({damage[0]}); push it again")
         if attestation is not None:
             write_atomic(envelopes_of(target), attestation)
-        return layout.publish(folder, target)
+        return layout.publish(bundle, target)
 
 
 @contextlib.contextmanager
 def _unfinished(target: Path, digest: str) -> Iterator[Path]:
-    """Yield the hidden folder of a pull, with the files of one that was interrupted; a refused bundle leaves none."""
+    """Yield the hidden folder of a pull, with what one that was interrupted has read."""
     prefix = f".{target.name}.pulling-"
     folder = target.with_name(f"{prefix}{digest[:16]}")
     target.parent.mkdir(parents=True, exist_ok=True)
@@ -120,10 +120,11 @@ def _unfinished(target: Path, digest: str) -> Iterator[Path]:
         except ExportError:
             discard(folder)
             raise
+    discard(folder)
 
 
 def _admitted(
-    url: str, folder: Path, rules: Policy, attestations: Sequence[bytes], digests: Mapping[str, str]
+    url: str, bundle: Path, rules: Policy, attestations: Sequence[bytes], digests: Mapping[str, str]
 ) -> bytes | None:
     """Return the first attestation with which a policy admits the files that are listed, or None if it needs none."""
     if rules.signers and not attestations:
@@ -132,18 +133,13 @@ def _admitted(
         )
     problems = []
     for attestation in attestations or [None]:
-        with tempfile.TemporaryDirectory() as temporary:
-            copy = Path(temporary, "bundle")
-            copy.mkdir()
-            for name in (layout.MANIFEST, layout.PARITY):
-                shutil.copyfile(folder / name, copy / name)
-            if attestation is not None:
-                envelopes_of(copy).write_bytes(attestation)
-            try:
-                admit(copy, rules, digests)
-                return attestation
-            except CheckFailed as error:
-                problems.append(str(error).replace(str(copy), url))
+        if attestation is not None:
+            envelopes_of(bundle).write_bytes(attestation)
+        try:
+            admit(bundle, rules, digests)
+            return attestation
+        except CheckFailed as error:
+            problems.append(str(error).replace(str(bundle), url))
     raise CheckFailed(problems[0])
 
 

@@ -19,7 +19,7 @@ from typing import Any
 from export.attestation import bom, envelope
 from export.attestation.statement import canonical
 from export.bundle import layout
-from export.serving.transfer.stores import BLOCK, LARGEST_LIST, Store, one_line
+from export.serving.transfer.stores import BLOCK, Store, one_line
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 from zoobase.requirements import install_command
 
@@ -51,12 +51,12 @@ class RegistryStore(Store):
         except ImportError as error:
             raise Unavailable(f"oci:// needs oras ({error}); {install_command('registry')}") from error
         self.url, self.host, self.name, self.tag, self.reference = url, *match.groups()
-        self._scheme = "http" if insecure else "https"
+        self._scheme, self._login = "http" if insecure else "https", f"; docker login {self.host}"
         self._connect = functools.partial(Registry, hostname=self.host, insecure=insecure)
 
     @functools.cached_property
     def _registry(self) -> Any:
-        """The client with the login of the user, with time limits."""
+        """The client with the login of the user, with time limits, which nothing leads from https to http."""
         from oras.container import Container
         from oras.logger import setup_logger
         from requests.adapters import HTTPAdapter
@@ -65,7 +65,7 @@ class RegistryStore(Store):
         setup_logger(quiet=True)
         registry = self._connect()
         again = Retry(3, backoff_factor=0.5, status_forcelist=(500, 502, 503, 504), raise_on_status=False)
-        registry.session.adapters.clear()  # nothing leads from https to http
+        registry.session.adapters.clear()
         registry.session.mount(f"{self._scheme}://", HTTPAdapter(max_retries=again))
         registry.session.request = functools.partial(registry.session.request, timeout=SECONDS)  # `oras` sets none
         container = Container(f"{self.host}/{self.name}")
@@ -74,16 +74,14 @@ class RegistryStore(Store):
         is_basic = asked.lower().startswith("basic")
         registry.auth = self._connect(auth_backend="basic").auth if is_basic else registry.auth
         registry.auth.load_configs(container)
-        if is_basic:  # given at once, so that no body is sent twice
-            if not hasattr(registry.auth, "_basic_auth"):
-                raise ValueError(f"it needs a login; docker login {self.host}")
+        if is_basic:  # given at once, so that no body is sent twice; without a login it raises
             registry.session.headers.update(registry.auth.get_auth_header())
         return registry
 
     def _call(self, method: str, path: str, absent: bool = False, data: Any = None, **headers: str) -> Any:
         """Return the response of the registry; None for 404 if that is no error."""
         url = path if "://" in path else f"{self._scheme}://{self.host}/v2/{self.name}/{path}"
-        headers = {"Accept-Encoding": "identity", **{name.replace("_", "-"): value for name, value in headers.items()}}
+        headers = {"Accept-Encoding": "identity"} | {key.replace("_", "-"): value for key, value in headers.items()}
         try:
             registry = self._registry
             request = type(registry).do_request.__wrapped__  # without its retries, which take two minutes
@@ -93,21 +91,27 @@ class RegistryStore(Store):
                     break
                 registry.auth.token = None  # it was one for reading, and is none for writing
         except Exception as error:  # the library passes on what its own libraries raise
-            hint = "; a registry without TLS needs --insecure" if "WRONG_VERSION_NUMBER" in str(error) else ""
+            hints = {"WRONG_VERSION_NUMBER": "; a registry without TLS needs --insecure", "_basic_auth": self._login}
+            hint = "".join(text for word, text in hints.items() if word in str(error))
             raise Unavailable(f"{self.url} cannot be reached: {one_line(error)}{hint}") from error
-        if response.status_code == 404 and absent:
-            return None
-        if response.status_code >= 400:
-            refused = response.status_code < 500 and response.status_code not in (401, 403, 404, 429)
-            message = f"{method} {path.partition('?')[0]}: {response.status_code} {response.reason}"
-            hint = f"; docker login {self.host}" if response.status_code in (401, 403) else ""
+        status = response.status_code
+        if status >= 400 and not (status == 404 and absent):
+            refused = status < 500 and status not in (401, 403, 404, 429)
+            message = f"{method} {path.partition('?')[0]}: {status} {response.reason}"
+            hint = self._login if status in (401, 403) else ""
             raise (CheckFailed if refused else Unavailable)(f"{self.url}: the registry answers {message}{hint}")
-        return response
+        return response if status < 400 else None
 
-    def _blocks(self, response: Any) -> Iterator[bytes]:
+    def _blocks(self, response: Any, largest: int) -> Iterator[bytes]:
+        size = 0
         try:
             with contextlib.closing(response):
-                yield from response.raw.stream(BLOCK, decode_content=False)
+                for block in response.raw.stream(BLOCK, decode_content=False):
+                    if (size := size + len(block)) > largest:
+                        raise CheckFailed(f"{self.url} is refused: {response.url} has more than {largest:,} bytes")
+                    yield block
+        except CheckFailed:
+            raise
         except Exception as error:
             raise Unavailable(f"{self.url} cannot be read: {one_line(error)}") from error
 
@@ -116,11 +120,7 @@ class RegistryStore(Store):
         response = self._call("GET", path, absent=True, Accept=INDEX if kind == INDEX else MANIFEST)
         if response is None:
             return None
-        content = b""
-        for block in self._blocks(response):
-            content += block
-            if len(content) > LARGEST_MANIFEST:
-                raise CheckFailed(f"{self.url} is refused: {path} has more than {LARGEST_MANIFEST:,} bytes")
+        content = b"".join(self._blocks(response, LARGEST_MANIFEST))
         actual = f"sha256:{hashlib.sha256(content).hexdigest()}"
         expected = digest or response.headers.get("Docker-Content-Digest", actual)
         if actual != expected:
@@ -131,9 +131,8 @@ class RegistryStore(Store):
             raise CheckFailed(f"{self.url} is not a bundle: {path} is no JSON ({error})") from error
         layout.check_schema(self.url, path, document, SCHEMA)
         wanted = {"mediaType": INDEX} if kind == INDEX else {"mediaType": MANIFEST, "artifactType": kind}
-        for key, value in wanted.items():
-            if document.get(key) != value:
-                raise ExportError(f"{self.url} is not a bundle: {path} has the {key} {document.get(key)}, not {value}")
+        if wrong := [key for key, value in wanted.items() if document.get(key) != value]:
+            raise ExportError(f"{self.url} is not a bundle: {path} has the {wrong[0]} {document.get(wrong[0])}")
         return document, actual
 
     @functools.cached_property
@@ -155,14 +154,13 @@ class RegistryStore(Store):
         yield from self._blob(layers[name])
 
     def _blob(self, layer: Mapping[str, Any]) -> Iterator[bytes]:
-        checksum, size, name = hashlib.sha256(), 0, layer["annotations"][TITLE]
-        for block in self._blocks(self._call("GET", f"blobs/{layer['digest']}")):
+        checksum, size = hashlib.sha256(), 0
+        for block in self._blocks(self._call("GET", f"blobs/{layer['digest']}"), layer["size"]):
             size += len(block)
-            if size > layer["size"]:
-                break
             checksum.update(block)
             yield block
         if (size, f"sha256:{checksum.hexdigest()}") != (layer["size"], layer["digest"]):
+            name = layer["annotations"][TITLE]
             raise CheckFailed(f"{self.url} is damaged or was changed: {name} has another size or digest than is listed")
 
     def attestations(self, digests: Mapping[str, str]) -> Sequence[bytes]:
@@ -180,8 +178,6 @@ class RegistryStore(Store):
             document, _ = self._document(f"manifests/{digest}", ATTESTATION, digest) or ({}, digest)
             if not document or document["subject"]["digest"] != subject:
                 raise CheckFailed(f"{self.url}: the attestation {digest} is missing or refers to another bundle")
-            if document["layers"][0]["size"] > LARGEST_LIST:
-                raise CheckFailed(f"{self.url}: the attestation {digest} is larger than {LARGEST_LIST:,} bytes")
             contents.append(b"".join(self._blob(document["layers"][0])))
         return contents
 

@@ -229,7 +229,7 @@ def exchanged(registry, manifest):
 
 
 TAMPERED = {
-    "a byte of a file": (flip, None, "another size or digest than is listed"),
+    "a byte of a file": (flip, None, "has more than|another size or digest than is listed"),
     "a file that is cut": (cut, None, "another size or digest than is listed|cannot be read"),
     "a field of the manifest": (forge_field, None, "has the digest|cannot be reached|answers"),
     "two files swapped": (swap, "v1", "is not the bundle of its manifest.json"),
@@ -238,7 +238,7 @@ TAMPERED = {
     "an absolute path": (named("/tmp/escaped"), "v1", "/tmp/escaped differs"),
     "an archive with a link": (link, "v1", r"malformed at layers.\d+.mediaType"),
     "two files of one name": (twice, "v1", "two files of one name"),
-    "another size": (size, "v1", "another size or digest|more bytes|fewer bytes|answers PUT"),
+    "another size": (size, "v1", "has more than|another size or digest|more bytes|fewer bytes|answers PUT"),
     "another type of a file": (
         lambda _, m: m["layers"][0].update(mediaType="text/plain"),
         "v1",
@@ -381,12 +381,12 @@ def test_killed_it_goes_on(registry, pushed, bundles, tmp_path, verb):
 def test_what_a_folder_of_an_interrupted_pull_holds_is_checked(registry, pushed, tmp_path):
     manifest = hashlib.sha256((pushed / "manifest.json").read_bytes()).hexdigest()
     unfinished = tmp_path / f"out/.b.pulling-{manifest[:16]}"
-    unfinished.mkdir(parents=True)
-    (unfinished / "model.keras").write_bytes(b"cut")
+    (unfinished / "bundle").mkdir(parents=True)
+    (unfinished / "bundle/model.keras").write_bytes(b"cut")
     pull(f"{registry.place}:v1", tmp_path / "out/b", insecure=True)
     assert contents(tmp_path / "out/b") == contents(pushed)
-    (tmp_path / f"out/.c.pulling-{manifest[:16]}").mkdir()
-    (tmp_path / f"out/.c.pulling-{manifest[:16]}" / "README.md").symlink_to(pushed / "README.md")
+    (linked := tmp_path / f"out/.c.pulling-{manifest[:16]}/bundle").mkdir(parents=True)
+    (linked / "README.md").symlink_to(pushed / "README.md")
     with pytest.raises(ExportError, match="neither a plain file nor a folder"):
         pull(f"{registry.place}:v1", tmp_path / "out/c", insecure=True)
     (tmp_path / f"out/.d.pulling-{manifest[:16]}").symlink_to(tmp_path)
