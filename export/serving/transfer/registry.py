@@ -51,7 +51,7 @@ class RegistryStore(Store):
         except ImportError as error:
             raise Unavailable(f"oci:// needs oras ({error}); {install_command('registry')}") from error
         self.url, self.host, self.name, self.tag, self.reference = url, *match.groups()
-        self._scheme, self._login = "http" if insecure else "https", f"; docker login {self.host}"
+        self._scheme = "http" if insecure else "https"
         self._connect = functools.partial(Registry, hostname=self.host, insecure=insecure)
 
     @functools.cached_property
@@ -91,40 +91,40 @@ class RegistryStore(Store):
                     break
                 registry.auth.token = None  # it was one for reading, and is none for writing
         except Exception as error:  # the library passes on what its own libraries raise
-            hints = {"WRONG_VERSION_NUMBER": "; a registry without TLS needs --insecure", "_basic_auth": self._login}
-            hint = "".join(text for word, text in hints.items() if word in str(error))
-            raise Unavailable(f"{self.url} cannot be reached: {one_line(error)}{hint}") from error
+            hint = f"http needs --insecure, a login docker login {self.host}"
+            raise Unavailable(f"{self.url} cannot be reached: {one_line(error)}; {hint}") from error
         status = response.status_code
         if status >= 400 and not (status == 404 and absent):
-            refused = status < 500 and status not in (401, 403, 404, 429)
-            message = f"{method} {path.partition('?')[0]}: {status} {response.reason}"
-            hint = self._login if status in (401, 403) else ""
-            raise (CheckFailed if refused else Unavailable)(f"{self.url}: the registry answers {message}{hint}")
+            kind = Unavailable if status >= 500 or status in (401, 403, 404, 429) else CheckFailed
+            hint = f"; docker login {self.host}" if status in (401, 403) else ""
+            answer = f"{method} {path.partition('?')[0]}: {status} {response.reason}{hint}"
+            raise kind(f"{self.url}: the registry answers {answer}")
         return response if status < 400 else None
 
-    def _blocks(self, response: Any, largest: int) -> Iterator[bytes]:
-        size = 0
+    def _read(self, response: Any, largest: int, digest: str | None = None) -> Iterator[bytes]:
+        """Yield what a response holds: at most so many bytes, with the digest that it must have."""
+        checksum, size = hashlib.sha256(), 0
         try:
             with contextlib.closing(response):
                 for block in response.raw.stream(BLOCK, decode_content=False):
                     if (size := size + len(block)) > largest:
                         raise CheckFailed(f"{self.url} is refused: {response.url} has more than {largest:,} bytes")
+                    checksum.update(block)
                     yield block
         except CheckFailed:
             raise
         except Exception as error:
             raise Unavailable(f"{self.url} cannot be read: {one_line(error)}") from error
+        if digest not in (None, f"sha256:{checksum.hexdigest()}"):
+            raise CheckFailed(f"{self.url} is damaged or was changed: {response.url} has not the digest {digest}")
 
     def _document(self, path: str, kind: str, digest: str | None = None) -> tuple[dict[str, Any], str] | None:
         """Return an index, or the manifest of a type, and its digest, which must be the one asked for; None for 404."""
         response = self._call("GET", path, absent=True, Accept=INDEX if kind == INDEX else MANIFEST)
         if response is None:
             return None
-        content = b"".join(self._blocks(response, LARGEST_MANIFEST))
-        actual = f"sha256:{hashlib.sha256(content).hexdigest()}"
-        expected = digest or response.headers.get("Docker-Content-Digest", actual)
-        if actual != expected:
-            raise CheckFailed(f"{self.url} is damaged or was changed: {path} has the digest {actual}, not {expected}")
+        expected = digest or response.headers.get("Docker-Content-Digest")
+        content = b"".join(self._read(response, LARGEST_MANIFEST, expected))
         try:
             document = json.loads(content)
         except (ValueError, RecursionError) as error:
@@ -133,7 +133,7 @@ class RegistryStore(Store):
         wanted = {"mediaType": INDEX} if kind == INDEX else {"mediaType": MANIFEST, "artifactType": kind}
         if wrong := [key for key, value in wanted.items() if document.get(key) != value]:
             raise ExportError(f"{self.url} is not a bundle: {path} has the {wrong[0]} {document.get(wrong[0])}")
-        return document, actual
+        return document, f"sha256:{hashlib.sha256(content).hexdigest()}"
 
     @functools.cached_property
     def _artifact(self) -> tuple[dict[str, dict[str, Any]], str]:
@@ -141,10 +141,7 @@ class RegistryStore(Store):
         found = self._document(f"manifests/{self.reference or self.tag}", BUNDLE, self.reference)
         if found is None:
             raise Unavailable(f"there is no {self.url}")
-        layers = {layer["annotations"][TITLE]: layer for layer in found[0]["layers"]}
-        if len(layers) != len(found[0]["layers"]):
-            raise CheckFailed(f"{self.url} is not a bundle: it has two files of one name")
-        return layers, found[1]
+        return {layer["annotations"][TITLE]: layer for layer in found[0]["layers"]}, found[1]
 
     def read(self, name: str) -> Iterator[bytes]:
         """Yield the content of a file, which has the digest and the size that the manifest gives."""
@@ -154,14 +151,10 @@ class RegistryStore(Store):
         yield from self._blob(layers[name])
 
     def _blob(self, layer: Mapping[str, Any]) -> Iterator[bytes]:
-        checksum, size = hashlib.sha256(), 0
-        for block in self._blocks(self._call("GET", f"blobs/{layer['digest']}"), layer["size"]):
-            size += len(block)
-            checksum.update(block)
-            yield block
-        if (size, f"sha256:{checksum.hexdigest()}") != (layer["size"], layer["digest"]):
-            name = layer["annotations"][TITLE]
-            raise CheckFailed(f"{self.url} is damaged or was changed: {name} has another size or digest than is listed")
+        response = self._call("GET", f"blobs/{layer['digest']}")
+        if response.headers.get("Content-Length") not in (None, str(layer["size"])):
+            raise CheckFailed(f"{self.url} is damaged or was changed: {layer['annotations'][TITLE]} has another size")
+        return self._read(response, layer["size"], layer["digest"])
 
     def attestations(self, digests: Mapping[str, str]) -> Sequence[bytes]:
         """Return the attestations that refer to a bundle, which must be the files {name: sha256}, the newest first."""

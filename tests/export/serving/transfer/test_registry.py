@@ -229,16 +229,16 @@ def exchanged(registry, manifest):
 
 
 TAMPERED = {
-    "a byte of a file": (flip, None, "has more than|another size or digest than is listed"),
-    "a file that is cut": (cut, None, "another size or digest than is listed|cannot be read"),
-    "a field of the manifest": (forge_field, None, "has the digest|cannot be reached|answers"),
+    "a byte of a file": (flip, None, "has not the digest"),
+    "a file that is cut": (cut, None, "has another size"),
+    "a field of the manifest": (forge_field, None, "has not the digest"),
     "two files swapped": (swap, "v1", "is not the bundle of its manifest.json"),
     "a missing file": (lambda _, m: m["layers"].pop(), "v1", "is not the bundle of its|it has no "),
     "a path with ..": (named("../escaped"), "v1", r"\.\./escaped differs"),
     "an absolute path": (named("/tmp/escaped"), "v1", "/tmp/escaped differs"),
     "an archive with a link": (link, "v1", r"malformed at layers.\d+.mediaType"),
-    "two files of one name": (twice, "v1", "two files of one name"),
-    "another size": (size, "v1", "has more than|another size or digest|more bytes|fewer bytes|answers PUT"),
+    "two files of one name": (twice, "v1", "model.keras differs"),
+    "another size": (size, "v1", "has another size"),
     "another type of a file": (
         lambda _, m: m["layers"][0].update(mediaType="text/plain"),
         "v1",
