@@ -116,7 +116,7 @@ class RegistryStore(Store):
         except Exception as error:
             raise Unavailable(f"{self.url} cannot be read: {one_line(error)}") from error
         if digest not in (None, f"sha256:{checksum.hexdigest()}"):
-            raise CheckFailed(f"{self.url} is damaged or was changed: {response.url} has not the digest {digest}")
+            raise CheckFailed(f"{self.url} is damaged or was changed: {response.url} does not have the digest {digest}")
 
     def _document(self, path: str, kind: str, digest: str | None = None) -> tuple[dict[str, Any], str] | None:
         """Return an index, or the manifest of a type, and its digest, which must be the one asked for; None for 404."""

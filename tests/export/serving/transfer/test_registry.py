@@ -229,9 +229,9 @@ def exchanged(registry, manifest):
 
 
 TAMPERED = {
-    "a byte of a file": (flip, None, "has not the digest"),
+    "a byte of a file": (flip, None, "does not have the digest"),
     "a file that is cut": (cut, None, "has another size"),
-    "a field of the manifest": (forge_field, None, "has not the digest"),
+    "a field of the manifest": (forge_field, None, "does not have the digest"),
     "two files swapped": (swap, "v1", "is not the bundle of its manifest.json"),
     "a missing file": (lambda _, m: m["layers"].pop(), "v1", "is not the bundle of its|it has no "),
     "a path with ..": (named("../escaped"), "v1", r"\.\./escaped differs"),
