@@ -42,8 +42,8 @@ for command in (deployment.manifest_command, deployment.drift_command):
     verbs.add_command(command)
 for command in (transfer.push_command, transfer.pull_command):
     verbs.add_command(command)
-for command in (attestation.attest_command, attestation.bom_command, attestation.admit_command):
-    verbs.add_command(command)
+for name in ("attest", "bom", "technical_file", "admit"):
+    verbs.add_command(getattr(attestation, f"{name}_command"))
 
 
 def main() -> None:

@@ -75,10 +75,7 @@ def staging(parent: Path, prefix: str) -> Iterator[Path]:
     # It is locked while this process lives. Folders of that prefix that no process locks are of killed processes: they
     # are removed first.
     parent.mkdir(parents=True, exist_ok=True)
-    for folder in parent.glob(f"{glob.escape(prefix)}*"):
-        # an error also where folders cannot be locked
-        with contextlib.suppress(OSError), locked(folder, wait=False, create=False):
-            discard(folder)
+    remove_abandoned(parent, prefix)
     with contextlib.ExitStack() as stack:
         try:
             while True:
@@ -96,6 +93,15 @@ def staging(parent: Path, prefix: str) -> Iterator[Path]:
             yield folder
         finally:  # a signal may be received as soon as the folder is there
             discard(folder)
+
+
+def remove_abandoned(parent: Path, prefix: str, keep: Path | None = None) -> None:
+    """Remove the folders PREFIX... of killed processes in `parent`: those that no process locks."""
+    for folder in parent.glob(f"{glob.escape(prefix)}*"):
+        # an error also where folders cannot be locked
+        if folder != keep:
+            with contextlib.suppress(OSError), locked(folder, wait=False, create=False):
+                discard(folder)
 
 
 def own_temporary_folder() -> None:

@@ -5,7 +5,7 @@ from collections import ChainMap
 from collections.abc import Collection
 from pathlib import Path
 
-from export.artifacts import torch_program
+from export.artifacts import openvino_ir, torch_program
 from export.formats import FORMATS
 from export.formats.format import KINDS, Description
 from export.formats.keras import names_in
@@ -18,7 +18,8 @@ from zoobase.hdf5 import find_signature
 
 ANY = "any"  # in `trust`: whatever an artifact holds
 UNCONFINED = "unconfined"  # in `trust`: that it is loaded by a process that the kernel does not confine
-READABLE = ChainMap(FORMATS, {torch_program.FORMAT.name: torch_program.FORMAT})  # also what only others write
+OF_OTHERS = (torch_program.FORMAT, openvino_ir.FORMAT)  # what only others write
+READABLE = ChainMap(FORMATS, {format.name: format for format in OF_OTHERS})
 HARMLESS = frozenset({"CALL_ONCE"})  # TFLite's initialisation of a lookup table
 
 
@@ -68,7 +69,7 @@ def _check_pickle(path: Path, head: bytes) -> None:
 
 
 def _version_in(path: Path) -> Path:
-    """Return the newest version in a base path that is a SavedModel; any other path as it is."""
+    """Return the newest SavedModel in a base path, or the only network of OpenVINO in a folder; else the path."""
     if not path.is_dir() or (path / "saved_model.pb").is_file():
         return path
     if (path / "manifest.json").is_file():
@@ -77,7 +78,8 @@ def _version_in(path: Path) -> Path:
             f"{path} is a bundle; give one of its artifacts, such as {path / (artifacts or ['model.keras'])[0]}"
         )
     names = [name for folders in served_versions(path).values() for name in folders]
-    return path / names[-1] if names else path
+    names = names[-1:] or [file.name for file in path.glob(f"*{openvino_ir.FORMAT.extension}")]
+    return path / names[0] if len(names) == 1 else path
 
 
 def describe(path: Path, complete: bool = True) -> Description:

@@ -106,7 +106,7 @@ class TFLiteFile:
 
     def _bytes(self, index: int) -> bytes:
         buffer = self._model.buffers[index]
-        # ai-edge-quantizer writes large ones behind the FlatBuffer
+        # litert-quantizer writes large ones behind the FlatBuffer
         if buffer.size:
             return self._file[buffer.offset :][: buffer.size]
         return b"" if buffer.data is None else np.asarray(buffer.data, np.uint8).tobytes()

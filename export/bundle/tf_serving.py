@@ -2,12 +2,14 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from export.contract import Endpoint
 from export.parity.cases import LARGEST_CASE, GoldenCase
 
 WARMUP = "assets.extra/tf_serving_warmup_requests"
 CONFIG = "models.config"
+PINNED = "2.19.1"  # of the image of TF Serving in the compose file and in examples/; the newest is 2.20
 
 
 def write_warmup(saved_model: Path, endpoints: Iterable[Endpoint], cases: Mapping[str, Sequence[GoldenCase]]) -> int:
@@ -60,6 +62,18 @@ def _field(number: int, content: bytes) -> bytes:
         head.append(size & 127 | 128)
         size >>= 7
     return bytes([*head, size]) + content
+
+
+def loader_note(rows: Iterable[Mapping[str, Any]]) -> str | None:
+    """Return what `publish` says of the loader that a SavedModel is proven in, where the pinned server has another."""
+    ran = [row["versions"] for row in rows if row["runtime"] == "c_api" and row["state"] == "pass"]
+    version, minor = next(iter(ran[0].values())) if ran else "", PINNED.rpartition(".")[0]
+    if not version or version.startswith(f"{minor}."):
+        return None
+    return (
+        f"proven in the loader of TensorFlow {version}; the compose file and examples/ pin TF Serving {PINNED}, whose "
+        f"loader serve-check compares after python -m export servers --install tensorflow-{minor}"
+    )
 
 
 def models_config(name: str) -> str:

@@ -1,4 +1,4 @@
-"""python -m export attest, bom and admit: the certificate as statements that others can check."""
+"""python -m export attest, bom, technical-file and admit: the certificate as statements that others can check."""
 
 import json
 from pathlib import Path
@@ -49,6 +49,19 @@ def bom_command(bundle: Path, console: Console) -> None:
     console.result(content)
     if not console.json:
         echo(json.dumps(content, indent=1))
+
+
+@click.command("technical-file")
+@click.argument("bundle", type=PATH)
+@click.option("--evaluation", type=PATH, help="evaluation.json of its run.  [default: that of the folder above BUNDLE]")
+@click.option("--before", type=PATH, multiple=True, metavar="BUNDLE", help="An earlier version; may be repeated.")
+@common_options
+def technical_file_command(bundle: Path, evaluation: Path | None, before: tuple[Path, ...], console: Console) -> None:
+    """Print the measured parts of the technical documentation of BUNDLE (EU AI Act, annex IV) as Markdown, or JSON."""
+    from export.attestation.technical_file import technical_file, to_markdown
+
+    document = technical_file(bundle, evaluation, before)
+    show(console, document, to_markdown(document).rstrip())
 
 
 @click.command("admit")

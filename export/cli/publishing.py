@@ -89,7 +89,8 @@ def publish_command(
     With --compare, or one of the options of the comparison, it is published only if it can replace the newest version.
     """
     from export.artifacts import ANY
-    from export.bundle.layout import read_coverage
+    from export.bundle.layout import read_certificate, read_coverage
+    from export.bundle.tf_serving import loader_note
     from export.proof.certificate import describe_coverage
     from export.proof.prove import check_names
     from export.serving.publisher import publish
@@ -103,6 +104,9 @@ def publish_command(
     if published.check:
         data |= {"check": published.check.to_json()}
         lines.append(f"compared with the version before: {published.check.summary()}")
+    if note := loader_note(read_certificate(bundle)["artifacts"]):
+        data |= {"loader": note}
+        lines.append(note)
     lines.append(f"{published.path}: published. Next: python -m export serve-check {base_path}")
     show(console, data, *lines)
 

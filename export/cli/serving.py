@@ -20,18 +20,22 @@ SERVERS = ("tensorflow_model_server", "builtin", "kserve", "triton")
 @click.command("serve-check")
 @click.argument("base_path", type=PATH)
 @click.option("--require", multiple=True, metavar="LEVEL", help="Incomplete without this level; may be repeated.")
+@click.option("--url", help="TF Serving that runs already: http://HOST:8501/v1/models/NAME.")
 @trust_option
 @common_options
-def serve_check_command(base_path: Path, require: tuple[str, ...], trust: tuple[str, ...], console: Console) -> None:
+def serve_check_command(
+    base_path: Path, require: tuple[str, ...], url: str | None, trust: tuple[str, ...], console: Console
+) -> None:
     """Check, level by level, whether TF Serving can load and serve the newest version under BASE_PATH.
 
-    The levels kserve_v1, triton and older_c_api run what `python -m export servers` installed. The last level runs
-    tensorflow_model_server, if the environment variable TENSORFLOW_MODEL_SERVER is its path. Exit code 0 pass, 1 fail,
+    The levels kserve_v1, triton and older_c_api run what `python -m export servers` installed. The last level asks the
+    server at --url, or runs tensorflow_model_server, if the environment variable TENSORFLOW_MODEL_SERVER is its path.
+    Exit code 0 pass, 1 fail,
     3 a required level could not run here.
     """
     from export.serving.servecheck import check_serving
 
-    report = check_serving(base_path, require=require, trust=trust, progress=console.progress)
+    report = check_serving(base_path, require=require, trust=trust, url=url, progress=console.progress)
     if console.json:
         console.result(report.to_json())
     elif not console.quiet:

@@ -23,7 +23,7 @@ from export.formats.tflite_branches import Branches
 from export.runtime import process
 from zoobase.errors import Unsupported
 
-SELECTIVE = ("ai_edge_quantizer",), "quantizer"  # the module that can leave operators float, and its extra
+SELECTIVE = ("litert_quantizer",), "quantizer"  # the module that can leave operators float, and its extra
 QUANTIZATIONS = (
     QuantizedForm("float16", "float16", None, Budget(40.0, 0.99)),
     QuantizedForm("dynamic", "int8", None, Budget(20.0, 0.95)),
@@ -158,7 +158,7 @@ def _quantization_mode(layer: Any) -> str | None:
 def _quantize_float_file(
     artifact: Artifact, job: Mapping[str, Any], scratch: Path, quantized: Sequence[str], keep_float: int
 ) -> None:
-    """Convert to float, and quantise that file by ai-edge-quantizer: all operators but those that lose most."""
+    """Convert to float, and quantise that file by litert-quantizer: all operators but those that lose most."""
     exact = str(scratch / "float.tflite")
     _convert(artifact, {**job, **FLOAT, "calibration": {}, "out": exact}, scratch, quantized)
     if artifact.state:
@@ -166,7 +166,7 @@ def _quantize_float_file(
     work = {name: job[name] for name in ("out", "calibration", *FLOAT)} | {"float": exact, "keep_float": keep_float}
     report, problem = process.run_job("jobs/quantize_tflite.py", work, scratch, writes=[Path(job["out"]).parent])
     if report is None:
-        artifact.state, artifact.reason = "fail", f"ai-edge-quantizer {problem}"
+        artifact.state, artifact.reason = "fail", f"litert-quantizer {problem}"
         Path(job["out"]).unlink(missing_ok=True)
     else:
         artifact.producer, artifact.note = {**artifact.producer, **report["versions"]}, report["note"]

@@ -5,7 +5,7 @@ Reference: github.com/google-ai-edge/mediapipe, mediapipe/tasks/metadata/metadat
 The metadata are a FlatBuffer in a buffer of the file; the files that they name (labels, a vocabulary) are a zip file
 behind it. `attach` writes a new root before a file: all bytes of the file stay as they are, and where they are relative
 to each other, so that its operators, tensors and buffers cannot change. Only the offsets of buffers that lie behind the
-FlatBuffer, as ai-edge-quantizer writes them, are counted from the start of the file and move with it.
+FlatBuffer, as litert-quantizer writes them, are counted from the start of the file and move with it.
 """
 
 import contextlib

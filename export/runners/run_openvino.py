@@ -1,4 +1,4 @@
-"""Run a SavedModel in OpenVINO, whose own front end reads it: an implementation independent of TensorFlow."""
+"""Run a SavedModel in OpenVINO, whose own front end reads it, independent of TensorFlow; or a network of OpenVINO."""
 
 from __future__ import annotations
 
@@ -18,8 +18,9 @@ EXACT = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}  
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
-    """Load a SavedModel and return its default signature; OpenVINO runs no other signatures and no strings."""
-    endpoints = [e for e in artifact["endpoints"] if e["name"] == SIGNATURE and not _strings(e)]
+    """Load an artifact and return its default signature; OpenVINO runs no other signatures and no strings."""
+    is_network = str(artifact["path"]).endswith(".xml")
+    endpoints = [e for e in artifact["endpoints"] if (is_network or e["name"] == SIGNATURE) and not _strings(e)]
     if not endpoints:
         return {}
     os.environ["HOME"] = tempfile.gettempdir()  # where it keeps an id for statistics; the user's own is out of reach
@@ -34,7 +35,17 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
         results = model(inputs)
         return {name: results[output].copy() for name, output in outputs.items()}
 
-    return {SIGNATURE: {"main": call}}
+    return {endpoints[0]["name"]: {"main": call}}
+
+
+def constants(artifact: dict[str, Any], opened: runner.Opened) -> Any:
+    """Return (name, array) of the constants of a network of OpenVINO; None of a SavedModel, which has variables."""
+    if not str(artifact["path"]).endswith(".xml"):
+        return None
+    import openvino
+
+    operations = openvino.Core().read_model(str(artifact["path"])).get_ops()
+    return [(o.get_friendly_name(), o.data) for o in operations if o.get_type_name() == "Constant"]
 
 
 def _strings(endpoint: dict[str, Any]) -> bool:
@@ -46,10 +57,11 @@ RUNTIME = runner.Runtime(
     __file__,
     distribution="openvino",
     module="openvino",
-    formats=("saved_model",),
+    formats=("saved_model", "openvino"),
     open=open_artifact,
     extra=True,
     process=runner.Process(imports=("openvino",)),
+    capabilities=runner.Capabilities(constants=constants, exact=False),
 )
 
 if __name__ == "__main__":

@@ -123,6 +123,8 @@ def _run_runtime(
             further = [*started.reads, *(started.prepare() if started.prepare else ())]
             if started.installation:
                 further.append(str(started.installation.folder))
+            paths = [a["path"] for a in job["artifacts"]]
+            paths += [f"{path.removesuffix('.xml')}.bin" for path in paths if path.endswith(".xml")]  # of OpenVINO
             packages = sorted({name.partition(".")[0] for name in modules})
             variables = {**started.environment, **(environment or {})}
             result = process.run_script(
@@ -132,7 +134,7 @@ def _run_runtime(
                 packages,
                 variables,
                 started.forked_from,
-                reads=(folder, golden, *(a["path"] for a in job["artifacts"]), *further, *named),
+                reads=(folder, golden, *paths, *further, *named),
                 writes=started.writes,
                 network=started.network,
                 python=str(started.installation.python) if started.installation else None,

@@ -135,7 +135,8 @@ def check_update(old: Path, new: Path, requirements: Requirements) -> UpdateChec
     if decisive.share < requirements.min_agreement:
         raise CheckFailed(
             f"{new} agrees with {old} in {decisive.agreed} of {decisive.rows} rows, less than "
-            f"{requirements.min_agreement:g}; the first that differs is {decisive.first}"
+            f"{requirements.min_agreement:g}; the first that differs is {decisive.first}; if it was trained anew, "
+            f"--min-agreement {math.floor(100 * decisive.share) / 100:g} --eval ROWS.npz lets labelled rows decide"
         )
     if requirements.evaluation is not None:
         check.metric = _evaluate(before, after, requirements.evaluation)

@@ -24,6 +24,7 @@ from zoobase.requirements import distribution, install_command, requirements
 PROGRAMS = {  # program -> its package in Debian
     "chromium": "chromium",
     "docker-compose": "docker-compose",
+    "docker-registry": "docker-registry",
     "gcc": "gcc libc6-dev",
     "mesa-vulkan-drivers": "mesa-vulkan-drivers",
     "nginx": "nginx",

@@ -63,7 +63,10 @@ def describe(
         "buildDefinition": {
             "buildType": BUILD,
             "externalParameters": {"command": shlex.join(config.get("command", ())), "settings": plan.to_json()},
-            "internalParameters": {"machine": config.get("machine") or {}},
+            "internalParameters": {
+                "machine": config.get("machine") or {},
+                "data": {"name": info.name, "source": info.source, "split": info.split, "examples": dict(info.counts)},
+            },
             "resolvedDependencies": dependencies,
         },
         "runDetails": {

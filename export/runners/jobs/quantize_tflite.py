@@ -1,4 +1,4 @@
-"""Quantise a float TFLite file, except the operators that lose most; by ai-edge-quantizer.
+"""Quantise a float TFLite file, except the operators that lose most; by litert-quantizer.
 
 `python -P quantize_tflite.py JOB.json`, the job being
     {"float": file, "out": file, "result": file, "calibration": {signature: .npz of inputs by name},
@@ -31,7 +31,7 @@ def quantize(job: dict[str, Any]) -> dict[str, Any]:
     # so many operators is tried, and that is kept float which gives the outputs the highest signal-to-noise ratio.
     exact, types = Path(job["float"]).read_bytes(), (job["weights"], job["activations"])
     Path(job["out"]).parent.mkdir(exist_ok=True)
-    versions = {"ai-edge-quantizer": importlib.metadata.version("ai-edge-quantizer")}
+    versions = {"litert-quantizer": importlib.metadata.version("litert-quantizer")}
     data = {}
     for signature, file in job["calibration"].items():
         with np.load(file, allow_pickle=False) as stored:
@@ -83,8 +83,8 @@ def _write(exact: bytes, types: Types, ranges: Any, kept: list[str]) -> bytes:
 
 
 def _quantizer(exact: bytes, types: Types, kept: list[str]) -> Any:
-    from ai_edge_quantizer import quantizer, recipe
-    from ai_edge_quantizer.qtyping import TFLOperationName
+    from litert_quantizer import quantizer, recipe
+    from litert_quantizer.qtyping import TFLOperationName
 
     recipes = {
         ("int8", "int8"): recipe.static_wi8_ai8,
@@ -103,8 +103,8 @@ def _quantizer(exact: bytes, types: Types, kept: list[str]) -> Any:
 def _ranges(exact: bytes, types: Types, data: dict[str, list[dict[str, Any]]]) -> Any:
     """Return the least and the largest value of every tensor; `Quantizer.calibrate` takes a moving average of them."""
     # With the average, int8 of a trained classifier of Fashion-MNIST has 21 dB instead of 35 dB.
-    from ai_edge_quantizer import calibrator, recipe_manager
-    from ai_edge_quantizer.utils.qsv_utils import min_max_update
+    from litert_quantizer import calibrator, recipe_manager
+    from litert_quantizer.utils.qsv_utils import min_max_update
 
     manager = recipe_manager.RecipeManager()
     manager.load_quantization_recipe(_quantizer(exact, types, []).get_quantization_recipe())

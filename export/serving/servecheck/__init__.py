@@ -83,6 +83,7 @@ def check_serving(
     *,
     require: Sequence[str] = (),
     trust: Collection[str] = (),
+    url: str | None = None,
     progress: Callable[[str], None] | None = None,
 ) -> Report:
     """Check the version that TF Serving would pick from a base path, level by level.
@@ -91,6 +92,7 @@ def check_serving(
         base_path: The folder of one model's versions, also of third parties.
         require: Additional levels without which the verdict is incomplete.
         trust: Operators that may run although they are not on the list of inference operators.
+        url: Where TF Serving serves the version already, http://HOST:8501/v1/models/NAME, for the level "server".
         progress: Called with a short description of each stage.
 
     Raises:
@@ -120,7 +122,8 @@ def check_serving(
         run(version)
         for name, check in CHECKS.items():
             report(name)
-            levels.append(check(version))
+            running = url is not None and name == "server"
+            levels.append(rest_servers.check_running(version, url or "") if running else check(version))
     else:
         levels += [Level(name, NOT_RUN, "the structure is invalid") for name in CHECKS]
     levels = [replace(level, required=level.name in required) for level in levels]

@@ -35,6 +35,19 @@ def serve_and_check(version: ServedVersion, level: str, server: ModuleType) -> L
         return Level(level, NOT_RUN, str(error))
 
 
+def check_running(version: ServedVersion, url: str) -> Level:
+    """Return the level "server" of a server that serves the version already, such as TF Serving in a container."""
+    try:
+        states = {e["version"]: e["state"] for e in json.loads(launching.fetch(url))["model_version_status"]}
+    except (OSError, ValueError, KeyError, TypeError) as error:
+        return Level(
+            "server", NOT_RUN, f"{url} has no state of a model ({error}); give http://HOST:8501/v1/models/NAME"
+        )
+    if states.get(str(version.version)) != "AVAILABLE":
+        return Level("server", FAIL, f"{url} serves {states or 'no version'}, not version {version.version}")
+    return check("server", version, url.rstrip("/"), url)
+
+
 def check(level: str, version: ServedVersion, url: str, server: str) -> Level:
     """Return the level of a server that answers at a URL."""
     calls = version.calls

@@ -1,1 +1,1 @@
-"""Bundles to and from other places: folders, web servers and the Hugging Face Hub."""
+"""Bundles to and from other places: folders, web servers, registries and the Hugging Face Hub."""

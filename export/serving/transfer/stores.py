@@ -8,7 +8,7 @@ import hashlib
 import os
 import re
 import urllib.parse
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -18,6 +18,7 @@ from zoobase.files import staging
 from zoobase.requirements import install_command
 
 BLOCK = 1 << 20  # bytes
+LARGEST_LIST = 64 * 2**20  # bytes of manifest.json, of SHA256SUMS and of an attestation
 SECONDS = (10, 60)  # to connect, and between two blocks
 LOOPBACK = ("127.0.0.1", "::1", "localhost")  # nobody listens between, so http is allowed
 REPOSITORY = re.compile(r"hf://(?P<repo>\w[\w.-]*/\w[\w.-]*)(?:@(?P<revision>\w[\w./-]*))?", re.ASCII)
@@ -35,13 +36,9 @@ class Store(Protocol):
     def write(self, bundle: Path, files: Mapping[str, Mapping[str, Any]]) -> str:
         """Write the files of a bundle, {name: {"sha256", "bytes"}}, all or none; return where they are."""
 
-
-def open_store(url: str) -> Store:
-    """Return the store of a URL; nothing is read yet."""
-    scheme, mark, _ = url.partition("://")
-    if not mark or scheme not in STORES:
-        raise ExportError(f"{url!r} is no place of a bundle; write file:///FOLDER, https://... or hf://OWNER/NAME")
-    return STORES[scheme](url)
+    def attestations(self, digests: Mapping[str, str]) -> Sequence[bytes]:
+        """Return the attestations that the place holds of the files {name: sha256}; only a registry holds some."""
+        return ()
 
 
 def save(blocks: Iterator[bytes], path: Path, entry: Mapping[str, Any], source: str) -> None:
@@ -62,7 +59,7 @@ def save(blocks: Iterator[bytes], path: Path, entry: Mapping[str, Any], source: 
         raise CheckFailed(f"{source} is not the file that manifest.json lists: its SHA-256 differs")
 
 
-class FolderStore:
+class FolderStore(Store):
     """A folder on this machine, or of a mounted file system."""
 
     def __init__(self, url: str) -> None:
@@ -96,7 +93,7 @@ class FolderStore:
             return str(layout.publish(folder, self.folder))
 
 
-class WebStore:
+class WebStore(Store):
     """A folder of a web server."""
 
     def __init__(self, url: str, headers: Mapping[str, str] | None = None) -> None:
@@ -123,7 +120,7 @@ class WebStore:
                     raise Unavailable(f"{url} cannot be read: {response.status_code} {response.reason}")
                 yield from response.raw.stream(BLOCK, decode_content=False)
         except (requests.RequestException, urllib3.exceptions.HTTPError) as error:
-            raise Unavailable(f"{url} cannot be read: {_one_line(error)}") from error
+            raise Unavailable(f"{url} cannot be read: {one_line(error)}") from error
 
     def check_writable(self) -> None:
         """Raise ExportError: there is no common way to write to a web server."""
@@ -134,7 +131,7 @@ class WebStore:
         self.check_writable()
 
 
-class HubStore:
+class HubStore(Store):
     """A repository of the Hugging Face Hub, by the package `huggingface_hub`, which knows the user's token."""
 
     def __init__(self, url: str) -> None:
@@ -157,7 +154,7 @@ class HubStore:
         try:
             commit = self._hub.HfApi().repo_info(self.repo, revision=self.revision).sha
         except Exception as error:  # the library passes on what its own libraries raise
-            raise Unavailable(f"{self.url} cannot be read: {_one_line(error)}") from error
+            raise Unavailable(f"{self.url} cannot be read: {one_line(error)}") from error
         url = self._hub.hf_hub_url(self.repo, layout.MANIFEST, revision=commit).removesuffix(f"/{layout.MANIFEST}")
         return WebStore(url, self._hub.utils.build_hf_headers())
 
@@ -183,11 +180,8 @@ class HubStore:
                 delete_patterns="*",
             )
         except Exception as error:
-            raise CheckFailed(f"{self.url} cannot be written: {_one_line(error)}") from error
+            raise CheckFailed(f"{self.url} cannot be written: {one_line(error)}") from error
         return str(commit.commit_url)
-
-
-STORES = {"file": FolderStore, "https": WebStore, "http": WebStore, "hf": HubStore}
 
 
 def _is_secure(url: str) -> bool:
@@ -195,5 +189,6 @@ def _is_secure(url: str) -> bool:
     return parts.scheme == "https" or (parts.scheme == "http" and parts.hostname in LOOPBACK)
 
 
-def _one_line(error: Exception) -> str:
+def one_line(error: Exception) -> str:
+    """Return an error of a library as one line."""
     return " ".join(str(error).split())[:300] or type(error).__name__

@@ -223,7 +223,7 @@ def test_quantized_files_have_the_same_metadata(tmp_path):
 
 @pytest.mark.needs("quantizer")
 def test_buffers_behind_the_flatbuffer_move_with_it(tmp_path):
-    """ai-edge-quantizer writes 256 KiB and more there, at offsets from the start of the file, which metadata move."""
+    """litert-quantizer writes 256 KiB and more there, at offsets from the start of the file, which metadata move."""
     keras.utils.set_random_seed(0)
     model = keras.Sequential([keras.Input((1024,), name="x"), keras.layers.Dense(640, name="y")])
     bundle = export.export_model(model, tmp_path / "b", formats=(), quantization=export.Quantization(("int4",)))

@@ -16,6 +16,7 @@ from PIL import Image
 
 from export import load, publish
 from export.__main__ import verbs
+from export.bundle.tf_serving import PINNED
 from export.protocol import rest
 from export.serving.kserve_manifest import inference_service
 from export.serving.servers import triton
@@ -28,10 +29,17 @@ ROOT = Path(__file__).parents[3]
 EXAMPLES = ROOT / "examples"
 
 
-def test_the_workflow_runs_our_commands_in_the_container_of_the_image():
-    (job,) = yaml.safe_load((EXAMPLES / "serving" / "tf-serving.yml").read_text())["jobs"].values()
-    assert f"FROM {job['container']['image']}\n" in (EXAMPLES / "serving" / "Dockerfile").read_text()
-    words = [shlex.split(step["run"], comments=True) for step in job["steps"] if "-m export" in step.get("run", "")]
+def test_the_workflow_runs_our_commands_against_the_container_of_the_image():
+    (job,) = yaml.safe_load((EXAMPLES / "ci" / "tf_serving.yml").read_text())["jobs"].values()
+    image = f"tensorflow/serving:{PINNED}"
+    assert job["env"]["IMAGE"] == image
+    assert f"FROM {image}\n" in (EXAMPLES / "serving" / "Dockerfile").read_text()
+    assert f"image: {image}\n" in (ROOT / "export/serving/web/compose/compose.yaml").read_text()
+    words = [
+        shlex.split(step["run"].partition(" > ")[0], comments=True)
+        for step in job["steps"]
+        if "-m export" in step.get("run", "")
+    ]
     assert [line[3] for line in words] == ["publish", "serve-check"]
     for _, _, _, verb, *arguments in words:
         context = verbs.commands[verb].make_context(verb, arguments)

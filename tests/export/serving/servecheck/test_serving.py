@@ -4,6 +4,7 @@ import json
 import os
 import shutil
 import sys
+from dataclasses import replace
 from types import SimpleNamespace
 
 import numpy as np
@@ -14,7 +15,7 @@ from tensorflow_serving.apis import prediction_log_pb2
 from tensorflow_serving.config import model_server_config_pb2
 
 from export import check_serving, publish, verify_bundle
-from export.bundle.tf_serving import WARMUP, models_config, write_warmup
+from export.bundle.tf_serving import PINNED, WARMUP, loader_note, models_config, write_warmup
 from export.formats.saved_model import newest_version
 from export.parity.cases import read_golden
 from export.protocol import c_api
@@ -348,6 +349,23 @@ def test_older_versions(served, changed, older, tmp_path):
     assert level.state == "fail"
     folder = tmp_path / "tensorflow"
     assert f"cannot run it: ended with exit code 1: ImportError: {folder} does not contain" in level.reason
+
+
+def test_a_server_that_runs_already(base, served):
+    with builtin.serving(base, 1, "model", *launching.free_ports(1)) as url:
+        report = check_serving(base, url=url, require=["server"])
+        assert (report.levels[-1].name, report.levels[-1].state, report.verdict) == ("server", "pass", "pass")
+        assert "20 of 4 clients at once" in report.levels[-1].details
+        other = rest_servers.check_running(replace(served, version=2), url)
+        assert (other.state, "not version 2" in other.reason) == ("fail", True)
+    gone = rest_servers.check_running(served, url)
+    assert (gone.state, "give http://HOST:8501" in gone.reason) == ("not_run", True)
+
+
+def test_the_loader_of_the_pinned_server():
+    row = {"runtime": "c_api", "state": "pass", "versions": {"tensorflow_c": "2.21.0"}}
+    assert "loader of TensorFlow 2.21.0; the compose file and examples/ pin" in loader_note([row])
+    assert loader_note([row | {"versions": {"tensorflow_c": PINNED}}]) is loader_note([row | {"state": "fail"}]) is None
 
 
 @pytest.mark.both

@@ -16,7 +16,8 @@ from export import pull, push
 from export.__main__ import verbs
 from export.bundle import layout
 from export.serving.transfer import exchange
-from export.serving.transfer.stores import WebStore, open_store
+from export.serving.transfer.exchange import open_store
+from export.serving.transfer.stores import WebStore
 from zoobase import run
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 
@@ -94,7 +95,9 @@ def test_a_web_server(bundle, tmp_path, serve):
         pull(f"{url}/away", tmp_path / "c")
     with pytest.raises(ExportError, match="can be pulled only"):
         push(bundle, url)
-    assert os.listdir(tmp_path) == ["b"]
+    assert [name for name in os.listdir(tmp_path) if not name.startswith(".c.pulling-")] == ["b"]
+    assert contents(pull(url, tmp_path / "c")) == contents(bundle)
+    assert sorted(os.listdir(tmp_path)) == ["b", "c"]
 
 
 def test_a_redirect_to_http_is_refused(bundle, serve, monkeypatch):
@@ -121,7 +124,7 @@ def test_damaged_bundles_are_not_pushed(damaged, tmp_path):
         (lambda files: files["parity.json"].update(bytes=40 * 2**30), "make room|fewer bytes"),
         (lambda files: files["parity.json"].update(bytes=3), "more bytes than the 3 in manifest.json"),
         (lambda files: files["parity.json"].update(sha256="0" * 64), "its SHA-256 differs"),
-        (lambda files: files.pop("parity.json"), r"damaged \(.*manifest.json was changed"),
+        (lambda files: files.pop("parity.json"), "does not list parity.json"),
         (lambda files: files.update(none=dict(files["parity.json"])), "there is no file"),
     ],
 )
@@ -132,7 +135,7 @@ def test_manifests_that_lie(damaged, tmp_path, change, message):
     (folder / "manifest.json").write_text(json.dumps(manifest))
     with pytest.raises(ExportError, match=message):
         pull(folder.as_uri(), tmp_path / "out" / "b")
-    assert not (tmp_path / "out").exists() or os.listdir(tmp_path / "out") == []
+    assert not (tmp_path / "out" / "b").exists()
     assert not (tmp_path / "escaped").exists()
 
 
