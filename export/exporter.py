@@ -29,7 +29,7 @@ from export.parity.rest_requests import write_requests
 from export.proof.certificate import FAIL, PASS, RESERVED, UNSUPPORTED, Certificate, ProofRequest
 from export.proof.coverage import Coverage
 from export.proof.evaluation import Quantization, with_simulation
-from export.proof.layer_diff import with_worst_layers
+from export.proof.layer_diff import with_worst_layers, write_layers
 from export.proof.prove import check_names, prove
 from export.proof.reference import run_reference
 from export.protocol import weight_sums
@@ -200,6 +200,7 @@ def _write_and_prove(request: ExportRequest, folder: Path, version: int) -> tupl
         live = run_reference(observed, cases, request.model.weights)
     write_golden(folder / "golden", cases)
     write_requests(folder / "golden", contract, cases)
+    write_layers(folder / "golden", request.model, contract, cases)
     weights = ((weight.path, np.asarray(weight.value)) for weight in request.model.weights)
     weight_sums.write(folder / "golden", weights, merged_weights(request.model))
     dependency, obstacle = code_dependency(request.model), unimportable(request.model)

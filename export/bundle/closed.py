@@ -25,6 +25,7 @@ from export.parity.cases import GoldenCase
 from export.parity.rest_requests import requests_of
 from export.proof.certificate import Certificate
 from export.proof.image_diff import PREFIX
+from export.proof.layer_diff import FILE as LAYERS
 from export.protocol import rest, weight_sums
 from export.protocol.calls import one_line
 from zoobase.errors import ExportError
@@ -82,7 +83,7 @@ def _twins(names: Sequence[str]) -> Iterator[str]:
 def _names(folder: Path, manifest: Mapping[str, Any], contract: Contract) -> Iterator[str]:
     """Yield the name of every file that has a role."""
     yield from (layout.MANIFEST, layout.SUMS, layout.PARITY)
-    yield from (f"{GOLDEN}/{name}" for name in ("cases.json", weight_sums.FILE, weight_sums.SLICES))
+    yield from (f"{GOLDEN}/{name}" for name in ("cases.json", weight_sums.FILE, weight_sums.SLICES, LAYERS))
     for endpoint in contract.endpoints:
         yield from (f"{GOLDEN}/{endpoint.name}.{kind}.npz" for kind in ("inputs", "outputs"))
         yield f"{FIGURES}/{PREFIX}{endpoint.name}.png"

@@ -1,29 +1,120 @@
-"""Name the layers of a failed quantised file that add most noise, or that differ from a simulation."""
+"""Name the layers of a failed artifact that differ from the reference, or that add most quantisation noise."""
 
 import tempfile
 from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
-from export.contract import Artifact
+from export.contract import Artifact, Contract
 from export.contract.simulation import Simulation
 from export.formats.format import TensorQuantization
 from export.formats.tflite import FORMAT, path_of
 from export.parity.cases import TYPICAL, GoldenCase
 from export.parity.simulation import is_same
 from export.proof.certificate import CAUSE, FAIL, Finding, ProofRequest, Row
-from export.protocol.arrays import save_arrays
+from export.protocol import layers
+from export.protocol.arrays import Key, read_arrays, save_arrays
 from export.runtime import process
 
+FILE = "layers.npz"  # in the golden folder
+RUNTIMES = ("keras", "tensorflow")  # runtimes whose layers can be compared
+TOLERANCE = 4e-5  # of a layer's output, in units of its largest value
+HEAD = 3  # numbers before the values of a fingerprint
+MIN_VALUES = 16  # for a linear fit
 WORST_LAYERS = 3
 LEAST_SHARE = 0.99  # of the integers of a layer that are within one step of those of a simulation
 ROWS, ROWS_OF_SIMULATION = 32, 16
 
 
+def write_layers(folder: Path, model: Any, contract: Contract, cases: Mapping[str, Sequence[GoldenCase]]) -> None:
+    """Write the outputs of every layer of the live model in the first golden case to the golden folder."""
+    endpoint = contract.endpoints[0]
+    case = first_case(cases[endpoint.name])
+    if case is None:
+        return
+    import tensorflow as tf
+
+    dtypes = {t.name: t.dtype for t in endpoint.inputs}
+    inputs = {name: tf.constant(value, dtypes[name]) for name, value in rows_of(case, endpoint.batch).items()}
+    try:
+        outputs = layers.record_outputs(model, lambda: endpoint.call(inputs))
+    except Exception:  # without recorded layers only the diagnosis is missing
+        return
+    save_arrays(folder / FILE, {(f"{i:04d}", name): value for i, (name, value) in enumerate(outputs)})
+
+
+def first_difference(
+    folder: Path,
+    contract: Contract,
+    cases: Mapping[str, Sequence[GoldenCase]],
+    artifact: Artifact,
+    modules: Sequence[str],
+) -> str | None:
+    """Return a clause about the first layer of a Keras file or SavedModel that differs; None where it is not found."""
+    endpoint = contract.endpoints[0]
+    case = first_case(cases[endpoint.name])
+    if case is None or not (folder / "golden" / FILE).is_file() or endpoint.name not in artifact.endpoints:
+        return None
+    reference = read_arrays(folder / "golden" / FILE)
+    with tempfile.TemporaryDirectory(prefix="layer-diff-") as scratch:
+        inputs, out = Path(scratch) / "inputs.npz", Path(scratch) / "out.npz"
+        save_arrays(inputs, rows_of(case, endpoint.batch))
+        job = {
+            "artifact": {
+                "format": artifact.format,
+                "path": str((folder / artifact.path).resolve()),
+                "endpoints": [contract[name].to_json() for name in artifact.endpoints],
+            },
+            "endpoint": endpoint.name,
+            "names": [name for _, name in reference],
+            "inputs": str(inputs),
+            "out": str(out),
+            "modules": list(modules),
+        }
+        packages = sorted({name.partition(".")[0] for name in modules})
+        process.run_script("jobs/run_layers.py", job, Path(scratch), packages, forked_from="keras", reads=[folder])
+        fingerprints = read_arrays(out) if out.is_file() else {}
+    return compare(reference, fingerprints)
+
+
+def compare(reference: Mapping[Key, np.ndarray], candidate: Mapping[Key, np.ndarray]) -> str | None:
+    """Return a clause about the first fingerprint that differs, or that all agree; None if none can be compared."""
+    compared = 0
+    for key, expected in reference.items():
+        actual, name = candidate.get(key), key[1]
+        if actual is None or actual.shape != expected.shape or actual[2] != expected[2]:
+            continue
+        compared += 1
+        scale = max(1.0, float(np.max(np.abs(expected[HEAD:]))))
+        difference = float(np.max(np.abs(expected[HEAD:] - actual[HEAD:]))) / scale
+        if not difference <= TOLERANCE:
+            return (
+                f"the first layer that differs is {name}, by {difference:.2g}{_scaled(expected[HEAD:], actual[HEAD:])}"
+            )
+    return "every layer agrees: what is before or after the model differs" if compared else None
+
+
+def _scaled(expected: np.ndarray, actual: np.ndarray) -> str:
+    """Return a clause if the values are a linear function of the reference's; else an empty string."""
+    if expected.size < MIN_VALUES or np.ptp(expected) == 0 or not np.all(np.isfinite([expected, actual])):
+        return ""
+    factor, shift = np.polyfit(expected, actual, 1)
+    if np.max(np.abs(factor * expected + shift - actual)) > 1e-3 * np.ptp(actual):
+        return ""
+    plus = f" {shift:+.3g}" if abs(shift) > 1e-3 * np.ptp(actual) else ""
+    return f": its values are {factor:.3g} times the reference's{plus}, which suggests another normalisation"
+
+
 def first_case(cases: Sequence[GoldenCase]) -> GoldenCase | None:
     """Return the first case for a comparison of layers: a compared case with outputs, of a single call."""
     return next((case for case in cases if case.compared and case.outputs and not case.chain), None)
+
+
+def rows_of(case: GoldenCase, batch: int | None) -> dict[str, np.ndarray]:
+    """Return the inputs of one call."""
+    return {name: value[:batch] if batch else value for name, value in case.inputs.items()}
 
 
 def with_worst_layers(request: ProofRequest, rows: Sequence[Row]) -> list[Row]:

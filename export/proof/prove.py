@@ -22,7 +22,7 @@ from export.parity.evidence import check_evidence
 from export.parity.noise_floor import Policy
 from export.parity.quantization import compare_quantized
 from export.parity.rest_requests import compare_replies
-from export.proof import image_diff, tolerances
+from export.proof import image_diff, layer_diff, tolerances
 from export.proof.certificate import CAUSE, FAIL, NOT_RUN, NOTE, UNSUPPORTED, Certificate, Finding, ProofRequest, Row
 from export.proof.tolerances import Floor
 from export.protocol.runner import Runtime
@@ -245,9 +245,10 @@ def check_run(
     findings += report["findings"] + weights["findings"]
     findings += [] if form else recurrent_steps.compare_steps(request.contract, run.outputs, policy)
     compared = {key: weights[key] for key in ("matched", "of", "unmatched")} if report["weights"] else None
-    # no operator's output can explain a weight that no golden input reads
+    # no layer's output can explain a weight that no golden input reads
     is_explicable = findings and findings[0] not in weights["findings"] and any(o.arrays for o in run.outputs.values())
-    causes = _first_operator(request, artifact, row.runtime, run) if is_explicable else []
+    causes = _first_layer(request, artifact, row.runtime) if is_explicable else []
+    causes += _first_operator(request, artifact, row.runtime, run) if is_explicable else []
     return row.with_findings(*notes, *map(Finding, findings), *causes, endpoints=figures, weights=compared)
 
 
@@ -279,6 +280,15 @@ def _reservations(path: Path, format: str) -> tuple[dict[str, list[str]], list[F
         return reservations_of(path, format), []
     except ExportError as error:
         return {}, [Finding(f"its graph was not examined: {error}", NOTE)]
+
+
+def _first_layer(request: ProofRequest, artifact: Artifact, runtime: str) -> list[Finding]:
+    """Return the first layer that differs, if it can be determined."""
+    if runtime not in layer_diff.RUNTIMES:
+        return []
+    modules = request.modules if FORMATS[artifact.format].needs_code else ()
+    clause = layer_diff.first_difference(request.folder, request.contract, request.cases, artifact, modules)
+    return [Finding(clause, CAUSE)] if clause else []
 
 
 def _form(artifact: Artifact, runtime: str) -> str | None:
