@@ -44,11 +44,13 @@ WORTH_HAVING = {  # the models of the README, by what a reader wants
     "efficientnet_lite0": "names what is in a photograph: 1,000 classes of ImageNet",
     "faces": "finds faces and their eyes, nose and mouth",
     "detector": "finds and names garments, with boxes",
+    "person_segmentation": "cuts a person out of a photograph",
     "unet": "colours in what is where: a class for each pixel",
     "minilm": "vectors of sentences: search and similarity of texts",
     "sentiment": "whether a review is positive",
     "magika": "the type of a file, from its content",
     "crepe": "the pitch of a voice or an instrument",
+    "silero_vad": "where somebody speaks, in a recording or a stream",
     "grapheme_to_phoneme": "how an English word is pronounced",
     "table": "a class or a number from rows of a CSV file: linear, boosted trees or a network",
 }
