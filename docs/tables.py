@@ -48,6 +48,7 @@ WORTH_HAVING = {  # the models of the README, by what a reader wants
     "unet": "colours in what is where: a class for each pixel",
     "minilm": "vectors of sentences: search and similarity of texts",
     "sentiment": "whether a review is positive",
+    "language": "the language of a text, among 176",
     "magika": "the type of a file, from its content",
     "crepe": "the pitch of a voice or an instrument",
     "silero_vad": "where somebody speaks, in a recording or a stream",

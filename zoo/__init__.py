@@ -65,6 +65,7 @@ if TYPE_CHECKING:
     from zoo.models.gan import gan as gan
     from zoo.models.grapheme_to_phoneme import grapheme_to_phoneme as grapheme_to_phoneme
     from zoo.models.keywords import keywords as keywords
+    from zoo.models.language import language as language
     from zoo.models.magika import magika as magika
     from zoo.models.minilm import minilm as minilm
     from zoo.models.mnist import mnist as mnist

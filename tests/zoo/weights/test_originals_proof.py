@@ -4,23 +4,32 @@ A model is a subclass of `EqualToOriginal`: what it is, its real inputs, and how
 weights is downloaded and converted again, to a cache of the tests.
 """
 
+import gettext
 import subprocess
 from pathlib import Path
 
 import numpy as np
 import pytest
+import tensorflow as tf
 
 import zoo
 from benchmarks.benchmark import peer_python
 from pipelines import sound
+from pipelines.dataset import Info
 from pipelines.sources import search
-from pipelines.sources.packages import Debian
+from pipelines.sources.packages import Debian, Wheel
 from tests import photographs
+from zoo import weights
+from zoo.tasks.text import hashed_ngrams
+from zoo.weights.language import LANGUAGE
 from zoo.weights.person_segmentation import PERSON
 from zoo.weights.silero import SILERO
 
 pytestmark = pytest.mark.proof
 ORIGINALS = Path(__file__).parent / "originals"
+DJANGO = Wheel(
+    "django", "5.2.8", "37e687f7bd73ddf043e2b6b97cfe02fcbb11f2dbb3adccc6a2b18c6daa054d7f", "django/conf/locale"
+)
 ALLISON = Debian("asterisk-core-sounds-en-wav", "/usr/share/asterisk/sounds/en_US_f_Allison")
 
 
@@ -127,3 +136,39 @@ class TestPersonSegmentation(EqualToOriginal):
     def ours(self, model, inputs):
         logits = super().ours(model, inputs)
         return logits[..., 1] - logits[..., 0]
+
+
+def _messages(folder):
+    """Return (language, text) of the longer messages of Django in each language: sentences of translators."""
+    found = set()
+    for file in sorted(folder.glob("*/LC_MESSAGES/django.mo")):
+        with file.open("rb") as content:
+            texts = gettext.GNUTranslations(content)._catalog.values()
+        language = {"nb": "no"}.get(code := file.parts[-3].split("_")[0], code)
+        clean = (text for text in texts if 40 <= len(text) <= 160 and not set(text) & set("%<\n{"))
+        found |= {(language, text) for text in clean}
+    return sorted(found)
+
+
+class TestLanguage(EqualToOriginal):
+    """Sentences of Django's translations; some of them are not translated, and some languages have other codes."""
+
+    packaged = LANGUAGE
+    requirements = ("fasttext-predict", "numpy")
+    least = 1000
+    rounding = 2e-5  # below 1e-5, the original has zeros
+
+    def inputs(self):
+        self.languages, texts = zip(*search.search("messages", DJANGO.sources(_messages)[1:], "")[1], strict=True)
+        return np.array(texts)
+
+    def ours(self, model, inputs):
+        info = Info.from_json(weights.description("language")["info"])
+        ids = hashed_ngrams.encode_tensor(tf.constant(inputs), info.vocabulary, 512)
+        probabilities = np.exp(super().ours(model, ids.numpy()))
+        labelled = [label in info.class_names for label in self.languages]
+        best = np.array(info.class_names)[probabilities.argmax(axis=1)]
+        right = (best == np.array(self.languages))[labelled]
+        print(f"{len(set(self.languages))} languages; {right.mean():.1%} of {len(right)} sentences are right")
+        assert right.mean() > 0.8
+        return probabilities

