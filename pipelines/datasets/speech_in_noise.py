@@ -19,7 +19,6 @@ from pipelines.sound.folders import SILENCE
 
 NAME = "speech_in_noise"
 COUNTS = {"train": 1500, "validation": 150, "test": 192}
-LEAST = 4  # recordings of a word, on average, if there are few words
 STEP, STEPS = 512, 64  # samples of a label, and labels of a recording
 SPOKEN = 0.1  # loudness of a step, as a share of the loudest of its word, from which it is speech
 DECIBELS = (0.0, 30.0)  # of the loudest step of a word above the noise
@@ -28,18 +27,17 @@ PAUSE = 8000  # most samples before the first word and between words
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     words = spoken_numbers.load(data_dir, cache_dir, split)
-    silence = words.info.class_names.index(SILENCE) if SILENCE in words.info.class_names else -1
-    counts, parts = {}, {}
+    names, counts, parts = words.info.class_names, {}, {}
     import tensorflow as tf  # here, because a prediction in LiteRT needs the constants of this file only
 
     for seed, part in enumerate(words.info.counts):
-        examples = [e["samples"] for e in words[part].as_numpy_iterator() if e["label"] != silence]
+        examples = [e["samples"] for e in words[part].as_numpy_iterator() if names[e["label"]] != SILENCE]
         random = np.random.default_rng(seed)
-        count = min(COUNTS[part], LEAST * len(examples))
+        count = min(COUNTS[part], 4 * len(examples))
         mixed = [mix([examples[j] for j in random.integers(0, len(examples), 3)], random) for _ in range(count)]
         samples, speech = map(np.stack, zip(*mixed, strict=True))
-        counts[part], parts[part] = count, tf.data.Dataset.from_tensor_slices((samples, speech))
-        parts[part] = parts[part].map(lambda samples, speech: {"samples": samples, "speech": speech})
+        counts[part] = count
+        parts[part] = tf.data.Dataset.from_tensor_slices({"samples": samples, "speech": speech})
     features = {"samples": f"int16 ({STEPS * STEP},) at 16 kHz", "speech": f"float32 ({STEPS},)"}
     info = dataclasses.replace(words.info, name=NAME, features=features, counts=counts, class_names=None)
     return Dataset(**parts, info=info)

@@ -16,29 +16,22 @@ SMALLEST = 1e-5  # added to a probability before its logarithm, as in fastText
 
 
 def paths(counts: Sequence[int]) -> np.ndarray:
-    """Return which turns lead to each class, float32 (2 * (C - 1), C): to the right at each node, then to the left.
-
-    Args:
-        counts: How often each of C classes occurs, the most frequent first.
-    """
+    """Return which turns lead to each class, float32 (2 * (C - 1), C): to the right at each node, then to the left."""
+    # `counts` says how often each of C classes occurs, the most frequent first.
     classes = len(counts)
     total = [*counts, *[10**15] * (classes - 1)]
-    leads = np.eye(classes, dtype=bool).tolist() + [[False] * classes for _ in range(classes - 1)]
+    leads = [*np.eye(classes), *np.zeros((classes - 1, classes))]  # of each node, to which classes
     turns = np.zeros((2, classes - 1, classes), np.float32)
     leaf, node = classes - 1, classes
     for i in range(classes, 2 * classes - 1):
         children = []
         for _ in range(2):
-            if leaf >= 0 and total[leaf] < total[node]:
-                children.append(leaf)
-                leaf -= 1
-            else:
-                children.append(node)
-                node += 1
-        left, right = children
-        total[i] = total[left] + total[right]
-        leads[i] = np.logical_or(leads[left], leads[right])
-        turns[:, i - classes] = leads[right], leads[left]
+            is_leaf = leaf >= 0 and total[leaf] < total[node]
+            children.append(leaf if is_leaf else node)
+            leaf, node = leaf - is_leaf, node + (not is_leaf)
+        left, right = (leads[child] for child in children)
+        total[i], leads[i] = sum(total[child] for child in children), left + right
+        turns[:, i - classes] = right, left
     return turns.reshape(-1, classes)
 
 

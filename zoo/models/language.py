@@ -17,13 +17,13 @@ from zoo.core.spec import Card
 from zoo.modeling.hierarchical_softmax import HierarchicalSoftmax
 from zoo.modeling.layers import MaskedAveragePooling1D
 from zoo.modeling.sentence_encoder import PaddingMask
-from zoo.tasks.text.language import LanguageIdentification
+from zoo.tasks.text.classification import TextClassification
 from zoo.weights.language import LANGUAGE
 
 
 @register(
     data="movie_reviews",
-    task=LanguageIdentification(),
+    task=TextClassification(length=512, tokens=50_000, tokenizer="hashed"),
     recipes={"default": Recipe(epochs=10, batch_size=32, learning_rate=1e-2)},
     tiny={"width": 8, "task.tokens": 2000},
     card=Card(

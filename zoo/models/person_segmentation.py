@@ -38,21 +38,17 @@ BLOCKS = (  # filters, size and stride of the depthwise convolution, filters of 
 
 
 def _conv(x: Any, filters: int, i: int, activation: str | None = None) -> Any:
-    return layers.Conv2D(filters, 1, activation=activation, name=f"conv{i}")(x)
+    return layers.Conv2D(filters, 1, activation=activation, name=f"conv2d_{i}")(x)
 
 
 def _depthwise(x: Any, size: int, stride: int, i: int, activation: str) -> Any:
-    kernel = {"padding": "same", "activation": activation, "name": f"depthwise{i}"}
-    return layers.DepthwiseConv2D(size, stride, **kernel)(x)
+    name = f"depthwise_conv2d_{i}"
+    return layers.DepthwiseConv2D(size, stride, "same", activation=activation, name=name)(x)
 
 
 def _gate(x: Any, filters: int, i: int) -> Any:  # (B, H, W, C) -> (B, 1, 1, C) in [0, 1]
     pooled = layers.GlobalAveragePooling2D(keepdims=True, name=f"gate{i}_mean")(x)
     return _conv(_conv(pooled, filters, i, "relu"), x.shape[-1], i + 1, "sigmoid")
-
-
-def _up(x: Any, filters: int, i: int) -> Any:  # (B, H, W, C) -> (B, 2H, 2W, filters)
-    return _conv(layers.UpSampling2D(interpolation="bilinear", name=f"conv{i}_larger")(x), filters, i)
 
 
 def _join(x: Any, skip: Any, i: int, j: int) -> Any:  # of the same size: of `skip` what the gate passes
@@ -94,14 +90,11 @@ def person_segmentation(num_classes: int = 2, image_shape: Sequence[int] = (256,
         UsageError: The images have another size or are not RGB.
     """
     if any(side % SMALLER or not side for side in image_shape[:2]) or image_shape[2] != 3:
-        size = "x".join(map(str, image_shape))
-        raise UsageError(
-            f"images of {size} do not fit person_segmentation: height and width must be multiples of {SMALLER}, and "
-            "the channels 3; set task.height, task.width and task.channels"
-        )
+        needed = f"task.height and task.width must be multiples of {SMALLER}, and task.channels 3"
+        raise UsageError(f"images of {'x'.join(map(str, image_shape))} do not fit person_segmentation: {needed}")
     image = keras.Input(tuple(image_shape), name="image")
     x = layers.Rescaling(1 / 255, name="rescale")(image)
-    x = layers.Conv2D(16, 3, 2, padding="same", activation=HARD, name="conv0")(x)
+    x = layers.Conv2D(16, 3, 2, padding="same", activation=HARD, name="conv2d_0")(x)
     skips, i = [x], 1
     for j, (filters, size, stride, squeezed, out, activation) in enumerate(BLOCKS):
         y = _depthwise(_conv(x, filters, i, activation), size, stride, j, activation)
@@ -116,7 +109,8 @@ def person_segmentation(num_classes: int = 2, image_shape: Sequence[int] = (256,
     x = layers.Multiply(name="context")([_conv(x, WIDEST, i, "relu"), gate])
     i += 2
     for j, skip in enumerate(reversed(skips), start=len(BLOCKS)):
-        x = _join(_up(x, skip.shape[-1], i), skip, i + 1, j)
+        larger = layers.UpSampling2D(interpolation="bilinear", name=f"conv{i}_larger")(x)
+        x = _join(_conv(larger, skip.shape[-1], i), skip, i + 1, j)
         i += 4
     logits = layers.Conv2DTranspose(num_classes, 2, 2, dtype="float32", name="logits")
     return keras.Model(image, logits(x), name="person_segmentation")

@@ -33,21 +33,12 @@ class WindowsWithContext(layers.Layer):
     def call(self, samples: Any) -> Any:
         """Return the windows; before the first there is silence."""
         windows = ops.reshape(samples, (ops.shape(samples)[0], -1, STEP))
-        before = ops.pad(windows[:, :-1, -CONTEXT:], [[0, 0], [1, 0], [0, 0]])
-        return self._mirrored(before, windows)
+        return self.step(windows, ops.pad(windows[:, :-1, -CONTEXT:], [[0, 0], [1, 0], [0, 0]]))
 
-    def step(self, samples: Any, context: Any) -> Any:
-        """Return the window of (B, 512) after samples (B, 64): (B, 1, 640, 1)."""
-        return self._mirrored(ops.expand_dims(context, 1), ops.expand_dims(samples, 1))
-
-    @staticmethod
-    def _mirrored(before: Any, windows: Any) -> Any:
+    def step(self, windows: Any, before: Any) -> Any:
+        """Return (B, T, 640, 1) of windows (B, T, 512) and the samples before them (B, T, 64)."""
         joined = ops.concatenate([before, windows], axis=-1)
         return ops.expand_dims(ops.pad(joined, [[0, 0], [0, 0], [0, MIRRORED]], mode="reflect"), -1)
-
-    def compute_output_shape(self, shape: tuple) -> tuple:
-        """Return (B, T, 640, 1)."""
-        return (shape[0], shape[1] and shape[1] // STEP, CONTEXT + STEP + MIRRORED, 1)
 
 
 @keras.saving.register_keras_serializable("zoo")

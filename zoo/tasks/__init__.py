@@ -29,7 +29,6 @@ if TYPE_CHECKING:
     from zoo.tasks.tabular.regression import Regression
     from zoo.tasks.tabular.table import Table
     from zoo.tasks.text.classification import TextClassification
-    from zoo.tasks.text.language import LanguageIdentification
     from zoo.tasks.text.language_modeling import LanguageModeling
     from zoo.tasks.text.sentences import SentenceClassification, SentenceEmbedding
     from zoo.tasks.text.translation import Translation
@@ -44,7 +43,6 @@ __all__ = [
     "Forecasting",
     "ImageGeneration",
     "LandmarkClassification",
-    "LanguageIdentification",
     "LanguageModeling",
     "MedicalClassification",
     "PairedImageTranslation",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import itertools
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -21,7 +21,6 @@ from zoo.core.task import BaseTask, Prediction, Query, SplitEvaluation
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-    from matplotlib.figure import Figure
 
     from export.contract import Contract, Endpoint
     from pipelines.dataset import Dataset, Info
@@ -115,10 +114,6 @@ class SpeechDetection(BaseTask):
         share = loudness / np.maximum(loudness.max(axis=1, keepdims=True), 1e-12)
         return dataclasses.replace(evaluation, baselines={"loudness": {"speech": share}})
 
-    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
-        """Yield nothing."""
-        return iter(())
-
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
         """Return the first two seconds of a sound file; DataError if it cannot be read."""
         samples = sound.read(argument, RATE)[: STEPS * STEP]
@@ -156,12 +151,9 @@ class SpeechDetection(BaseTask):
                     start = quiet = None
         found += [] if start is None else [(start, length)]
         found = [(start, end) for start, end in found if end - start > self.shortest * RATE]
-        bounds = [0, *((a[1] + b[0]) // 2 for a, b in itertools.pairwise(found)), length]
+        low = [0, *((a[1] + b[0]) // 2 for a, b in itertools.pairwise(found)), length]  # and high, of the next
         margin = int(MARGIN * RATE)
-        return [
-            (max(start - margin, low), min(end + margin, high))
-            for (start, end), low, high in zip(found, bounds, bounds[1:], strict=False)
-        ]
+        return [(max(a - margin, low[i]), min(b + margin, low[i + 1])) for i, (a, b) in enumerate(found)]
 
 
 def advance(model: keras.Model, chunk: Any, context: Any, hidden: Any, cell: Any) -> list[Any]:
@@ -169,7 +161,7 @@ def advance(model: keras.Model, chunk: Any, context: Any, hidden: Any, cell: Any
     import keras
 
     windows = model.get_layer("windows")
-    x, states = windows.step(chunk, context), []
+    x, states = windows.step(chunk[None], context[None]), []
     for layer in model.layers[model.layers.index(windows) + 1 :]:
         if isinstance(layer, keras.layers.LSTM):
             x, states = layer.cell(x[0], [hidden, cell])

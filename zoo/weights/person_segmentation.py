@@ -17,12 +17,9 @@ def read(file: Path) -> dict[str, np.ndarray]:
 
 
 def _name(path: str) -> str:
-    """Return the name of a variable in the file: depthwise0/kernel -> depthwise_conv2d/Kernel."""
-    layer, _, part = path.rpartition("/")
-    kind = layer.rstrip("0123456789")
-    number = layer.removeprefix(kind)
-    names = {"conv": "conv2d", "depthwise": "depthwise_conv2d", "logits": "segment"}
-    return f"{names[kind]}{f'_{number}' if number.strip('0') else ''}/{part.capitalize()}"
+    """Return the name of a variable in the file: conv2d_0/kernel -> conv2d/Kernel."""
+    layer, _, part = path.replace("logits", "segment").rpartition("/")
+    return f"{layer.removesuffix('_0')}/{part.capitalize()}"
 
 
 def _arrange(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:

@@ -64,5 +64,5 @@ def test_a_cut_out_has_the_size_of_the_photograph(fit, tmp_path):
 
 @pytest.mark.parametrize("shape", [(250, 256, 3), (256, 256, 1)])
 def test_images_of_other_sizes_are_refused(shape):
-    with pytest.raises(UsageError, match="must be multiples of 16, and the channels 3"):
+    with pytest.raises(UsageError, match=r"must be multiples of 16, and task\.channels 3"):
         zoo.build("person_segmentation", image_shape=shape)

@@ -1,7 +1,6 @@
 """Where somebody speaks: segments, steps with states, the conversion of Silero VAD, and predictions for recordings."""
 
 import dataclasses
-import wave
 
 import numpy as np
 import pytest
@@ -9,8 +8,8 @@ import tensorflow as tf
 
 import pipelines
 import zoo
+from tests.pipelines.sound.test_sound import write
 from tests.zoo.conftest import data_dir
-from zoo import predict
 from zoo.tasks import speech
 from zoo.tasks.speech import SpeechDetection
 from zoo.weights.silero import SILERO
@@ -90,16 +89,11 @@ def test_words_in_noise_are_labelled():
 @pytest.mark.extended
 def test_a_recording_is_predicted_in_segments(trained, tmp_path):
     """In Keras and from the bundle, of more than the two seconds of `serving_default`."""
-    samples = np.random.default_rng(0).normal(0, 3000, 50_001).astype("<i2")
-    with wave.open(str(tmp_path / "noise.wav"), "wb") as file:
-        file.setnchannels(1)
-        file.setsampwidth(2)
-        file.setframerate(16_000)
-        file.writeframes(samples.tobytes())
+    file = tmp_path / "noise.wav"
+    write(file, np.random.default_rng(0).normal(0, 0.1, 50_001).clip(-1, 1), 16_000)
     run = trained("silero_vad")
     predictor = zoo.load(run)
-    task = dataclasses.replace(predictor.task, threshold=0.0)
-    everywhere = dataclasses.replace(predictor, task=task).predict(tmp_path / "noise.wav")
-    assert [(row["start"], row["end"]) for row in everywhere[0].rows] == [(0.0, round(50_001 / 16_000, 3))]
-    one, other = (predict.run(source, [str(tmp_path / "noise.wav")]).rows for source in (run, run / "bundle"))
+    everywhere = dataclasses.replace(predictor, task=dataclasses.replace(predictor.task, threshold=0.0))
+    assert [(row["start"], row["end"]) for row in everywhere.predict(file)[0].rows] == [(0.0, 3.125)]
+    one, other = (zoo.load(source).predict(file)[0].rows for source in (run, run / "bundle"))
     assert one == pytest.approx(other)

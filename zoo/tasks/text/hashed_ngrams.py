@@ -9,7 +9,6 @@ is not in the vocabulary is left out; the order is the end of the text, the word
 
 from __future__ import annotations
 
-import collections
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING
@@ -28,6 +27,7 @@ _SPACE = "[ \n\r\t\v\f\x00]+"
 _START, _PRIME, _BITS = 2166136261, 16777619, 0xFFFFFFFF
 _NEGATIVE = 0xFFFFFF00  # with which a byte from 128 on, a negative char there, is extended to 32 bits
 _LONGEST = 4 * max(WIDTHS)  # bytes of an n-gram
+index = whole_words.index
 
 
 def split(text: str | bytes) -> list[str]:
@@ -46,28 +46,19 @@ def bucket(ngram: str) -> int:
 
 
 def features(text: str | bytes) -> list[str]:
-    """Return the tokens of a text, as they are in a vocabulary.
-
-    Example:
-        >>> features("ja")[:2], len(features("ja"))
-        (['</s>', 'ja'], 8)
-    """
+    """Return the tokens of a text, as they are in a vocabulary."""
     parts = split(text)
     marked = [f"<{word}>" for word in parts]
     ngrams = (word[i : i + n] for n in WIDTHS for word in marked for i in range(len(word) - n + 1))
     return [END, *parts, *(f"{BUCKET}{bucket(ngram)}" for ngram in ngrams)]
 
 
-def counted(tokens: Iterable[str], size: int) -> tuple[str, ...]:
-    """Return a vocabulary of the most frequent tokens that occur more than once."""
-    counts = collections.Counter(tokens)
-    ranked = sorted((token for token in counts if counts[token] > 1), key=lambda token: (-counts[token], token))
-    return (PADDING, *sorted(ranked[: size - 1], key=lambda token: token.startswith(BUCKET)))
-
-
-def index(vocabulary: Sequence[str]) -> dict[str, int]:
-    """Return token -> id."""
-    return {token: i for i, token in enumerate(vocabulary)}
+def counted(tokens: Iterable[str], size: int, least: int) -> tuple[tuple[str, ...], list[int]]:
+    """Return the most frequent tokens, words before buckets, and the count of each."""
+    (_, _, *ranked), counts = whole_words.counted(tokens, size + 1, least)
+    found = dict(zip(ranked, counts[2:], strict=True))
+    chosen = sorted(found, key=lambda token: token.startswith(BUCKET))
+    return (PADDING, *chosen), [0, *map(found.__getitem__, chosen)]
 
 
 def encode(text: str | bytes, index: Mapping[str, int], length: int | None = None) -> np.ndarray:

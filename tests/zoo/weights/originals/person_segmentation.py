@@ -5,15 +5,15 @@ LiteRT does not have; TRANSPOSE_CONV and a bias take its place, with the same co
 """
 
 import sys
+from pathlib import Path
 
 import flatbuffers
 import numpy as np
+from ai_edge_litert import schema_py_generated as schema
 from ai_edge_litert.interpreter import Interpreter
-from tensorflow.lite.python import schema_py_generated as schema
 
 path, inputs, outputs = sys.argv[1:]
-with open(path, "rb") as file:
-    model = schema.ModelT.InitFromPackedBuf(file.read(), 0)
+model = schema.ModelT.InitFromPackedBuf(Path(path).read_bytes(), 0)
 graph = model.subgraphs[0]
 (own,) = (i for i, code in enumerate(model.operatorCodes) if code.customCode == b"Convolution2DTransposeBias")
 (last,) = (operator for operator in graph.operators if operator.opcodeIndex == own)
@@ -22,12 +22,7 @@ code.builtinCode = code.deprecatedBuiltinCode = schema.BuiltinOperator.TRANSPOSE
 code.version = 3
 shape, size = schema.TensorT(), schema.BufferT()
 size.data = np.frombuffer(np.array([1, 256, 256, 1], "<i4").tobytes(), np.uint8)
-shape.name, shape.shape, shape.type, shape.buffer = (
-    b"size",
-    np.array([4], np.int32),
-    schema.TensorType.INT32,
-    len(model.buffers),
-)
+shape.shape, shape.type, shape.buffer = np.array([4], np.int32), schema.TensorType.INT32, len(model.buffers)
 graph.tensors.append(shape)
 model.buffers.append(size)
 x, kernel, bias = last.inputs
@@ -43,9 +38,9 @@ builder.Finish(model.Pack(builder), b"TFL3")
 interpreter = Interpreter(model_content=bytes(builder.Output()))
 interpreter.allocate_tensors()
 (image,), (logits,) = interpreter.get_input_details(), interpreter.get_output_details()
-masks = []
+rows = []
 for pixels in np.load(inputs):
     interpreter.set_tensor(image["index"], pixels[None].astype(np.float32) / 255)
     interpreter.invoke()
-    masks.append(interpreter.get_tensor(logits["index"])[0, ..., 0].copy())
-np.save(outputs, np.stack(masks))
+    rows.append(interpreter.get_tensor(logits["index"])[0, ..., 0].copy())
+np.save(outputs, np.stack(rows))
