@@ -74,7 +74,7 @@ class TestSileroVAD(EqualToOriginal):
 
     packaged = SILERO
     requirements = ("numpy", "onnxruntime")
-    tolerance = 2e-5  # ours in single precision are up to 1.2e-5 from those in double precision
+    tolerance = 4e-5  # ours in single precision are up to 2.2e-5 from those in double precision, the original's 1.1e-5
 
     def inputs(self):
         def read(folder):
