@@ -6,8 +6,6 @@ Splits:    1,500 / 150 / 192 recordings of the words of its splits, so that the 
 Licence:   that of spoken_numbers; the noise is generated.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import os
 

@@ -3,8 +3,6 @@
 Reference: Morin, Bengio 2005 (AISTATS); Joulin 2016, arXiv:1607.01759; fastText, loss.cc, for the order of the nodes.
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -6,8 +6,6 @@ Use:       python -m zoo.predict language "wo ist der Bahnhof?"
 Train:     python -m zoo.train language --data-dir texts.csv        (other classes, from words and parts of words)
 """
 
-from __future__ import annotations
-
 import keras
 from keras import layers
 

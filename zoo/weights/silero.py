@@ -3,8 +3,6 @@
 The safetensors file of the package holds other values, whose probabilities differ from those of its ONNX files by 0.01.
 """
 
-from __future__ import annotations
-
 import numpy as np
 
 from pipelines.sources.packages import Wheel

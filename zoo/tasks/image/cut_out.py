@@ -1,7 +1,5 @@
 """What a photograph shows before its background, cut out."""
 
-from __future__ import annotations
-
 import dataclasses
 from dataclasses import dataclass
 

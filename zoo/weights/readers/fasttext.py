@@ -3,8 +3,6 @@
 Reference: Joulin 2016, arXiv:1612.03651; github.com/facebookresearch/fastText, whose classes write the parts in order.
 """
 
-from __future__ import annotations
-
 import io
 import struct
 from pathlib import Path

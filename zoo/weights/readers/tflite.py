@@ -1,7 +1,5 @@
 """Reads the constants of a TFLite file, without the interpreter and without its operators."""
 
-from __future__ import annotations
-
 import struct
 from pathlib import Path
 
