@@ -1,22 +1,60 @@
 """The language of a text, among 176.
 
-Reference: Joulin 2016, arXiv:1607.01759 (fastText) and arXiv:1612.03651 (its compression).
+Reference: Joulin 2016, arXiv:1607.01759 (fastText) and arXiv:1612.03651 (its compression); the tree of classes: Morin,
+           Bengio 2005 (AISTATS).
 Use:       python -m zoo.predict language "wo ist der Bahnhof?"
            zoo.load("language").predict("wo ist der Bahnhof?")
 Train:     python -m zoo.train language --data-dir texts.csv        (other classes, from words and parts of words)
 """
 
+from typing import Any
+
 import keras
-from keras import layers
+from keras import layers, ops
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
-from zoo.modeling.hierarchical_softmax import HierarchicalSoftmax
 from zoo.modeling.layers import MaskedAveragePooling1D
 from zoo.modeling.sentence_encoder import PaddingMask
 from zoo.tasks.text.classification import TextClassification
-from zoo.weights.language import LANGUAGE
+from zoo.weights.language import LANGUAGE, paths
+
+SMALLEST = 1e-5  # added to a probability before its logarithm, as in fastText
+
+# === Layers ===
+
+
+@keras.saving.register_keras_serializable("zoo")
+class HierarchicalSoftmax(layers.Layer):
+    """Features (B, D) -> logarithms of the probabilities of the classes (B, C); the tree is a weight, too."""
+
+    def __init__(self, num_classes: int, **kwargs: Any) -> None:
+        """Take the number of classes, which the tree takes as equally frequent until its weight is set."""
+        super().__init__(**kwargs)
+        self.num_classes = num_classes
+
+    def build(self, shape: tuple) -> None:
+        """Create the vectors of the nodes and the tree."""
+        nodes = self.num_classes - 1
+        self.kernel = self.add_weight((shape[-1], nodes), initializer="glorot_uniform", name="kernel")
+        tree = paths([1] * self.num_classes)
+        self.paths = self.add_weight(
+            tree.shape, lambda *_, **__: ops.convert_to_tensor(tree), name="paths", trainable=False
+        )
+
+    def call(self, inputs: Any) -> Any:
+        """Return the logarithms."""
+        scores = ops.matmul(inputs, self.kernel)
+        turns = ops.sigmoid(ops.concatenate([scores, -scores], axis=-1))
+        return ops.matmul(ops.log(turns + SMALLEST), self.paths)
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "num_classes": self.num_classes}
+
+
+# === Functional Model ===
 
 
 @register(

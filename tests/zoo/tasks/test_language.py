@@ -7,7 +7,7 @@ import pytest
 import tensorflow as tf
 
 import zoo
-from zoo.modeling.hierarchical_softmax import HierarchicalSoftmax, paths
+from zoo.models.language import HierarchicalSoftmax
 from zoo.tasks.text import hashed_ngrams
 from zoo.weights import language
 from zoo.weights.readers import fasttext
@@ -48,7 +48,7 @@ def test_buckets_are_those_of_fasttext():
 
 
 def test_a_tree_gives_probabilities_and_frequent_classes_short_paths():
-    tree = paths([50, 20, 10, 5, 1])
+    tree = language.paths([50, 20, 10, 5, 1])
     assert tree.shape == (8, 5)
     lengths = tree.sum(axis=0)
     assert lengths.tolist() == [1, 2, 3, 4, 4]

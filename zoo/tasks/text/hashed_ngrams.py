@@ -16,11 +16,12 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from pipelines.text import words as whole_words
+from zoo.weights.language import BUCKET
 
 if TYPE_CHECKING:
     import tensorflow as tf
 
-PADDING, END, BUCKET = "", "</s>", "\n"
+END = "</s>"
 BUCKETS, WIDTHS = 2_000_000, (2, 3, 4)
 CHARACTERS = 160  # of a text that are read
 _SPACE = "[ \n\r\t\v\f\x00]+"
@@ -58,7 +59,7 @@ def counted(tokens: Iterable[str], size: int, least: int) -> tuple[tuple[str, ..
     (_, _, *ranked), counts = whole_words.counted(tokens, size + 1, least)
     found = dict(zip(ranked, counts[2:], strict=True))
     chosen = sorted(found, key=lambda token: token.startswith(BUCKET))
-    return (PADDING, *chosen), [0, *map(found.__getitem__, chosen)]
+    return (whole_words.PADDING, *chosen), [0, *map(found.__getitem__, chosen)]
 
 
 def encode(text: str | bytes, index: Mapping[str, int], length: int | None = None) -> np.ndarray:
