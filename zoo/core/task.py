@@ -44,7 +44,7 @@ class Prediction:
     Attributes:
         lines: Text for the terminal.
         rows: JSON-able dictionaries with the same keys, for --json and CSV.
-        image: uint8 array (H, W, 1 or 3), or None.
+        image: uint8 array (H, W, 1, 3 or, with transparency, 4), or None.
         outputs: The outputs of `serving_default` by name, without batch dimension; empty for a generated sample.
         mask: Class ids uint8 (H, W) of the pixels, or None.
     """

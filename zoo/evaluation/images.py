@@ -58,9 +58,12 @@ def check_name(path: Path) -> str:
 
 
 def write(path: Path, image: np.ndarray) -> None:
-    """Write uint8 (H, W, 1 or 3) atomically; UsageError if Pillow cannot write the format of the suffix."""
+    """Write uint8 (H, W, 1, 3 or 4) atomically, in JPEG on white; UsageError if Pillow does not write the format."""
     from PIL import Image
 
     kind, content = check_name(path), io.BytesIO()
-    Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image).save(content, kind, quality=95)
+    picture = Image.fromarray(image.squeeze(-1) if image.shape[-1] == 1 else image)
+    if picture.mode == "RGBA" and kind == "JPEG":
+        picture = Image.alpha_composite(Image.new("RGBA", picture.size, "white"), picture).convert("RGB")
+    picture.save(content, kind, quality=95)
     write_atomic(path, content.getvalue())

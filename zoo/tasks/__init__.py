@@ -22,6 +22,7 @@ if TYPE_CHECKING:
     from zoo.tasks.image.segmentation import Segmentation
     from zoo.tasks.image.transfer_learning import LandmarkClassification, TransferLearning
     from zoo.tasks.pitch import PitchEstimation
+    from zoo.tasks.speech import SpeechDetection
     from zoo.tasks.tabular.binary_classification import BinaryClassification
     from zoo.tasks.tabular.classification import TabularClassification
     from zoo.tasks.tabular.forecasting import Forecasting
@@ -51,6 +52,7 @@ __all__ = [
     "Segmentation",
     "SentenceClassification",
     "SentenceEmbedding",
+    "SpeechDetection",
     "StyleTransfer",
     "Table",
     "TabularClassification",

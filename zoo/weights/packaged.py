@@ -1,4 +1,4 @@
-"""Weights of others in Python packages: found, checked by their sha256 and converted to Keras once.
+"""Weights of others in packages: found, checked by their sha256 and converted to Keras once.
 
 No code of a package is run: its file is read by the restricted readers of this folder.
 """
@@ -16,7 +16,7 @@ import numpy as np
 
 from pipelines.dataset import Info
 from pipelines.sources import search, storage
-from pipelines.sources.packages import Wheel
+from pipelines.sources.packages import Npm, Wheel
 from zoo.core import registry
 from zoo.core.spec import Weights
 from zoo.core.weight_files import write_description
@@ -39,11 +39,11 @@ def as_it_is(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarra
 
 @dataclass(frozen=True, kw_only=True)
 class PackagedWeights:
-    """A file with weights in a Python package."""
+    """A file with weights in a package of Python or of npm."""
 
     name: str  # of the model
-    wheel: Wheel
-    file: str  # path below `wheel.folder`
+    wheel: Wheel | Npm
+    file: str  # path below `wheel.folder`, or the name of the member
     sha256: str  # of the file, checked wherever it comes from
     size: int  # bytes
     licence: str
@@ -60,7 +60,8 @@ class PackagedWeights:
     @property
     def source(self) -> str:
         """Package, version and file."""
-        return f"PyPI {self.wheel.package} {self.wheel.version}, {self.file}"
+        registry = "npm" if isinstance(self.wheel, Npm) else "PyPI"
+        return f"{registry} {self.wheel.package} {self.wheel.version}, {self.file}"
 
     def weights(self) -> Weights:
         """Return the entry of a model's `weights`."""

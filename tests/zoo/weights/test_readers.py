@@ -9,7 +9,7 @@ import pytest
 
 import zoo
 from zoo.weights import mtcnn
-from zoo.weights.readers import joblib_pickle, safetensors
+from zoo.weights.readers import joblib_pickle, safetensors, tflite
 from zoobase.errors import ZooError
 
 HEAD = b"\x04\x22\x4d\x18\x40\x40\xc0"
@@ -138,3 +138,31 @@ def test_a_truncated_file_is_an_error(tmp_path):
             safetensors.parse(content[:size], "x")
     with pytest.raises(ZooError, match="header is longer than the file"):
         safetensors.parse(b"\xff" * 8 + content[8:], "x")
+
+
+@pytest.fixture(scope="module")
+def small_tflite(tmp_path_factory):
+    """Return a dense layer with half-precision constants, as bytes, and the constants."""
+    import keras
+    import tensorflow as tf
+
+    model = keras.Sequential([keras.Input((60,)), keras.layers.Dense(50, bias_initializer="normal", name="dense")])
+    folder = str(tmp_path_factory.mktemp("small"))
+    model.export(folder, verbose=False)
+    converter = tf.lite.TFLiteConverter.from_saved_model(folder)
+    converter.optimizations, converter.target_spec.supported_types = [tf.lite.Optimize.DEFAULT], [tf.float16]
+    return converter.convert(), [np.asarray(model.weights[0]).T.astype("float16")]
+
+
+def test_constants_of_a_tflite_file_are_read_without_the_interpreter(small_tflite, tmp_path):
+    content, weights = small_tflite
+    (tmp_path / "x.tflite").write_bytes(content)
+    assert tflite.read(tmp_path / "x.tflite")
+    constants = {value.shape: value for value in tflite.read(tmp_path / "x.tflite").values()}
+    for weight in weights:
+        np.testing.assert_array_equal(constants[weight.shape], weight)
+        assert constants[weight.shape].dtype == np.float16
+    for damaged in (b"", content[:20], content[: len(content) // 2], content[:4] + bytes(len(content))):
+        (tmp_path / "x.tflite").write_bytes(damaged)
+        with pytest.raises(ZooError, match="not a TFLite file of plain values"):
+            tflite.read(tmp_path / "x.tflite")

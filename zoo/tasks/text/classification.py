@@ -17,7 +17,7 @@ from zoo.candidates import ngrams
 from zoo.core.recipe import Recipe
 from zoo.core.task import Candidate, Prediction, Query, SplitEvaluation
 from zoo.tasks.classifier import ClassifierTask, softmax
-from zoo.tasks.text import lengths, tokenizer_snippets
+from zoo.tasks.text import hashed_ngrams, lengths, tokenizer_snippets
 
 if TYPE_CHECKING:
     import keras
@@ -59,10 +59,10 @@ class TextClassifier(ClassifierTask):
     def with_ngrams(self, dataset: Dataset) -> Dataset:
         """Return the dataset with a vocabulary of words, pairs of words and parts of words."""
         texts = [example["text"] for example in dataset.train.as_numpy_iterator()]
-        features = (ngram for text in texts for ngram in ngrams.features(text))
-        vocabulary, _ = ngrams.counted(features, self.tokens, least=2)
-        index = ngrams.index(vocabulary)
-        return self.with_vocabulary(dataset, vocabulary, [len(ngrams.encode(text, index)) for text in texts])
+        features = (ngram for text in texts for ngram in self.splitter.features(text))
+        vocabulary, _ = self.splitter.counted(features, self.tokens, least=2)
+        index = self.splitter.index(vocabulary)
+        return self.with_vocabulary(dataset, vocabulary, [len(self.splitter.encode(text, index)) for text in texts])
 
     def words_of(self, info: Info) -> int:
         """Return the number of tokens of a text that the model reads."""
@@ -151,7 +151,7 @@ class TextClassifier(ClassifierTask):
         label = int(np.argmax(outputs["logits"]))
         ablated_logits = query.call("serving_default", {name: ablated})["logits"]
         drop = softmax(outputs["logits"])[label] - softmax(ablated_logits)[:, label]
-        unknown = {token for token in tokens if index[words.UNKNOWN] in self.splitter.encode(token, index)}
+        unknown = {token for token in tokens if index.get(words.UNKNOWN) in self.splitter.encode(token, index)}
         order = [int(i) for i in np.argsort(-np.abs(drop), kind="stable")[: max(1, top_k)]]
         effects = ", ".join(f"{tokens[i]}{' (unknown)' if tokens[i] in unknown else ''} {drop[i]:+.1%}" for i in order)
         weights = [{"word": tokens[i], "weight": round(float(drop[i]), 6)} for i in order]
@@ -163,19 +163,20 @@ class TextClassifier(ClassifierTask):
 class TextClassification(TextClassifier):
     """Text classification with integer labels; the model takes word ids and returns logits."""
 
-    # how texts are split: words; delimited, which the libraries of devices can do; or ngrams, words, pairs of words and
-    # parts of words, which the candidate "tfidf" has
-    tokenizer: Literal["words", "delimited", "ngrams"] = "words"
+    # how texts are split: words; delimited, which the libraries of devices can do; ngrams, words, pairs of words and
+    # parts of words, which the candidate "tfidf" has; or hashed, words and hashed parts of words, as fastText has them
+    tokenizer: Literal["words", "delimited", "ngrams", "hashed"] = "words"
 
     @property
     def splitter(self) -> ModuleType:
         """The module that turns texts into ids."""
-        return {"words": words, "delimited": delimited_words, "ngrams": ngrams}[self.tokenizer]
+        modules = {"words": words, "delimited": delimited_words, "ngrams": ngrams, "hashed": hashed_ngrams}
+        return modules[self.tokenizer]
 
     @property
     def has_ngrams(self) -> bool:
         """Whether the tokens are n-grams."""
-        return self.tokenizer == "ngrams"
+        return self.tokenizer in ("ngrams", "hashed")
 
     def candidates(self, info: Info) -> Mapping[str, Candidate]:
         """Return a constant and logistic regression on TF-IDF."""
@@ -224,7 +225,7 @@ class TextClassification(TextClassifier):
 
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that tokenizes a text as the `text` endpoint does."""
-        if self.tokenizer == "delimited":
+        if self.tokenizer in ("delimited", "hashed"):
             return {}
         if self.has_ngrams:
             return {"Token ids of a text": tokenizer_snippets.ngrams_of_words(self.words_of(info))}
