@@ -192,7 +192,7 @@ class TextClassification(TextClassifier):
 
             rules = tokenizer_snippets.rules_of_words()
             return dataclasses.replace(tokens, preprocessing=from_json({"kind": "text"} | rules))
-        if self.has_ngrams:
+        if self.tokenizer != "delimited":
             return tokens
         found = delimited_words.index(info.vocabulary)
         forms = (" ".join(f for f in delimited_words.forms(w) if found[f] == i) for i, w in enumerate(info.vocabulary))

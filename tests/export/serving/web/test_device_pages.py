@@ -67,5 +67,5 @@ def test_a_model_that_takes_images_of_any_size_has_no_page(tmp_path):
     image, out = (Tensor(name, "float32", (None, None, None, 3), "image", 0, 255) for name in ("image", "stylised"))
     contract = Contract((tensor_endpoint(model, [image], [out]),))
     bundle = export_model(model, tmp_path / "bundle", contract=contract, formats=("tflite",))
-    with pytest.raises(ExportError, match="has no fixed size, which LiteRT.js needs"):
+    with pytest.raises(ExportError, match=r"has no fixed size, which LiteRT.js needs"):
         LocalPages(bundle.path)
