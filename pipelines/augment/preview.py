@@ -60,7 +60,12 @@ def grid(
         columns.append(
             augmentation((batch, tf.zeros_like(index)), stateless_random.example_keys(seed, view, index))[0].numpy()
         )
-    padded = np.pad(np.stack(columns, 1), [(0, 0), (0, 0), (0, GAP), (0, GAP), (0, 0)], constant_values=255)
+    return tile(np.stack(columns, 1))
+
+
+def tile(images: np.ndarray) -> np.ndarray:
+    """Return images (rows, columns, H, W, 3) as one, with white gaps."""
+    padded = np.pad(images, [(0, 0), (0, 0), (0, GAP), (0, GAP), (0, 0)], constant_values=255)
     rows, count, height, width, _ = padded.shape
     return padded.transpose(0, 2, 1, 3, 4).reshape(rows * height, count * width, 3)[:-GAP, :-GAP]
 

@@ -1,4 +1,4 @@
-"""Examples of a dataset as an image grid with captions, or as rows of text."""
+"""Examples of a dataset as an image grid, or as rows of text."""
 
 from __future__ import annotations
 
@@ -6,10 +6,9 @@ from collections.abc import Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
-from PIL import Image, ImageDraw, ImageFont
 
 from pipelines import images
-from pipelines.augment.preview import GAP, check_size
+from pipelines.augment.preview import check_size, tile
 from pipelines.dataset import Dataset, Info
 from pipelines.images import masks
 
@@ -17,7 +16,6 @@ if TYPE_CHECKING:
     import tensorflow as tf
 
 Example = Mapping[str, Any]  # feature -> NumPy value, bytes for strings
-CAPTION = 16  # pixels of a caption
 LONGEST = 300  # characters of a text
 
 
@@ -40,35 +38,19 @@ def _is_image(value: Any) -> bool:
     return True
 
 
-def grid(
-    examples: Sequence[Example], features: Sequence[str], info: Info, columns: int, size: int, fit: str
-) -> np.ndarray:
-    """Return uint8 (H, W, 3): the images of each example side by side, with its class below."""
+def grid(examples: Sequence[Example], features: Sequence[str], columns: int, size: int, fit: str) -> np.ndarray:
+    """Return uint8 (H, W, 3): the images of each example side by side, `columns` examples a row."""
     check_size(len(examples) * len(features), size)
-    labelled = bool(info.class_names) and "label" in examples[0]
-    width, height = len(features) * size + GAP, size + GAP + (CAPTION if labelled else 0)
-    rows = -(-len(examples) // columns)
-    canvas = Image.new("RGB", (min(columns, len(examples)) * width - GAP, rows * height - GAP), "white")
-    draw, font = ImageDraw.Draw(canvas), ImageFont.load_default(CAPTION - 4)
-    for i, example in enumerate(examples):
-        left, top = i % columns * width, i // columns * height
-        for j, feature in enumerate(features):
-            if feature == "mask":
-                pixels = masks.palette()[images.decode_mask(example[feature], size, size, fit)]
-            else:
-                pixels = images.decode(example[feature], size, size, 3, fit).numpy()
-            canvas.paste(Image.fromarray(pixels), (left + j * size, top))
-        if labelled:
-            draw.text(
-                (left, top + size), _shortened(info.class_names[int(example["label"])], font, size), "black", font
-            )
-    return np.asarray(canvas)
 
+    def pixels(example: Example, feature: str) -> np.ndarray:
+        if feature == "mask":
+            return masks.palette()[images.decode_mask(example[feature], size, size, fit)]
+        return images.decode(example[feature], size, size, 3, fit).numpy()
 
-def _shortened(text: str, font: Any, width: int) -> str:
-    while text and font.getlength(text) > width:
-        text = text[:-1]
-    return text
+    cells = [pixels(example, feature) for example in examples for feature in features]
+    width = min(columns, len(examples)) * len(features)
+    cells += [np.full_like(cells[0], 255)] * (-len(cells) % width)
+    return tile(np.reshape(cells, (-1, width, size, size, 3)))
 
 
 def as_rows(examples: Sequence[Example], info: Info) -> list[dict[str, str]]:

@@ -80,7 +80,7 @@ def command(
     else:
         columns = max(1, views // len(images))
         chosen = examples.choose(dataset, rows * columns)
-        pixels = examples.grid(chosen, images, dataset.info, columns, size, fit)
+        pixels = examples.grid(chosen, images, columns, size, fit)
     _write_image(out or Path("grid.png"), pixels, {"dataset": name, "examples": len(chosen)}, console)
 
 

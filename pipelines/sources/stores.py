@@ -30,7 +30,11 @@ def opened(url: str) -> Iterator[tuple[Any, str]]:
         raise DataError(f"{url} cannot be read ({reason})", code) from error
 
 
-def download(url: str, target: Path) -> None:
-    """Copy an object to a file."""
-    with opened(url) as (store, path), store.open(path, "rb") as source, target.open("wb") as file:
-        shutil.copyfileobj(source, file)
+def download(url: str, target: Path, largest: int | None = None) -> None:
+    """Copy an object to a file; DataError if it has more than `largest` bytes."""
+    with opened(url) as (store, path):
+        if largest is not None and (size := store.size(path)) > largest:
+            size, most = f"{size / 1e6:,.0f}", f"{largest / 1e6:,.0f}"
+            raise DataError(f"{url} has {size} MB; larger files than {most} MB are not read")
+        with store.open(path, "rb") as source, target.open("wb") as file:
+            shutil.copyfileobj(source, file)

@@ -1,8 +1,5 @@
 """The texts of a file that are nearest to a text, by the vectors of a sentence encoder."""
 
-import contextlib
-import hashlib
-import io
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
@@ -13,25 +10,23 @@ from pipelines.sources import storage
 from zoo.prediction.predictor import Predictor
 from zoo.prediction.table_files import is_table
 from zoobase.errors import MissingError, UsageError
-from zoobase.files import cache_root, write_atomic
 
 BATCH = 32
-MAX_FILES = 8  # of vectors in the cache
-_PROBE = "The quick brown fox jumps over the lazy dog."  # whose vector tells models apart
 
 
 def nearest(
     opened: Predictor, inputs: Sequence[str], file: str | Path, top_k: int
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield each text with its `top_k` nearest of a file: {"input", "rank", "text", "similarity"}."""
-    # The file is a .csv or .tsv with the column `text`, or has a text a line; its vectors are computed once and cached.
+    # The file is a .csv or .tsv with the column `text`, or has a text a line. Its vectors are computed each time:
+    # for many texts, a library such as FAISS keeps an index.
     outputs = [tensor.name for tensor in opened.contract["serving_default"].outputs]
     if opened.task.accepts != "texts" or outputs != ["embedding"]:
         raise MissingError(
             f"{opened.source} does not return one vector for each text: --nearest is for models such as minilm"
         )
     texts = _texts(Path(file))
-    vectors = _cached(opened, texts)
+    vectors = _vectors(opened, texts)
     for text, vector in zip(inputs, _vectors(opened, inputs), strict=True):
         cosines = vectors @ vector
         best = np.argsort(-cosines, kind="stable")[:top_k]
@@ -71,23 +66,3 @@ def _vectors(opened: Predictor, texts: Sequence[str]) -> np.ndarray:
         parts.append(np.asarray(opened.call("serving_default", batch)["embedding"], np.float32))
     vectors = np.concatenate(parts)
     return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
-
-
-def _cached(opened: Predictor, texts: Sequence[str]) -> np.ndarray:
-    """Return the vectors of texts, from the cache if this model in this runtime has computed them before."""
-    digest = hashlib.sha256(_vectors(opened, [_PROBE]).tobytes())
-    for text in texts:
-        digest.update(hashlib.sha256(text.encode("utf-8", "replace")).digest())
-    path = cache_root() / "nearest" / f"{digest.hexdigest()[:24]}.npy"
-    with contextlib.suppress(OSError, ValueError, EOFError):
-        vectors = np.load(path, allow_pickle=False)
-        if len(vectors) == len(texts):
-            return vectors
-    vectors, content = _vectors(opened, texts), io.BytesIO()
-    np.save(content, vectors)
-    with contextlib.suppress(OSError):  # a cache that cannot be written
-        path.parent.mkdir(parents=True, exist_ok=True)
-        write_atomic(path, content.getvalue())
-        for old in sorted(path.parent.glob("*.npy"), key=lambda file: file.stat().st_mtime)[:-MAX_FILES]:
-            old.unlink(missing_ok=True)
-    return vectors

@@ -18,7 +18,7 @@ from tests.zoo.test_cli import cli
 from zoo import sample
 from zoo.core import plan
 from zoo.core.run_folder import RunFolder
-from zoo.evaluation import feature_extractor, generative_metrics, image_baselines
+from zoo.evaluation import generative_metrics, image_baselines
 from zoo.modeling import backbones
 from zoo.prediction import predictor
 from zoo.tasks.generative import gan
@@ -34,7 +34,7 @@ RANDOM = np.random.default_rng(0)
 @pytest.fixture(scope="module")
 def extractor():
     info = dataclasses.replace(pipelines.load("fashion_mnist", FASHION).info, name="fashion_mnist")  # a part of it
-    return feature_extractor.feature_extractor_for(info, (28, 28, 1))
+    return generative_metrics.feature_extractor_for(info, (28, 28, 1))
 
 
 @pytest.fixture(scope="module")
@@ -52,10 +52,10 @@ def test_the_feature_extractor_has_fixed_weights(extractor, real):
 
 def test_a_damaged_reference_network_is_refused(tmp_path, monkeypatch):
     damaged = tmp_path / "garment_classifier.keras"
-    damaged.write_bytes(feature_extractor.CLASSIFIER.read_bytes()[:-1] + b"x")
-    monkeypatch.setattr(feature_extractor, "CLASSIFIER", damaged)
+    damaged.write_bytes(generative_metrics.CLASSIFIER.read_bytes()[:-1] + b"x")
+    monkeypatch.setattr(generative_metrics, "CLASSIFIER", damaged)
     with pytest.raises(ZooError, match="is damaged: its sha256 is another one; reinstall the package"):
-        feature_extractor._of_garments.__wrapped__()
+        generative_metrics._of_garments.__wrapped__()
 
 
 class Killed(Exception):
@@ -175,7 +175,7 @@ def test_mode_collapse_is_detected(extractor, real):
     without = generative_metrics.mode_coverage(extractor, real, real[labels != 8])
     assert without["remarks"][0].startswith("mode collapse: 1 of 10 classes are missing or rare (Bag)")
     assert without["diversity"] > 0.8
-    pixels = feature_extractor.averaged_pixels(3)
+    pixels = generative_metrics.averaged_pixels(3)
     colours = RANDOM.integers(0, 256, (50, 16, 16, 3))
     assert "class_shares" not in generative_metrics.mode_coverage(pixels, colours, colours)
     assert generative_metrics.mode_coverage(pixels, colours, np.repeat(colours[:1], 50, axis=0))["collapsed"]
@@ -190,7 +190,7 @@ def test_the_feature_extractor_is_that_of_the_data(extractor, monkeypatch):
         LITE0.fetch()
     except DataError as reason:
         pytest.skip(str(reason))
-    ours = feature_extractor.feature_extractor_for(digits, (28, 28, 1))
+    ours = generative_metrics.feature_extractor_for(digits, (28, 28, 1))
     assert ours.name == "features of EfficientNet-Lite0, stage 5"
     images = RANDOM.integers(0, 256, (4, 32, 32, 1)).astype("float32")
     grey = ours.features(images).numpy()
@@ -201,8 +201,8 @@ def test_the_feature_extractor_is_that_of_the_data(extractor, monkeypatch):
         raise DataError("no network")
 
     monkeypatch.setattr(backbones, "_pretrain_lite", missing)
-    feature_extractor._of_photographs.cache_clear()
-    assert feature_extractor.feature_extractor_for(digits, (28, 28, 1)).name == "pixels averaged to 8x8"
+    generative_metrics._of_photographs.cache_clear()
+    assert generative_metrics.feature_extractor_for(digits, (28, 28, 1)).name == "pixels averaged to 8x8"
 
 
 def test_evaluation_has_bounds_of_the_distance(trained):

@@ -16,7 +16,7 @@ from tests.zoo.test_cli import cli
 from zoo import evaluate, export, predict
 from zoo.core import plan
 from zoo.core.run_folder import RunFolder
-from zoo.evaluation import feature_extractor, generative_metrics, outputs
+from zoo.evaluation import generative_metrics, outputs
 from zoo.evaluation.image_similarity import compare_images
 from zoo.modeling import blocks
 from zoo.models.cyclegan import ImagePool
@@ -210,7 +210,7 @@ def test_cycle_error_is_that_of_both_generators(trained):
     a = next(iter(planned.feed(data, "test").batches(200)))[0]["a"].numpy().astype("float32")
     cycle = model.b2a(model.a2b(a, training=False), training=False)
     assert evaluation.metrics["cycle_error_a2b"] == pytest.approx(np.abs(a - cycle).mean() / 255, rel=1e-3)
-    extractor = feature_extractor.feature_extractor_for(data.info, (28, 28, 1))
+    extractor = generative_metrics.feature_extractor_for(data.info, (28, 28, 1))
     fake = generative_metrics.collect(extractor.features, evaluation.outputs["b"])
     real = generative_metrics.collect(extractor.features, evaluation.inputs["b"])
     expected = generative_metrics.feature_distance(real, fake)

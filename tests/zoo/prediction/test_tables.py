@@ -10,6 +10,7 @@ from PIL import Image
 from pipelines import DataError
 from tests import commands
 from zoo import predict
+from zoo.prediction import inputs
 from zoo.prediction.inputs import expand, local_file
 from zoobase.errors import MissingError, UsageError
 
@@ -48,7 +49,7 @@ def test_urls_are_listed_and_read(folder):
     with local_file(expected[0]) as path:
         assert Path(path).read_bytes() == (folder / "a.png").read_bytes()
     assert not os.path.exists(path)
-    with pytest.raises(DataError, match=f"there is no file {root}/z.png") as error, local_file(f"{root}/z.png"):
+    with pytest.raises(DataError, match=f"{root}/z.png cannot be read") as error, local_file(f"{root}/z.png"):
         pass
     assert error.value.exit_code == 3
 
@@ -67,7 +68,7 @@ def test_an_error_names_the_url_and_not_the_temporary_file(folder):
         ("", UsageError, "not the name of a file"),
         ("images/*.gif", MissingError, "no file matches images/.*gif"),
         ("file:///nowhere/*.png", MissingError, "nowhere"),
-        ("https://host/a.png", UsageError, "begin with s3://, gs://, file://"),
+        ("nosuch://host/*.png", DataError, "cannot be read"),
     ],
 )
 def test_what_cannot_be_listed(folder, argument, kind, sentence):
@@ -75,13 +76,17 @@ def test_what_cannot_be_listed(folder, argument, kind, sentence):
         list(expand([argument]))
 
 
-@pytest.mark.both
-def test_without_pyarrow_one_sentence_names_the_extra(folder, monkeypatch):
-    monkeypatch.setitem(sys.modules, "pyarrow.fs", None)
-    monkeypatch.setitem(sys.modules, "fsspec.implementations.arrow", None)
-    with pytest.raises(MissingError, match=r"pip install .pyarrow"):
+def test_a_large_object_is_not_read(folder, monkeypatch):
+    monkeypatch.setattr(inputs, "LARGEST_FILE", 10)
+    with pytest.raises(DataError, match="not read"), local_file(f"file://{folder}/a.png"):
+        pass
+
+
+def test_without_the_library_of_a_store_one_sentence_names_it(folder, monkeypatch):
+    monkeypatch.setitem(sys.modules, "s3fs", None)
+    with pytest.raises(DataError, match="Install s3fs"):
         list(expand(["s3://bucket-of-a-test/*.png"]))
-    with pytest.raises(MissingError, match=r"pip install .pyarrow"), local_file("gs://bucket-of-a-test/a.png"):
+    with pytest.raises(DataError, match="Install s3fs"), local_file("s3://bucket-of-a-test/a.png"):
         pass
 
 

@@ -57,8 +57,7 @@ class ImageGeneration(ImageTask):
 
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
         """Return the Frechet distance."""
-        from zoo.evaluation.feature_extractor import feature_extractor_for
-        from zoo.evaluation.generative_metrics import FrechetDistance
+        from zoo.evaluation.generative_metrics import FrechetDistance, feature_extractor_for
 
         return {"distances": [FrechetDistance(feature_extractor_for(info, self.shape(info)))]}
 
@@ -84,8 +83,7 @@ class ImageGeneration(ImageTask):
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return the Frechet distance of generated and real images."""
-        from zoo.evaluation.feature_extractor import feature_extractor_for
-        from zoo.evaluation.generative_metrics import collect, feature_distance
+        from zoo.evaluation.generative_metrics import collect, feature_distance, feature_extractor_for
 
         features = feature_extractor_for(info, self.shape(info)).features
         return {"frechet_distance": feature_distance(collect(features, truth), collect(features, outputs["image"]))}
@@ -98,8 +96,7 @@ class ImageGeneration(ImageTask):
         # `compared`, `class_shares` if the feature extractor has classes, `collapsed`, and a sentence in `remarks`.
         from zoo.evaluation import image_baselines
         from zoo.evaluation import outputs as inference
-        from zoo.evaluation.feature_extractor import feature_extractor_for
-        from zoo.evaluation.generative_metrics import compare_sets, mode_coverage, noise_like
+        from zoo.evaluation.generative_metrics import compare_sets, feature_extractor_for, mode_coverage, noise_like
 
         extractor, real, fake = (
             feature_extractor_for(dataset.info, self.shape(dataset.info)),

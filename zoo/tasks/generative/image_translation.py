@@ -139,8 +139,7 @@ class PairedImageTranslation(ImageTranslation):
         # These are ridge regression of the pixels and the mean of the targets of the nearest inputs. The metrics get
         # the Frechet distance, which blurred images do not lower, and `psnr_gain_db` over the best baseline.
         from zoo.evaluation import image_baselines
-        from zoo.evaluation.feature_extractor import feature_extractor_for
-        from zoo.evaluation.generative_metrics import collect, feature_distance
+        from zoo.evaluation.generative_metrics import collect, feature_distance, feature_extractor_for
 
         truth, inputs = evaluation.truth, evaluation.inputs["image"]
         images = {"the input": inputs, "mean of all targets": np.broadcast_to(_mean(feed("train")), truth.shape)}

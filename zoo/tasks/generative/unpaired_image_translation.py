@@ -41,8 +41,7 @@ class UnpairedImageTranslation(ImageTranslation):
 
     def distances(self, info: Info) -> list[keras.metrics.Metric]:
         """Return the Frechet distance of each direction."""
-        from zoo.evaluation.feature_extractor import feature_extractor_for
-        from zoo.evaluation.generative_metrics import FrechetDistance
+        from zoo.evaluation.generative_metrics import FrechetDistance, feature_extractor_for
 
         extractor = feature_extractor_for(info, self.shape(info))
         return [FrechetDistance(extractor, name=f"frechet_{direction}") for direction in DOMAINS]
@@ -68,8 +67,7 @@ class UnpairedImageTranslation(ImageTranslation):
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return the Frechet distance of translated and real images, for each direction in `outputs`."""
-        from zoo.evaluation.feature_extractor import feature_extractor_for
-        from zoo.evaluation.generative_metrics import collect, feature_distance
+        from zoo.evaluation.generative_metrics import collect, feature_distance, feature_extractor_for
 
         features = feature_extractor_for(info, self.shape(info)).features
         return {
@@ -89,8 +87,13 @@ class UnpairedImageTranslation(ImageTranslation):
         # bound) and `cycle_error` (the mean absolute difference of input and reconstruction, of pixels in [0, 1]), and
         # `compared`. If the feature extractor has classes, `taken_for_target` is the fraction of images that are
         # classified as the most frequent class of the target domain.
-        from zoo.evaluation.feature_extractor import feature_extractor_for
-        from zoo.evaluation.generative_metrics import REAL_HALVES, collect, compare_sets, target_class_share
+        from zoo.evaluation.generative_metrics import (
+            REAL_HALVES,
+            collect,
+            compare_sets,
+            feature_extractor_for,
+            target_class_share,
+        )
 
         extractor = feature_extractor_for(dataset.info, self.shape(dataset.info))
         extra: dict[str, Any] = {}

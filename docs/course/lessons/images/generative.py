@@ -43,8 +43,7 @@ def real_images(page: Page, run: Any) -> np.ndarray:
 
 def coverage(page: Page, run: Any) -> dict[str, Any]:
     """Return the measures of mode collapse: diversity of the features of a classifier, and shares of the classes."""
-    from zoo.evaluation.feature_extractor import feature_extractor_for
-    from zoo.evaluation.generative_metrics import mode_coverage
+    from zoo.evaluation.generative_metrics import feature_extractor_for, mode_coverage
 
     extractor, real = feature_extractor_for(page.dataset(run.plan()).info, (28, 28, 1)), real_images(page, run)
     return mode_coverage(extractor, real, generated(run, len(real)))
@@ -52,8 +51,7 @@ def coverage(page: Page, run: Any) -> dict[str, Any]:
 
 def distance(page: Page, run: Any) -> float:
     """Return the Frechet distance of generated and of test images in the features of a classifier."""
-    from zoo.evaluation.feature_extractor import feature_extractor_for
-    from zoo.evaluation.generative_metrics import collect, feature_distance
+    from zoo.evaluation.generative_metrics import collect, feature_distance, feature_extractor_for
 
     extractor, real = feature_extractor_for(page.dataset(run.plan()).info, (28, 28, 1)), real_images(page, run)
     return feature_distance(*(collect(extractor.features, x) for x in (real, generated(run, len(real)))))

@@ -218,8 +218,8 @@ def _in_keras(page: Page) -> None:
 
     page.heading("Sentiment in Keras")
     page.text(
-        """`sentiment` has a recurrent form (`--recipe recurrent`), an LSTM. On nine thousand short reviews it is
-        [not more accurate](../models/sentiment.md#measured) than a linear model of words, word pairs and word parts,
+        """`sentiment` has a recurrent form (`--recipe recurrent`), an LSTM. On nine thousand short reviews it is [not
+        more accurate](../models/sentiment.md#measured) than a linear model of words, word pairs and parts of words,
         whose weights are shipped:"""
     )
     predictions = zoo.load("sentiment").predict(list(SENTENCES))
