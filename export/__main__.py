@@ -7,7 +7,6 @@ from export.cli import (
     check_input,
     compare,
     deployment,
-    diff,
     inspect,
     matrix,
     model,
@@ -16,7 +15,6 @@ from export.cli import (
     snippets,
     transfer,
     verify,
-    web,
 )
 from zoobase import run
 from zoobase.console import Commands
@@ -27,11 +25,12 @@ def verbs() -> None:
     """Export any Keras model to artifacts, each proven in a fresh process."""
 
 
-for verb in (model, verify, compare, inspect, diff, check_input, snippets, web):
+for verb in (model, verify, compare, inspect, check_input, snippets):
     verbs.add_command(verb.command)
 verbs.add_command(compare.certify_command)
 verbs.add_command(compare.repair_command)
 verbs.add_command(compare.flips_command)
+verbs.add_command(compare.diff_command)
 verbs.add_command(inspect.formats_command)
 for name in ("publish", "rollback"):
     verbs.add_command(getattr(publishing, f"{name}_command"))
@@ -39,7 +38,7 @@ for command in (serving.serve_check_command, serving.serve_command, serving.serv
     verbs.add_command(command)
 for command in (matrix.matrix_command, matrix.upgrade_command):
     verbs.add_command(command)
-for command in (deployment.manifest_command, deployment.drift_command):
+for command in (deployment.manifest_command, deployment.drift_command, deployment.web_command):
     verbs.add_command(command)
 for command in (transfer.push_command, transfer.pull_command):
     verbs.add_command(command)
