@@ -3,8 +3,6 @@
 Read as a reference or candidate of a comparison, never written. Source: OpenVINO's documentation, operation sets.
 """
 
-from __future__ import annotations
-
 from collections import Counter
 from pathlib import Path
 from typing import Any

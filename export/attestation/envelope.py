@@ -4,8 +4,6 @@ Reference: https://github.com/secure-systems-lab/dsse. A key is a PEM file, as o
 or RSA. Envelopes without a key, by an identity of OpenID (Sigstore), are bundles of the library `sigstore`.
 """
 
-from __future__ import annotations
-
 import base64
 import hashlib
 import json

@@ -4,8 +4,6 @@
 person must write.
 """
 
-from __future__ import annotations
-
 import itertools
 import json
 from collections.abc import Mapping, Sequence

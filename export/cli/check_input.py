@@ -1,7 +1,5 @@
 """python -m export check-input BUNDLE FILE TENSOR: how an application made a tensor; snippets: the same as code."""
 
-from __future__ import annotations
-
 import json
 import sys
 from collections.abc import Callable, Mapping, Sequence

@@ -1,7 +1,5 @@
 """python -m export push and pull: bundles to and from other places."""
 
-from __future__ import annotations
-
 import shlex
 from pathlib import Path
 

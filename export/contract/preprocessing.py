@@ -1,7 +1,5 @@
 """How a file becomes the tensor of an endpoint, as data: what a contract states and an application obeys."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import asdict, dataclass
 from typing import Any

@@ -1,7 +1,5 @@
 """Compare what an application fed a model with what the contract of a bundle says, and say what the mistake costs."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The tensor that an application fed, from the file in which it was dumped."""
 
-from __future__ import annotations
-
 import base64
 import json
 import math

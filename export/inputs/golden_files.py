@@ -4,8 +4,6 @@ File `inputs/I_LABEL.jpg` (.png, .wav, .txt) of a bundle is row I of the golden 
 contract, and the snippets that run here, must make that row of it.
 """
 
-from __future__ import annotations
-
 import contextlib
 import io
 import re

@@ -1,7 +1,5 @@
 """An image file as the tensor that a recipe gives: each stage of `ImagePreprocessing` on NumPy arrays."""
 
-from __future__ import annotations
-
 import functools
 import io
 from collections.abc import Callable

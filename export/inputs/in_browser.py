@@ -1,7 +1,5 @@
 """Run the JavaScript snippet on files in Chromium, which confines what it decodes."""
 
-from __future__ import annotations
-
 import shutil
 import time
 from collections.abc import Sequence

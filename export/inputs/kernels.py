@@ -5,8 +5,6 @@ PyTorch `UpSample.h`, TensorFlow.js `resizeBilinear`, Skia `SkSamplingOptions`, 
 compare each with the library itself.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable
 from dataclasses import dataclass
 

@@ -5,8 +5,6 @@ The job is {"files": [paths], "tensor": of the contract, "vocabulary": [tokens],
 language "contract" is the contract itself.
 """
 
-from __future__ import annotations
-
 import ctypes
 import json
 from pathlib import Path

@@ -4,8 +4,6 @@ Geometry first, on blurred images, which no resize method changes much; then dec
 colour order and scale by least squares, which need no search; then the named scales and the rounding.
 """
 
-from __future__ import annotations
-
 import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field, replace

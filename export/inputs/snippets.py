@@ -1,7 +1,5 @@
 """Preprocessing as code for applications, written from the contract: the same algorithm in every language."""
 
-from __future__ import annotations
-
 import json
 import string
 from collections.abc import Sequence

@@ -1,7 +1,5 @@
 """Which preprocessing the samples of a sound had: channels, resampling, window and scale."""
 
-from __future__ import annotations
-
 import io
 import itertools
 import math

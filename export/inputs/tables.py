@@ -1,7 +1,5 @@
 """Which preprocessing the columns of a row had: numbers, decimal signs, missing values, categories, order."""
 
-from __future__ import annotations
-
 import csv
 import json
 import math

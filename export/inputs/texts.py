@@ -1,7 +1,5 @@
 """Which preprocessing the token ids of a text had: normalisation, splitting, special tokens, padding, truncation."""
 
-from __future__ import annotations
-
 import itertools
 import re
 import unicodedata

@@ -1,7 +1,5 @@
 """Push a proven bundle to another place, and pull one from there; nothing of it is loaded."""
 
-from __future__ import annotations
-
 import contextlib
 import hashlib
 import json

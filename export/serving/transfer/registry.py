@@ -4,8 +4,6 @@ A bundle is an artifact whose layers are its files, so that versions share those
 last. Its attestation and bill of materials refer to it. Source: distribution-spec and image-spec 1.1.
 """
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib

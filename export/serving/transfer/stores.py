@@ -1,7 +1,5 @@
 """Where a bundle can lie: a folder, a web server (read only), or a repository of the Hugging Face Hub."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import hashlib
