@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import io
 import json
+import subprocess
+import tempfile
 import time
 from collections import Counter
 from collections.abc import Callable
@@ -19,6 +21,8 @@ import click
 import cv2
 import numpy as np
 from PIL import Image, ImageOps
+from scipy import signal
+from scipy.io import wavfile
 
 from export.contract.preprocessing import ImagePreprocessing
 from export.inputs.search import SCALES, explain
@@ -269,6 +273,93 @@ def run(cases: int, seed: int, console: Console) -> dict[str, Any]:
     }
 
 
+def prompts() -> list[tuple[int, np.ndarray]]:
+    """Return rate and samples of each recording of the Debian package asterisk-core-sounds-en-wav."""
+    with tempfile.TemporaryDirectory() as folder:
+        subprocess.run(["apt-get", "download", "-qq", "asterisk-core-sounds-en-wav"], cwd=folder, check=True)
+        subprocess.run(["dpkg", "-x", next(Path(folder).glob("*.deb")), folder], check=True)
+        return [wavfile.read(path) for path in sorted(Path(folder).rglob("*.wav"))]
+
+
+def run_sounds(cases: int, seed: int) -> dict[str, Any]:
+    """Return how often what was done to a recording is named: Debian's voice prompts, two of them as stereo."""
+    from export.contract.preprocessing import SoundPreprocessing
+    from export.inputs import sounds
+
+    rng, recordings = np.random.default_rng(seed), prompts()
+    recipe, rate, length, verdicts, wrong = SoundPreprocessing(window="loudest"), 16000, 16000, Counter(), Counter()
+    resamplers: dict[str, Callable[[np.ndarray, int], np.ndarray]] = {
+        "filtered": lambda x, own: sounds.resample(x, own, rate, "filtered"),
+        "fourier": lambda x, own: signal.resample(x, round(len(x) * rate / own)),
+        "linear": lambda x, own: np.interp(np.arange(round(len(x) * rate / own)) * own / rate, np.arange(len(x)), x),
+        "nearest": lambda x, own: x[
+            np.minimum((np.arange(round(len(x) * rate / own)) * own / rate).astype(int), len(x) - 1)
+        ],
+        "none": lambda x, own: x,
+    }
+    while verdicts.total() < cases:
+        (own, one), (_, other) = (recordings[rng.integers(len(recordings))] for _ in range(2))
+        size = min(len(one), len(other))
+        if size < 1.5 * own or np.abs(one[:size]).max() < 500 or np.abs(other[:size]).max() < 500:
+            continue
+        stream = io.BytesIO()
+        wavfile.write(stream, own, np.stack([one[:size], other[:size]], 1))
+        samples = np.stack([one[:size], other[:size]], 1) / 2.0**15
+        true = {"channels": str(rng.choice(["mean", "first", "second", "interleaved"]))}
+        true |= {"resample": str(rng.choice(list(resamplers))), "scale": str(rng.choice(list(sounds.SCALES)))}
+        true["window"] = str(rng.choice(["loudest", "first", "middle", "last"]))
+        mono = {"mean": samples.mean(1), "interleaved": samples.reshape(-1)}
+        mono |= {"first": samples[:, 0], "second": samples[:, 1]}
+        x = resamplers[true["resample"]](mono[true["channels"]], own).astype(np.float32)
+        start = max(0, sounds.window(x, length, true["window"]))
+        x = np.pad(x[start : start + length], (0, max(0, length - len(x[start : start + length]))))
+        found = sounds.explain(stream.getvalue(), x * sounds.SCALES[true["scale"]], rate, length, recipe)
+        _count(true, *found[:2], verdicts, wrong)
+    return {"cases": cases, "whole": dict(verdicts), "confusions": dict(wrong)}
+
+
+def run_texts(cases: int, seed: int) -> dict[str, Any]:
+    """Return how often what was done to a film review before it became token ids is named."""
+    import pipelines
+    from export.contract.preprocessing import TextPreprocessing
+    from export.inputs import texts
+    from pipelines.text import words
+
+    rng = np.random.default_rng(seed)
+    reviews = [row["text"].decode() for row in pipelines.load("movie_reviews")["test"].take(1000).as_numpy_iterator()]
+    vocabulary = (*words.vocabulary(reviews, 4000), "[CLS]", "[SEP]")
+    pairs = tuple((pattern, replacement.replace("\\", "$")) for pattern, replacement in words.REPLACED)
+    recipe, length, verdicts, wrong = TextPreprocessing(lowercase=True, replace=pairs), 48, Counter(), Counter()
+    index = {word: i for i, word in enumerate(vocabulary)}
+    for _ in range(cases):
+        text = reviews[rng.integers(len(reviews))].capitalize()
+        true = dict(texts.AS_STATED)
+        true["split"] = str(rng.choice(["as stated", *texts.SPLITS]))
+        true["letters"] = "as stated" if true["split"] == "as stated" else str(rng.choice(list(texts.CASES)[1:]))
+        true["padding"] = str(rng.choice(texts.PADDINGS))
+        true["special tokens"] = str(rng.choice(["none", "[CLS] and [SEP]"]))
+        true["ids"] = str(rng.choice(["as stated", "+1", "-1"]))
+        if true["split"] == "as stated":
+            tokens = words.split(text)
+        else:
+            tokens = texts.SPLITS[true["split"]](texts.CASES[true["letters"]](text))
+        ids = [index.get(token, 1) for token in tokens]
+        ids = [index["[CLS]"], *ids, index["[SEP]"]] if true["special tokens"] != "none" else ids
+        ids = [i + {"as stated": 0, "+1": 1, "-1": -1}[true["ids"]] for i in ids][:length]
+        rest = [0] * (length - len(ids))
+        ids = ids + rest if true["padding"] == texts.PADDINGS[0] else rest + ids
+        _count(true, *texts.explain(text, np.array(ids), recipe, vocabulary, length)[:2], verdicts, wrong)
+    return {"cases": cases, "whole": dict(verdicts), "confusions": dict(wrong)}
+
+
+def _count(true: dict, named: dict, similar: dict, verdicts: Counter, wrong: Counter) -> None:
+    """Count whether all stages are named, or some only among those that give the same, or one is wrong."""
+    apart = {stage: value for stage, value in true.items() if named[stage] != value}
+    missed = {stage: value for stage, value in apart.items() if str(value) not in similar.get(stage, ())}
+    verdicts["wrong" if missed else "inseparable" if apart else "named"] += 1
+    wrong.update(f"{stage}: {value} -> {named[stage]}" for stage, value in missed.items())
+
+
 @click.command("inputs")
 @click.option("--cases", type=click.IntRange(1), default=300, show_default=True)
 @click.option("--seed", type=int, default=0, show_default=True)
@@ -276,7 +367,7 @@ def run(cases: int, seed: int, console: Console) -> dict[str, Any]:
 @shell.common_options
 def main(cases: int, seed: int, out: Path, console: Console) -> None:
     """Write benchmarks/inputs.json."""
-    result = run(cases, seed, console)
+    result = run(cases, seed, console) | {"sounds": run_sounds(cases, seed), "texts": run_texts(cases, seed)}
     out.write_text(json.dumps(result, indent=1, default=str) + "\n")
     console.print(f"{result['whole']}; {result['stages']}")
     console.result(result)

@@ -79,7 +79,8 @@ def input_mistakes() -> str:
     facts = json.loads((ROOT / "benchmarks" / "inputs.json").read_text(encoding="utf-8"))
     verdicts = ("named", "inseparable", "wrong")
     lines = ["| stage | named | gives the same as another | wrong |", "|---|---:|---:|---:|"]
-    for stage, counts in {"whole case": facts["whole"], **facts["stages"]}.items():
+    others = {f"{kind}: whole case": facts[kind]["whole"] for kind in ("sounds", "texts")}
+    for stage, counts in {"whole case": facts["whole"], **facts["stages"], **others}.items():
         lines.append(f"| {stage} | " + " | ".join(str(counts.get(verdict, 0)) for verdict in verdicts) + " |")
     seconds = facts["seconds"]
     lines += [

@@ -72,7 +72,7 @@ def command(
     lines += [
         f"{stage}: {', '.join(values)} would give the same"
         for stage, values in found.similar.items()
-        if found.verdict != "unknown" and stage not in check.MINOR
+        if found.verdict in ("differs", "not stated") and stage not in check.MINOR
     ]
     data = found.to_json()
     if found.verdict == "differs" and found.fed is not None and found.fed.shape == found.expected.shape:

@@ -76,10 +76,9 @@ def explain(
         found.append((1 - equal / size, _changes(stages), len(found), stages))
     residual, _, _, best = min(found, key=lambda item: item[:3])
     similar: dict[str, dict[str, None]] = {}
-    for other, changes, _, stages in found:
-        if other == residual and changes == _changes(best):
-            for name in (name for name, value in stages.items() if value != best[name]):
-                similar.setdefault(name, {})[str(stages[name])] = None
+    for stages in (stages for other, _, _, stages in found if other == residual):
+        for name in (name for name, value in stages.items() if value != best[name]):
+            similar.setdefault(name, {})[str(stages[name])] = None
     return best, {name: tuple(values) for name, values in similar.items()}, residual
 
 
