@@ -129,11 +129,12 @@ def _model(
     from export.artifacts.calling import run_artifact, runtime_for
     from export.bundle import layout
     from export.bundle.gate import refusal
+    from export.formats import saved_model, tflite
     from export.parity.cases import GoldenCase
     from zoobase.errors import ExportError
 
     artifacts = [a for a in layout.read_manifest(bundle)["artifacts"] if a["state"] is None and not a["quantize"]]
-    usable = [a for f in ("tflite", "saved_model") for a in artifacts if a["format"] == f]
+    usable = [a for f in (tflite.FORMAT.name, saved_model.FORMAT.name) for a in artifacts if a["format"] == f]
     if not usable:
         raise ExportError(f"{bundle} has no SavedModel or TFLite file to run; export it again")
     artifact = usable[0]

@@ -167,7 +167,7 @@ def list_models(pattern: str = "*", *, task: str | None = None, pretrained: bool
         >>> list_models("*flow*")
         ['flowers']
         >>> list_models(task="text classification")
-        ['sentiment']
+        ['language', 'sentiment']
     """
     models = entries()
     if task is not None:

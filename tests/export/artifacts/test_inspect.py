@@ -95,7 +95,7 @@ def test_pickles_are_never_opened(tmp_path):
 @pytest.mark.parametrize(
     ("name", "content", "error"),
     [
-        ("m.txt", b"hello", "is not a .keras, .h5, .tflite, .onnx or .pt2 file"),
+        ("m.txt", b"hello", "is not a .keras, .h5, .tflite, .onnx, .pt2 or .xml file"),
         ("m.tflite", b"\0\0\0\0TFL3" + b"\xff" * 40, "cannot be read as tflite"),
         ("m.h5", b"\x89HDF\r\n\x1a\n" + b"\0" * 40, "cannot be read as hdf5"),
         ("m.onnx", b"\xff\xff", "cannot be read"),

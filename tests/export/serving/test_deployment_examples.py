@@ -34,7 +34,7 @@ def test_the_workflow_runs_our_commands_against_the_container_of_the_image():
     image = f"tensorflow/serving:{PINNED}"
     assert job["env"]["IMAGE"] == image
     assert f"FROM {image}\n" in (EXAMPLES / "serving" / "Dockerfile").read_text()
-    assert f"image: {image}\n" in (ROOT / "export/serving/web/compose/compose.yaml").read_text()
+    assert f"image: {image}\n" in (EXAMPLES / "serving" / "compose" / "compose.yaml").read_text()
     words = [
         shlex.split(step["run"].partition(" > ")[0], comments=True)
         for step in job["steps"]

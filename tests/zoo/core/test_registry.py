@@ -44,7 +44,7 @@ def test_specs_equal_the_metadata_of_the_source():
     for name, entry in registry.entries().items():
         spec = zoo.get_spec(name)
         assert (spec.name, spec.data, type(spec.task).__name__) == (name, entry.data, entry.task)
-        assert plan.make_plan(name, settings=spec.tiny_settings()).model_arguments
+        assert plan.make_plan(name, settings=spec.tiny_settings()).model == name
 
 
 MODEL = '''
