@@ -230,7 +230,7 @@ def _export(
         endpoint = contract.endpoints[0]
         count = min(GOLDEN, inference.examples_within(LARGEST, endpoint))
         examples = _by_class(dataset, MISTAKEN) if dataset else []
-        samples, files = _golden(plan, info, endpoint, examples[:count]) if examples else (None, {})
+        samples, files = _golden(plan, dataset, endpoint, examples[:count]) if examples else (None, {})
         mistakes = _mistakes(endpoint, info, examples) if examples and formats is None else {}
         if samples and isinstance(plan.task, GivesGoldenInputs):
             samples = plan.task.golden_inputs(samples)
@@ -281,7 +281,7 @@ def _by_class(dataset: Dataset, count: int) -> list[dict[str, Any]]:
 
 
 def _golden(
-    plan: Plan, info: Info, endpoint: Endpoint, examples: Sequence[Mapping[str, Any]]
+    plan: Plan, dataset: Dataset, endpoint: Endpoint, examples: Sequence[Mapping[str, Any]]
 ) -> tuple[dict[str, np.ndarray], dict[str, bytes]]:
     """Return the inputs of test examples, and the files of the first ones where they are files."""
     import tensorflow as tf
@@ -289,11 +289,12 @@ def _golden(
     from export.inputs import golden_files
     from zoo.evaluation import outputs as inference
 
-    rows = tf.data.Dataset.from_tensor_slices({k: [example[k] for example in examples] for k in examples[0]})
+    info, spec = dataset.info, dataset["test"].element_spec
+    rows = tf.data.Dataset.from_generator(lambda: iter(examples), output_signature=spec)
     feed = plan.task.examples(rows, info, plan.recipe, plan.arguments(info), False)
     samples = inference.samples(endpoint, feed, len(examples))
     tensor = next((t for t in endpoint.inputs if t.preprocessing is not None), None)
-    if tensor is None:
+    if tensor is None or not plan.task.feeds_files:
         return samples, {}
     first, names = examples[:FILES], info.class_names or ()
     contents = [golden_files.content_of(example, tensor.preprocessing, tensor.sample_rate) for example in first]

@@ -122,6 +122,7 @@ class BaseTask:
     required_features: tuple[str, ...] = ()  # names of the features that examples must have
     counts_examples = False  # whether the first metric is a share of the examples, of which one is the smallest change
     sequential = False  # whether neighbouring examples of a split depend on each other, as the hours of a day do
+    feeds_files = True  # whether what is fed is the file of an example, without noise or crops
 
     def model_args(self, info: Info) -> dict[str, Any]:
         """Return the JSON-able builder arguments that the data determines."""

@@ -46,6 +46,7 @@ class Autoencoding(ImageTask):
 
     sigma: float = 0.3  # standard deviation of the training noise of a denoising autoencoder, for pixels in [0, 1]
 
+    feeds_files = False
     title = "autoencoding"
     generates = ("count",)
 

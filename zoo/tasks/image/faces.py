@@ -31,6 +31,7 @@ LANDMARKS = ("left_eye", "right_eye", "nose", "mouth_left", "mouth_right")
 class FaceDetection(ImageTask):
     """Detection of faces; the model returns `boxes`, `scores`, `landmarks` and `count`, see `zoo.models.faces`."""
 
+    feeds_files = False
     title = "face detection"
     not_trained = (
         "faces is not trained here, because no package carries faces with boxes and landmarks: its weights are those "
