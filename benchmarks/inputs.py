@@ -25,6 +25,7 @@ from scipy import signal
 from scipy.io import wavfile
 
 from export.contract.preprocessing import ImagePreprocessing
+from export.inputs.images import ImageFile
 from export.inputs.search import SCALES, explain
 from zoobase import console as shell
 from zoobase.console import Console
@@ -113,9 +114,9 @@ def photographs() -> list[Image.Image]:
 def draw(rng: np.random.Generator) -> dict[str, Any]:
     """Return what an application does: the contract's way, with one to three mistakes."""
     case = {"method": None, "colour": "RGB", "scale": "0 to 255", "layout": "NHWC", "fit": "stretch", "share": 1.0}
-    case |= {"exif": 1, "ignores_exif": False, "mirrored": False, "decoder": "accurate", "fill": 0}
+    case |= {"exif": 1, "ignores_exif": False, "flipped": False, "decoder": "accurate", "fill": 0}
     for mistake in rng.choice(
-        ["method", "colour", "scale", "layout", "fit", "exif", "mirrored", "decoder"],
+        ["method", "colour", "scale", "layout", "fit", "exif", "flipped", "decoder"],
         int(rng.integers(1, 4)),
         replace=False,
     ):
@@ -132,8 +133,8 @@ def draw(rng: np.random.Generator) -> dict[str, Any]:
             case["fit"], case["share"], case["fill"] = (*fits, ("pad_corner", 1.0, 0))[rng.integers(6)]
         elif mistake == "exif":
             case["exif"], case["ignores_exif"] = int(rng.choice([3, 6, 8])), True
-        elif mistake == "mirrored":
-            case["mirrored"] = True
+        elif mistake == "flipped":
+            case["flipped"] = True
         else:
             case["decoder"] = "fast"
     if case["exif"] == 1 and rng.random() < 0.3:
@@ -159,7 +160,7 @@ def feed(image: Image.Image, case: dict[str, Any], size: tuple[int, int, int]) -
         opened = Image.open(io.BytesIO(data))
         opened = opened if case["ignores_exif"] else ImageOps.exif_transpose(opened)
     pixels = np.asarray(opened.convert("RGB"))
-    if case["mirrored"]:
+    if case["flipped"]:
         pixels = pixels[:, ::-1]
     resize = METHODS[case["method"] or "Pillow bilinear_antialias"][1]
     resized = np.asarray(_fitted(pixels, size, case, resize), np.float64)
@@ -207,10 +208,10 @@ def truth(case: dict[str, Any], upright: tuple[int, int], size: tuple[int, int, 
     if upright[0] * size[1] == upright[1] * size[0] and case["share"] == 1:
         case = case | {"fit": "stretch", "fill": 0}
     turned = 1 if case["ignores_exif"] else case["exif"]
-    mirror = {1: 2, 3: 4, 6: 5, 8: 7}  # an upright image mirrored left to right, of a file stored like this
+    flipped = {1: 2, 3: 4, 6: 5, 8: 7}  # an upright image flipped left to right, of a file stored like this
     return {
         "layout": case["layout"],
-        "orientation": mirror[turned] if case["mirrored"] else turned,
+        "orientation": flipped[turned] if case["flipped"] else turned,
         "fit": case["fit"],
         "share": case["share"],
         "fill": float(case["fill"]),
@@ -238,7 +239,7 @@ def run(cases: int, seed: int, console: Console) -> dict[str, Any]:
         data, tensor = feed(images[index], case, size)
         started = time.perf_counter()
         recipe = expected if size[2] == 3 else ImagePreprocessing(resize="bilinear_antialias", colour="grey")
-        found = explain(data, tensor, size, recipe)
+        found = explain(ImageFile(data), tensor, size, recipe)
         seconds.append(time.perf_counter() - started)
         sides = images[index].size[::-1]
         upright = sides[::-1] if case["exif"] >= 5 and not case["ignores_exif"] else sides

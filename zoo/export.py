@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import itertools
 import shlex
-from collections.abc import Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -27,6 +29,7 @@ from zoobase.errors import UsageError
 if TYPE_CHECKING:
     import keras
     import numpy as np
+    import tensorflow as tf
 
     from export.contract import Endpoint
     from export.contract.simulation import Simulation
@@ -224,12 +227,12 @@ def _export(
     every = plan.task.served(source.model)
     path = Path(out) if out is not None else _unused_path(source.out, every)
     bundles = []
+    examples = _by_class(dataset, MISTAKEN) if dataset else []
     for suffix, served in every.items():
         contract = plan.task.contract(served, info)
         contract = device_contract(contract) if formats == DEVICE else contract
         endpoint = contract.endpoints[0]
         count = min(GOLDEN, inference.examples_within(LARGEST, endpoint))
-        examples = _by_class(dataset, MISTAKEN) if dataset else []
         samples, files = _golden(plan, dataset, endpoint, examples[:count]) if examples else (None, {})
         mistakes = _mistakes(endpoint, info, examples) if examples and formats is None else {}
         if samples and isinstance(plan.task, GivesGoldenInputs):
@@ -264,20 +267,26 @@ def _export(
 
 def _by_class(dataset: Dataset, count: int) -> list[dict[str, Any]]:
     """Return test examples as they are stored, of every class in turn, or the first ones where there are no classes."""
-    import tensorflow as tf
-
     split = dataset["test"]
     is_labelled = "label" in split.element_spec and split.element_spec["label"].shape == ()
     labels = [int(row) for row in split.take(SEARCHED).map(lambda row: row["label"])] if is_labelled else []
-    seen: dict[int, int] = {}
-    ranks = [seen.update({label: seen.get(label, -1) + 1}) or seen[label] for label in labels]
-    order = sorted(range(len(labels)), key=lambda i: (ranks[i], labels[i]))[:count] or list(range(count))
-    chosen = tf.constant(order, tf.int64)
-    rows = (
-        split.take(max(order) + 1).enumerate().filter(lambda i, _: tf.reduce_any(chosen == i)).map(lambda _, row: row)
-    )
-    stored = dict(zip(sorted(order), rows.as_numpy_iterator(), strict=False))
-    return [stored[i] for i in order if i in stored]
+    ranks: dict[int, Iterator[int]] = defaultdict(itertools.count)
+    order = [i for _, _, i in sorted((next(ranks[label]), label, i) for i, label in enumerate(labels))][:count]
+    if not order:
+        return list(split.take(count).as_numpy_iterator())
+    stored = dict(zip(sorted(order), _rows(split, order).as_numpy_iterator(), strict=True))
+    return [stored[i] for i in order]
+
+
+def _rows(split: tf.data.Dataset, positions: Sequence[int]) -> tf.data.Dataset:
+    """Return the examples at these positions, in the order of the split."""
+    import numpy as np
+    import tensorflow as tf
+
+    chosen = np.zeros(max(positions) + 1, bool)
+    chosen[positions] = True
+    mask = tf.constant(chosen)
+    return split.take(len(chosen)).enumerate().filter(lambda i, _: mask[i]).map(lambda _, row: row)
 
 
 def _golden(
@@ -331,7 +340,6 @@ def _statistics(endpoint: Endpoint, plan: Plan, dataset: Dataset) -> dict[str, A
 def _random_rows(endpoint: Endpoint, plan: Plan, dataset: Dataset, split: str) -> dict[str, Any] | None:
     """Return the inputs of random examples, fewer of large inputs; None if there are too few."""
     import numpy as np
-    import tensorflow as tf
 
     from export.contract.statistics import LEAST_ROWS, ROWS
     from zoo.evaluation import outputs as inference
@@ -339,10 +347,7 @@ def _random_rows(endpoint: Endpoint, plan: Plan, dataset: Dataset, split: str) -
     total = dataset.info.counts.get(split, 0)
     if total < LEAST_ROWS:
         return None
-    chosen = np.zeros(total, bool)
-    chosen[np.random.default_rng(0).permutation(total)[:ROWS]] = True
-    mask = tf.constant(chosen)
-    rows = dataset[split].take(total).enumerate().filter(lambda i, _: mask[i]).map(lambda _, row: row)
+    rows = _rows(dataset[split], np.random.default_rng(0).permutation(total)[:ROWS])
     feed = plan.task.examples(rows, dataset.info, plan.recipe, plan.arguments(dataset.info), False)
     numbers = sum(value.size for value in inference.samples(endpoint, feed, 1).values())
     count = min(ROWS, MOST_STATISTICS // max(1, numbers), inference.examples_within(LARGEST, endpoint))

@@ -10,12 +10,11 @@ import click
 import numpy as np
 
 from export.cli import PATH, print_table, show, trust_option
+from export.inputs.snippets import LANGUAGES, RUNNABLE, snippet
 from zoobase import Console, common_options
 from zoobase.console import echo
 
 MOST_IMAGES = 1000
-LANGUAGES = ("python", "opencv", "javascript", "c", "android", "swift")
-RUNNABLE = LANGUAGES[:4]
 
 
 @click.command("check-input")
@@ -55,7 +54,7 @@ def command(
     """
     from export.artifacts.calling import adjacent_contract
     from export.inputs import check, fed
-    from zoobase.errors import ExportError
+    from zoobase.errors import ExportError, UsageError
     from zoobase.files import check_present
 
     check_present(file)
@@ -63,11 +62,14 @@ def command(
     if contract is None:
         raise ExportError(f"{bundle} is not a bundle: it has no manifest.json with a contract")
     if file.suffix.lower() in (".csv", ".tsv"):
+        if any((name, dtype, shape, examples, out)):
+            raise UsageError("a CSV row is compared with the columns of a request: omit the other options")
         _check_row(contract, file, tensor, console)
+    if out is not None and file.suffix.lower() not in check.IMAGES:
+        raise UsageError(f"--out draws images, and {file.name} is none: omit it")
     endpoint, target = check.input_of(contract, name)
-    sizes = [int(size) for size in shape.split(",")] if shape else [size for size in target.shape[1:] if size]
-    array = fed.read(tensor, dtype, sizes, target.name)
-    found = check.check_file(target, file, array, _vocabulary(bundle))
+    array = fed.read(tensor, dtype, _sizes(shape) or [size for size in target.shape[1:] if size], target.name)
+    found = check.check_file(target, file, array, check.vocabulary_of(bundle))
     lines = [f"{file.name} as {tensor.name}: {found.sentence()}", *found.notes]
     lines += [
         f"{stage}: {', '.join(values)} would give the same"
@@ -75,28 +77,45 @@ def command(
         if found.verdict in ("differs", "not stated") and stage not in check.MINOR
     ]
     data = found.to_json()
-    if found.verdict == "differs" and found.fed is not None and found.fed.shape == found.expected.shape:
+    if found.verdict == "differs" and found.fed.shape == found.expected.shape:
         call = _model(bundle, endpoint, target.name, trust)
-        pairs = [(found.expected, found.fed.astype(found.expected.dtype))]
-        data["this_file"] = of_file = check.cost(call, endpoint, pairs)
+        right, wrong = (call(tensor[None].astype(found.expected.dtype)) for tensor in (found.expected, found.fed))
+        data["this_file"] = of_file = check.cost(endpoint, right, wrong)
         lines.append(_this_file(of_file, contract.labels))
         if examples:
             files, truth = _files(examples, contract.labels)
             feed = check.mistaken(target, found)
-            pairs = [(check.expected(target, path), feed(path)) for path in files]
-            data["examples"] = of_all = check.cost(call, endpoint, pairs, truth)
+            right, wrong = (
+                call(np.stack([make(path) for path in files]))
+                for make in (lambda path: check.expected(target, path), feed)
+            )
+            data["examples"] = of_all = check.cost(endpoint, right, wrong, truth)
             lines.append(_all_files(of_all))
         for part in ("this_file", "examples"):
             data.get(part, {}).pop("answers", None)
+    elif examples:
+        lines.append(f"{examples}: not counted, because no mistake is known that could be made with other files")
     if out is not None and found.fed is not None and found.expected is not None:
         check.draw(out, found)
         lines.append(f"{out}: both tensors and their difference")
+    elif out is not None:
+        lines.append(f"{out}: not drawn, because there are not two images to compare")
     lines.append(f"Next: python -m export snippets {bundle} --for python")
     show(console, data, *lines)
     if not console.json and not console.quiet and found.differences:
         rows = [(stage, str(actual), str(stated)) for stage, (actual, stated) in found.differences.items()]
         print_table(("stage", "application", "contract"), rows)
     sys.exit(0 if found.verdict in ("as stated", "not stated") else 1)
+
+
+def _sizes(text: str | None) -> list[int]:
+    """Return the sizes of a shape such as "3,224,224"; UsageError for another text."""
+    from zoobase.errors import UsageError
+
+    try:
+        return [int(size) for size in text.split(",")] if text else []
+    except ValueError as error:
+        raise UsageError(f"--shape {text!r} is not a shape; write sizes such as 3,224,224") from error
 
 
 def _check_row(contract: Any, file: Path, request: Path, console: Console) -> NoReturn:
@@ -113,12 +132,6 @@ def _check_row(contract: Any, file: Path, request: Path, console: Console) -> No
     if found and not console.json and not console.quiet:
         print_table(("column", "application", "contract"), [(name, *pair) for name, pair in found.items()])
     sys.exit(1 if found else 0)
-
-
-def _vocabulary(bundle: Path) -> list[str]:
-    """Return the tokens of a bundle's texts, by id; none where it has no such file."""
-    file = bundle / "vocabulary.json"
-    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
 
 
 def _model(
@@ -206,7 +219,6 @@ def snippets_command(
     from export.bundle import layout
     from export.contract import Contract
     from export.inputs import check, golden_files
-    from export.inputs.snippets import snippet
     from export.parity.cases import read_golden
     from zoobase.errors import ExportError
 

@@ -1,5 +1,6 @@
 """Compare what an application fed a model with what the contract of a bundle says, and say what the mistake costs."""
 
+import json
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -75,8 +76,8 @@ class InputCheck:
 
 DEFAULTS = {"layout": "NHWC", "orientation": 1, "share": 1.0, "fill": 0.0, "alpha": "white"}
 TURNS = {
-    **{1: "upright as stored", 2: "mirrored left to right", 3: "turned by 180 degrees", 4: "upside down, mirrored"},
-    **{5: "rows and columns exchanged", 6: "turned by 90 degrees clockwise", 7: "turned and mirrored"},
+    **{1: "upright as stored", 2: "flipped left to right", 3: "turned by 180 degrees", 4: "flipped upside down"},
+    **{5: "rows and columns exchanged", 6: "turned by 90 degrees clockwise", 7: "turned and flipped"},
     8: "turned by 90 degrees counterclockwise",
 }
 
@@ -106,16 +107,16 @@ def input_of(contract: Contract, name: str | None = None) -> tuple[Endpoint, Ten
     return endpoint, (stated or named)[0]
 
 
-def check_image(tensor: Tensor, data: bytes, array: np.ndarray) -> InputCheck:
+def check_image(tensor: Tensor, file: ImageFile, array: np.ndarray) -> InputCheck:
     """Return what was done to an image file before it became a tensor.
 
     Args:
         tensor: The input of the contract, (B, H, W, C).
-        data: The bytes of the file.
+        file: The image file.
         array: The tensor of one example.
 
     Raises:
-        ExportError: The file is not an image, or the size of the model's images is not fixed.
+        ExportError: The size of the model's images is not fixed.
     """
     shape, recipe = tensor.shape[1:], tensor.preprocessing
     if len(shape) != 3 or None in shape:
@@ -123,8 +124,8 @@ def check_image(tensor: Tensor, data: bytes, array: np.ndarray) -> InputCheck:
             f"input {tensor.name} has images of any size; the size that the application used is not stated"
         )
     recipe = recipe if isinstance(recipe, ImagePreprocessing) else None
-    expected = tensor_of(ImageFile(data), recipe, shape) if recipe else None
-    explained = search.explain(data, array, shape, recipe)
+    expected = tensor_of(file, recipe, shape) if recipe else None
+    explained = search.explain(file, array, shape, recipe)
     if explained is None:
         return InputCheck("unknown", expected=expected, reason=_unusable(array, shape))
     best = explained.best
@@ -163,6 +164,12 @@ def _unusable(array: np.ndarray, shape: Sequence[int]) -> str:
     return f"all its values are {float(np.asarray(array).reshape(-1)[0]):g}"
 
 
+def vocabulary_of(bundle: Path) -> list[str]:
+    """Return the tokens of a bundle's texts, by id; none where it has no such file."""
+    file = bundle / "vocabulary.json"
+    return json.loads(file.read_text(encoding="utf-8")) if file.is_file() else []
+
+
 def check_file(tensor: Tensor, path: Path, array: np.ndarray, vocabulary: Sequence[str] = ()) -> InputCheck:
     """Return what was done to a file before it became a tensor.
 
@@ -177,7 +184,7 @@ def check_file(tensor: Tensor, path: Path, array: np.ndarray, vocabulary: Sequen
     """
     recipe, suffix = tensor.preprocessing, path.suffix.lower()
     if suffix in IMAGES:
-        return check_image(tensor, path.read_bytes(), array)
+        return check_image(tensor, ImageFile(path.read_bytes()), array)
     length = tensor.shape[-1]
     if suffix in SOUNDS and tensor.meaning == "audio" and length is not None:
         recipe = recipe if isinstance(recipe, SoundPreprocessing) else None
@@ -248,44 +255,36 @@ def mistaken(tensor: Tensor, check: InputCheck) -> Callable[[Path], np.ndarray]:
             raise ExportError("what was done to this sound depends on the sound; it cannot be done to others")
         recipe = SoundPreprocessing(**named, scale=scale)
         return lambda path: sounds.tensor_of(path.read_bytes(), recipe, tensor.sample_rate, *shape)
-    scale, offset = search.SCALES.get(stages["scale"], (None, None))
+    if "scale" in check.differences and stages["scale"] not in search.SCALES:
+        raise ExportError("the scale of this image has no name, or depends on the image; it cannot be done to others")
+    scale, offset = search.SCALES.get(stages["scale"], (stated.scale, stated.offset))
+    names = ("decoder", "alpha", "fit", "share", "fill", "resize", "rounding", "colour")
+    recipe = ImagePreprocessing(**{name: stages[name] for name in names}, scale=scale, offset=offset)
 
     def feed(path: Path) -> np.ndarray:
         file = ImageFile(path.read_bytes())
-        recipe = ImagePreprocessing(
-            *(stages[name] for name in ("decoder",)),
-            exif=True,
-            **{name: stages[name] for name in ("alpha", "fit", "share", "fill", "resize", "rounding", "colour")},
-            scale=scale or stated.scale,
-            offset=offset or stated.offset,
-        )
-        oriented = _oriented(file, stages["orientation"], check)
-        pixels = tensor_of(oriented, recipe, shape)
-        return pixels if stages["layout"] == "NHWC" else _as_layout(pixels, stages["layout"])
+        if "orientation" in check.differences:  # none, or always the same turn; else that of EXIF
+            file.exif = stages["orientation"]
+        pixels = tensor_of(file, recipe, shape)
+        if stages["layout"].startswith("NCHW"):  # the same numbers in the shape that the model takes
+            return pixels.transpose(2, 0, 1).reshape(pixels.shape)
+        return pixels if stages["layout"] == "NHWC" else pixels.transpose(1, 0, 2).reshape(pixels.shape)
 
     return feed
 
 
-def _oriented(file: ImageFile, orientation: int, check: InputCheck) -> ImageFile:
-    """Return the file with the orientation that the application gives it: none, EXIF's, or always the same turn."""
-    if "orientation" in check.differences:
-        _, stated = check.differences["orientation"]
-        file.exif = 1 if orientation == 1 and stated != 1 else orientation
-    return file
-
-
 def cost(
-    call: Callable[[np.ndarray], Mapping[str, np.ndarray]],
     endpoint: Endpoint,
-    pairs: Sequence[tuple[np.ndarray, np.ndarray]],
+    right: Mapping[str, np.ndarray],
+    wrong: Mapping[str, np.ndarray],
     truth: Sequence[int] | None = None,
 ) -> dict[str, Any]:
     """Return what a mistake does to the answers of a model.
 
     Args:
-        call: Inputs (N, ...) -> outputs by name.
         endpoint: Whose outputs they are.
-        pairs: Of each example the tensor that the contract gives, and the one that the application gives.
+        right: The outputs (N, ...) by name for the tensors that the contract gives.
+        wrong: Those for the tensors that the application gives.
         truth: Class of each example, if known.
 
     Returns:
@@ -293,18 +292,15 @@ def cost(
         probability of each example both ways; "accuracy" (right, with the mistake) with a truth; for other models
         "largest_change", of the outputs.
     """
-    right, wrong = (call(np.stack(arrays)) for arrays in zip(*pairs, strict=True))
+    count = len(next(iter(right.values())))
     scores = next((t for t in endpoint.outputs if t.meaning in ("logits", "probabilities") and len(t.shape) == 2), None)
     if scores is None:
-        changes = {
-            n: float(np.abs(np.subtract(v, wrong[n], dtype=float)).max())
-            for n, v in right.items()
-            if v.dtype.kind in "fiu"
-        }
-        return {"examples": len(pairs), "largest_change": changes}
+        numbers = {name: value for name, value in right.items() if value.dtype.kind in "fiu"}
+        changes = {n: float(np.abs(np.subtract(v, wrong[n], dtype=float)).max()) for n, v in numbers.items()}
+        return {"examples": count, "largest_change": changes}
     answers = [_top(values[scores.name], scores.meaning) for values in (right, wrong)]
     changed = int(np.sum(answers[0][0] != answers[1][0]))
-    found: dict[str, Any] = {"examples": len(pairs), "changed": changed, "answers": answers}
+    found: dict[str, Any] = {"examples": count, "changed": changed, "answers": answers}
     if truth is not None:
         found["accuracy"] = [float(np.mean(classes == np.asarray(truth))) for classes, _ in answers]
     return found
@@ -320,10 +316,3 @@ def _top(values: np.ndarray, meaning: str) -> tuple[np.ndarray, np.ndarray]:
     elif values.shape[-1] == 1:
         values = np.concatenate([1 - values, values], -1)
     return values.argmax(-1), values.max(-1)
-
-
-def _as_layout(pixels: np.ndarray, layout: str) -> np.ndarray:
-    """Return the numbers of an image in another arrangement, in the shape that the model takes."""
-    if layout.startswith("NCHW"):
-        return pixels.transpose(2, 0, 1).reshape(pixels.shape)
-    return pixels.transpose(1, 0, 2).reshape(pixels.shape)

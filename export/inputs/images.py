@@ -1,6 +1,5 @@
 """An image file as the tensor that a recipe gives: each stage of `ImagePreprocessing` on NumPy arrays."""
 
-import functools
 import io
 from collections.abc import Callable
 
@@ -35,6 +34,7 @@ class ImageFile:
         from PIL import Image
 
         self._data = data
+        self._pixels: dict[tuple[str, str], np.ndarray] = {}
         try:
             with Image.open(io.BytesIO(data)) as file:
                 self.size = file.size[::-1]
@@ -52,9 +52,11 @@ class ImageFile:
 
     def decoded(self, decoder: str, alpha: str) -> np.ndarray:
         """Return pixels float32 (H, W, 3) in [0, 255], not turned."""
-        return self._decoded(decoder, alpha if self.has_alpha else "dropped")
+        key = decoder, alpha if self.has_alpha else "dropped"
+        if key not in self._pixels:
+            self._pixels[key] = self._decoded(*key)
+        return self._pixels[key]
 
-    @functools.lru_cache(maxsize=8)  # noqa: B019 - as short-lived as the object
     def _decoded(self, decoder: str, alpha: str) -> np.ndarray:
         if decoder in TENSORFLOW_DECODERS:
             from export.runtime.backend import load_tensorflow
@@ -116,11 +118,9 @@ def geometry(size: tuple[int, ...], target: tuple[int, int], fit: str, share: fl
 def _spans(start: object, length: object, size: object, target: object, low: object = (0, 0)) -> tuple[Span, Span]:
     low = np.asarray(low)
     high = np.asarray(size) if not low.any() else low + np.asarray(length)
-    rows, columns = zip(start, length, low, high, target, strict=True)
-    return (
-        Span(float(rows[0]), float(rows[1]), int(rows[2]), int(rows[3]), int(rows[4])),
-        Span(float(columns[0]), float(columns[1]), int(columns[2]), int(columns[3]), int(columns[4])),
-    )
+    sides = zip(start, length, low, high, target, strict=True)
+    rows, columns = (Span(float(a), float(b), int(c), int(d), int(e)) for a, b, c, d, e in sides)
+    return rows, columns
 
 
 def scale_of(decoder: str) -> int:

@@ -1,9 +1,9 @@
 """Run the JavaScript snippet on files in Chromium, which confines what it decodes."""
 
+import queue
 import shutil
 import time
 from collections.abc import Sequence
-from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -16,30 +16,16 @@ TYPES = {".jpg": "image/jpeg", ".png": "image/png"}
 PAGE = """<!doctype html><script type="module">
 $code
 for (const [i, name, type] of $files) {
-  let body;
+  let body, kind = "tensor";
   try {
     const blob = await (await fetch(name)).blob();
     body = await preprocess(new File([blob], name, { type }));
   } catch (error) {
-    body = String(error);
+    [body, kind] = [String(error), "error"];
   }
-  await fetch(`result/$${i}`, { method: "POST", body });
+  await fetch(`${kind}/${i}`, { method: "POST", body });
 }
 </script>"""
-
-
-class _Results(chromium.Handler):
-    """Serves the page and its files, and receives the tensors."""
-
-    def __init__(self, *args: object, received: dict[str, bytes], **options: object) -> None:
-        self.received = received
-        super().__init__(*args, **options)
-
-    def do_POST(self) -> None:
-        """Keep a result."""
-        self.received[self.path.rpartition("/")[2]] = self.rfile.read(int(self.headers["Content-Length"]))
-        self.send_response(204)
-        self.end_headers()
 
 
 def preprocess(code: str, files: Sequence[Path], scratch: Path) -> dict[str, np.ndarray]:
@@ -53,17 +39,19 @@ def preprocess(code: str, files: Sequence[Path], scratch: Path) -> dict[str, np.
     for i, path in enumerate(files):
         shutil.copyfile(path, folder / f"{i}{path.suffix}")
         listed.append([i, f"{i}{path.suffix}", TYPES.get(path.suffix, "")])
-    (folder / "index.html").write_text(PAGE.replace("$$", "$").replace("$code", code).replace("$files", repr(listed)))
-    received: dict[str, bytes] = {}
-    with chromium.serving(folder, partial(_Results, received=received)) as url, chromium.running(program, url):
-        deadline = time.monotonic() + SECONDS
-        while len(received) < len(files) and time.monotonic() < deadline:
-            time.sleep(0.05)
-    if len(received) < len(files):
-        raise ExportError(f"Chromium returned {len(received)} of {len(files)} tensors within {SECONDS:g} s")
+    (folder / "index.html").write_text(PAGE.replace("$code", code).replace("$files", repr(listed)))
+    results: queue.Queue[tuple[str, bytes]] = queue.Queue()
     tensors = {}
-    for number, body in received.items():
-        if len(body) % 4 or body[:5] in (b"Error", b"TypeE", b"Inval"):
-            raise ExportError(f"the snippet raised {body.decode('utf-8', 'replace')[:200]}")
-        tensors[f"javascript/{number}"] = np.frombuffer(body, "<f4")
+    with chromium.serving(folder, chromium.receiver(results)) as url, chromium.running(program, url):
+        deadline = time.monotonic() + SECONDS
+        while len(tensors) < len(files):
+            try:
+                path, body = results.get(timeout=max(0.0, deadline - time.monotonic()))
+            except queue.Empty:
+                text = f"Chromium returned {len(tensors)} of {len(files)} tensors within {SECONDS:g} s"
+                raise ExportError(text) from None
+            kind, _, number = path.strip("/").partition("/")
+            if kind == "error":
+                raise ExportError(f"the snippet raised {body.decode('utf-8', 'replace')[:200]}")
+            tensors[f"javascript/{number}"] = np.frombuffer(body, "<f4")
     return tensors

@@ -46,7 +46,7 @@ class Resizer:
         antialias: Whether the kernel is as much wider as the image is made smaller.
         centres: Where pixel i of the result is in the source: "half" at (i + 0.5) * scale - 0.5, "corner" at i * scale,
             "corners" such that first and last pixels coincide; "summed" as "half", by adding the scale again and again,
-            which decides where two pixels are equally near.
+            which decides where two pixels are equally near; "overlap" weighs pixels by how much of them is covered.
         before: What is done before: "halve" (means of 2x2 pixels, repeatedly) or "blur" (Gaussian); "" for nothing.
     """
 
@@ -105,7 +105,7 @@ RESIZERS = {
         "MediaPipe Tasks, TensorFlow.js resizeBilinear, TensorFlow 1 resize_bilinear", _triangle, 1, centres="corner"
     ),
     "bilinear_corners": Resizer("align_corners=True of torch or TensorFlow 1", _triangle, 1, centres="corners"),
-    "area": Resizer("OpenCV INTER_AREA, tf.image.resize area"),
+    "area": Resizer("OpenCV INTER_AREA, tf.image.resize area", centres="overlap"),
     "box": Resizer("Pillow BOX", _box, 0.5, True),
     "hamming": Resizer("Pillow HAMMING", _hamming, 1, True),
     "bicubic": Resizer("tf.image.resize bicubic (a = -0.5)", _cubic(0, 0.5), 2),
@@ -180,7 +180,7 @@ def _along(image: np.ndarray, index: np.ndarray, weights: np.ndarray) -> np.ndar
 def _taps(span: Span, resizer: Resizer) -> tuple[np.ndarray, np.ndarray]:
     """Return the pixels that each pixel of the result is made of, and their weights: (target, taps) each."""
     i, last = np.arange(span.target), span.high - 1
-    if resizer.kernel is None and resizer.libraries.startswith("OpenCV INTER_AREA"):
+    if resizer.centres == "overlap":
         return _overlaps(span)
     centre = {
         "half": span.start + (i + 0.5) * span.scale - 0.5,

@@ -26,7 +26,7 @@ RECIPES: Mapping[str, Mapping[str, Any]] = {
 }
 TENSORS: Mapping[str, Callable[[np.ndarray], np.ndarray]] = {
     "turned by 90 degrees (EXIF ignored)": lambda image: np.rot90(image),
-    "mirrored": lambda image: image[:, ::-1],
+    "flipped left to right": lambda image: image[:, ::-1],
     "NCHW read as NHWC": lambda image: image.transpose(2, 0, 1).reshape(image.shape),
 }
 
@@ -51,12 +51,13 @@ def accuracies(
         {"none": {"accuracy", "changed"}, mistake: ...}; mistakes that change no tensor are left out.
     """
     recipe, shape = tensor.preprocessing, tensor.shape[1:]
-    right = [tensor_of(ImageFile(data), recipe, shape) for data in files]
+    right = np.stack([tensor_of(ImageFile(data), recipe, shape) for data in files])
+    answered = call(right)
     found: dict[str, dict[str, float]] = {}
     for name, feed in _mistakes(recipe, shape).items():
-        wrong = [feed(ImageFile(data), image) for data, image in zip(files, right, strict=True)]
+        wrong = np.stack([feed(ImageFile(data), image) for data, image in zip(files, right, strict=True)])
         if not np.array_equal(wrong, right):
-            costs = cost(call, endpoint, list(zip(right, wrong, strict=True)), truth)
+            costs = cost(endpoint, answered, call(wrong), truth)
             found.setdefault("none", {"accuracy": costs["accuracy"][0], "changed": 0.0})
             found[name] = {"accuracy": costs["accuracy"][1], "changed": costs["changed"] / len(files)}
     return found

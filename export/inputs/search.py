@@ -133,12 +133,12 @@ def layouts(array: np.ndarray, shape: Shape) -> Iterator[tuple[str, np.ndarray]]
 
 
 def explain(
-    data: bytes, array: np.ndarray, shape: Shape, expected: ImagePreprocessing | None = None
+    file: ImageFile, array: np.ndarray, shape: Shape, expected: ImagePreprocessing | None = None
 ) -> Explanation | None:
     """Return by which preprocessing an image file became a tensor.
 
     Args:
-        data: The bytes of the image file.
+        file: The image file.
         array: The tensor that the application fed, of one example.
         shape: (H, W, C) that the model takes.
         expected: What the contract states, or None.
@@ -146,15 +146,10 @@ def explain(
     Returns:
         The explanation, whose residual says how well it fits; None if the array has no such image: another number of
         values, all of them equal, or some of them not finite.
-
-    Raises:
-        ExportError: The file is not an image.
     """
     views = list(layouts(array, shape))
     if not views or not np.isfinite(array).all() or np.ptp(array) == 0:
-        ImageFile(data)
         return None
-    file = ImageFile(data)
     candidates = list(_Search(file, views, shape, expected).hypotheses())
     least = min(h.residual for h in candidates)
     near = [h for h in candidates if h.residual <= least + SIMILAR + 0.05 * least]

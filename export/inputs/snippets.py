@@ -10,8 +10,9 @@ from export.contract.preprocessing import ImagePreprocessing
 from export.inputs.images import DCT_SCALES, GREY, UNDER
 from zoobase.errors import ExportError
 
-# language -> the ending of its files
-LANGUAGES = {"python": ".py", "opencv": ".py", "javascript": ".js", "c": ".c", "android": ".kt", "swift": ".swift"}
+RUNNABLE = ("python", "opencv", "javascript", "c")  # languages that can be run on golden files
+LANGUAGES = (*RUNNABLE, "android", "swift")
+DECODERS = ("accurate", "fast", "scaled")  # that applications have: the first two are a level apart
 ANTIALIAS_ABOVE = {"bilinear": None, "bilinear_antialias": 0.0, "bilinear_antialias_above_2": 2.0}  # None: never
 FITS = ("stretch", "crop", "pad")
 NEVER = {"": 'float("inf")', "_js": "Infinity", "_c": "INFINITY", "_kotlin": "Double.POSITIVE_INFINITY"}
@@ -48,7 +49,7 @@ def snippet(tensor: Tensor, language: str) -> str:
         raise ExportError(
             f"the preprocessing of {tensor.name} ({text}) is not written as code; python calls export.inputs"
         )
-    if recipe.alpha == "dropped" or (recipe.decoder in DCT_SCALES and language != "python"):
+    if recipe.alpha == "dropped" or not recipe.exif or recipe.decoder not in DECODERS:
         raise ExportError(f"the preprocessing of {tensor.name} is not written as code for {language}")
     template = string.Template((TEMPLATES / f"{language}.txt").read_text(encoding="utf-8"))
     return template.substitute(_values(recipe, shape))

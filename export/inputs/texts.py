@@ -4,6 +4,7 @@ import itertools
 import re
 import unicodedata
 from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
 
 import numpy as np
 
@@ -102,7 +103,7 @@ def _hypotheses(
     values = sorted({recipe.fill, 0, 1, int(fed[-1]), int(fed[0])} & (present | {recipe.fill}))
     for case, form, split in itertools.product(CASES, FORMS, ("as stated", *SPLITS)):
         if split == "as stated":
-            stated = recipe if case == "as stated" else _without_case(recipe)
+            stated = recipe if case == "as stated" else replace(recipe, lowercase=False)
             tokens = tokens_of(CASES[case](FORMS[form](text)), stated, index)
         elif case == "as stated":
             continue
@@ -128,7 +129,3 @@ def _hypotheses(
                     "length": "as stated" if size == length else f"{size} ids",
                 }
                 yield stages, ids + rest if side == PADDINGS[0] else rest + ids
-
-
-def _without_case(recipe: TextPreprocessing) -> TextPreprocessing:
-    return TextPreprocessing(False, recipe.replace, recipe.token, recipe.parts, recipe.unknown, recipe.fill)

@@ -1,7 +1,6 @@
 """Prove a bundle: run every artifact in fresh processes, compare the outputs, and write the rows of a certificate."""
 
 import functools
-import json
 import os
 import platform
 from collections.abc import Collection, Mapping, Sequence
@@ -16,6 +15,7 @@ from export.contract import Artifact
 from export.contract.sampling import legal_range
 from export.formats import FORMATS
 from export.inputs import golden_files
+from export.inputs.check import vocabulary_of
 from export.parity import recurrent_steps
 from export.parity.comparison import EndpointComparison, compare_endpoint, contract_violations, numbers_for_nan
 from export.parity.evidence import check_evidence
@@ -121,8 +121,7 @@ def _input_rows(request: ProofRequest) -> list[Row]:
     tensor = next((t for t in endpoint.inputs if t.preprocessing is not None), None)
     if real is None or tensor is None:
         return []
-    vocabulary = request.folder / "vocabulary.json"
-    words = json.loads(vocabulary.read_text(encoding="utf-8")) if vocabulary.is_file() else ()
+    words = vocabulary_of(request.folder)
     rows = []
     for outcome in golden_files.check(request.folder, tensor, real.inputs[tensor.name], words):
         state = FAIL if outcome.is_installed else NOT_RUN

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import http.server
 import os
+import queue
 import shutil
 import signal
 import subprocess
@@ -90,6 +91,20 @@ class Handler(http.server.SimpleHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:
         """Print nothing."""
+
+
+def receiver(results: queue.Queue[tuple[str, bytes]]) -> type[Handler]:
+    """Return a handler that also puts (path, body) of what its pages post into a queue."""
+
+    class Receiver(Handler):
+        def do_POST(self) -> None:
+            body = self.rfile.read(int(self.headers["Content-Length"]))
+            if is_local(self.headers["Host"], self.headers["Origin"]):
+                results.put((self.path, body))
+            self.send_response(204)
+            self.end_headers()
+
+    return Receiver
 
 
 @contextlib.contextmanager

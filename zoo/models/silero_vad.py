@@ -18,7 +18,7 @@ from zoo.core.spec import Card
 from zoo.tasks.speech import CONTEXT, SpeechDetection
 from zoo.weights.silero import SILERO
 
-MIRRORED = 64  # samples that follow a window, as its last ones in the opposite order
+PADDING = 64  # samples of reflection padding behind a window
 FREQUENCIES = 129
 
 # === Layers ===
@@ -26,7 +26,7 @@ FREQUENCIES = 129
 
 @keras.saving.register_keras_serializable("zoo")
 class WindowsWithContext(layers.Layer):
-    """Samples (B, T * 512) -> (B, T, 640, 1): 64 before a window, the window, and 64 mirrored behind it."""
+    """Samples (B, T * 512) -> (B, T, 640, 1): 64 before a window, the window, and its reflection padding."""
 
     def call(self, samples: Any) -> Any:
         """Return the windows; before the first there is silence."""
@@ -36,7 +36,7 @@ class WindowsWithContext(layers.Layer):
     def step(self, windows: Any, before: Any) -> Any:
         """Return (B, T, 640, 1) of windows (B, T, 512) and the samples before them (B, T, 64)."""
         joined = ops.concatenate([before, windows], axis=-1)
-        return ops.expand_dims(ops.pad(joined, [[0, 0], [0, 0], [0, MIRRORED]], mode="reflect"), -1)
+        return ops.expand_dims(ops.pad(joined, [[0, 0], [0, 0], [0, PADDING]], mode="reflect"), -1)
 
 
 @keras.saving.register_keras_serializable("zoo")

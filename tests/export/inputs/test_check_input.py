@@ -14,6 +14,7 @@ from benchmarks import inputs as benchmark
 from export.contract import Tensor
 from export.contract.preprocessing import ImagePreprocessing, SoundPreprocessing, TextPreprocessing, from_json
 from export.inputs import check, fed, golden_files, search, sounds, tables, texts
+from export.inputs.images import ImageFile
 from export.inputs.snippets import LANGUAGES, snippet
 from pipelines.images import read
 from pipelines.sound import loudest
@@ -29,7 +30,7 @@ PHOTOGRAPHS = list(photographs().values())
 
 def case(**mistakes):
     usual = {"method": None, "colour": "RGB", "scale": "0 to 255", "layout": "NHWC", "fit": "stretch", "share": 1.0}
-    return usual | {"exif": 1, "ignores_exif": False, "mirrored": False, "decoder": "accurate", "fill": 0} | mistakes
+    return usual | {"exif": 1, "ignores_exif": False, "flipped": False, "decoder": "accurate", "fill": 0} | mistakes
 
 
 @pytest.mark.parametrize(
@@ -45,7 +46,7 @@ def case(**mistakes):
         ({"method": "Pillow bicubic_antialias", "colour": "BGR"}, {"resize": "bicubic_antialias", "colour": "BGR"}),
         ({"exif": 6, "ignores_exif": True}, {"orientation": 1}),
         ({"exif": 8}, {}),
-        ({"mirrored": True}, {"orientation": 2}),
+        ({"flipped": True}, {"orientation": 2}),
         ({"fit": "crop"}, {"fit": "crop"}),
         ({"fit": "resize_crop", "share": 0.875}, {"fit": "resize_crop", "share": 0.875}),
         ({"fit": "pad", "fill": 114}, {"fit": "pad", "fill": 114.0}),
@@ -54,7 +55,7 @@ def case(**mistakes):
 )
 def test_what_the_libraries_did_is_named(mistakes, named):
     data, tensor = benchmark.feed(PHOTOGRAPHS[10], case(**mistakes), (96, 96, 3))
-    found = search.explain(data, tensor, (96, 96, 3), RECIPE)
+    found = search.explain(ImageFile(data), tensor, (96, 96, 3), RECIPE)
     assert {stage: actual for stage, (actual, _) in found.differences().items()} == named
     assert found.best.residual < 0.5
 
@@ -62,7 +63,7 @@ def test_what_the_libraries_did_is_named(mistakes, named):
 def test_what_cannot_be_separated_is_listed_and_not_called_a_mistake():
     image = Image.fromarray(np.repeat(np.asarray(PHOTOGRAPHS[1].convert("L"))[..., None], 3, 2))  # grey: RGB is BGR
     data, tensor = benchmark.feed(image, case(colour="BGR"), (96, 96, 3))
-    found = search.explain(data, tensor, (96, 96, 3), RECIPE)
+    found = search.explain(ImageFile(data), tensor, (96, 96, 3), RECIPE)
     assert not found.differences()
     assert "BGR" in found.similar["colour"]
 
@@ -76,7 +77,7 @@ def test_a_tensor_that_is_no_image_is_not_explained():
         (np.full((96, 96, 3), np.nan), "NaN or infinity"),
         (np.zeros((64, 64, 3)), "one example has"),
     ]:
-        found = check.check_image(IMAGE, data, array)
+        found = check.check_image(IMAGE, ImageFile(data), array)
         assert (found.verdict, text in found.reason) == ("unknown", True)
 
 
@@ -87,7 +88,7 @@ def test_transparency_on_black_is_named():
     image.save(stream, "PNG")
     black = Image.new("RGBA", image.size, (0, 0, 0, 255))
     tensor = np.asarray(Image.alpha_composite(black, image).convert("RGB").resize((96, 96), 2))
-    found = search.explain(stream.getvalue(), tensor, (96, 96, 3), RECIPE)
+    found = search.explain(ImageFile(stream.getvalue()), tensor, (96, 96, 3), RECIPE)
     assert found.differences() == {"alpha": ("black", "white")}
 
 
@@ -257,7 +258,7 @@ def test_how_mediapipe_resizes_is_named(tmp_path):
     file, out = tmp_path / "bundle" / "tflite" / "float32.tflite", tmp_path / "x.npy"
     words = [ENVIRONMENT.python, "-c", MEDIAPIPE, run_mediapipe.STUBS, file, tmp_path / "x.jpg", out]
     subprocess.run([str(word) for word in words], check=True, capture_output=True, env={"PATH": "/usr/bin:/bin"})
-    found = search.explain(data, np.load(out), (64, 64, 3), RECIPE)
+    found = search.explain(ImageFile(data), np.load(out), (64, 64, 3), RECIPE)
     assert found.differences() == {"resize": ("bilinear_corner", "bilinear_antialias")}
     assert found.best.residual < 0.6
 
@@ -265,7 +266,7 @@ def test_how_mediapipe_resizes_is_named(tmp_path):
 def test_what_is_not_written_as_code_is_refused():
     for language in LANGUAGES:
         assert "96" in snippet(IMAGE, language)
-    for changes in ({"resize": "lanczos4"}, {"fit": "cut"}, {"alpha": "dropped"}):
+    for changes in ({"resize": "lanczos4"}, {"fit": "cut"}, {"alpha": "dropped"}, {"exif": False}, {"decoder": "half"}):
         tensor = Tensor("image", "float32", (None, 8, 8, 3), "image", preprocessing=ImagePreprocessing(**changes))
         with pytest.raises(ExportError, match="not written as code"):
             snippet(tensor, "python")
