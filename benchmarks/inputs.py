@@ -338,14 +338,14 @@ def run_texts(cases: int, seed: int) -> dict[str, Any]:
         true["split"] = str(rng.choice(["as stated", *texts.SPLITS]))
         true["letters"] = "as stated" if true["split"] == "as stated" else str(rng.choice(list(texts.CASES)[1:]))
         true["padding"] = str(rng.choice(texts.PADDINGS))
-        true["special tokens"] = str(rng.choice(["none", "[CLS] and [SEP]"]))
+        true["special tokens"] = str(rng.choice(["as stated", "[CLS] and [SEP]"]))
         true["ids"] = str(rng.choice(["as stated", "+1", "-1"]))
         if true["split"] == "as stated":
             tokens = words.split(text)
         else:
             tokens = texts.SPLITS[true["split"]](texts.CASES[true["letters"]](text))
         ids = [index.get(token, 1) for token in tokens]
-        ids = [index["[CLS]"], *ids, index["[SEP]"]] if true["special tokens"] != "none" else ids
+        ids = [index["[CLS]"], *ids, index["[SEP]"]] if true["special tokens"] != "as stated" else ids
         ids = [i + {"as stated": 0, "+1": 1, "-1": -1}[true["ids"]] for i in ids][:length]
         rest = [0] * (length - len(ids))
         ids = ids + rest if true["padding"] == texts.PADDINGS[0] else rest + ids

@@ -118,9 +118,14 @@ class TextPreprocessing:
 
     Attributes:
         lowercase: Whether A to Z become lower case.
+        normalize: "" or "bert": control characters are removed, punctuation and Chinese characters become words, and
+            with `lowercase` all letters lose case and accents (Devlin 2018, arXiv:1810.04805, `BasicTokenizer`).
         replace: Pairs (pattern, replacement), regular expressions that Python and JavaScript read, in this order.
         token: The pattern of a token.
         parts: Whether a token that the vocabulary lacks becomes its characters.
+        pieces: What a piece begins with that is not the first of its word, such as "##": a token becomes the longest
+            pieces of the vocabulary from its start on (WordPiece). "" for whole tokens.
+        start, end: The ids before and after the tokens of a text, which are cut so that both remain; None for none.
         unknown: The id of a token that the vocabulary lacks.
         fill: The id after the last token.
 
@@ -130,11 +135,19 @@ class TextPreprocessing:
     """
 
     lowercase: bool = False
+    normalize: str = ""
     replace: tuple[tuple[str, str], ...] = ()
     token: str = r"[^ ]+"
     parts: bool = False
+    pieces: str = ""
+    start: int | None = None
+    end: int | None = None
     unknown: int = 1
     fill: int = 0
+
+    def __post_init__(self) -> None:
+        """Raise ValueError for an unknown name."""
+        _check("normalize", self.normalize, ("", "bert"))
 
     def to_json(self) -> dict[str, Any]:
         """Return the JSON form used in manifests."""

@@ -2,8 +2,9 @@
 
 import itertools
 import re
+import string
 import unicodedata
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 import numpy as np
@@ -34,17 +35,55 @@ SPLITS: dict[str, Callable[[str], list[str]]] = {
     "characters": list,
 }
 SPECIAL = (("[CLS]", "[SEP]"), ("<s>", "</s>"), ("[START]", "[END]"))
-PADDINGS, TRUNCATIONS = ("after the text", "before the text"), ("the end", "the beginning")
+PADDINGS = ("after the text", "before the text")
+TRUNCATIONS = ("the end", "the beginning", "the end and the last special token")
+WHOLE_WORDS = "words that are not divided into pieces"
+LONGEST_WORD = 100  # characters: BERT's tokenizer has no pieces of longer ones
+NORMALIZED = 0x30000  # characters from here on stay as they are
+CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f"
+CHINESE_CHARACTER = re.compile(f"([{CHINESE}\U0002b920-\U0002ceaf\U0002f800-\U0002fa1f])")
 
 
 def tokens_of(text: str, recipe: TextPreprocessing, index: dict[str, int]) -> list[str]:
-    """Return the tokens of a text as a recipe states them."""
-    if recipe.lowercase:
+    """Return the tokens of a text as a recipe states them, without those before and after it."""
+    if recipe.normalize:
+        text = CHINESE_CHARACTER.sub(r" \1 ", "".join(_normalized(c, recipe.lowercase) for c in text))
+    elif recipe.lowercase:
         text = re.sub("[A-Z]", lambda letter: letter[0].lower(), text)
     for pattern, replacement in recipe.replace:
         text = re.sub(pattern, re.sub(r"\$(\d)", r"\\\1", replacement), text)
     tokens = re.findall(recipe.token, text)
+    if recipe.pieces:
+        return [piece for token in tokens for piece in _pieces(token, recipe.pieces, index)]
     return [part for t in tokens for part in ([t] if not recipe.parts or t in index else t)]
+
+
+def _normalized(character: str, plain: bool) -> str:
+    """Return what BERT's tokenizer makes of a character; `plain` without case and accents."""
+    category = unicodedata.category(character)
+    if character in "\t\n\r" or category[0] == "Z":
+        return " "
+    if category in ("Cc", "Cf", "Cs", "Co") or character == "\ufffd":
+        return ""
+    if category == "Cn" or ord(character) >= NORMALIZED:
+        return character
+    parts = unicodedata.normalize("NFD", character) if plain else character
+    kept = [c.lower() if plain else c for c in parts if not plain or unicodedata.category(c) != "Mn"]
+    return "".join(f" {c} " if c in string.punctuation or unicodedata.category(c)[0] == "P" else c for c in kept)
+
+
+def _pieces(word: str, rest: str, index: Mapping[str, int]) -> list[str]:
+    """Return the longest pieces of a word from its start on; the word, which is unknown, where there are none."""
+    pieces: list[str] = []
+    start = 0
+    while start < len(word) <= LONGEST_WORD:
+        prefix = rest if start else ""
+        end = next((end for end in range(len(word), start, -1) if prefix + word[start:end] in index), None)
+        if end is None:
+            return [word]
+        pieces.append(prefix + word[start:end])
+        start = end
+    return pieces or [word]
 
 
 def tensor_of(text: str, recipe: TextPreprocessing, vocabulary: Sequence[str], length: int) -> np.ndarray:
@@ -53,10 +92,19 @@ def tensor_of(text: str, recipe: TextPreprocessing, vocabulary: Sequence[str], l
     Example:
         >>> tensor_of("Good film", TextPreprocessing(lowercase=True), ("", "[UNK]", "film"), 4).tolist()
         [1, 2, 0, 0]
+        >>> recipe = TextPreprocessing(True, "bert", pieces="##", start=3, end=4)
+        >>> tensor_of("Films!", recipe, ("", "[UNK]", "film", "[CLS]", "[SEP]", "##s"), 6).tolist()
+        [3, 2, 5, 1, 4, 0]
     """
     index = {word: i for i, word in enumerate(vocabulary)}
-    ids = [index.get(token, recipe.unknown) for token in tokens_of(text, recipe, index)][:length]
+    first, last = _ends(recipe)
+    ids = [index.get(token, recipe.unknown) for token in tokens_of(text, recipe, index)]
+    ids = [*first, *ids[: length - len(first) - len(last)], *last]
     return np.array(ids + [recipe.fill] * (length - len(ids)), np.int32)
+
+
+def _ends(recipe: TextPreprocessing) -> tuple[list[int], list[int]]:
+    return [recipe.start][: recipe.start is not None], [recipe.end][: recipe.end is not None]
 
 
 def explain(
@@ -84,7 +132,7 @@ def explain(
 
 
 AS_STATED: Stages = {
-    **{"letters": "as stated", "text": "as it is", "split": "as stated", "special tokens": "none"},
+    **{"letters": "as stated", "text": "as it is", "split": "as stated", "special tokens": "as stated"},
     **{"ids": "as stated", "unknown token": "as stated", "padding": PADDINGS[0], "padded with": "as stated"},
     **{"cut off": TRUNCATIONS[0], "length": "as stated"},
 }
@@ -97,30 +145,43 @@ def _changes(stages: Stages) -> int:
 def _hypotheses(
     text: str, recipe: TextPreprocessing, vocabulary: Sequence[str], length: int, fed: np.ndarray
 ) -> Iterator[tuple[Stages, list[int]]]:
-    index = {word: i for i, word in enumerate(vocabulary)}
+    index, size = {word: i for i, word in enumerate(vocabulary)}, len(fed)
     present = {*fed.astype(np.int64).tolist()}
-    ends = [pair for pair in SPECIAL if {*pair} <= index.keys()]
-    values = sorted({recipe.fill, 0, 1, int(fed[-1]), int(fed[0])} & (present | {recipe.fill}))
-    for case, form, split in itertools.product(CASES, FORMS, ("as stated", *SPLITS)):
-        if split == "as stated":
+    ends: dict[str, tuple[list[int], list[int]]] = {"as stated": _ends(recipe)}
+    if any(ends["as stated"]):
+        ends["none"] = ([], [])
+    for pair in SPECIAL:
+        if {*pair} <= index.keys() and (found := ([index[pair[0]]], [index[pair[1]]])) != ends["as stated"]:
+            ends[" and ".join(pair)] = found
+    cuts = TRUNCATIONS[: 3 if any(ends["as stated"]) else 2]
+    values = sorted({recipe.fill, 0, 1, *map(int, fed[:1]), *map(int, fed[-1:])} & (present | {recipe.fill}))
+    splits = ("as stated", *([WHOLE_WORDS] if recipe.pieces else []), *SPLITS)
+    for case, form, split in itertools.product(CASES, FORMS, splits):
+        content = CASES[case](FORMS[form](text))
+        if split in ("as stated", WHOLE_WORDS):
             stated = recipe if case == "as stated" else replace(recipe, lowercase=False)
-            tokens = tokens_of(CASES[case](FORMS[form](text)), stated, index)
+            tokens = tokens_of(content, stated if split == "as stated" else replace(stated, pieces=""), index)
         elif case == "as stated":
             continue
         else:
-            tokens = SPLITS[split](CASES[case](FORMS[form](text)))
-        for special, unknown in itertools.product((None, *ends), ("as stated", "left out")):
-            known = [index.get(t, recipe.unknown) for t in tokens if unknown == "as stated" or t in index]
-            framed = [index[special[0]], *known, index[special[1]]] if special else known
-            for shift, side, cut, fill in itertools.product((0, 1, -1), PADDINGS, TRUNCATIONS, values):
-                size = len(fed)
-                kept = (framed[:size] if cut == TRUNCATIONS[0] else framed[-size:]) if size else []
-                ids, rest = [i + shift for i in kept], [fill] * (size - len(kept))
+            tokens = SPLITS[split](content)
+            tokens = [p for t in tokens for p in (_pieces(t, recipe.pieces, index) if recipe.pieces else [t])]
+        for special, unknown, cut in itertools.product(ends, ("as stated", "left out"), cuts):
+            ids = [index.get(t, recipe.unknown) for t in tokens if unknown == "as stated" or t in index]
+            first, last = ends[special]
+            room = max(0, size - len(first) - len(last))
+            if cut == TRUNCATIONS[0] or len(ids) <= room:
+                ids = [*first, *ids[:room], *last]
+            else:
+                ids = [*first, *(ids if cut == TRUNCATIONS[2] else ids[len(ids) - room :]), *last]
+            for shift, side, fill in itertools.product((0, 1, -1), PADDINGS, values):
+                kept = [i + shift for i in ids[:size]]
+                rest = [fill] * (size - len(kept))
                 stages = {
                     "letters": case,
                     "text": form,
                     "split": split,
-                    "special tokens": " and ".join(special) if special else "none",
+                    "special tokens": special,
                     "ids": "as stated" if not shift else f"{shift:+d}",
                     "unknown token": unknown,
                     "padding": side,
@@ -128,4 +189,4 @@ def _hypotheses(
                     "cut off": cut,
                     "length": "as stated" if size == length else f"{size} ids",
                 }
-                yield stages, ids + rest if side == PADDINGS[0] else rest + ids
+                yield stages, kept + rest if side == PADDINGS[0] else rest + kept

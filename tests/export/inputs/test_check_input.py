@@ -19,7 +19,7 @@ from export.inputs.snippets import LANGUAGES, snippet
 from pipelines.images import read
 from pipelines.sound import loudest
 from pipelines.sound import read as read_sound
-from pipelines.text import words
+from pipelines.text import wordpiece, words
 from tests.photographs import photographs
 from zoobase.errors import ExportError
 
@@ -158,6 +158,28 @@ def test_what_was_done_to_a_text_is_named():
         (right[:12], {"length": "12 ids"}),
     ]:
         stages, _, residual = texts.explain(text, np.array(fed_ids), recipe, vocabulary, 24)
+        assert {k: v for k, v in stages.items() if v != texts.AS_STATED[k]} == named
+        assert residual == 0
+
+
+def test_what_was_done_to_word_pieces_is_named():
+    text = "Crème BRÛLÉE, uneatable\u200b 中文"
+    vocabulary = (*wordpiece.vocabulary([text, "creme brulee"], 99, 1), "un", "##eat", "##able", "Cr")
+    index = words.index(vocabulary)
+    recipe = TextPreprocessing(True, "bert", pieces="##", start=index["[CLS]"], end=index["[SEP]"])
+    assert from_json(recipe.to_json()) == recipe
+    for example in (text, "x" * 101, "", "a\ufffd\ue000b \U0002b900 don't"):
+        right = wordpiece.encode(example, index, 16)
+        assert texts.tensor_of(example, recipe, vocabulary, 16).tolist() == right.tolist()
+    right = wordpiece.encode(text, index, 16)
+    ids = right[right > 0].tolist()
+    for fed_ids, named in [
+        (right, {}),
+        ([*ids[1:-1]] + [0] * (18 - len(ids)), {"special tokens": "none"}),
+        (ids[:6], {"cut off": "the end and the last special token", "length": "6 ids"}),
+        ([*ids[:5], ids[-1]], {"length": "6 ids"}),
+    ]:
+        stages, _, residual = texts.explain(text, np.array(fed_ids), recipe, vocabulary, 16)
         assert {k: v for k, v in stages.items() if v != texts.AS_STATED[k]} == named
         assert residual == 0
 

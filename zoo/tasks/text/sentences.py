@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from types import ModuleType
@@ -21,7 +22,7 @@ if TYPE_CHECKING:
     import keras
     from matplotlib.figure import Figure
 
-    from export.contract import Contract
+    from export.contract import Contract, Tensor
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
     from zoo.modeling.backbones import Backbone
@@ -72,6 +73,18 @@ class WordPieceTask(TextClassifier):
             pieces = minilm.vocabulary()
         index = words.index(pieces)
         return self.with_vocabulary(dataset, pieces, [len(wordpiece.encode(text, index)) for text in texts])
+
+    def tokens_of(self, info: Info) -> Tensor:
+        """Return the input of the contract, with the way from a text to pieces."""
+        from export.contract.preprocessing import TextPreprocessing
+
+        tokens = super().tokens_of(info)
+        if self.has_ngrams:
+            return tokens
+        index = words.index(info.vocabulary)
+        unknown, start, end = (index[token] for token in wordpiece.SPECIAL[1:])
+        recipe = TextPreprocessing(True, "bert", pieces=wordpiece.REST, start=start, end=end, unknown=unknown)
+        return dataclasses.replace(tokens, preprocessing=recipe)
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the id of a piece."""
@@ -162,8 +175,9 @@ class SentenceEmbedding(WordPieceTask):
         from export.contract import Contract, Tensor
         from export.contract.endpoints import tensor_endpoint, text_endpoint
 
-        tokens = Tensor("tokens", "int32", (None, self.words_of(info)), "token", low=0, high=len(info.vocabulary) - 1)
-        base = tensor_endpoint(served, [tokens], [Tensor("embedding", "float32", (None, served.output.shape[-1]))])
+        base = tensor_endpoint(
+            served, [self.tokens_of(info)], [Tensor("embedding", "float32", (None, served.output.shape[-1]))]
+        )
         text = text_endpoint(
             base,
             lambda t: wordpiece.encode_tensor(t, info.vocabulary, self.words_of(info)),
