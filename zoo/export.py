@@ -246,7 +246,7 @@ def _export(
             **({"formats": formats} if formats else {}),
             documents=Documents(
                 _card(source, suffix) | ({"input_mistakes": mistakes} if mistakes else {}),
-                {} if formats == DEVICE else {**plan.task.bundle_assets(info), **files},
+                files if formats == DEVICE else {**plan.task.bundle_assets(info), **files},
                 bundle_metadata(plan, info, suffix) | {"provenance": source.provenance},
             ),
             quantization=Quantization(

@@ -27,6 +27,7 @@ from zoobase.errors import ExportError
 
 FOLDER = "inputs"
 RUN_HERE = ("python", "opencv")  # languages that the base installation runs
+LANGUAGE_OF = {"browser": "javascript", "litert_c": "c"}  # by runtime: the language of its application
 KINDS = {b"\xff\xd8": "jpg", b"\x89PNG": "png", b"RIFF": "wav"}  # first bytes of a file; others are texts
 LARGEST = 2**23  # bytes of all golden files
 NAME = re.compile(r"(\d+)(_.*)?\.(jpg|png|wav|txt)")
@@ -44,6 +45,7 @@ class Outcome:
         largest: The largest root mean square difference of a file, in the unit of `LIMITS`; None where it did not run.
         problem: Why it failed, as a clause, or None.
         is_installed: Whether what it needs is.
+        note: What one should know of it, as a clause, or None.
     """
 
     language: str
@@ -51,6 +53,7 @@ class Outcome:
     largest: float | None = None
     problem: str | None = None
     is_installed: bool = True
+    note: str | None = None
 
 
 def content_of(example: Mapping[str, Any], recipe: Preprocessing, rate: int | None) -> bytes:
@@ -102,14 +105,11 @@ def check(
         job = {"files": [str(path.resolve()) for path in files.values()], "tensor": tensor.to_json()}
         job |= {"snippets": {k: v for k, v in snippets.items() if k in RUN_HERE}, "vocabulary": list(vocabulary)}
         job |= {"library": _compiled(snippets["c"], scratch) if "c" in snippets else None}
-        job |= {"out": str(scratch / "tensors.npz")}
-        script = str(Path(__file__).with_name("run_files.py"))
-        problems, problem = process.run_job(script, job, scratch, "keras", packages=["export"], reads=[folder])
-        if problems is None:
-            return [Outcome("contract", len(files), problem=problem)]
-        check_archive(scratch / "tensors.npz")
-        with np.load(scratch / "tensors.npz", allow_pickle=False) as stored:
-            arrays = dict(stored)
+        problems, arrays = _run(job, folder, scratch)
+        if arrays is None:
+            return [Outcome("contract", len(files), problem=problems["contract"])]
+        if "c" in snippets and job["library"] is None:
+            problems["c"] = "No module named cc: install a C compiler"
         if "javascript" in snippets:
             try:
                 arrays |= in_browser.preprocess(snippets["javascript"], list(files.values()), scratch)
@@ -122,6 +122,27 @@ def check(
         tensors = [t.reshape(shape) if t is not None and t.size == np.prod(shape) else t for t in tensors]
         found.append(_compared(language, tensors, files, rows, tensor, problems))
     return found
+
+
+def pixels_of(folder: Path, tensor: Tensor) -> dict[int, np.ndarray]:
+    """Return the pixels uint8 (H, W, C) of golden images by row, upright, in their own sizes; {} if damaged."""
+    with tempfile.TemporaryDirectory(prefix="inputs-") as name:
+        files = files_of(folder)
+        job = {"files": [str(path.resolve()) for path in files.values()], "tensor": tensor.to_json(), "pixels": True}
+        _, arrays = _run(job | {"snippets": {}, "vocabulary": [], "library": None}, folder, Path(name))
+    found = {row: (arrays or {}).get(f"pixels/{i}") for i, row in enumerate(files)}
+    return {row: pixels for row, pixels in found.items() if pixels is not None}
+
+
+def _run(job: dict[str, Any], folder: Path, scratch: Path) -> tuple[dict[str, str], dict[str, np.ndarray] | None]:
+    """Run `run_files.py`, confined; return problems by language and the arrays, or None and the problem of all."""
+    script, job = str(Path(__file__).with_name("run_files.py")), job | {"out": str(scratch / "tensors.npz")}
+    problems, problem = process.run_job(script, job, scratch, "keras", packages=["export"], reads=[folder])
+    if problems is None:
+        return {"contract": problem or "it ended"}, None
+    check_archive(scratch / "tensors.npz")
+    with np.load(scratch / "tensors.npz", allow_pickle=False) as stored:
+        return problems, dict(stored)
 
 
 def _compiled(code: str, scratch: Path) -> str | None:

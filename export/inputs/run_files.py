@@ -1,8 +1,8 @@
 """Preprocess the golden files of a bundle, in a process of its own: `python -P run_files.py JOB.json`.
 
 The job is {"files": [paths], "tensor": of the contract, "vocabulary": [tokens], "snippets": {language: Python},
-"library": of the C snippet or null, "result", "out": .npz to write, with an array `LANGUAGE/i` for each file}. The
-language "contract" is the contract itself.
+"library": of the C snippet or null, "pixels": whether the upright images are wanted, "result", "out": .npz to write,
+with an array `LANGUAGE/i`, or `pixels/i`, for each file}. The language "contract" is the contract itself.
 """
 
 import ctypes
@@ -32,6 +32,8 @@ def main() -> None:
             problems[language] = str(error)
     if job["library"]:
         preprocess["c"] = lambda file: _in_c(job["library"], tensor, file)
+    if job.get("pixels"):
+        preprocess["pixels"] = lambda file: _pixels(tensor, file)
     for language, call in preprocess.items():
         try:
             arrays |= {f"{language}/{i}": call(file) for i, file in enumerate(job["files"])}
@@ -41,11 +43,15 @@ def main() -> None:
     Path(job["result"]).write_text(json.dumps(problems))
 
 
+def _pixels(tensor: Tensor, path: str) -> np.ndarray:
+    """Return the decoded and upright pixels of a file, in its own size."""
+    file = ImageFile(Path(path).read_bytes())
+    return np.ascontiguousarray(np.rint(upright_pixels(file, tensor.preprocessing, tensor.shape[1:3])), np.uint8)
+
+
 def _in_c(library: str, tensor: Tensor, path: str) -> np.ndarray:
     """Return what the C snippet makes of the decoded and upright pixels of a file."""
-    file, shape = ImageFile(Path(path).read_bytes()), tensor.shape[1:]
-    pixels = np.ascontiguousarray(np.rint(upright_pixels(file, tensor.preprocessing, shape[:2])), np.uint8)
-    result = np.zeros(shape, np.float32)
+    pixels, result = _pixels(tensor, path), np.zeros(tensor.shape[1:], np.float32)
     pointers = (pixels.ctypes.data_as(ctypes.c_void_p), *pixels.shape[:2], result.ctypes.data_as(ctypes.c_void_p))
     ctypes.CDLL(library).preprocess(*pointers)
     return result

@@ -14,7 +14,7 @@ from export.artifacts import operators, reservations_of
 from export.contract import Artifact
 from export.contract.sampling import legal_range
 from export.formats import FORMATS
-from export.inputs import golden_files
+from export.inputs import golden_files, in_mediapipe
 from export.inputs.check import vocabulary_of
 from export.parity import recurrent_steps
 from export.parity.comparison import EndpointComparison, compare_endpoint, contract_violations, numbers_for_nan
@@ -90,7 +90,7 @@ def prove(
                     measured = {e: floor.get(e, {}) for e in reference}
                     row = _undecided(request, *arguments, measured, policy, row)
             rows.append(row)
-    rows += _input_rows(request) if runtimes is None else []
+    rows += _input_rows(request, runtimes, {*wanted, *require}, plan)
     rows += required_but_absent(rows, require)
     environment = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
     environment |= {"onednn": onednn.is_chosen(), "instruction_set": onednn.instruction_set()}
@@ -114,21 +114,39 @@ def prove(
     )
 
 
-def _input_rows(request: ProofRequest) -> list[Row]:
-    """Return a row for the contract, and for each snippet that runs here, on the golden files."""
+def _input_rows(
+    request: ProofRequest,
+    runtimes: Sequence[str] | None,
+    wanted: Collection[str],
+    plan: Mapping[str, tuple[Runtime, Sequence[Artifact]]],
+) -> list[Row]:
+    """Return rows for the golden files: the contract, snippets in the languages of the runtimes, and MediaPipe."""
     endpoint = request.contract.endpoints[0]
     real = next((case for case in request.cases[endpoint.name] if case.name == "real"), None)
     tensor = next((t for t in endpoint.inputs if t.preprocessing is not None), None)
+    languages = [*(golden_files.RUN_HERE if runtimes is None else ())]
+    languages += [language for runtime, language in golden_files.LANGUAGE_OF.items() if runtime in wanted]
     if real is None or tensor is None:
         return []
-    words = vocabulary_of(request.folder)
-    rows = []
-    for outcome in golden_files.check(request.folder, tensor, real.inputs[tensor.name], words):
-        state = FAIL if outcome.is_installed else NOT_RUN
-        findings = (Finding(outcome.problem, state),) if outcome.problem else ()
-        rows.append(
-            Row(golden_files.FOLDER, "bundle", f"input {outcome.language}", findings, facts={"files": outcome.files})
+    outcomes = []
+    if languages:
+        words = vocabulary_of(request.folder)
+        outcomes = golden_files.check(request.folder, tensor, real.inputs[tensor.name], words, languages)
+    runtime, artifacts = plan.get("mediapipe", (None, ()))
+    files = [
+        a for a in artifacts if a.batch in (None, 1) and [*a.endpoints] == [endpoint.name] and tensor.meaning == "image"
+    ]
+    if runtime and files and golden_files.files_of(request.folder):
+        outcomes += filter(
+            None, [in_mediapipe.check(request.folder, request.contract, files[0], runtime, real.outputs)]
         )
+    rows = []
+    for outcome in outcomes:
+        state = FAIL if outcome.is_installed else NOT_RUN
+        findings = [Finding(outcome.problem, state)] if outcome.problem else []
+        findings += [Finding(outcome.note, NOTE)] if outcome.note else []
+        name = f"input {outcome.language}"
+        rows.append(Row(golden_files.FOLDER, "bundle", name, tuple(findings), facts={"files": outcome.files}))
     return rows
 
 

@@ -1,6 +1,7 @@
 """From a folder to a file that the libraries of phones open: photographs, texts and masks."""
 
 import json
+import re
 from pathlib import Path
 
 import numpy as np
@@ -8,6 +9,7 @@ import pytest
 
 from export import ExportFailed, verify_bundle
 from export.formats.tflite_metadata import read
+from export.inputs import golden_files
 from export.proof.certificate import Finding
 from export.runners.environments import MEDIAPIPE
 from tests.commands import run as command
@@ -75,9 +77,14 @@ def test_a_folder_becomes_a_file_that_a_task_of_mediapipe_opens(kind, tmp_path):
     files = {file["file"]: file for file in summary["files"]}
     assert "tflite/float32.tflite" in files
     assert all(isinstance(file["drop"], float) for name, file in files.items() if name != "tflite/float32.tflite")
+    bundle = Path(summary["bundle"])
+    rows = json.loads((bundle / "parity.json").read_text())["artifacts"]
+    fed = {row["runtime"]: row for row in rows if row["artifact"] == golden_files.FOLDER}
     if kind == "photographs":  # the tables of a few texts are smaller than what surrounds them
         assert summary["smallest"] != "tflite/float32.tflite"
-    bundle = Path(summary["bundle"])
+        names = {f"input {name}" for name in ("contract", *golden_files.RUN_HERE, "c", "mediapipe")}
+        assert {name: row["state"] for name, row in fed.items()} == dict.fromkeys(names, "pass")
+        assert re.search(r"resizes images itself, .* \d of 8 answers change", fed["input mediapipe"]["note"])
     (graph,) = read((bundle / summary["smallest"]).read_bytes()).metadata["subgraph_metadata"]
     assert graph["output_tensor_metadata"][0]["name"] == "probabilities"
     assert (bundle / "DEVICES.md").is_file()
