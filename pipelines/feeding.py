@@ -18,6 +18,7 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import tensorflow as tf
 
 from pipelines import stateless_random
@@ -305,9 +306,8 @@ class Store:
 
 
 def _bytes(leaf: tf.Tensor) -> int:
-    if leaf.dtype == tf.string:
-        return int(tf.reduce_sum(tf.strings.length(leaf))) + 24 * int(tf.size(leaf))
-    return int(tf.size(leaf)) * leaf.dtype.size
+    values = np.asarray(leaf.numpy())
+    return sum(len(text) + 24 for text in values.flat) if leaf.dtype == tf.string else values.nbytes
 
 
 def _scratch(owner: object) -> Path:

@@ -56,7 +56,7 @@ class Command:
                     **{"cwd": cwd, "env": env, "start_new_session": start_new_session},
                 )
         else:
-            arguments = (self.args, cwd, env, [*map(str, self._files)], start_new_session)
+            arguments = (self.args, cwd, env, [*map(str, self._files)], start_new_session, _servers())
             self._process = _context.Process(target=_run, args=arguments)
             self._process.start()
         self.pid = self._process.pid
@@ -145,7 +145,33 @@ def _read_at_import(env):
     return {name: value for name, value in env.items() if name.startswith(READ_AT_IMPORT)}
 
 
-def _run(words, cwd, env, files, leads_group):
+class _OfTests:
+    """Stands for the process of a server that the process of the tests has started and will stop."""
+
+    def kill(self):
+        """Leave it."""
+
+    wait = kill
+
+
+def _servers():
+    """Return {key: socket} of the servers that run artifacts; a command of its own would import TensorFlow again."""
+    from export.runtime import process
+
+    if not process.is_available():
+        return {}
+    environment = process._environment([str(process.PROTOCOL)])
+    with process._lock:
+        return {process._key(kind, environment): process._control(kind, environment) for kind in ("keras", "c_api")}
+
+
+def _use(servers):
+    from export.runtime import process
+
+    process._servers.update({key: (control, _OfTests()) for key, control in servers.items()})
+
+
+def _run(words, cwd, env, files, leads_group, servers):
     gc.freeze()  # a collection would visit, and so copy, the objects of the imports
     if leads_group:
         os.setsid()
@@ -166,6 +192,7 @@ def _run(words, cwd, env, files, leads_group):
     try:
         if first == "-m":
             sys.path[:], sys.argv[:] = [cwd, *paths], rest
+            _use(servers)
             runpy.run_module(rest[0], run_name="__main__", alter_sys=True)
         elif first == "-c":
             sys.path[:], sys.argv[:] = ["", *paths], ["-c", *rest[1:]]

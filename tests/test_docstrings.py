@@ -11,6 +11,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.plugins.tiers import only
+
 EXAMPLES = Path(__file__).parent.parent / "examples"
 PACKAGES = ("zoobase", "export", "pipelines")
 WITH_BUNDLE = (
@@ -24,6 +26,8 @@ MODULES = (
     *("pipelines.augment.policies", "pipelines.shards.manifest", "pipelines.shards.writing", "pipelines.tabular"),
     *("pipelines.text.characters", "pipelines.text.words", "pipelines.pairs"),
 )
+# what these show is tested elsewhere, too
+SLOW = {"export.bundle.loader", "export.serving.servecheck", "export.certifier"}
 
 
 def public_functions():
@@ -48,7 +52,7 @@ def folder(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("name", MODULES)
+@pytest.mark.parametrize("name", only(MODULES, {*MODULES} - SLOW))
 def test_examples_run(name, request, monkeypatch):
     monkeypatch.chdir(request.getfixturevalue("folder" if name in WITH_BUNDLE else "tmp_path"))
     result = doctest.testmod(importlib.import_module(name))

@@ -56,8 +56,8 @@ def test_verify_in_another_process(bundles, name):
 
 
 def test_saved_models_hold_their_weights_once(bundles):
-    path = bundles("characters").path
-    model, _ = create("characters")
+    path = bundles("functional_cnn").path
+    model, _ = create("functional_cnn")
 
     prefix = str(path / "saved_model/1/variables/variables")
     dtypes = tf.train.load_checkpoint(prefix).get_variable_to_dtype_map()
@@ -90,6 +90,7 @@ def test_bytes_endpoint_names_the_class(bundles):
     assert 0.25 <= outputs["score"][0] <= 1
 
 
+@pytest.mark.extended
 def test_steps_agree_with_forward(bundles):
     run = load(bundles("characters").path, "tflite")
     tokens = np.arange(9) % 7

@@ -81,8 +81,8 @@ class Reduces(Protocol):
 class ScoresExamples(Protocol):
     """Metrics that are costly to compute again for a part of the examples, as their intervals need."""
 
-    def per_example(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> Mapping[str, np.ndarray]:
-        """Return numbers for each example, (N,) each, that `metrics` takes in place of the outputs."""
+    def per_example(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> Mapping[str, np.ndarray]:
+        """Return numbers for each example, (N, ...) each, that `metrics` takes in place of the outputs."""
 
 
 @runtime_checkable

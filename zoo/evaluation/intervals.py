@@ -36,9 +36,9 @@ def with_intervals(task: BaseTask, evaluation: SplitEvaluation) -> SplitEvaluati
         return dict(first_metrics(task.metrics(outputs, truth[kept], info)))
 
     every = {"": evaluation.outputs, **evaluation.baselines}
-    per_example = task.per_example if isinstance(task, ScoresExamples) else lambda outputs, _: outputs
+    per_example = task.per_example if isinstance(task, ScoresExamples) else lambda outputs, *_: outputs
     rows = {
-        row: outputs if row and set(outputs) == {PREDICTED} else per_example(outputs, truth)
+        row: outputs if row and set(outputs) == {PREDICTED} else per_example(outputs, truth, info)
         for row, outputs in every.items()
     }
     whole = {row: scores(row) for row in rows}

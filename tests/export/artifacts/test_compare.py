@@ -241,12 +241,14 @@ def test_requested_pairs_of_inputs(third_party):
         compare(*files, match={"x": "output_0"})
 
 
+@pytest.mark.extended
 def test_our_own_files(bundles):
     path = bundles("masked").path
     result = compare(path / "saved_model/1", path / "tflite/float32.tflite")
     assert (result.verdict, result.findings) == ("same", [])
 
 
+@pytest.mark.extended
 def test_integers_without_a_range_need_samples(bundles, tmp_path):
     path = tmp_path / "m.tflite"
     path.write_bytes((bundles("masked").path / "tflite/float32.tflite").read_bytes())
@@ -258,7 +260,7 @@ def test_integers_without_a_range_need_samples(bundles, tmp_path):
 
 
 def test_artifacts_that_cannot_be_compared(bundles, tmp_path):
-    path = bundles("masked").path
+    path = bundles("functional_cnn").path
     with pytest.raises(ExportError, match="is a bundle; give one of its artifacts"):
         compare(path, path)
     with pytest.raises(ExportError, match="weights only"):

@@ -117,6 +117,7 @@ def test_the_contract_is_in_the_file(bundles):
         assert archive.read("labels.txt") == b"ant\nbee\ncat\ndog\n"
 
 
+@pytest.mark.extended
 def test_each_subgraph_has_the_tensors_of_its_endpoint_in_its_order(bundles):
     path = bundles("autoencoder").path / "tflite/float32.tflite"
     file = path.read_bytes()

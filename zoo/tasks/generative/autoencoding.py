@@ -113,9 +113,9 @@ class Autoencoding(ImageTask):
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return mean squared error of pixels in [0, 1], PSNR and SSIM, of images or of what `per_example` returns."""
-        return means(self.per_example(outputs, truth))
+        return means(self.per_example(outputs, truth, info))
 
-    def per_example(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> Mapping[str, np.ndarray]:
+    def per_example(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> Mapping[str, np.ndarray]:
         """Return the similarities (N,) of each image with its truth."""
         return similarities(truth, outputs["reconstruction"]) if "reconstruction" in outputs else outputs
 

@@ -82,11 +82,20 @@ class ImageGeneration(ImageTask):
         return Contract((tensor_endpoint(served, [noise], [image]),))
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
-        """Return the Frechet distance of generated and real images."""
-        from zoo.evaluation.generative_metrics import collect, feature_distance, feature_extractor_for
+        """Return the Frechet distance of generated and real images, or of what `per_example` returns."""
+        from zoo.evaluation.generative_metrics import feature_distance
 
+        features = self.per_example(outputs, truth, info)
+        return {"frechet_distance": feature_distance(features["real"], features["made"])}
+
+    def per_example(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> Mapping[str, np.ndarray]:
+        """Return the features (N, D) of the real and of the generated images."""
+        from zoo.evaluation.generative_metrics import collect, feature_extractor_for
+
+        if "image" not in outputs:
+            return outputs
         features = feature_extractor_for(info, self.shape(info)).features
-        return {"frechet_distance": feature_distance(collect(features, truth), collect(features, outputs["image"]))}
+        return {"real": collect(features, truth), "made": collect(features, outputs["image"])}
 
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]

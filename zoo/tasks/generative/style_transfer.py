@@ -113,9 +113,9 @@ class StyleTransfer(BaseTask):
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return the mean losses, total, content, style and variation, of images or of what `per_example` returns."""
-        return means(self.per_example(outputs, truth))
+        return means(self.per_example(outputs, truth, info))
 
-    def per_example(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> Mapping[str, np.ndarray]:
+    def per_example(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> Mapping[str, np.ndarray]:
         """Return the losses (N,) of each stylised crop."""
         return _losses(self.objective(), outputs["stylised"], truth) if "stylised" in outputs else outputs
 

@@ -67,16 +67,24 @@ class UnpairedImageTranslation(ImageTranslation):
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return the Frechet distance of translated and real images, for each direction in `outputs`."""
-        from zoo.evaluation.generative_metrics import collect, feature_distance, feature_extractor_for
+        from zoo.evaluation.generative_metrics import feature_distance
 
-        features = feature_extractor_for(info, self.shape(info)).features
+        features = self.per_example(outputs, truth, info)
         return {
-            f"frechet_distance_{direction}": feature_distance(
-                collect(features, truth[:, "ab".index(target)]), collect(features, outputs[target])
-            )
+            f"frechet_distance_{direction}": feature_distance(features[f"real {target}"], features[f"made {target}"])
             for direction, (_, target) in DOMAINS.items()
-            if target in outputs
+            if f"made {target}" in features
         }
+
+    def per_example(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> Mapping[str, np.ndarray]:
+        """Return the features (N, D) of the real and of the translated images of each domain in `outputs`."""
+        from zoo.evaluation.generative_metrics import collect, feature_extractor_for
+
+        if not {"a", "b"} & outputs.keys():
+            return outputs
+        features = feature_extractor_for(info, self.shape(info)).features
+        real = {f"real {name}": collect(features, truth[:, "ab".index(name)]) for name in "ab" if name in outputs}
+        return real | {f"made {name}": collect(features, outputs[name]) for name in "ab" if name in outputs}
 
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]

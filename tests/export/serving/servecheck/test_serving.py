@@ -27,6 +27,7 @@ from export.serving.servecheck.structure import check as check_structure
 from export.serving.servecheck.version import Level, read_version
 from export.serving.servers import builtin, launching, tensorflow_model_server
 from tests.export.conftest import reseal
+from tests.plugins.tiers import first
 from zoobase.errors import ExportError, Unavailable
 
 
@@ -261,7 +262,7 @@ def test_a_level_without_a_call_does_not_pass(base):
     assert "no call" in levels[0].reason
 
 
-@pytest.fixture(scope="module", params=["text", "functional_cnn"])
+@pytest.fixture(scope="module", params=first(["functional_cnn", "text"]))
 def served(request, bundles, tmp_path_factory):
     base = tmp_path_factory.mktemp("served") / "net"
     published = publish(bundles(request.param).path, base)
