@@ -23,6 +23,7 @@ from export.formats import saved_model
 from export.formats.format import Description
 from export.formats.keras import merged_weights, read_model
 from export.parity.cases import LARGEST_CASE, GoldenCase, read_golden, scores_of, write_golden
+from export.parity.noise_floor import Policy
 from export.proof.certificate import describe_coverage
 from export.proof.coverage import Coverage
 from export.proof.reference import run_reference
@@ -83,6 +84,7 @@ def certify(
     samples: Mapping[str, np.ndarray] | None = None,
     match: Mapping[str, str] | None = None,
     trust: Collection[str] = (),
+    tolerance: float = Policy.relative,
 ) -> Certified:
     """Compare two artifacts of any format as `export.compare` does, which also says what is raised.
 
@@ -100,6 +102,7 @@ def certify(
         samples: Real inputs (N, ...) by the names of the reference.
         match: {input or output of the reference: that of the candidate}.
         trust: Operators that may run although they are not on the list of inference operators.
+        tolerance: The largest difference that is allowed, as of `export.compare`.
 
     Example:
         >>> certify("bundle/saved_model/1", "served/1").comparison.verdict
@@ -125,7 +128,7 @@ def certify(
         return every[len(cases) :]
 
     has_weights = format.needs_code or format is torch_program.FORMAT
-    options = {"more_cases": more_cases, "weights": write_weights if has_weights else None}
+    options = {"more_cases": more_cases, "weights": write_weights if has_weights else None, "tolerance": tolerance}
     result = compare(reference, candidate, samples=samples, match=match, trust=trust, **options)
     is_same = result.verdict.startswith(SAME) and _are_equal(described, describe(Path(candidate)))
     return Certified(result, coverage, unsampled, is_same)
