@@ -1,7 +1,5 @@
 """Export any Keras model and prove the artifacts. Importing this package does not import TensorFlow."""
 
-from __future__ import annotations
-
 from zoobase.importing import lazy_attributes  # isort: skip  (first: zoobase removes the current folder from sys.path)
 
 import os

@@ -1,7 +1,5 @@
 """The commands that messages print for what is not installed: requirements of this project, as pip takes them."""
 
-from __future__ import annotations
-
 import configparser
 import importlib.metadata
 import shlex

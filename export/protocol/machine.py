@@ -8,8 +8,6 @@ all other networks. The rules hold for threads and processes that are started af
 arguments of `confine`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
 import json

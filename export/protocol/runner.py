@@ -11,8 +11,6 @@ For every artifact a runner writes `results/<id>.npz` with the outputs by (endpo
 `results/<id>.json`. No JSON file means that the process died in that artifact.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.metadata
 import importlib.util

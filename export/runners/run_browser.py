@@ -4,8 +4,6 @@ The page asks this process for the next call and posts its outputs, over HTTP on
 LiteRT.js computes by WebGPU, on SwiftShader, Chromium's driver for processors.
 """
 
-from __future__ import annotations
-
 import atexit
 import base64
 import contextlib

@@ -1,7 +1,5 @@
 """Run .keras, .h5 and .weights.h5 files in a fresh Keras."""
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile

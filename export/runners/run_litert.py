@@ -1,7 +1,5 @@
 """Run the signatures of a TFLite file in LiteRT, which has builtin operators only."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np

@@ -1,7 +1,5 @@
 """Run the signatures of a TFLite file with LiteRT's C API: by the program that DEVICES.md prints, compiled here."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.metadata
 import importlib.util

@@ -3,8 +3,6 @@
 They are those of its WebGPU backend, in float32 or, in a runtime of its own, in half precision as on phones.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import importlib.metadata
 import importlib.util

@@ -3,8 +3,6 @@
 The inputs are raw: images, texts and sounds. The library preprocesses them itself, as it does on a phone.
 """
 
-from __future__ import annotations
-
 import itertools
 import sys
 from collections.abc import Callable

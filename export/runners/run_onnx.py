@@ -1,7 +1,5 @@
 """Run an ONNX file in onnxruntime, and with the GPU kernels of its WebGPU provider on Mesa's driver for processors."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import re

@@ -1,7 +1,5 @@
 """Run a SavedModel in OpenVINO, whose own front end reads it, independent of TensorFlow; or a network of OpenVINO."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from typing import Any

@@ -1,7 +1,5 @@
 """Run the signatures of a SavedModel in a fresh TensorFlow, and replay its warm-up records as TF Serving does."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass

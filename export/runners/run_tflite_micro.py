@@ -1,7 +1,5 @@
 """Run a TFLite file in the interpreter for microcontrollers, and measure the memory that it needs there."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path

@@ -1,7 +1,5 @@
 """Run a program of `torch.export` in PyTorch, in an environment of its own, without what it would unpickle."""
 
-from __future__ import annotations
-
 import json
 import os
 import tempfile

@@ -4,8 +4,6 @@
     {"saved_model": folder, "out": file, "result": file, "signature": name, "opset": number, "memory": bytes or null}
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import json
 import sys

@@ -7,8 +7,6 @@
 Without calibration, integers are those of a graph with fake quantization.
 """
 
-from __future__ import annotations
-
 import json
 import re
 from collections.abc import Iterator

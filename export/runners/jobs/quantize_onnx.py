@@ -4,8 +4,6 @@ By onnxruntime's own quantizer: `python -P quantize_onnx.py JOB.json`, the job b
     {"float": file, "out": file, "result": file, "calibration": .npz of inputs by name, "batch": rows of a call}
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import json
 from pathlib import Path

@@ -5,8 +5,6 @@
      "weights": "int8" or "int4", "activations": null for float, "int8" or "int16", "keep_float": number of operators}
 """
 
-from __future__ import annotations
-
 import importlib.metadata
 import json
 import os

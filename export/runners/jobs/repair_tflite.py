@@ -8,8 +8,6 @@ sentences, and nothing is written if it is empty. What is rewritten, with the re
     an output that another operator takes, too, or that is an input: the output is a copy (#8599)
 """
 
-from __future__ import annotations
-
 import copy
 import json
 import math

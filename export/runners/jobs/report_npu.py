@@ -4,8 +4,6 @@
 "memory": bytes or null}
 """
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import io

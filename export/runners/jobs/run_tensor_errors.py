@@ -6,8 +6,6 @@ signatures and names of tensors, as files that were converted from one model hav
 by layer, and "pairs": {layer: names of tensors}, in place of "float", the result is that of `shares_within_one_step`.
 """
 
-from __future__ import annotations
-
 import functools
 import json
 import re

@@ -6,8 +6,6 @@
 The result is {path: {"ms": median of a call, "problem": why it cannot be run, or null}}.
 """
 
-from __future__ import annotations
-
 import json
 import time
 from pathlib import Path

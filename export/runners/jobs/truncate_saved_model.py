@@ -4,8 +4,6 @@
 name or null, "result": file}. Its variables become constants, and its functions are inlined.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any

@@ -4,8 +4,6 @@
 null, "result": file}. Names of tensors need not be unique in such a file: here they end in their number.
 """
 
-from __future__ import annotations
-
 import json
 from pathlib import Path
 from typing import Any
