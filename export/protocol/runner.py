@@ -28,18 +28,18 @@ import numpy as np
 
 if __package__:
     from export.protocol import machine, rest, weight_sums
-    from export.protocol.arrays import Outputs, read_arrays, save_arrays
+    from export.protocol.arrays import Arrays, Outputs, read_arrays, save_arrays
     from export.protocol.calls import Function, Inapplicable, one_line, run_endpoint
     from export.protocol.machine import read_job
 else:
     import machine
     import rest
     import weight_sums
-    from arrays import Outputs, read_arrays, save_arrays
+    from arrays import Arrays, Outputs, read_arrays, save_arrays
     from calls import Function, Inapplicable, one_line, run_endpoint
     from machine import read_job
 
-__all__ = ["Capabilities", "Function", "Inapplicable", "Opened", "Process", "Runtime"]
+__all__ = ["Arrays", "Capabilities", "Function", "Inapplicable", "Opened", "Process", "Runtime"]
 
 Opened = dict[str, dict[str, Function]]  # {endpoint name: {"main": function, other variant: function}}
 

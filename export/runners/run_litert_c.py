@@ -15,11 +15,9 @@ import numpy as np
 
 if __package__:
     from export.protocol import runner
-    from export.protocol.arrays import Arrays
     from export.protocol.machine import cache_folder
 else:
     import runner
-    from arrays import Arrays
     from machine import cache_folder
 
 SOURCE = Path(__file__).parent / "programs" / "litert_run.c"
@@ -104,7 +102,7 @@ class Program:
             if kind in self.order:
                 self.order[kind].append(rest[0])
 
-    def call(self, inputs: Arrays) -> Arrays:
+    def call(self, inputs: runner.Arrays) -> runner.Arrays:
         """Return the outputs of one row."""
         for name in self.order["input"]:
             self.process.stdin.write(np.ascontiguousarray(inputs[name], self.tensors[name][0]).tobytes())

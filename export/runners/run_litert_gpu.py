@@ -15,14 +15,12 @@ import numpy as np
 
 if __package__:
     from export.protocol import calls, machine, runner
-    from export.protocol.arrays import Arrays
     from export.runners import environments
 else:
     import calls
     import environments
     import machine
     import runner
-    from arrays import Arrays
 
 PACKAGE, LIBRARY = "ai_edge_litert", "libLiteRtWebGpuAccelerator.so"
 HALF = "EXPORT_GPU_HALF"  # in the environment: compute in half precision
@@ -68,7 +66,7 @@ class Model:
             self.report = reports[path] = Report(messages())
         self.buffers: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
 
-    def call(self, endpoint: dict[str, Any], inputs: Arrays) -> Arrays:
+    def call(self, endpoint: dict[str, Any], inputs: runner.Arrays) -> runner.Arrays:
         """Return the outputs of a signature, by name."""
         name = endpoint["name"] or NO_SIGNATURE
         arrays = {t["name"]: np.ascontiguousarray(inputs[t["name"]], t["dtype"]) for t in endpoint["inputs"]}
@@ -84,7 +82,7 @@ class Model:
             outputs[key] = buffer.read(int(np.prod(found["shape"])), found["dtype"]).reshape(found["shape"])
         return outputs
 
-    def _buffers(self, name: str, arrays: Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _buffers(self, name: str, arrays: runner.Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the buffers of a signature, new ones where the sizes of the inputs are others than before."""
         present = self.compiled.get_input_tensor_details(name)
         if changed := [key for key, array in arrays.items() if tuple(present[key]["shape"]) != array.shape]:

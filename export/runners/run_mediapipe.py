@@ -13,11 +13,9 @@ import numpy as np
 
 if __package__:
     from export.protocol import runner
-    from export.protocol.arrays import Arrays
     from export.runners.environments import MEDIAPIPE
 else:
     import runner
-    from arrays import Arrays
     from environments import MEDIAPIPE
 
 STUBS = Path(__file__).parent / "stubs"  # empty modules in place of packages that draw and record
@@ -60,7 +58,7 @@ def task_of(endpoint: dict[str, Any]) -> str | None:
 # === Raw inputs ===
 
 
-def _image(inputs: Arrays, name: str) -> Any:
+def _image(inputs: runner.Arrays, name: str) -> Any:
     """Return a row of pixels as an image; only integers from 0 to 255 are one."""
     import mediapipe
 
@@ -72,7 +70,7 @@ def _image(inputs: Arrays, name: str) -> Any:
     return mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(whole))
 
 
-def _text(inputs: Arrays, tensor: dict[str, Any]) -> str:
+def _text(inputs: runner.Arrays, tensor: dict[str, Any]) -> str:
     """Return a text with the token ids of a row; only rows with padding at their end have one."""
     ids, words = inputs[tensor["name"]][0], [word.split(" ")[0] for word in tensor["words"]]
     count = int(np.count_nonzero(ids))
@@ -88,7 +86,7 @@ def _text(inputs: Arrays, tensor: dict[str, Any]) -> str:
 # === Tasks ===
 
 
-def _scores(classifications: Any, artifact: dict[str, Any], tensor: dict[str, Any]) -> Arrays:
+def _scores(classifications: Any, artifact: dict[str, Any], tensor: dict[str, Any]) -> runner.Arrays:
     """Return the scores of one head by class, and note a name that is not the contract's."""
     values = np.full((1, tensor["shape"][-1]), np.nan, np.float32)
     for category in classifications.categories:
@@ -139,7 +137,7 @@ def image_segmenter(artifact: dict[str, Any], endpoint: dict[str, Any]) -> runne
     task = _vision("ImageSegmenter", output_confidence_masks=True)(artifact["path"])
     name, result = endpoint["inputs"][0]["name"], endpoint["outputs"][0]["name"]
 
-    def function(inputs: Arrays) -> Arrays:
+    def function(inputs: runner.Arrays) -> runner.Arrays:
         masks = task.segment(_image(inputs, name)).confidence_masks
         planes = [np.squeeze(mask.numpy_view().astype(np.float32)) for mask in masks]
         return {result: np.stack(planes, -1)[None]}
@@ -171,7 +169,7 @@ def audio_classifier(artifact: dict[str, Any], endpoint: dict[str, Any]) -> runn
     task = audio.AudioClassifier.create_from_options(options)
     tensor, result = endpoint["inputs"][0], endpoint["outputs"][0]
 
-    def function(inputs: Arrays) -> Arrays:
+    def function(inputs: runner.Arrays) -> runner.Arrays:
         clip = AudioData.create_from_array(inputs[tensor["name"]][0].astype(np.float32), tensor["sample_rate"])
         return _scores(task.classify(clip)[0].classifications[0], artifact, result)
 
