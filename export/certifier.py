@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -248,28 +247,26 @@ def _are_equal_files(format: str, paths: Sequence[Path]) -> bool:
     return not [*one.differences(other), *checkpoint_differences(one, other, WITHOUT_LAYERS)]
 
 
-def main() -> None:
+def answer(job: Mapping[str, Any]) -> dict[str, Any]:
     """Load the Keras file of a job; write the checksums of its weights, or what covers it and what that reached.
 
     Of a job with another file, whether both are equal.
     """
-    import machine
-
-    job, summary = machine.read_job(), {}
     if "other" in job:
-        summary["equal"] = _are_equal_files(job["format"], [Path(job["path"]), Path(job["other"])])
-    elif "weights" in job:
-        model = read_model(Path(job["path"]))
+        return {"equal": _are_equal_files(job["format"], [Path(job["path"]), Path(job["other"])])}
+    model, summary = read_model(Path(job["path"])), {}
+    if "weights" in job:
         values = ((weight.path, np.asarray(weight.value)) for weight in model.weights)
         weight_sums.write(Path(job["weights"]), values, merged_weights(model))
     else:
-        model = read_model(Path(job["path"]))
         folder, endpoint = Path(job["result"]).parent, Endpoint.from_json(job["endpoint"])
         cases = read_golden(folder / "cases", Contract((endpoint,)))[endpoint.name]
         more, summary = _covering(model, endpoint, cases)
         write_golden(folder / "more", {endpoint.name: more})
-    Path(job["result"]).write_text(json.dumps(summary))
+    return summary
 
 
 if __name__ == "__main__":
-    main()
+    import machine
+
+    machine.answer_job(answer)

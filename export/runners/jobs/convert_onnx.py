@@ -5,7 +5,6 @@
 """
 
 import importlib.metadata
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -51,7 +50,6 @@ def unknown(file: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    from machine import read_job
+    from machine import answer_job
 
-    job = read_job()
-    Path(job["result"]).write_text(json.dumps(convert(job)))
+    answer_job(convert)

@@ -5,7 +5,6 @@ By onnxruntime's own quantizer: `python -P quantize_onnx.py JOB.json`, the job b
 """
 
 import importlib.metadata
-import json
 from pathlib import Path
 from typing import Any
 
@@ -45,7 +44,6 @@ def quantize(job: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from machine import read_job
+    from machine import answer_job
 
-    job = read_job()
-    Path(job["result"]).write_text(json.dumps(quantize(job)))
+    answer_job(quantize)

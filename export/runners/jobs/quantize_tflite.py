@@ -6,7 +6,6 @@
 """
 
 import importlib.metadata
-import json
 import os
 import re
 from pathlib import Path
@@ -112,7 +111,6 @@ def _ranges(exact: bytes, types: Types, data: dict[str, list[dict[str, Any]]]) -
 
 
 if __name__ == "__main__":
-    from machine import read_job
+    from machine import answer_job
 
-    job = read_job()
-    Path(job["result"]).write_text(json.dumps(quantize(job)))
+    answer_job(quantize)

@@ -9,7 +9,6 @@ sentences, and nothing is written if it is empty. What is rewritten, with the re
 """
 
 import copy
-import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -192,7 +191,6 @@ def repair(path: str, out: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    from machine import read_job
+    from machine import answer_job
 
-    job = read_job()
-    Path(job["result"]).write_text(json.dumps(repair(job["path"], job["out"])))
+    answer_job(lambda job: repair(job["path"], job["out"]))
