@@ -94,7 +94,7 @@ class SavedModel:
                 definition = op_def_registry.get(node.op)
                 takes = definition is not None and any(a.type == RESOURCE for a in definition.input_arg)
                 if "shared_name" in node.attr or (
-                    takes and definition.is_stateful and node.op not in graph_reader.READING
+                    takes and definition.is_stateful and graph_reader.allowed_operators().get(node.op) != "reading"
                 ):
                     yield f"its {function.signature.name}, which is not compared, holds {node.op}"
 
