@@ -2,8 +2,8 @@
 
     FILES="out/bundle model.tflite" REFERENCE=golden.tflite python examples/ci/check.py
 
-Environment: FILES (one a line, or separated by spaces), REFERENCE, RUNTIMES, POLICY, KEY, as `action.yml` describes
-them; JUNIT and SARIF, paths of reports. Exit code 0 pass, 1 fail, 3 incomplete: something could not be run here.
+Environment: FILES (one a line, or separated by spaces), REFERENCE, TOLERANCE, RUNTIMES, POLICY, KEY, as `action.yml`
+describes them; JUNIT and SARIF, paths of reports. Exit code 0 pass, 1 fail, 3 incomplete: something could not be run here.
 """
 
 import json
@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 NOT_RUN = "not run"  # what is not required: the row `verify` says whether the bundle passes without it
@@ -54,7 +55,8 @@ def compare(file: Path) -> list[tuple[str, str, str]]:
     """Return (what, verdict, reason) of a model file beside the reference."""
     if not (reference := os.environ.get("REFERENCE")):
         return [("compare", "fail", "a model file needs REFERENCE, the file with which it is compared")]
-    code, answer = export("compare", reference, str(file))
+    tolerance = os.environ.get("TOLERANCE", "").strip()
+    code, answer = export("compare", reference, str(file), *(("--tolerance", tolerance) if tolerance else ()))
     reason = answer.get("error") or "; ".join(answer.get("findings", ())) or answer.get("verdict", "")
     return [(f"compare with {reference}", VERDICTS.get(code, "fail"), str(reason))]
 
@@ -83,9 +85,11 @@ def write_reports(results: dict[str, list[tuple[str, str, str]]]) -> None:
         found = [
             {
                 "ruleId": what.split()[0],
-                "level": "error" if verdict == "fail" else "note",
+                "level": "error" if verdict == "fail" else "warning",
                 "message": {"text": f"{what}: {reason}"},
-                "locations": [{"physicalLocation": {"artifactLocation": {"uri": file}}}],
+                "locations": [
+                    {"physicalLocation": {"artifactLocation": {"uri": quote(file)}, "region": {"startLine": 1}}}
+                ],
             }
             for file, what, verdict, reason in rows
             if verdict in ("fail", "incomplete")
