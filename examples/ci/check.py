@@ -3,7 +3,7 @@
     FILES="out/bundle model.tflite" REFERENCE=golden.tflite python examples/ci/check.py
 
 Environment: FILES (one a line, or separated by spaces), REFERENCE, TOLERANCE, RUNTIMES, POLICY, KEY, as `action.yml`
-describes them; JUNIT and SARIF, paths of reports. Exit code 0 pass, 1 fail, 3 incomplete: something could not be run here.
+describes them; JUNIT and SARIF, paths of reports. Exit code 0 pass, 1 fail, 3 incomplete: something could not be run.
 """
 
 import json

@@ -19,6 +19,9 @@ from zoobase.files import write_atomic
 @click.option("--sarif", type=PATH, metavar="FILE", help="Also write SARIF 2.1.0, for code scanning.")
 @click.option("--signer", type=PATH, metavar="KEY", help="Public key (PEM) that BUNDLE.sig must fit.")
 @click.option("--deep/--no-deep", default=None, help="Compare each file whole with another export; incomplete without.")
+@click.option(
+    "--served", type=PATH, metavar="FILE", help="Add a row for each server in a report of serve-check --json."
+)
 @trust_option
 @common_options
 def command(
@@ -29,13 +32,14 @@ def command(
     sarif: Path | None,
     signer: Path | None,
     deep: bool | None,
+    served: Path | None,
     trust: tuple[str, ...],
     console: Console,
 ) -> None:
     """Run every artifact of BUNDLE again. Exit code 0 pass, 1 fail, 2 wrong usage, 3 a requirement is not available."""
     from export.verifier import verify_bundle
 
-    options = {"require": require, "trust": trust, "signer": signer, "deep": deep}
+    options = {"require": require, "trust": trust, "signer": signer, "deep": deep, "served": served}
     certificate = verify_bundle(bundle, runtimes=runtimes or None, **options)
     if junit or sarif:
         from export.proof import reports
