@@ -41,7 +41,9 @@ def verify(bundle: Path) -> list[tuple[str, str, str]]:
         )
         for row in certificate.get("artifacts", ())
     ]
-    rows.append(("verify", VERDICTS.get(code, "fail"), certificate.get("error", "")))
+    decisive = [(w, why) for (w, _, why), r in zip(rows, certificate.get("artifacts", ()), strict=False) if decides(r)]
+    reason = certificate.get("error") or "; ".join(f"{what}: {why}" for what, why in decisive[:1] if code)
+    rows.append(("verify", VERDICTS.get(code, "fail"), reason))
     if policy := os.environ.get("POLICY"):
         code, answer = export("admit", str(bundle), "--policy", policy)
         rows.append(("admit", VERDICTS.get(code, "fail"), str(answer.get("error", ""))))
@@ -49,6 +51,12 @@ def verify(bundle: Path) -> list[tuple[str, str, str]]:
         code, answer = export("attest", str(bundle), "--key", key, "--verify")
         rows.append(("attest", VERDICTS.get(code, "fail"), str(answer.get("error", ""))))
     return rows
+
+
+def decides(row: dict) -> bool:
+    """Return whether a row of a certificate prevents the verdict pass."""
+    kinds = {"fail": not row["extra"], "unsupported": row["demanded"], "not_run": row["required"]}
+    return kinds.get(row["state"], False)
 
 
 def compare(file: Path) -> list[tuple[str, str, str]]:
@@ -73,7 +81,8 @@ def write_reports(results: dict[str, list[tuple[str, str, str]]]) -> None:
     print("\n".join(lines))
     for file, what, verdict, reason in rows:
         if verdict in ("fail", "incomplete") and "GITHUB_ACTIONS" in os.environ:
-            print(f"::{'error' if verdict == 'fail' else 'warning'} file={file}::{what}: {reason}".replace("\n", " "))
+            message = f"{what}: {reason}".replace("%", "%25").replace("\n", " ")
+            print(f"::{'error' if verdict == 'fail' else 'warning'} file={file}::{message}")
     if junit := os.environ.get("JUNIT"):
         suite = ElementTree.Element("testsuite", name="export", tests=str(len(rows)))
         for file, what, verdict, reason in rows:

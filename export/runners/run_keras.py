@@ -120,6 +120,7 @@ RUNTIME = runner.Runtime(
     open=open_artifact,
     versions=versions,
     required=True,
+    install="pip install keras tensorflow",
     process=runner.Process(imports=("keras", "tensorflow"), imports_code=True, forked_from="keras"),
     capabilities=runner.Capabilities(measures_noise=("keras",), constants=constants),
 )
