@@ -1,11 +1,9 @@
 """The certificate: one row for every artifact in every runtime, and a verdict; as JSON and in words."""
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from export.contract import Artifact, Contract
 from export.formats.format import sentence
@@ -98,7 +96,7 @@ class Row:
         """The artifact, and the runtime if there is one."""
         return f"{self.artifact} in {self.runtime}" if self.runtime else self.artifact
 
-    def with_findings(self, *findings: Finding, **changes: Any) -> Row:
+    def with_findings(self, *findings: Finding, **changes: Any) -> Self:
         """Return the row with further findings, and other changes."""
         return replace(self, findings=(*self.findings, *findings), **changes)
 
@@ -109,7 +107,7 @@ class Row:
         return {name: getattr(self, name) for name in names}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Row:
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild from `to_json`."""
         state, reason, note = (data[key] for key in ("state", "reason", "note"))
         findings = ([] if state == PASS else [Finding(reason, state)]) + ([Finding(note, NOTE)] if note else [])
@@ -201,7 +199,7 @@ class Certificate:
         return {"schema": 1, "verdict": self.verdict, "artifacts": rows, **sections}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Certificate:
+    def from_json(cls, data: dict[str, Any]) -> Self:
         """Rebuild from `to_json`."""
         sections = {key: value for key, value in data.items() if key not in ("schema", "verdict", "artifacts")}
         return cls(tuple(map(Row.from_json, data["artifacts"])), **sections)
