@@ -363,10 +363,7 @@ def test_a_server_that_runs_already(base, served, bundles, tmp_path):
     file, options = tmp_path / "served.json", {"runtimes": ["c_api"], "served": tmp_path / "served.json"}
     file.write_text(json.dumps(report.to_json()))
     row = verify_bundle(bundles("two_by_two").path, **options).rows[-1]
-    assert (row.artifact, row.runtime, row.state, row.note) == (
-        *("saved_model/1", "tf_serving", "pass"),
-        report.levels[-1].details,
-    )
+    assert (row.place, row.state, row.note) == ("saved_model/1 in tf_serving", "pass", report.levels[-1].details)
     report.levels[-1] = other
     file.write_text(json.dumps(report.to_json()))
     certificate = verify_bundle(bundles("two_by_two").path, **options)
