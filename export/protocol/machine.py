@@ -10,6 +10,7 @@ arguments of `confine`.
 
 import contextlib
 import ctypes
+import importlib.util
 import json
 import os
 import signal
@@ -98,6 +99,13 @@ def libraries() -> list[str]:
     paths |= {path for path in sys.path if path.endswith("-packages")}  # of an environment that adds another's
     paths |= {os.path.expanduser("~/.keras/keras.json"), os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}
     return [*paths, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+
+
+def folder_with(package: str, file: str) -> Path | None:
+    """Return the folder of an installed package, which is not imported, if a file is in it; else None."""
+    spec = importlib.util.find_spec(package)
+    folders = map(Path, (spec.submodule_search_locations or ()) if spec else ())
+    return next((folder for folder in folders if (folder / file).is_file()), None)
 
 
 def abi() -> int:

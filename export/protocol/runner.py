@@ -130,10 +130,9 @@ class Runtime:
             return self.probe()
         if self.process.installation is not None:
             return self.process.installation.version
-        spec = importlib.util.find_spec(self.module)
-        if spec is None:
+        if importlib.util.find_spec(self.module) is None:
             return None
-        if self.library and not any((Path(p) / self.library).is_file() for p in spec.submodule_search_locations or ()):
+        if self.library and machine.folder_with(self.module, self.library) is None:
             return None
         try:
             return importlib.metadata.version(self.distribution)

@@ -2,7 +2,6 @@
 
 import hashlib
 import importlib.metadata
-import importlib.util
 import os
 import secrets
 import shutil
@@ -14,11 +13,10 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.protocol import runner
-    from export.protocol.machine import cache_folder
+    from export.protocol import machine, runner
 else:
+    import machine
     import runner
-    from machine import cache_folder
 
 SOURCE = Path(__file__).parent / "programs" / "litert_run.c"
 PACKAGE, LIBRARY = "ai_edge_litert", "libLiteRt.so"
@@ -32,15 +30,13 @@ def compiler() -> str | None:
 
 def library_folder() -> Path | None:
     """Return the folder of LiteRT's shared library, or None."""
-    spec = importlib.util.find_spec(PACKAGE)
-    folders = map(Path, (spec.submodule_search_locations or ()) if spec else ())
-    return next((folder for folder in folders if (folder / LIBRARY).is_file()), None)
+    return machine.folder_with(PACKAGE, LIBRARY)
 
 
 def program() -> Path:
     """Return the path of the compiled program; another source or library has another one."""
     content = SOURCE.read_bytes() + str(library_folder()).encode() + (version() or "").encode()
-    return cache_folder() / "programs" / hashlib.sha256(content).hexdigest()[:12] / SOURCE.stem
+    return machine.cache_folder() / "programs" / hashlib.sha256(content).hexdigest()[:12] / SOURCE.stem
 
 
 def prepare() -> list[str]:

@@ -5,10 +5,8 @@ They are those of its WebGPU backend, in float32 or, in a runtime of its own, in
 
 import dataclasses
 import importlib.metadata
-import importlib.util
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -134,9 +132,7 @@ def remarks(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
 
 def version() -> str | None:
     """Return the version of LiteRT where it holds the GPU's kernels and Mesa's driver is installed."""
-    spec = importlib.util.find_spec(PACKAGE)
-    folders = map(Path, (spec.submodule_search_locations or ()) if spec else ())
-    is_there = environments.VULKAN is not None and any((folder / LIBRARY).is_file() for folder in folders)
+    is_there = environments.VULKAN is not None and machine.folder_with(PACKAGE, LIBRARY) is not None
     return importlib.metadata.version("ai-edge-litert") if is_there else None
 
 
