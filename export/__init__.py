@@ -1,7 +1,5 @@
 """Export any Keras model and prove the artifacts. Importing this package does not import TensorFlow."""
 
-from __future__ import annotations
-
 from zoobase.importing import lazy_attributes  # isort: skip  (first: zoobase removes the current folder from sys.path)
 
 import os
@@ -13,52 +11,34 @@ os.environ["TF_CPP_MIN_LOG_LEVEL"] = os.environ.get("TF_CPP_MIN_LOG_LEVEL") or "
 onednn.choose()
 
 if TYPE_CHECKING:
-    from export.artifacts.equivalence import compare
-    from export.bundle.layout import Bundle
-    from export.bundle.loader import load
-    from export.certifier import certify
-    from export.contract import Contract, Endpoint, Tensor
-    from export.contract.inference import infer_contract
-    from export.contract.simulation import Simulation
-    from export.exporter import Checks, Documents, export_model
-    from export.proof.certificate import Certificate
-    from export.proof.evaluation import Evaluation, Quantization
-    from export.serving.publisher import publish, rollback
-    from export.serving.servecheck import check_serving
-    from export.serving.transfer.exchange import pull, push
-    from export.verifier import verify_bundle
-    from zoobase.errors import ExportError, ExportFailed
-
-__all__ = [
-    "Bundle",
-    "Certificate",
-    "Checks",
-    "Contract",
-    "Documents",
-    "Endpoint",
-    "Evaluation",
-    "ExportError",
-    "ExportFailed",
-    "Quantization",
-    "Simulation",
-    "Tensor",
-    "certify",
-    "check_serving",
-    "compare",
-    "export_model",
-    "infer_contract",
-    "load",
-    "publish",
-    "pull",
-    "push",
-    "rollback",
-    "verify_bundle",
-]
+    from export.artifacts.equivalence import compare as compare
+    from export.bundle.layout import Bundle as Bundle
+    from export.bundle.loader import load as load
+    from export.certifier import certify as certify
+    from export.contract import Contract as Contract
+    from export.contract import Endpoint as Endpoint
+    from export.contract import Tensor as Tensor
+    from export.contract.inference import infer_contract as infer_contract
+    from export.contract.simulation import Simulation as Simulation
+    from export.exporter import Checks as Checks
+    from export.exporter import Documents as Documents
+    from export.exporter import export_model as export_model
+    from export.proof.certificate import Certificate as Certificate
+    from export.proof.evaluation import Evaluation as Evaluation
+    from export.proof.evaluation import Quantization as Quantization
+    from export.serving.publisher import publish as publish
+    from export.serving.publisher import rollback as rollback
+    from export.serving.servecheck import check_serving as check_serving
+    from export.serving.transfer.exchange import pull as pull
+    from export.serving.transfer.exchange import push as push
+    from export.verifier import verify_bundle as verify_bundle
+    from zoobase.errors import ExportError as ExportError
+    from zoobase.errors import ExportFailed as ExportFailed
 
 _lazy = lazy_attributes(__name__, __file__)
 
 if not TYPE_CHECKING:  # a type checker reports names that are not imported above
-    __getattr__ = _lazy
+    __getattr__, __all__ = _lazy, sorted(_lazy.modules)
 
 
 def __dir__() -> list[str]:

@@ -2,7 +2,6 @@
 
 import contextlib
 import dataclasses
-import json
 import os
 import tempfile
 from collections.abc import Collection, Iterator, Mapping, Sequence
@@ -23,6 +22,7 @@ from export.formats import saved_model
 from export.formats.format import Description
 from export.formats.keras import merged_weights, read_model
 from export.parity.cases import LARGEST_CASE, GoldenCase, read_golden, scores_of, write_golden
+from export.parity.noise_floor import Policy
 from export.proof.certificate import describe_coverage
 from export.proof.coverage import Coverage
 from export.proof.reference import run_reference
@@ -83,6 +83,7 @@ def certify(
     samples: Mapping[str, np.ndarray] | None = None,
     match: Mapping[str, str] | None = None,
     trust: Collection[str] = (),
+    tolerance: float = Policy.relative,
 ) -> Certified:
     """Compare two artifacts of any format as `export.compare` does, which also says what is raised.
 
@@ -100,6 +101,7 @@ def certify(
         samples: Real inputs (N, ...) by the names of the reference.
         match: {input or output of the reference: that of the candidate}.
         trust: Operators that may run although they are not on the list of inference operators.
+        tolerance: The largest difference that is allowed, as of `export.compare`.
 
     Example:
         >>> certify("bundle/saved_model/1", "served/1").comparison.verdict
@@ -125,7 +127,7 @@ def certify(
         return every[len(cases) :]
 
     has_weights = format.needs_code or format is torch_program.FORMAT
-    options = {"more_cases": more_cases, "weights": write_weights if has_weights else None}
+    options = {"more_cases": more_cases, "weights": write_weights if has_weights else None, "tolerance": tolerance}
     result = compare(reference, candidate, samples=samples, match=match, trust=trust, **options)
     is_same = result.verdict.startswith(SAME) and _are_equal(described, describe(Path(candidate)))
     return Certified(result, coverage, unsampled, is_same)
@@ -245,28 +247,26 @@ def _are_equal_files(format: str, paths: Sequence[Path]) -> bool:
     return not [*one.differences(other), *checkpoint_differences(one, other, WITHOUT_LAYERS)]
 
 
-def main() -> None:
+def answer(job: Mapping[str, Any]) -> dict[str, Any]:
     """Load the Keras file of a job; write the checksums of its weights, or what covers it and what that reached.
 
     Of a job with another file, whether both are equal.
     """
-    import machine
-
-    job, summary = machine.read_job(), {}
     if "other" in job:
-        summary["equal"] = _are_equal_files(job["format"], [Path(job["path"]), Path(job["other"])])
-    elif "weights" in job:
-        model = read_model(Path(job["path"]))
+        return {"equal": _are_equal_files(job["format"], [Path(job["path"]), Path(job["other"])])}
+    model, summary = read_model(Path(job["path"])), {}
+    if "weights" in job:
         values = ((weight.path, np.asarray(weight.value)) for weight in model.weights)
         weight_sums.write(Path(job["weights"]), values, merged_weights(model))
     else:
-        model = read_model(Path(job["path"]))
         folder, endpoint = Path(job["result"]).parent, Endpoint.from_json(job["endpoint"])
         cases = read_golden(folder / "cases", Contract((endpoint,)))[endpoint.name]
         more, summary = _covering(model, endpoint, cases)
         write_golden(folder / "more", {endpoint.name: more})
-    Path(job["result"]).write_text(json.dumps(summary))
+    return summary
 
 
 if __name__ == "__main__":
-    main()
+    import machine
+
+    machine.answer_job(answer)

@@ -1,7 +1,5 @@
 """Export a model: write every format, prove it, and publish the bundle only if the proof passes."""
 
-from __future__ import annotations
-
 import datetime
 import functools
 import inspect
@@ -10,7 +8,7 @@ import os
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
-from typing import Any, ParamSpec
+from typing import Any, ParamSpec, Self
 
 import numpy as np
 
@@ -97,7 +95,7 @@ class ExportRequest:
     checks: Checks = Checks()
     progress: Callable[[str], None] | None = None
 
-    def checked(self) -> ExportRequest:
+    def checked(self) -> Self:
         """Return the request with its formats and its contract; ExportError for arguments that are inconsistent."""
         formats = tuple(FORMATS) if self.formats == "all" else tuple(self.formats)
         check_names(formats, tuple(FORMATS), "format")

@@ -3,8 +3,6 @@
 Exit codes of the command line: 0 success, 1 a check failed, 2 wrong usage, 3 a requirement is not available.
 """
 
-from __future__ import annotations
-
 import os
 import sys
 

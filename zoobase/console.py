@@ -1,7 +1,5 @@
 """Output for the terminal: lines, tables, progress and errors. With --json, standard output is JSON only."""
 
-from __future__ import annotations
-
 import contextlib
 import functools
 import json

@@ -3,8 +3,6 @@
 Exit codes: 1 a check failed, 2 wrong usage, 3 a requirement is not available.
 """
 
-from __future__ import annotations
-
 import contextlib
 import difflib
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,5 @@
 """Files and folders that are whole or absent: atomic writes, locks, staging folders, checksums, the cache."""
 
-from __future__ import annotations
-
 import contextlib
 import errno
 import fcntl

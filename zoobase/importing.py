@@ -1,7 +1,5 @@
 """How modules are imported: TensorFlow without its messages, and attributes of packages when they are first used."""
 
-from __future__ import annotations
-
 import ast
 import contextlib
 import gc

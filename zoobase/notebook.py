@@ -1,7 +1,5 @@
 """What a notebook shows of an object: a title and a table, as HTML."""
 
-from __future__ import annotations
-
 import html
 from collections.abc import Iterable, Sequence
 from typing import Any

@@ -1,7 +1,5 @@
 """Files of models, datasets and plugins: found without being imported, and imported by a computed name only here."""
 
-from __future__ import annotations
-
 import functools
 import importlib
 import importlib.metadata

@@ -1,7 +1,5 @@
 """The commands that messages print for what is not installed: requirements of this project, as pip takes them."""
 
-from __future__ import annotations
-
 import configparser
 import importlib.metadata
 import shlex
@@ -10,6 +8,7 @@ from pathlib import Path
 
 ROOT = Path(__file__).parent.parent  # of a checkout, or of the installed packages
 DISTRIBUTIONS = {"PIL": "pillow", "cv2": "opencv-python-headless", "sklearn": "scikit-learn"}  # of other names
+DISTRIBUTIONS |= {"tensorboard": "tensorflow"}  # which brings it
 PROJECT = "keras-proof-zoo"  # never a requirement: it is on no index, where anybody could register the name
 
 

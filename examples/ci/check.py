@@ -2,8 +2,8 @@
 
     FILES="out/bundle model.tflite" REFERENCE=golden.tflite python examples/ci/check.py
 
-Environment: FILES (one a line, or separated by spaces), REFERENCE, RUNTIMES, POLICY, KEY, as `action.yml` describes
-them; JUNIT and SARIF, paths of reports. Exit code 0 pass, 1 fail, 3 incomplete: something could not be run here.
+Environment: FILES (one a line, or separated by spaces), REFERENCE, TOLERANCE, RUNTIMES, POLICY, KEY, as `action.yml`
+describes them; JUNIT and SARIF, paths of reports. Exit code 0 pass, 1 fail, 3 incomplete: something could not be run.
 """
 
 import json
@@ -11,6 +11,7 @@ import os
 import subprocess
 import sys
 from pathlib import Path
+from urllib.parse import quote
 from xml.etree import ElementTree
 
 NOT_RUN = "not run"  # what is not required: the row `verify` says whether the bundle passes without it
@@ -40,7 +41,9 @@ def verify(bundle: Path) -> list[tuple[str, str, str]]:
         )
         for row in certificate.get("artifacts", ())
     ]
-    rows.append(("verify", VERDICTS.get(code, "fail"), certificate.get("error", "")))
+    decisive = [(w, why) for (w, _, why), r in zip(rows, certificate.get("artifacts", ()), strict=False) if decides(r)]
+    reason = certificate.get("error") or "; ".join(f"{what}: {why}" for what, why in decisive[:1] if code)
+    rows.append(("verify", VERDICTS.get(code, "fail"), reason))
     if policy := os.environ.get("POLICY"):
         code, answer = export("admit", str(bundle), "--policy", policy)
         rows.append(("admit", VERDICTS.get(code, "fail"), str(answer.get("error", ""))))
@@ -50,11 +53,18 @@ def verify(bundle: Path) -> list[tuple[str, str, str]]:
     return rows
 
 
+def decides(row: dict) -> bool:
+    """Return whether a row of a certificate prevents the verdict pass."""
+    kinds = {"fail": not row["extra"], "unsupported": row["demanded"], "not_run": row["required"]}
+    return kinds.get(row["state"], False)
+
+
 def compare(file: Path) -> list[tuple[str, str, str]]:
     """Return (what, verdict, reason) of a model file beside the reference."""
     if not (reference := os.environ.get("REFERENCE")):
         return [("compare", "fail", "a model file needs REFERENCE, the file with which it is compared")]
-    code, answer = export("compare", reference, str(file))
+    tolerance = os.environ.get("TOLERANCE", "").strip()
+    code, answer = export("compare", reference, str(file), *(("--tolerance", tolerance) if tolerance else ()))
     reason = answer.get("error") or "; ".join(answer.get("findings", ())) or answer.get("verdict", "")
     return [(f"compare with {reference}", VERDICTS.get(code, "fail"), str(reason))]
 
@@ -71,7 +81,8 @@ def write_reports(results: dict[str, list[tuple[str, str, str]]]) -> None:
     print("\n".join(lines))
     for file, what, verdict, reason in rows:
         if verdict in ("fail", "incomplete") and "GITHUB_ACTIONS" in os.environ:
-            print(f"::{'error' if verdict == 'fail' else 'warning'} file={file}::{what}: {reason}".replace("\n", " "))
+            message = f"{what}: {reason}".replace("%", "%25").replace("\n", " ")
+            print(f"::{'error' if verdict == 'fail' else 'warning'} file={file}::{message}")
     if junit := os.environ.get("JUNIT"):
         suite = ElementTree.Element("testsuite", name="export", tests=str(len(rows)))
         for file, what, verdict, reason in rows:
@@ -83,9 +94,11 @@ def write_reports(results: dict[str, list[tuple[str, str, str]]]) -> None:
         found = [
             {
                 "ruleId": what.split()[0],
-                "level": "error" if verdict == "fail" else "note",
+                "level": "error" if verdict == "fail" else "warning",
                 "message": {"text": f"{what}: {reason}"},
-                "locations": [{"physicalLocation": {"artifactLocation": {"uri": file}}}],
+                "locations": [
+                    {"physicalLocation": {"artifactLocation": {"uri": quote(file)}, "region": {"startLine": 1}}}
+                ],
             }
             for file, what, verdict, reason in rows
             if verdict in ("fail", "incomplete")

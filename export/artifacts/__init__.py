@@ -15,6 +15,7 @@ from export.protocol import machine
 from export.protocol.calls import one_line
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 from zoobase.hdf5 import find_signature
+from zoobase.requirements import missing_command
 
 ANY = "any"  # in `trust`: whatever an artifact holds
 UNCONFINED = "unconfined"  # in `trust`: that it is loaded by a process that the kernel does not confine
@@ -91,7 +92,8 @@ def describe(path: Path, complete: bool = True) -> Description:
     try:
         (format.describe if complete or not format.describe_graph else format.describe_graph)(description)
     except ImportError as error:
-        raise Unavailable(f"{path} cannot be read here ({error}); install the missing package") from error
+        command = missing_command(error.name or "") or "install the missing package"
+        raise Unavailable(f"{path} cannot be read here ({error}); {command}") from error
     except ExportError:
         raise
     except Exception as error:  # a damaged file may raise anything

@@ -70,6 +70,12 @@ class Comparison:
     verdicts: list[str] = field(default_factory=lambda: [SAME])  # all verdicts that apply
     # how many weights of the reference the candidate holds, by their values; None if they were not compared
     weights: dict[str, Any] | None = None
+    tolerance: float = noise_floor.Policy.relative  # the stated one, in units of the row
+
+    @property
+    def policy(self) -> noise_floor.Policy:
+        """The tolerances: of a row the stated one, of the root mean square at least that."""
+        return noise_floor.Policy(relative=self.tolerance, rms=max(noise_floor.Policy.rms, self.tolerance))
 
     @property
     def verdict(self) -> str:
@@ -88,7 +94,7 @@ class Comparison:
 
     def to_json(self) -> dict[str, Any]:
         """Return the form that --json prints."""
-        keys = ("reference", "candidate", "verdict", "endpoints", "weights", "notes", "findings")
+        keys = ("reference", "candidate", "verdict", "endpoints", "weights", "tolerance", "notes", "findings")
         return {key: getattr(self, key) for key in keys}
 
 
@@ -102,6 +108,7 @@ def compare(
     runtimes: Sequence[str] = (calling.CPU, calling.CPU),
     more_cases: MoreCases | None = None,
     weights: Callable[[Path], None] | None = None,
+    tolerance: float = noise_floor.Policy.relative,
 ) -> Comparison:
     """Compare two artifacts of any format, also of third parties, or one in two runtimes.
 
@@ -119,15 +126,19 @@ def compare(
             otherwise, the first operator that differs is named.
         more_cases: Returns further inputs, from the reference, an endpoint of it and the generated inputs.
         weights: Writes the checksums of the weights of the reference to a folder, for a comparison by value.
+        tolerance: The largest difference that is allowed, in units of the row: divided by the largest value of the row
+            in the reference, or by one where that is smaller. The noise of the reference raises it.
 
     Raises:
         Unavailable: If an artifact or its runtime is not available.
         CheckFailed: If an artifact can execute code and is not trusted, or if it does not run.
-        ExportError: If the two cannot take the same inputs.
+        ExportError: If the two cannot take the same inputs, or `tolerance` is not between 0 and 1.
 
     Example:
         See examples/compare_two_files.py.
     """
+    if not 0 < tolerance < 1:
+        raise ExportError(f"a tolerance of {tolerance} is not between 0 and 1; it is a share of the values of a row")
     descriptions = [describe(Path(path)) for path in (reference, candidate)]
     for description in descriptions:
         check_trusted(description, trust)
@@ -140,9 +151,9 @@ def compare(
     check_samples(samples or {}, (reference for reference, _ in endpoints))
     _check_requested(match or {}, endpoints)
     options = (samples or {}, match or {})
-    result = _compare(descriptions, chosen, endpoints, *options, 0, more_cases, weights)
+    result = _compare(descriptions, chosen, endpoints, *options, 0, more_cases, weights, tolerance)
     if result.verdict == UNDECIDED:
-        result = _compare(descriptions, chosen, endpoints, *options, MORE_ROWS, more_cases, weights)
+        result = _compare(descriptions, chosen, endpoints, *options, MORE_ROWS, more_cases, weights, tolerance)
     missing, additional = (
         [e.name for e in side if e not in paired]
         for side, paired in zip(every, zip(*endpoints, strict=True), strict=True)
@@ -163,9 +174,10 @@ def _compare(
     more_rows: int,
     more_cases: MoreCases | None,
     weights: Callable[[Path], None] | None,
+    tolerance: float,
 ) -> Comparison:
     """Run and compare two artifacts, with `more_rows` further rows of input at many levels, and `more_cases`."""
-    result = Comparison(*(str(description.path) for description in descriptions))
+    result = Comparison(*(str(description.path) for description in descriptions), tolerance=tolerance)
     pairs = [_prepare(descriptions, *pair, samples, requested, more_rows, more_cases) for pair in endpoints]
     inputs = (
         {p.reference.name: [_stored(case, p.reference) for case in p.cases] for p in pairs},
@@ -452,7 +464,7 @@ def _add_outputs(
     precision: str | None,
 ) -> None:
     """Add the comparison of the outputs of two endpoints to the result, but for those that are `skipped`."""
-    policy, figures, reference, candidate = noise_floor.Policy(), {}, endpoints.reference, endpoints.candidate
+    policy, figures, reference, candidate = result.policy, {}, endpoints.reference, endpoints.candidate
     where = reference.name or "the model"
     tensors = (*reference.inputs, *reference.outputs, *candidate.inputs, *candidate.outputs)
     is_quantized = any(map(calling.quantization_of, tensors))
@@ -467,7 +479,7 @@ def _add_outputs(
         ranges = [(t.low, t.high) for t in _tensors(pair, reference, candidate) if calling.quantization_of(t)]
         form = "int8" if is_quantized else precision
         messages, figures[pair.reference] = _compare_pair(
-            pair, cases, answers, output_floor, pair.reference in classes, ranges, form
+            pair, cases, answers, output_floor, policy, pair.reference in classes, ranges, form
         )
         result.add(DIFFERENT, *(f"{where}: {text}" for text in messages[:3]))
         if not messages:
@@ -525,13 +537,14 @@ def _compare_pair(
     cases: Sequence[GoldenCase],
     answers: Outputs,
     floor: float,
+    policy: noise_floor.Policy,
     classes: bool,
     ranges: Sequence[tuple[float, float]],
     form: str | None,
 ) -> tuple[list[str], dict[str, Any]]:
     """Return the differences and figures of one output; values are clipped to `ranges` of a quantised side."""
     # `form` is the quantised form by whose budget they are compared.
-    name, policy = pair.reference, noise_floor.Policy()
+    name = pair.reference
     if name not in answers.names:
         return [f"the candidate does not return {pair.candidate}"], {}
     values = []

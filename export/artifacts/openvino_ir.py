@@ -5,21 +5,14 @@ Read as a reference or candidate of a comparison, never written. Source: OpenVIN
 
 from collections import Counter
 from pathlib import Path
-from typing import Any
 from xml.etree import ElementTree
 
-from export.contract import Artifact, Contract
 from export.formats.format import Description, Format, Port, Signature
-from zoobase.errors import ExportError, Unsupported
+from zoobase.errors import ExportError
 
 DTYPES = {"FP16": "float16", "FP32": "float32", "FP64": "float64", "BOOL": "bool", "STRING": "string"}
 DTYPES |= {f"{kind}{bits}": f"{name}{bits}" for kind, name in (("I", "int"), ("U", "uint")) for bits in (8, 16, 32, 64)}
 LARGEST = 2**28  # bytes
-
-
-def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
-    """Raise Unsupported: only OpenVINO writes it."""
-    raise Unsupported("a network of OpenVINO is written by OpenVINO")
 
 
 def matches(path: Path, head: bytes) -> bool:
@@ -58,4 +51,4 @@ def _port(port: ElementTree.Element | None) -> Port:
     return Port(name, DTYPES[port.attrib["precision"]], tuple(None if size < 0 else size for size in sizes))
 
 
-FORMAT = Format("openvino", ".xml", write, matches, describe, is_default=False, has_strings=False)
+FORMAT = Format("openvino", ".xml", None, matches, describe, is_default=False, has_strings=False)

@@ -3,10 +3,10 @@
 A few bytes can name one table a million times, or end the HDF5 library. As a script: `launch.py readable.py JOB`.
 """
 
-import json
 import tempfile
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from export.artifacts import describe
 from export.runtime import process
@@ -34,19 +34,17 @@ def unreadable(paths: Sequence[Path]) -> dict[Path, str]:
     return {path: text for path in paths for text in unreadable([path]).values()}
 
 
-def main() -> None:
-    """Read the files of the job; what they raise is raised again where they are used."""
-    import machine
-
-    job = machine.read_job()
+def read(job: Mapping[str, Any]) -> None:
+    """Read the files of a job; what they raise is raised again where they are used."""
     for path in map(Path, job["paths"]):
         try:
             describe(path, complete=False)
         except Exception as error:
             if isinstance(error, MemoryError) or isinstance(error.__cause__, MemoryError):
                 raise
-    Path(job["result"]).write_text(json.dumps({}))
 
 
 if __name__ == "__main__":
-    main()
+    import machine
+
+    machine.answer_job(read)

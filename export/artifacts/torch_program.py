@@ -13,9 +13,8 @@ from typing import Any
 
 import numpy as np
 
-from export.contract import Artifact, Contract
 from export.formats.format import Description, Format, Port, Signature
-from zoobase.errors import ExportError, Unsupported
+from zoobase.errors import ExportError
 
 GRAPH, WEIGHTS, CONSTANTS = "models/model.json", "data/weights/", "data/constants/"
 DTYPES = {  # of torch._export.serde.schema.ScalarType
@@ -23,11 +22,6 @@ DTYPES = {  # of torch._export.serde.schema.ScalarType
     12: "bool",
 }
 LARGEST = 2**28  # bytes of a JSON file
-
-
-def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
-    """Raise Unsupported: only PyTorch writes it."""
-    raise Unsupported("a program of torch.export is written by PyTorch")
 
 
 def matches(path: Path, head: bytes) -> bool:
@@ -122,4 +116,4 @@ def _sizes(meta: Mapping[str, Any]) -> list[int]:
     return [int(size["as_int"]) for size in meta["sizes"]]
 
 
-FORMAT = Format("torch", ".pt2", write, matches, describe, is_default=False, has_strings=False, is_drawn=False)
+FORMAT = Format("torch", ".pt2", None, matches, describe, is_default=False, has_strings=False, is_drawn=False)

@@ -6,14 +6,12 @@ counts, whoever reads it: each field of each node, function, signature and objec
 the list of files.
 """
 
-from __future__ import annotations
-
 import re
 import types
 from collections import Counter, deque
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -94,7 +92,7 @@ class SavedModel:
                 definition = op_def_registry.get(node.op)
                 takes = definition is not None and any(a.type == RESOURCE for a in definition.input_arg)
                 if "shared_name" in node.attr or (
-                    takes and definition.is_stateful and node.op not in graph_reader.READING
+                    takes and definition.is_stateful and graph_reader.allowed_operators().get(node.op) != "reading"
                 ):
                     yield f"its {function.signature.name}, which is not compared, holds {node.op}"
 
@@ -310,7 +308,7 @@ class SavedModel:
             content = file.read_bytes() if name.startswith("assets/") and file.is_file() else b""
             self.parts[f"file {name}"] = [("file", content)]
 
-    def differences(self, theirs: SavedModel) -> Iterator[str]:
+    def differences(self, theirs: Self) -> Iterator[str]:
         """Yield clauses about what another SavedModel holds in place of this one, which the model writes."""
         for place in sorted(
             self.parts.keys() | theirs.parts.keys(), key=lambda name: (name.startswith("object"), name)

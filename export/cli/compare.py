@@ -24,6 +24,13 @@ def _options(function: Callable[..., None]) -> Callable[..., None]:
         click.option(
             "--match", multiple=True, metavar="NAME=NAME", help="Pair these two inputs or outputs; may be repeated."
         ),
+        click.option(
+            "--tolerance",
+            type=click.FloatRange(0, 1, min_open=True, max_open=True),
+            default=1e-5,
+            show_default=True,
+            help="Largest difference in units of the row; the noise of the reference raises it.",
+        ),
         trust_option,
         common_options,
     )

@@ -4,11 +4,9 @@ A contract is written before anything is exported. Every format carries the endp
 names; golden inputs and edge cases are generated from the meaning of each tensor; outputs are compared by name.
 """
 
-from __future__ import annotations
-
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -127,7 +125,7 @@ class Tensor:
         return {key: value for key, value in data.items() if key not in OPTIONAL or value is not None}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Tensor:
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild from `to_json`."""
         values = {item.name: _frozen(data[item.name]) for item in fields(Tensor) if item.name in data}
         stated = values.get("preprocessing")
@@ -187,7 +185,7 @@ class Endpoint:
         return {"name": self.name} | tensors | others
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Endpoint:
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild from `to_json`, without `call`."""
         tensors = {kind: tuple(map(Tensor.from_json, data[kind])) for kind in ("inputs", "outputs")}
         return cls(data["name"], **tensors, **{key: _frozen(data[key]) for key in ("formats", "batch", "structure")})
@@ -229,7 +227,7 @@ class Contract:
         return {"endpoints": [e.to_json() for e in self.endpoints], "labels": _plain(self.labels)}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Contract:
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild from `to_json`."""
         return cls(tuple(map(Endpoint.from_json, data["endpoints"])), _frozen(data.get("labels")))
 
@@ -255,7 +253,7 @@ class Artifact:
         return {item.name: _plain(getattr(self, item.name)) for item in fields(self) if item.name != "finish"}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Artifact:
+    def from_json(cls, data: dict[str, Any]) -> Self:
         """Rebuild from `to_json`."""
         return cls(**{key: _frozen(value) for key, value in data.items()})
 

@@ -5,14 +5,12 @@ texts the length; of logits the energy (Liu et al. 2020, arXiv:2010.03759: input
 low one) and the class.
 """
 
-from __future__ import annotations
-
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -53,7 +51,7 @@ class Statistics:
         }
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Statistics:
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild from `to_json`."""
         numbers = {name: np.array(values) for name, values in data["numbers"].items()}
         return cls(data["endpoint"], int(data["rows"]), numbers, data["categories"], data["outside"], data["missing"])

@@ -89,8 +89,8 @@ class Format:
 
     name: str  # its name in the command line, the manifest and the certificate
     extension: str  # the end of its files' names; empty for a folder
-    # `(model, contract, folder, version) -> Artifact`, which raises Unsupported
-    write: Callable[[Any, Contract, Path, int], Artifact]
+    # `(model, contract, folder, version) -> Artifact`, which raises Unsupported; None for a format that is only read
+    write: Callable[[Any, Contract, Path, int], Artifact] | None
     # `(path, head) -> whether it is of this format`; `head` are its first bytes, none of a folder
     matches: Callable[[Path, bytes], bool]
     describe: Callable[[Description], None]  # fills in a `Description`

@@ -22,21 +22,6 @@ from export.runtime.backend import load_tensorflow
 from zoobase.errors import ExportError
 
 INIT = "__saved_model_init_op"
-# Operators whose definition is stateful, although a graph that holds them answers the same in every call
-READING = frozenset(
-    {
-        *("VarHandleOp", "ReadVariableOp", "VarIsInitializedOp", "VariableShape", "DisableCopyOnRead", "Variable"),
-        *("VariableV2", "ResourceGather", "ResourceGatherNd"),  # variables, that others change
-        *("HashTable", "HashTableV2", "AnonymousHashTable", "LookupTableFindV2", "LookupTableSizeV2"),  # tables, too
-        *("LookupTableExportV2", "MutableHashTable", "MutableHashTableV2"),
-        *("MutableDenseHashTable", "MutableDenseHashTableV2"),
-        *("StatefulPartitionedCall", "If", "While", "Case"),  # calls: what they call is seen by itself
-        *("Assert", "CheckNumerics", "CheckNumericsV2"),  # raise, and change nothing
-        *("TensorArrayV3", "TensorArrayReadV3", "TensorArrayWriteV3", "TensorArrayGatherV3", "TensorArraySizeV3"),
-        *("TensorArrayScatterV3", "TensorArrayConcatV3", "TensorArraySplitV3", "TensorArrayGradV3"),
-        *("TensorArrayCloseV3", "StackV2", "StackPopV2", "StackCloseV2"),  # live in one call
-    }
-)
 SAVING = {"SaveV2": (0,), "MergeV2Checkpoints": (0, 1)}  # operators of a saver, and their inputs that name files
 RESTORING = {"RestoreV2": (0,)}
 CLOCKS = ("Timestamp",)
@@ -101,9 +86,7 @@ def describe_graph(description: Description) -> None:
         "flex": [],
         "custom": [],
         "random": [op for op in description.operations if allowed_operators().get(op) == "random"],
-        "stateful": [
-            op for op in description.operations if allowed_operators().get(op) == "stateful" and op not in READING
-        ],
+        "stateful": [op for op in description.operations if allowed_operators().get(op) == "stateful"],
         "clock": [op for op in description.operations if op in CLOCKS],
         "external": [op for op in description.operations if op not in {*allowed_operators(), *TABLE_FILES, *CLOCKS}],
         "branches": list(data_branches([graph.nodes[name] for scope, name in served if not scope], graph.functions)),
@@ -328,7 +311,8 @@ def _risks(graph: _Graph, unlisted: list[str]) -> Iterator[str]:
 
 @functools.cache
 def allowed_operators() -> dict[str, str]:
-    """Return {operator that a graph may hold without being trusted: "", "stateful" or "random" by its definition}."""
+    """Return {operator that a graph may hold without being trusted: "", or how its definition is stateful}."""
+    # "random", "stateful", or "reading": a graph that holds it answers the same in every call
     lines = [line.split() for line in ALLOWED.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     return {operator: "".join(kind) for operator, *kind in lines}
 

@@ -10,6 +10,7 @@ FlatBuffer, as litert-quantizer writes them, are counted from the start of the f
 
 import contextlib
 import io
+import json
 import zipfile
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -34,66 +35,8 @@ UINT, BYTE, FLOAT, STRING = "uint", "byte", "float", "string"
 FORMATS = {UINT: number_types.Uint32Flags, BYTE: number_types.Int8Flags, FLOAT: number_types.Float32Flags}
 
 # The fields of each table in the order of the schema: a scalar, a string, a table, a [list] of one of these, or a
-# union, which has two places: which of its tables, from 1 on, and the table.
-SCHEMA: Mapping[str, Mapping[str, Any]] = {
-    "AssociatedFile": {"name": STRING, "description": STRING, "type": BYTE, "locale": STRING, "version": STRING},
-    "FeatureProperties": {},
-    "ImageSize": {"width": UINT, "height": UINT},
-    "ImageProperties": {"color_space": BYTE, "default_size": "ImageSize"},
-    "BoundingBoxProperties": {"index": "[uint]", "type": BYTE, "coordinate_type": BYTE},
-    "AudioProperties": {"sample_rate": UINT, "channels": UINT},
-    "ValueRange": {"min": UINT, "max": UINT},
-    "Content": {
-        "content_properties": ("FeatureProperties", "ImageProperties", "BoundingBoxProperties", "AudioProperties"),
-        "range": "ValueRange",
-    },
-    "NormalizationOptions": {"mean": "[float]", "std": "[float]"},
-    "ScoreCalibrationOptions": {"score_transformation": BYTE, "default_score": FLOAT},
-    "ScoreThresholdingOptions": {"global_score_threshold": FLOAT},
-    "BertTokenizerOptions": {"vocab_file": "[AssociatedFile]"},
-    "SentencePieceTokenizerOptions": {"sentencePiece_model": "[AssociatedFile]", "vocab_file": "[AssociatedFile]"},
-    "RegexTokenizerOptions": {"delim_regex_pattern": STRING, "vocab_file": "[AssociatedFile]"},
-    "ProcessUnit": {
-        "options": (
-            *("NormalizationOptions", "ScoreCalibrationOptions", "ScoreThresholdingOptions"),
-            *("BertTokenizerOptions", "SentencePieceTokenizerOptions", "RegexTokenizerOptions"),
-        )
-    },
-    "Stats": {"max": "[float]", "min": "[float]"},
-    "TensorGroup": {"name": STRING, "tensor_names": "[string]"},
-    "TensorMetadata": {
-        "name": STRING,
-        "description": STRING,
-        "dimension_names": "[string]",
-        "content": "Content",
-        "process_units": "[ProcessUnit]",
-        "stats": "Stats",
-        "associated_files": "[AssociatedFile]",
-    },
-    "CustomMetadata": {"name": STRING, "data": "[byte]"},
-    "SubGraphMetadata": {
-        "name": STRING,
-        "description": STRING,
-        "input_tensor_metadata": "[TensorMetadata]",
-        "output_tensor_metadata": "[TensorMetadata]",
-        "associated_files": "[AssociatedFile]",
-        "input_process_units": "[ProcessUnit]",
-        "output_process_units": "[ProcessUnit]",
-        "input_tensor_groups": "[TensorGroup]",
-        "output_tensor_groups": "[TensorGroup]",
-        "custom_metadata": "[CustomMetadata]",
-    },
-    "ModelMetadata": {
-        "name": STRING,
-        "description": STRING,
-        "version": STRING,
-        "subgraph_metadata": "[SubGraphMetadata]",
-        "author": STRING,
-        "license": STRING,
-        "associated_files": "[AssociatedFile]",
-        "min_parser_version": STRING,
-    },
-}
+# union, a list of tables, which has two places: which of them it is, from 1 on, and the table.
+SCHEMA: Mapping[str, Mapping[str, Any]] = json.loads(Path(__file__).with_suffix(".json").read_text())
 FILE_TYPES = {"axis labels": 2, "value labels": 3, "score calibration": 4, "vocabulary": 5}
 COLOURS = {3: 1, 1: 2}  # channels -> RGB, grayscale
 DESCRIPTIONS = {
@@ -229,7 +172,7 @@ def _pack(builder: Any, kind: str, values: Mapping[str, Any]) -> int:
     entries, slot = [], 0
     for field, of in SCHEMA[kind].items():
         value = values.get(field)
-        if isinstance(of, tuple):
+        if isinstance(of, list):
             if value is not None:
                 entries += [(slot, BYTE, of.index(value[0]) + 1), (slot + 1, None, _pack(builder, *value))]
             slot += 1
@@ -282,7 +225,7 @@ class _Reader:
         table, values, slot = Table(self.data, position), {}, 0
         for field, of in SCHEMA[kind].items():
             place = table.Offset(4 + 2 * slot)
-            if isinstance(of, tuple):
+            if isinstance(of, list):
                 target = table.Offset(6 + 2 * slot)
                 number = table.Get(FORMATS[BYTE], position + place) if place else 0
                 if number and target:
@@ -338,7 +281,7 @@ def _associated(kind: str, values: Mapping[str, Any]) -> Iterator[Mapping[str, A
         value = values.get(field)
         if value is None:
             continue
-        if isinstance(of, tuple):
+        if isinstance(of, list):
             yield from _associated(*value)
         elif of in SCHEMA:
             yield from _associated(of, value)

@@ -1,12 +1,9 @@
-"""The certificate: one row for every artifact in every runtime, and a verdict; as JSON, as JUnit XML, and in words."""
+"""The certificate: one row for every artifact in every runtime, and a verdict; as JSON and in words."""
 
-from __future__ import annotations
-
-import xml.etree.ElementTree as ET
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 from export.contract import Artifact, Contract
 from export.formats.format import sentence
@@ -20,7 +17,6 @@ PASS, FAIL, NOT_RUN, UNSUPPORTED = "pass", "fail", "not_run", "unsupported"
 INCOMPLETE = "incomplete"
 NOTE, CAUSE = "note", "cause"  # of findings that decide no state
 EXIT_CODES = {PASS: 0, RESERVED: 0, FAIL: FAILED, INCOMPLETE: MISSING}
-JUNIT_KINDS = {FAIL: "failure", NOT_RUN: "error", UNSUPPORTED: "failure"}  # of rows that decide the verdict
 
 
 @dataclass(frozen=True)
@@ -100,7 +96,7 @@ class Row:
         """The artifact, and the runtime if there is one."""
         return f"{self.artifact} in {self.runtime}" if self.runtime else self.artifact
 
-    def with_findings(self, *findings: Finding, **changes: Any) -> Row:
+    def with_findings(self, *findings: Finding, **changes: Any) -> Self:
         """Return the row with further findings, and other changes."""
         return replace(self, findings=(*self.findings, *findings), **changes)
 
@@ -111,7 +107,7 @@ class Row:
         return {name: getattr(self, name) for name in names}
 
     @classmethod
-    def from_json(cls, data: Mapping[str, Any]) -> Row:
+    def from_json(cls, data: Mapping[str, Any]) -> Self:
         """Rebuild from `to_json`."""
         state, reason, note = (data[key] for key in ("state", "reason", "note"))
         findings = ([] if state == PASS else [Finding(reason, state)]) + ([Finding(note, NOTE)] if note else [])
@@ -203,39 +199,10 @@ class Certificate:
         return {"schema": 1, "verdict": self.verdict, "artifacts": rows, **sections}
 
     @classmethod
-    def from_json(cls, data: dict[str, Any]) -> Certificate:
+    def from_json(cls, data: dict[str, Any]) -> Self:
         """Rebuild from `to_json`."""
         sections = {key: value for key, value in data.items() if key not in ("schema", "verdict", "artifacts")}
         return cls(tuple(map(Row.from_json, data["artifacts"])), **sections)
-
-
-def to_junit(certificate: Certificate, name: str) -> str:
-    """Return the XML of one test suite."""
-    # A row that decides the verdict is a failure, or an error if it did not run; any other that did not pass is
-    # skipped.
-    suite = ET.Element("testsuite", name=name)
-    counts = {"failure": 0, "error": 0, "skipped": 0}
-    for row in certificate.rows:
-        case = ET.SubElement(suite, "testcase", classname=f"{name}.{row.format}", name=row.place)
-        case.set("time", f"{row.seconds or 0:.3f}")
-        if row.state != PASS:
-            kind = JUNIT_KINDS[row.state] if row.decides else "skipped"
-            counts[kind] += 1
-            ET.SubElement(case, kind, message=_printable(f"{row.state}: {row.reason}"))
-    suite.set("tests", str(len(certificate.rows)))
-    suite.set("failures", str(counts["failure"]))
-    suite.set("errors", str(counts["error"]))
-    suite.set("skipped", str(counts["skipped"]))
-    suite.set("time", f"{sum(row.seconds or 0 for row in certificate.rows):.3f}")
-    suites = ET.Element("testsuites")
-    suites.append(suite)
-    ET.indent(suites)
-    return ET.tostring(suites, "unicode", xml_declaration=True) + "\n"
-
-
-def _printable(text: str) -> str:
-    """Return the text without the control characters that XML cannot hold."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def worst_difference(row: Row) -> str:

@@ -4,14 +4,12 @@ Float files have one in runtimes that compute in half precision. An int8 file of
 with the trained network, too, integer by integer.
 """
 
-from __future__ import annotations
-
 import math
 import tempfile
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, Self
 
 import numpy as np
 
@@ -67,7 +65,7 @@ class Evaluation:
     reduce: Reduce | None = None
     groups: np.ndarray | None = None
 
-    def part(self, examples: slice | np.ndarray) -> Evaluation:
+    def part(self, examples: slice | np.ndarray) -> Self:
         """Return the evaluation of some of the examples."""
         groups = None if self.groups is None else self.groups[examples]
         inputs = {k: v[examples] for k, v in self.inputs.items()}

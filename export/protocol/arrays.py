@@ -1,7 +1,5 @@
 """Arrays in files, and what an artifact returned: its outputs by (case, variant, output). Only NumPy."""
 
-from __future__ import annotations
-
 import itertools
 import zipfile
 from collections.abc import Mapping

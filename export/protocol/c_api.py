@@ -4,8 +4,6 @@ Only NumPy and the two shared libraries of the wheel. Signatures are read from t
 parser; field numbers are those of tensorflow/core/protobuf/meta_graph.proto and saved_model.proto.
 """
 
-from __future__ import annotations
-
 import ctypes
 import importlib.util
 import os

@@ -1,7 +1,5 @@
 """Call an artifact on golden cases and on the variants that the noise floor is measured on. Only NumPy."""
 
-from __future__ import annotations
-
 import re
 import time
 from collections.abc import Callable, Iterator, Mapping, Sequence

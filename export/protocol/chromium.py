@@ -1,7 +1,5 @@
 """Chromium without a window, and the server on loopback whose pages it opens. Only the standard library."""
 
-from __future__ import annotations
-
 import contextlib
 import http.server
 import os

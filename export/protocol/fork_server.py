@@ -9,8 +9,6 @@ A fork takes milliseconds where importing TensorFlow takes seconds, and loading 
 TensorFlow starts its threads at its first operation, so a process that has only imported it can be forked.
 """
 
-from __future__ import annotations
-
 import contextlib
 import gc
 import json

@@ -1,7 +1,5 @@
 """Run a runner confined, in this interpreter: `python -P launch.py SCRIPT JOB`."""
 
-from __future__ import annotations
-
 import json
 import runpy
 import sys

@@ -3,8 +3,6 @@
 Only NumPy and the standard library; the model is accessed through its own attributes.
 """
 
-from __future__ import annotations
-
 import contextlib
 from collections.abc import Callable, Iterable, Iterator
 from typing import Any

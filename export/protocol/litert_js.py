@@ -4,8 +4,6 @@
 it.
 """
 
-from __future__ import annotations
-
 import base64
 import contextlib
 import hashlib
@@ -32,36 +30,9 @@ SECONDS = 300  # for one download
 DTYPES = ("float32", "int32", "int64", "uint8")  # of inputs and outputs; int64 by `CHANGES`
 WEBGPU = "jspi"  # in the names of the files for WebGPU
 LARGEST = 200_000_000  # bytes of one unpacked package
-FILES = {  # package: {member: file name in the cache}
-    PACKAGE: {
-        "package/dist/index.js": "index.js",
-        "package/wasm/litert_wasm_internal.js": "litert_wasm_internal.js",
-        "package/wasm/litert_wasm_internal.wasm": "litert_wasm_internal.wasm",
-        # for browsers without relaxed SIMD, such as older Safari
-        "package/wasm/litert_wasm_compat_internal.js": "litert_wasm_compat_internal.js",
-        "package/wasm/litert_wasm_compat_internal.wasm": "litert_wasm_compat_internal.wasm",
-        "package/wasm/litert_wasm_jspi_internal.js": "litert_wasm_jspi_internal.js",
-        "package/wasm/litert_wasm_jspi_internal.wasm": "litert_wasm_jspi_internal.wasm",
-    },
-    "@litertjs/wasm-utils": {"package/dist/index.js": "wasm-utils.js"},
-}
-CHANGES = (  # of index.js
-    # a browser resolves no package names, and an import map would be an inline script
-    ('from "@litertjs/wasm-utils"', 'from "./wasm-utils.js"'),
-    # the page may have the bytes of the wasm already, from a compressed file
-    (
-        "  return createWasmLib(LiteRt, jsFilePath);",
-        '  const wasmBinary = await options?.prepare?.(fileName.replace(/js$/, "wasm"));\n'
-        "  if (wasmBinary) self.Module = { wasmBinary };\n"
-        "  return createWasmLib(LiteRt, jsFilePath);",
-    ),
-    # the wasm runs int64 tensors; only the list of typed arrays leaves them out
-    (
-        "    typedArrayConstructor: Uint8Array,\n    elementType: ElementType.UINT8\n  }",
-        "    typedArrayConstructor: Uint8Array,\n    elementType: ElementType.UINT8\n  },\n"
-        '  {\n    dtype: "int64",\n    typedArrayConstructor: BigInt64Array,\n    elementType: ElementType.INT64\n  }',
-    ),
-)
+_OF_NPM = json.loads(LOCK.with_name("litert.json").read_text(encoding="utf-8"))
+FILES: dict[str, dict[str, str]] = _OF_NPM["files"]  # package: {member: file name in the cache}
+CHANGES = [(change["old"], change["new"]) for change in _OF_NPM["changes"]]  # of index.js
 
 
 def versions() -> dict[str, str]:

@@ -4,8 +4,6 @@ Any page of the Web can make its reader's browser send requests to 127.0.0.1, an
 (DNS rebinding) also read the answers. The browser then sends that name as Host, or the page as Origin.
 """
 
-from __future__ import annotations
-
 import asyncio
 import contextlib
 import json

@@ -8,10 +8,9 @@ all other networks. The rules hold for threads and processes that are started af
 arguments of `confine`.
 """
 
-from __future__ import annotations
-
 import contextlib
 import ctypes
+import importlib.util
 import json
 import os
 import signal
@@ -63,6 +62,12 @@ def read_job() -> dict[str, Any]:
     return job
 
 
+def answer_job(function: Callable[[dict[str, Any]], Any]) -> None:
+    """Write what a function returns for the job, as JSON, to the file that the job names as its result."""
+    job = read_job()
+    Path(job["result"]).write_text(json.dumps(function(job)))
+
+
 @contextlib.contextmanager
 def captured_messages() -> Iterator[Callable[[], str]]:
     """Yield a function that returns what C++ code has written to standard error inside the block."""
@@ -94,6 +99,13 @@ def libraries() -> list[str]:
     paths |= {path for path in sys.path if path.endswith("-packages")}  # of an environment that adds another's
     paths |= {os.path.expanduser("~/.keras/keras.json"), os.path.dirname(os.path.dirname(os.path.abspath(__file__)))}
     return [*paths, *filter(None, os.environ.get("PYTHONPATH", "").split(os.pathsep))]
+
+
+def folder_with(package: str, file: str) -> Path | None:
+    """Return the folder of an installed package, which is not imported, if a file is in it; else None."""
+    spec = importlib.util.find_spec(package)
+    folders = map(Path, (spec.submodule_search_locations or ()) if spec else ())
+    return next((folder for folder in folders if (folder / file).is_file()), None)
 
 
 def abi() -> int:

@@ -8,8 +8,6 @@ Source: https://www.tensorflow.org/tfx/serving/api_rest, and json_tensor.cc of T
 - NaN, Infinity and -Infinity are written as such, which strict JSON readers reject.
 """
 
-from __future__ import annotations
-
 import base64
 import json
 from collections.abc import Callable, Mapping

@@ -11,8 +11,6 @@ For every artifact a runner writes `results/<id>.npz` with the outputs by (endpo
 `results/<id>.json`. No JSON file means that the process died in that artifact.
 """
 
-from __future__ import annotations
-
 import importlib
 import importlib.metadata
 import importlib.util
@@ -30,18 +28,18 @@ import numpy as np
 
 if __package__:
     from export.protocol import machine, rest, weight_sums
-    from export.protocol.arrays import Outputs, read_arrays, save_arrays
+    from export.protocol.arrays import Arrays, Outputs, read_arrays, save_arrays
     from export.protocol.calls import Function, Inapplicable, one_line, run_endpoint
     from export.protocol.machine import read_job
 else:
     import machine
     import rest
     import weight_sums
-    from arrays import Outputs, read_arrays, save_arrays
+    from arrays import Arrays, Outputs, read_arrays, save_arrays
     from calls import Function, Inapplicable, one_line, run_endpoint
     from machine import read_job
 
-__all__ = ["Capabilities", "Function", "Inapplicable", "Opened", "Process", "Runtime"]
+__all__ = ["Arrays", "Capabilities", "Function", "Inapplicable", "Opened", "Process", "Runtime"]
 
 Opened = dict[str, dict[str, Function]]  # {endpoint name: {"main": function, other variant: function}}
 
@@ -132,10 +130,9 @@ class Runtime:
             return self.probe()
         if self.process.installation is not None:
             return self.process.installation.version
-        spec = importlib.util.find_spec(self.module)
-        if spec is None:
+        if importlib.util.find_spec(self.module) is None:
             return None
-        if self.library and not any((Path(p) / self.library).is_file() for p in spec.submodule_search_locations or ()):
+        if self.library and machine.folder_with(self.module, self.library) is None:
             return None
         try:
             return importlib.metadata.version(self.distribution)

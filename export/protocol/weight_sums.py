@@ -5,8 +5,6 @@ of its slices along the first and the last axis. Checksums of slices do not depe
 slice, so that a transposed kernel has those of the original.
 """
 
-from __future__ import annotations
-
 import functools
 import hashlib
 import json

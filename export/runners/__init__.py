@@ -4,8 +4,6 @@
 is tested. A runtime is one file: its script with its record, `RUNTIME`, which is collected here.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable
 
 from export.protocol.runner import Runtime

@@ -1,7 +1,5 @@
 """Environments of this project for what cannot be installed beside TensorFlow. Only the standard library."""
 
-from __future__ import annotations
-
 import hashlib
 import json
 import os

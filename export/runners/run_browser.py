@@ -4,8 +4,6 @@ The page asks this process for the next call and posts its outputs, over HTTP on
 LiteRT.js computes by WebGPU, on SwiftShader, Chromium's driver for processors.
 """
 
-from __future__ import annotations
-
 import atexit
 import base64
 import contextlib
@@ -20,7 +18,6 @@ import numpy as np
 
 if __package__:
     from export.protocol import calls, chromium, litert_js, machine, runner
-    from export.protocol.arrays import Arrays
     from export.runners import run_litert_gpu
 else:
     import calls
@@ -29,7 +26,6 @@ else:
     import machine
     import run_litert_gpu
     import runner
-    from arrays import Arrays
 
 STATIC = Path(__file__).parent.parent / "serving" / "web" / "static"
 SECONDS = 120  # without an answer of the browser
@@ -53,7 +49,7 @@ class Browser:
             self.process = stack.enter_context(chromium.running(program, f"{url}/runner.html{query}", options))
             atexit.register(stack.pop_all().close)
 
-    def call(self, model: Path, endpoint: str | None, inputs: Arrays) -> dict[str, Any]:
+    def call(self, model: Path, endpoint: str | None, inputs: runner.Arrays) -> dict[str, Any]:
         """Return the answer of the page to one call."""
         name = str(list(self.models.values()).index(model)) if model in self.models.values() else str(len(self.models))
         self.models[name] = model
@@ -124,7 +120,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
         shapes = {t["name"]: [1 if n is None else n for n in t["shape"]] for t in endpoint["outputs"]}
         rows = 1 if any(t["shape"][:1] == [None] for t in endpoint["inputs"]) else None  # LiteRT.js resizes no tensor
 
-        def call(inputs: Arrays) -> Arrays:
+        def call(inputs: runner.Arrays) -> runner.Arrays:
             arrays = {name: np.ascontiguousarray(value, takes[name]) for name, value in inputs.items()}
             answer = browser.call(path, endpoint["name"] or run_litert_gpu.NO_SIGNATURE, arrays)
             report.errors += run_litert_gpu.ERROR.findall(answer["messages"])

@@ -1,7 +1,5 @@
 """Run the signatures of a SavedModel with the C++ loader of TF Serving, without Python TensorFlow in the process."""
 
-from __future__ import annotations
-
 from pathlib import Path
 from typing import Any
 

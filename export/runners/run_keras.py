@@ -1,7 +1,5 @@
 """Run .keras, .h5 and .weights.h5 files in a fresh Keras."""
 
-from __future__ import annotations
-
 import io
 import json
 import zipfile
@@ -12,11 +10,9 @@ import numpy as np
 
 if __package__:
     from export.protocol import calls, runner
-    from export.protocol.arrays import Arrays
 else:
     import calls
     import runner
-    from arrays import Arrays
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
@@ -89,11 +85,11 @@ def functions_of(model: Any, endpoint: dict[str, Any]) -> dict[str, runner.Funct
         call, input_signature=[{k: tf.TensorSpec(shapes[k], dtypes[k], name=k) for k in dtypes}], autograph=False
     )
 
-    def eager(inputs: Arrays) -> Arrays:
+    def eager(inputs: runner.Arrays) -> runner.Arrays:
         values = {k: tf.constant(v, dtypes[k]) for k, v in inputs.items()}
         return {k: tf.convert_to_tensor(v).numpy() for k, v in call(values).items()}
 
-    def traced(inputs: Arrays) -> Arrays:
+    def traced(inputs: runner.Arrays) -> runner.Arrays:
         values = {k: tf.constant(v, dtypes[k]) for k, v in inputs.items()}
         return {k: v.numpy() for k, v in graph(values).items()}
 
@@ -124,6 +120,7 @@ RUNTIME = runner.Runtime(
     open=open_artifact,
     versions=versions,
     required=True,
+    install="pip install keras tensorflow",
     process=runner.Process(imports=("keras", "tensorflow"), imports_code=True, forked_from="keras"),
     capabilities=runner.Capabilities(measures_noise=("keras",), constants=constants),
 )

@@ -1,17 +1,13 @@
 """Run the signatures of a TFLite file in LiteRT, which has builtin operators only."""
 
-from __future__ import annotations
-
 from typing import Any
 
 import numpy as np
 
 if __package__:
     from export.protocol import runner
-    from export.protocol.arrays import Arrays
 else:
     import runner
-    from arrays import Arrays
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
@@ -36,7 +32,7 @@ def _without_signature(interpreter: Any) -> runner.Function:
     takes = {detail["name"]: detail for detail in interpreter.get_input_details()}
     returns = {detail["name"]: detail["index"] for detail in interpreter.get_output_details()}
 
-    def function(inputs: Arrays) -> Arrays:
+    def function(inputs: runner.Arrays) -> runner.Arrays:
         for name, value in inputs.items():
             interpreter.resize_tensor_input(takes[name]["index"], value.shape)
         interpreter.allocate_tensors()

@@ -1,10 +1,7 @@
 """Run the signatures of a TFLite file with LiteRT's C API: by the program that DEVICES.md prints, compiled here."""
 
-from __future__ import annotations
-
 import hashlib
 import importlib.metadata
-import importlib.util
 import os
 import secrets
 import shutil
@@ -16,13 +13,10 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.protocol import runner
-    from export.protocol.arrays import Arrays
-    from export.protocol.machine import cache_folder
+    from export.protocol import machine, runner
 else:
+    import machine
     import runner
-    from arrays import Arrays
-    from machine import cache_folder
 
 SOURCE = Path(__file__).parent / "programs" / "litert_run.c"
 PACKAGE, LIBRARY = "ai_edge_litert", "libLiteRt.so"
@@ -36,15 +30,13 @@ def compiler() -> str | None:
 
 def library_folder() -> Path | None:
     """Return the folder of LiteRT's shared library, or None."""
-    spec = importlib.util.find_spec(PACKAGE)
-    folders = map(Path, (spec.submodule_search_locations or ()) if spec else ())
-    return next((folder for folder in folders if (folder / LIBRARY).is_file()), None)
+    return machine.folder_with(PACKAGE, LIBRARY)
 
 
 def program() -> Path:
     """Return the path of the compiled program; another source or library has another one."""
     content = SOURCE.read_bytes() + str(library_folder()).encode() + (version() or "").encode()
-    return cache_folder() / "programs" / hashlib.sha256(content).hexdigest()[:12] / SOURCE.stem
+    return machine.cache_folder() / "programs" / hashlib.sha256(content).hexdigest()[:12] / SOURCE.stem
 
 
 def prepare() -> list[str]:
@@ -106,7 +98,7 @@ class Program:
             if kind in self.order:
                 self.order[kind].append(rest[0])
 
-    def call(self, inputs: Arrays) -> Arrays:
+    def call(self, inputs: runner.Arrays) -> runner.Arrays:
         """Return the outputs of one row."""
         for name in self.order["input"]:
             self.process.stdin.write(np.ascontiguousarray(inputs[name], self.tensors[name][0]).tobytes())

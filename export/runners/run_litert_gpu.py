@@ -3,28 +3,22 @@
 They are those of its WebGPU backend, in float32 or, in a runtime of its own, in half precision as on phones.
 """
 
-from __future__ import annotations
-
 import dataclasses
 import importlib.metadata
-import importlib.util
 import os
 import re
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 
 if __package__:
     from export.protocol import calls, machine, runner
-    from export.protocol.arrays import Arrays
     from export.runners import environments
 else:
     import calls
     import environments
     import machine
     import runner
-    from arrays import Arrays
 
 PACKAGE, LIBRARY = "ai_edge_litert", "libLiteRtWebGpuAccelerator.so"
 HALF = "EXPORT_GPU_HALF"  # in the environment: compute in half precision
@@ -70,7 +64,7 @@ class Model:
             self.report = reports[path] = Report(messages())
         self.buffers: dict[str, tuple[dict[str, Any], dict[str, Any]]] = {}
 
-    def call(self, endpoint: dict[str, Any], inputs: Arrays) -> Arrays:
+    def call(self, endpoint: dict[str, Any], inputs: runner.Arrays) -> runner.Arrays:
         """Return the outputs of a signature, by name."""
         name = endpoint["name"] or NO_SIGNATURE
         arrays = {t["name"]: np.ascontiguousarray(inputs[t["name"]], t["dtype"]) for t in endpoint["inputs"]}
@@ -86,7 +80,7 @@ class Model:
             outputs[key] = buffer.read(int(np.prod(found["shape"])), found["dtype"]).reshape(found["shape"])
         return outputs
 
-    def _buffers(self, name: str, arrays: Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
+    def _buffers(self, name: str, arrays: runner.Arrays) -> tuple[dict[str, Any], dict[str, Any]]:
         """Return the buffers of a signature, new ones where the sizes of the inputs are others than before."""
         present = self.compiled.get_input_tensor_details(name)
         if changed := [key for key, array in arrays.items() if tuple(present[key]["shape"]) != array.shape]:
@@ -138,9 +132,7 @@ def remarks(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:
 
 def version() -> str | None:
     """Return the version of LiteRT where it holds the GPU's kernels and Mesa's driver is installed."""
-    spec = importlib.util.find_spec(PACKAGE)
-    folders = map(Path, (spec.submodule_search_locations or ()) if spec else ())
-    is_there = environments.VULKAN is not None and any((folder / LIBRARY).is_file() for folder in folders)
+    is_there = environments.VULKAN is not None and machine.folder_with(PACKAGE, LIBRARY) is not None
     return importlib.metadata.version("ai-edge-litert") if is_there else None
 
 

@@ -3,11 +3,8 @@
 The inputs are raw: images, texts and sounds. The library preprocesses them itself, as it does on a phone.
 """
 
-from __future__ import annotations
-
 import itertools
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -15,11 +12,9 @@ import numpy as np
 
 if __package__:
     from export.protocol import runner
-    from export.protocol.arrays import Arrays
     from export.runners.environments import MEDIAPIPE
 else:
     import runner
-    from arrays import Arrays
     from environments import MEDIAPIPE
 
 STUBS = Path(__file__).parent / "stubs"  # empty modules in place of packages that draw and record
@@ -36,7 +31,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
     if task is None:
         raise ValueError("no MediaPipe Task is for its inputs and outputs")
     sys.path.append(str(STUBS))
-    return {endpoint["name"]: {"main": TASKS[task](artifact, endpoint)}}
+    return {endpoint["name"]: {"main": _open(task, artifact, endpoint)}}
 
 
 def task_of(endpoint: dict[str, Any]) -> str | None:
@@ -62,11 +57,10 @@ def task_of(endpoint: dict[str, Any]) -> str | None:
 # === Raw inputs ===
 
 
-def _image(inputs: Arrays, name: str) -> Any:
+def _image(pixels: np.ndarray, tensor: dict[str, Any]) -> Any:
     """Return a row of pixels as an image; only integers from 0 to 255 are one."""
     import mediapipe
 
-    pixels = inputs[name][0]
     with np.errstate(invalid="ignore"):
         whole = pixels.astype(np.uint8)
     if not np.array_equal(whole, pixels):
@@ -74,10 +68,9 @@ def _image(inputs: Arrays, name: str) -> Any:
     return mediapipe.Image(mediapipe.ImageFormat.SRGB, np.ascontiguousarray(whole))
 
 
-def _text(inputs: Arrays, tensor: dict[str, Any]) -> str:
+def _text(ids: np.ndarray, tensor: dict[str, Any]) -> str:
     """Return a text with the token ids of a row; only rows with padding at their end have one."""
-    ids, words = inputs[tensor["name"]][0], [word.split(" ")[0] for word in tensor["words"]]
-    count = int(np.count_nonzero(ids))
+    words, count = [word.split(" ")[0] for word in tensor["words"]], int(np.count_nonzero(ids))
     if ids[count:].any() or not ids[:count].all():
         raise runner.Inapplicable("padding before a word")
     letters = ("z" * n for n in itertools.count(8))
@@ -87,111 +80,53 @@ def _text(inputs: Arrays, tensor: dict[str, Any]) -> str:
     return " ".join(unknown if i == 1 else words[i] for i in ids[:count])
 
 
+def _sound(samples: np.ndarray, tensor: dict[str, Any]) -> Any:
+    """Return a row of samples as a clip."""
+    from mediapipe.tasks.python.components.containers.audio_data import AudioData
+
+    return AudioData.create_from_array(samples.astype(np.float32), tensor["sample_rate"])
+
+
 # === Tasks ===
 
-
-def _scores(classifications: Any, artifact: dict[str, Any], tensor: dict[str, Any]) -> Arrays:
-    """Return the scores of one head by class, and note a name that is not the contract's."""
-    values = np.full((1, tensor["shape"][-1]), np.nan, np.float32)
-    for category in classifications.categories:
-        values[0, category.index] = category.score
-        expected = (artifact["labels"] or {category.index: ""})[category.index]
-        if (category.category_name or "") != expected:
-            wrong_names[artifact["path"]] = (
-                f"class {category.index} is called {category.category_name!r}, not {expected!r}"
-            )
-    return {tensor["name"]: values}
+RAW = {"Image": _image, "Text": _text, "Audio": _sound}  # beginning of the name of a task: how it is given a row
+CALLS = {"Classifier": "classify", "Embedder": "embed", "Segmenter": "segment"}  # its end: the method
 
 
-def _vision(kind: str, **options: Any) -> Any:
-    """Return a function that makes a task for images of a file."""
-    from mediapipe.tasks.python import vision
+def _open(kind: str, artifact: dict[str, Any], endpoint: dict[str, Any]) -> runner.Function:
+    """Return the function of a task for a file: scores of classes, a vector, or a mask of each class."""
+    from mediapipe.tasks.python import audio, text, vision
     from mediapipe.tasks.python.core.base_options import BaseOptions
 
-    def create(path: str) -> Any:
-        chosen = getattr(vision, f"{kind}Options")(base_options=BaseOptions(path), **options)
-        return getattr(vision, kind).create_from_options(chosen)
+    (takes,), (gives,) = endpoint["inputs"], endpoint["outputs"]
+    start, raw = next(item for item in RAW.items() if kind.startswith(item[0]))
+    module, call = {"Image": vision, "Text": text, "Audio": audio}[start], CALLS[kind.removeprefix(start)]
+    options = {"output_confidence_masks": True} if call == "segment" else {}
+    chosen = getattr(module, f"{kind}Options")(base_options=BaseOptions(artifact["path"]), **options)
+    run = getattr(getattr(module, kind).create_from_options(chosen), call)
 
-    return create
+    def function(inputs: runner.Arrays) -> runner.Arrays:
+        result = run(raw(inputs[takes["name"]][0], takes))
+        if call == "classify":
+            return {gives["name"]: _scores((result[0] if start == "Audio" else result).classifications[0])}
+        if call == "embed":
+            return {gives["name"]: np.asarray(result.embeddings[0].embedding, np.float32)[None]}
+        planes = [np.squeeze(mask.numpy_view().astype(np.float32)) for mask in result.confidence_masks]
+        return {gives["name"]: np.stack(planes, -1)[None]}
 
-
-def _text_task(kind: str, path: str, **options: Any) -> Any:
-    from mediapipe.tasks.python import text
-    from mediapipe.tasks.python.core.base_options import BaseOptions
-
-    return getattr(text, kind).create_from_options(getattr(text, f"{kind}Options")(BaseOptions(path), **options))
-
-
-def image_classifier(artifact: dict[str, Any], endpoint: dict[str, Any]) -> runner.Function:
-    """Return the function of an ImageClassifier."""
-    task = _vision("ImageClassifier")(artifact["path"])
-    name, result = endpoint["inputs"][0]["name"], endpoint["outputs"][0]
-    return lambda inputs: _scores(task.classify(_image(inputs, name)).classifications[0], artifact, result)
-
-
-def image_embedder(artifact: dict[str, Any], endpoint: dict[str, Any]) -> runner.Function:
-    """Return the function of an ImageEmbedder."""
-    task = _vision("ImageEmbedder")(artifact["path"])
-    name, result = endpoint["inputs"][0]["name"], endpoint["outputs"][0]["name"]
-    return lambda inputs: {result: _vector(task.embed(_image(inputs, name)))}
-
-
-def image_segmenter(artifact: dict[str, Any], endpoint: dict[str, Any]) -> runner.Function:
-    """Return the function of an ImageSegmenter: its confidence masks, one for each class."""
-    task = _vision("ImageSegmenter", output_confidence_masks=True)(artifact["path"])
-    name, result = endpoint["inputs"][0]["name"], endpoint["outputs"][0]["name"]
-
-    def function(inputs: Arrays) -> Arrays:
-        masks = task.segment(_image(inputs, name)).confidence_masks
-        planes = [np.squeeze(mask.numpy_view().astype(np.float32)) for mask in masks]
-        return {result: np.stack(planes, -1)[None]}
+    def _scores(head: Any) -> np.ndarray:
+        """Return the scores of one head by class, and note a name that is not the contract's."""
+        values = np.full((1, gives["shape"][-1]), np.nan, np.float32)
+        for category in head.categories:
+            values[0, category.index] = category.score
+            expected = (artifact["labels"] or {category.index: ""})[category.index]
+            if (category.category_name or "") != expected:
+                wrong_names[artifact["path"]] = (
+                    f"class {category.index} is called {category.category_name!r}, not {expected!r}"
+                )
+        return values
 
     return function
-
-
-def text_classifier(artifact: dict[str, Any], endpoint: dict[str, Any]) -> runner.Function:
-    """Return the function of a TextClassifier."""
-    task = _text_task("TextClassifier", artifact["path"])
-    tensor, result = endpoint["inputs"][0], endpoint["outputs"][0]
-    return lambda inputs: _scores(task.classify(_text(inputs, tensor)).classifications[0], artifact, result)
-
-
-def text_embedder(artifact: dict[str, Any], endpoint: dict[str, Any]) -> runner.Function:
-    """Return the function of a TextEmbedder."""
-    task = _text_task("TextEmbedder", artifact["path"])
-    tensor, result = endpoint["inputs"][0], endpoint["outputs"][0]["name"]
-    return lambda inputs: {result: _vector(task.embed(_text(inputs, tensor)))}
-
-
-def audio_classifier(artifact: dict[str, Any], endpoint: dict[str, Any]) -> runner.Function:
-    """Return the function of an AudioClassifier."""
-    from mediapipe.tasks.python import audio
-    from mediapipe.tasks.python.components.containers.audio_data import AudioData
-    from mediapipe.tasks.python.core.base_options import BaseOptions
-
-    options = audio.AudioClassifierOptions(base_options=BaseOptions(artifact["path"]))
-    task = audio.AudioClassifier.create_from_options(options)
-    tensor, result = endpoint["inputs"][0], endpoint["outputs"][0]
-
-    def function(inputs: Arrays) -> Arrays:
-        clip = AudioData.create_from_array(inputs[tensor["name"]][0].astype(np.float32), tensor["sample_rate"])
-        return _scores(task.classify(clip)[0].classifications[0], artifact, result)
-
-    return function
-
-
-def _vector(result: Any) -> np.ndarray:
-    return np.asarray(result.embeddings[0].embedding, np.float32)[None]
-
-
-TASKS: dict[str, Callable[[dict[str, Any], dict[str, Any]], runner.Function]] = {
-    "ImageClassifier": image_classifier,
-    "ImageEmbedder": image_embedder,
-    "ImageSegmenter": image_segmenter,
-    "TextClassifier": text_classifier,
-    "TextEmbedder": text_embedder,
-    "AudioClassifier": audio_classifier,
-}
 
 
 def check(artifact: dict[str, Any], opened: runner.Opened) -> list[str]:

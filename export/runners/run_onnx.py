@@ -1,7 +1,5 @@
 """Run an ONNX file in onnxruntime, and with the GPU kernels of its WebGPU provider on Mesa's driver for processors."""
 
-from __future__ import annotations
-
 import dataclasses
 import os
 import re
@@ -9,14 +7,12 @@ from typing import Any
 
 if __package__:
     from export.protocol import calls, machine, runner
-    from export.protocol.arrays import Arrays
     from export.runners import environments
 else:
     import calls
     import environments
     import machine
     import runner
-    from arrays import Arrays
 
 GPU = "EXPORT_ONNX_GPU"  # in the environment: run on the GPU what it takes, and the rest on the processor
 ON_CPU, ON_GPU = "CPUExecutionProvider", "WebGpuExecutionProvider"
@@ -50,7 +46,7 @@ def _function(session: Any, endpoint: dict[str, Any], options: Any = None) -> ru
         if {t.name for t in tensors} != {t["name"] for t in endpoint[kind]}:
             raise ValueError(f"the file has {kind} {sorted(t.name for t in tensors)}")
 
-    def function(inputs: Arrays) -> Arrays:
+    def function(inputs: runner.Arrays) -> runner.Arrays:
         stored = {name: value.astype(dtypes[name]) for name, value in inputs.items()}
         return dict(zip(outputs, session.run(outputs, stored, options), strict=True))
 

@@ -1,17 +1,13 @@
 """Run a SavedModel in OpenVINO, whose own front end reads it, independent of TensorFlow; or a network of OpenVINO."""
 
-from __future__ import annotations
-
 import os
 import tempfile
 from typing import Any
 
 if __package__:
     from export.protocol import runner
-    from export.protocol.arrays import Arrays
 else:
     import runner
-    from arrays import Arrays
 
 SIGNATURE = "serving_default"  # the only signature that its front end reads
 EXACT = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}  # else AMX machines compute in bfloat16
@@ -31,7 +27,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
     names = [tensor["name"] for tensor in endpoints[0]["outputs"]]
     outputs = {name: model.output(name) for name in names}
 
-    def call(inputs: Arrays) -> Arrays:
+    def call(inputs: runner.Arrays) -> runner.Arrays:
         results = model(inputs)
         return {name: results[output].copy() for name, output in outputs.items()}
 

@@ -1,7 +1,5 @@
 """Run the signatures of a SavedModel in a fresh TensorFlow, and replay its warm-up records as TF Serving does."""
 
-from __future__ import annotations
-
 import os
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass
@@ -12,12 +10,10 @@ import numpy as np
 
 if __package__:
     from export.protocol import calls, runner
-    from export.protocol.arrays import Arrays
     from export.protocol.c_api import fields
 else:
     import calls
     import runner
-    from arrays import Arrays
     from c_api import fields
 
 FILE = Path("assets.extra") / "tf_serving_warmup_requests"
@@ -147,7 +143,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
         signature = loaded.signatures[endpoint["name"]]
         dtypes = {t["name"]: t["dtype"] for t in endpoint["inputs"]}
 
-        def call(inputs: Arrays) -> Arrays:
+        def call(inputs: runner.Arrays) -> runner.Arrays:
             outputs = signature(**{k: tf.constant(v, dtypes[k]) for k, v in inputs.items()})
             return {k: calls.widened(v).numpy() for k, v in outputs.items()}
 

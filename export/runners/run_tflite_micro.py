@@ -1,7 +1,5 @@
 """Run a TFLite file in the interpreter for microcontrollers, and measure the memory that it needs there."""
 
-from __future__ import annotations
-
 import os
 import re
 from pathlib import Path
@@ -11,12 +9,10 @@ import numpy as np
 
 if __package__:
     from export.protocol import machine, runner
-    from export.protocol.arrays import Arrays
     from export.runners.environments import TFLITE_MICRO
 else:
     import machine
     import runner
-    from arrays import Arrays
     from environments import TFLITE_MICRO
 
 FLASH = 2**21  # bytes of a file: few microcontrollers have more, and larger models take seconds a row here
@@ -53,7 +49,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
         except RuntimeError as error:
             raise ValueError(_reason(messages(), error)) from error
 
-    def function(inputs: Arrays) -> Arrays:
+    def function(inputs: runner.Arrays) -> runner.Arrays:
         with machine.captured_messages() as messages:
             try:
                 for name, place in takes.items():

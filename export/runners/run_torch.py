@@ -1,7 +1,5 @@
 """Run a program of `torch.export` in PyTorch, in an environment of its own, without what it would unpickle."""
 
-from __future__ import annotations
-
 import json
 import os
 import tempfile
@@ -12,11 +10,9 @@ import numpy as np
 
 if __package__:
     from export.protocol import runner
-    from export.protocol.arrays import Arrays
     from export.runners.environments import TORCH
 else:
     import runner
-    from arrays import Arrays
     from environments import TORCH
 
 EXAMPLES, GRAPH = "data/sample_inputs/", "models/model.json"
@@ -33,7 +29,7 @@ def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.
     function = torch.export.load(copy).module()
     names = [tensor["name"] for tensor in endpoint["inputs"]]
 
-    def call(inputs: Arrays) -> Arrays:
+    def call(inputs: runner.Arrays) -> runner.Arrays:
         with torch.no_grad():
             result = function(*(torch.from_numpy(np.ascontiguousarray(inputs[name])) for name in names))
         values = [*result.values()] if isinstance(result, dict) else result if isinstance(result, tuple) else [result]

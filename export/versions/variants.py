@@ -3,9 +3,8 @@
 from collections.abc import Mapping
 from dataclasses import dataclass
 
+from export.proof.prove import check_names
 from export.versions.releases import Release
-from zoobase import suggestion
-from zoobase.errors import ExportError
 
 
 @dataclass(frozen=True)
@@ -45,7 +44,5 @@ def variants(names: str) -> list[Variant]:
     if names == "all":
         return [*VARIANTS.values()]
     chosen = [name.strip() for name in names.split(",")]
-    for name in chosen:
-        if name not in VARIANTS:
-            raise ExportError(f"unknown variant {name!r}; {suggestion(name, tuple(VARIANTS))}")
+    check_names(chosen, tuple(VARIANTS), "variant")
     return [VARIANTS[name] for name in chosen]

@@ -103,4 +103,8 @@ def test_the_step_of_ci(light, bundles, tmp_path):
     assert result.stdout.count("::error") == written["JUNIT"].count("<failure") == 2
     assert len(json.loads(written["SARIF"])["runs"][0]["results"]) == 2
     assert written["GITHUB_STEP_SUMMARY"].count("| fail |") == 2
+    result, written = step([bundle / "model.keras"], REFERENCE=reference, TOLERANCE="1e-4")
+    assert (result.returncode, "pip install keras tensorflow" in result.stdout) == (3, True), result.stdout
+    result, written = step([reference], REFERENCE=reference, TOLERANCE="2")
+    assert (result.returncode, "2.0 is not in the range" in result.stdout) == (1, True), result.stdout
     assert set(action["outputs"]) == {line.partition("=")[0] for line in written["GITHUB_OUTPUT"].split()}

@@ -6,8 +6,6 @@ frame that is sent has the number 0 and the signatures as in TF Serving's metada
 The process ends with its socket.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import socket

@@ -4,10 +4,7 @@
     {"saved_model": folder, "out": file, "result": file, "signature": name, "opset": number, "memory": bytes or null}
 """
 
-from __future__ import annotations
-
 import importlib.metadata
-import json
 import sys
 from pathlib import Path
 from typing import Any
@@ -53,7 +50,6 @@ def unknown(file: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    from machine import read_job
+    from machine import answer_job
 
-    job = read_job()
-    Path(job["result"]).write_text(json.dumps(convert(job)))
+    answer_job(convert)

@@ -7,9 +7,6 @@
 Without calibration, integers are those of a graph with fake quantization.
 """
 
-from __future__ import annotations
-
-import json
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -69,7 +66,6 @@ def _rows(calibration: dict[str, str]) -> Iterator[tuple[str, dict[str, Any]]]:
 
 
 if __name__ == "__main__":
-    from machine import read_job
+    from machine import answer_job
 
-    job = read_job()
-    Path(job["result"]).write_text(json.dumps(convert(job)))
+    answer_job(convert)

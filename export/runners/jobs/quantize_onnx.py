@@ -4,10 +4,7 @@ By onnxruntime's own quantizer: `python -P quantize_onnx.py JOB.json`, the job b
     {"float": file, "out": file, "result": file, "calibration": .npz of inputs by name, "batch": rows of a call}
 """
 
-from __future__ import annotations
-
 import importlib.metadata
-import json
 from pathlib import Path
 from typing import Any
 
@@ -47,7 +44,6 @@ def quantize(job: dict[str, Any]) -> dict[str, Any]:
 
 
 if __name__ == "__main__":
-    from machine import read_job
+    from machine import answer_job
 
-    job = read_job()
-    Path(job["result"]).write_text(json.dumps(quantize(job)))
+    answer_job(quantize)

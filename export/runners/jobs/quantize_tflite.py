@@ -5,10 +5,7 @@
      "weights": "int8" or "int4", "activations": null for float, "int8" or "int16", "keep_float": number of operators}
 """
 
-from __future__ import annotations
-
 import importlib.metadata
-import json
 import os
 import re
 from pathlib import Path
@@ -114,7 +111,6 @@ def _ranges(exact: bytes, types: Types, data: dict[str, list[dict[str, Any]]]) -
 
 
 if __name__ == "__main__":
-    from machine import read_job
+    from machine import answer_job
 
-    job = read_job()
-    Path(job["result"]).write_text(json.dumps(quantize(job)))
+    answer_job(quantize)

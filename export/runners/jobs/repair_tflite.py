@@ -8,10 +8,7 @@ sentences, and nothing is written if it is empty. What is rewritten, with the re
     an output that another operator takes, too, or that is an input: the output is a copy (#8599)
 """
 
-from __future__ import annotations
-
 import copy
-import json
 import math
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -194,7 +191,6 @@ def repair(path: str, out: str) -> list[str]:
 
 
 if __name__ == "__main__":
-    from machine import read_job
+    from machine import answer_job
 
-    job = read_job()
-    Path(job["result"]).write_text(json.dumps(repair(job["path"], job["out"])))
+    answer_job(lambda job: repair(job["path"], job["out"]))

@@ -4,17 +4,14 @@
 "memory": bytes or null}
 """
 
-from __future__ import annotations
-
 import contextlib
 import csv
 import io
-import json
 import re
 import tempfile
 from pathlib import Path
 
-from machine import read_job
+from machine import answer_job
 
 
 def report(file: str, accelerator: str) -> dict[str, int]:
@@ -38,5 +35,4 @@ def report(file: str, accelerator: str) -> dict[str, int]:
 
 
 if __name__ == "__main__":
-    job = read_job()
-    Path(job["result"]).write_text(json.dumps(report(job["file"], job["accelerator"])))
+    answer_job(lambda job: report(job["file"], job["accelerator"]))

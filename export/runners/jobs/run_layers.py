@@ -6,8 +6,6 @@
 The file holds fingerprints by (number, layer) for every layer that exists, numbered as in the reference.
 """
 
-from __future__ import annotations
-
 import re
 from pathlib import Path
 from typing import Any

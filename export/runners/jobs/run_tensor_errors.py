@@ -6,10 +6,7 @@ signatures and names of tensors, as files that were converted from one model hav
 by layer, and "pairs": {layer: names of tensors}, in place of "float", the result is that of `shares_within_one_step`.
 """
 
-from __future__ import annotations
-
 import functools
-import json
 import re
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -149,14 +146,13 @@ def layer_of(tensor: str) -> str:
 
 if __name__ == "__main__":
     from arrays import read_arrays
-    from machine import read_job
+    from machine import answer_job
 
-    job = read_job()
-    if "expected" in job:
-        arrays = [read_arrays(Path(job[key])) for key in ("inputs", "expected")]
-        shares = shares_within_one_step(Path(job["quantized"]).read_bytes(), job["signature"], *arrays, job["pairs"])
-        Path(job["result"]).write_text(json.dumps(shares))
-        raise SystemExit
-    files = [Path(job[key]).read_bytes() for key in ("float", "quantized")]
-    ranking = rank_operators(*files, job["signature"], read_arrays(Path(job["inputs"])))
-    Path(job["result"]).write_text(json.dumps(ranking))
+    def _answer(job: dict[str, Any]) -> Any:
+        arrays = [read_arrays(Path(job[key])) for key in ("inputs", "expected") if key in job]
+        files = [Path(job[key]).read_bytes() for key in ("float", "quantized") if key in job]
+        if "expected" in job:
+            return shares_within_one_step(*files, job["signature"], *arrays, job["pairs"])
+        return rank_operators(*files, job["signature"], *arrays)
+
+    answer_job(_answer)

@@ -6,9 +6,6 @@
 The result is {path: {"ms": median of a call, "problem": why it cannot be run, or null}}.
 """
 
-from __future__ import annotations
-
-import json
 import time
 from pathlib import Path
 from typing import Any
@@ -17,7 +14,7 @@ import numpy as np
 import run_litert
 import run_onnx
 from arrays import read_arrays
-from machine import read_job
+from machine import answer_job
 
 ROUNDS = 20
 RUNNERS = {format: script for script in (run_litert, run_onnx) for format in script.RUNTIME.formats}
@@ -49,5 +46,4 @@ def measure(job: dict[str, Any]) -> dict[str, dict[str, Any]]:
 
 
 if __name__ == "__main__":
-    job = read_job()
-    Path(job["result"]).write_text(json.dumps(measure(job)))
+    answer_job(measure)

@@ -4,10 +4,6 @@
 file}.
 """
 
-from __future__ import annotations
-
-import json
-from pathlib import Path
 from typing import Any
 
 
@@ -56,9 +52,8 @@ def _sources(node: Any) -> list[str]:
 
 
 if __name__ == "__main__":
-    from machine import read_job
+    from machine import answer_job
 
-    job = read_job()
-    tensor = job["tensor"]
-    found = operators(job["path"]) if tensor is None else truncate(job["path"], tensor, job["out"])
-    Path(job["result"]).write_text(json.dumps(found))
+    answer_job(
+        lambda job: truncate(job["path"], job["tensor"], job["out"]) if job["tensor"] else operators(job["path"])
+    )

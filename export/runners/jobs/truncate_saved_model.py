@@ -4,10 +4,6 @@
 name or null, "result": file}. Its variables become constants, and its functions are inlined.
 """
 
-from __future__ import annotations
-
-import json
-from pathlib import Path
 from typing import Any
 
 HANDLES = {"resource", "variant", "string"}  # types whose values are not compared
@@ -58,9 +54,10 @@ def _freeze(path: str, signature: str) -> tuple[Any, Any]:
 
 
 if __name__ == "__main__":
-    from machine import read_job
+    from machine import answer_job
 
-    job = read_job()
-    folder, name, tensor = job["path"], job["signature"], job["tensor"]
-    found = operators(folder, name) if tensor is None else truncate(folder, name, tensor, job["out"])
-    Path(job["result"]).write_text(json.dumps(found))
+    def _answer(job: dict[str, Any]) -> Any:
+        place = job["path"], job["signature"]
+        return truncate(*place, job["tensor"], job["out"]) if job["tensor"] else operators(*place)
+
+    answer_job(_answer)

@@ -4,9 +4,6 @@
 null, "result": file}. Names of tensors need not be unique in such a file: here they end in their number.
 """
 
-from __future__ import annotations
-
-import json
 from pathlib import Path
 from typing import Any
 
@@ -72,9 +69,10 @@ def _name(graph: Any, index: int) -> str:
 
 
 if __name__ == "__main__":
-    from machine import read_job
+    from machine import answer_job
 
-    job = read_job()
-    file, name, tensor = job["path"], job["signature"], job["tensor"]
-    found = operators(file, name) if tensor is None else truncate(file, name, tensor, job["out"])
-    Path(job["result"]).write_text(json.dumps(found))
+    def _answer(job: dict[str, Any]) -> Any:
+        place = job["path"], job["signature"]
+        return truncate(*place, job["tensor"], job["out"]) if job["tensor"] else operators(*place)
+
+    answer_job(_answer)

@@ -2,12 +2,14 @@
 
 import functools
 import os
-from collections.abc import Callable, Collection, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Collection, Mapping, Sequence
+from dataclasses import asdict, dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
 from export.artifacts import check_trusted
+from export.attestation.policy import OF_PUBLISHING
+from export.attestation.statement import digests_of
 from export.formats.saved_model import check_base_path
 from export.proof.certificate import EXIT_CODES, FAIL, INCOMPLETE, NOT_RUN, PASS
 from export.proof.prove import check_names
@@ -47,6 +49,7 @@ class Report:
     base_path: str
     version: int | None
     levels: list[Level]
+    files: Mapping[str, str] = field(default_factory=dict)  # of the version: {path: sha256}
 
     @property
     def verdict(self) -> str:
@@ -75,7 +78,8 @@ class Report:
     def to_json(self) -> dict[str, Any]:
         """Return the form that --json prints."""
         levels = [asdict(level) for level in self.levels]
-        return {"base_path": self.base_path, "version": self.version, "verdict": self.verdict, "levels": levels}
+        head = {"base_path": self.base_path, "version": self.version, "verdict": self.verdict}
+        return head | {"levels": levels, "files": dict(self.files)}
 
 
 def check_serving(
@@ -127,4 +131,7 @@ def check_serving(
     else:
         levels += [Level(name, NOT_RUN, "the structure is invalid") for name in CHECKS]
     levels = [replace(level, required=level.name in required) for level in levels]
-    return Report(str(base), version.version if version else None, levels)
+    if version is None:
+        return Report(str(base), None, levels)
+    files = {name: digest for name, digest in digests_of(version.folder).items() if name not in OF_PUBLISHING}
+    return Report(str(base), version.version, levels, files)

@@ -1,10 +1,9 @@
 """The version that is checked, and the result of a level."""
 
-from __future__ import annotations
-
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
+from typing import Self
 
 from export.artifacts import describe
 from export.artifacts.calling import check_samplable, endpoints_of, run_artifact
@@ -29,7 +28,7 @@ class Level:
     required: bool = False  # whether the verdict is incomplete without it
 
     @classmethod
-    def concluded(cls, name: str, messages: Sequence[str], details: str, calls: int = 1) -> Level:
+    def concluded(cls, name: str, messages: Sequence[str], details: str, calls: int = 1) -> Self:
         """Return a level that ran: it fails with the first message if there is one; without `calls` it did not run."""
         if not messages and not calls:
             return cls(name, NOT_RUN, "there is no call that TensorFlow has answered")

@@ -160,10 +160,12 @@ class RegistryStore(Store):
         listed = {name: layer["digest"].removeprefix("sha256:") for name, layer in layers.items()}
         if different := sorted(n for n in {*listed, *digests} if listed.get(n) != digests.get(n)):
             raise CheckFailed(f"{self.url} is not the bundle of its manifest.json: {different[0]} differs")
-        index = self._document(f"referrers/{subject}", INDEX) or self._document(_index_of(subject), INDEX)
-        entries = [
-            e["digest"] for e in (index[0]["manifests"] if index else ()) if e.get("artifactType") == ATTESTATION
-        ]
+        entries: list[str] = []
+        for place in (f"referrers/{subject}", _index_of(subject)):  # some list referrers by the type of their config
+            index = None if entries else self._document(place, INDEX)
+            entries += (
+                [e["digest"] for e in index[0]["manifests"] if e.get("artifactType") == ATTESTATION] if index else []
+            )
         contents = []
         for digest in entries[: -MOST - 1 : -1]:
             document, _ = self._document(f"manifests/{digest}", ATTESTATION, digest) or ({}, digest)

@@ -10,6 +10,7 @@ import numpy as np
 
 from export.bundle import layout
 from export.contract import Tensor
+from export.proof.certificate import Certificate, worst_difference
 from export.serving.web.pages import Page
 from zoobase import finite
 
@@ -58,20 +59,12 @@ def about(manifest: Mapping[str, Any], verdict: str) -> str:
 
 
 def certificate_rows(folder: Path) -> str:
-    """Return the rows of the certificate of a bundle as HTML: file, runtime, state, difference, tolerance."""
+    """Return the rows of the certificate of a bundle as HTML: file, runtime, state, difference with its tolerance."""
     lines = []
-    for row in layout.read_certificate(folder)["artifacts"]:
-        errors = [
-            (output["max_error"], output["tolerance"])
-            for endpoint in (row.get("endpoints") or {}).values()
-            for output in (endpoint.get("outputs") or {}).values()
-            if isinstance(output.get("max_error"), int | float) and isinstance(output.get("tolerance"), int | float)
-        ]
-        worst = max(errors, key=lambda pair: pair[0] / max(pair[1], 1e-30), default=None)
-        numbers = ("", "") if worst is None else (f"{worst[0]:.1e}", f"{worst[1]:.0e}")
-        versions = ", ".join(f"{name} {version}" for name, version in (row.get("versions") or {}).items())
-        reason = f": {row['reason']}" if row.get("reason") else ""
-        cells = (row["artifact"], versions or row["runtime"], f"{row['state']}{reason}", *numbers)
+    for row in Certificate.from_json(layout.read_certificate(folder)).rows:
+        ran = ", ".join(f"{name} {version}" for name, version in row.versions.items()) or row.runtime or ""
+        state = f"{row.state}: {row.reason}" if row.reason else row.state
+        cells = (row.artifact, ran, state, worst_difference(row))
         lines.append(f"<tr>{''.join(f'<td>{html.escape(str(cell))}</td>' for cell in cells)}</tr>")
     return "\n".join(lines)
 

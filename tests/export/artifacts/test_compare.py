@@ -112,6 +112,16 @@ def test_another_model(third_party):
     assert pairs(result) == {"mean": ("mean", "name"), "spread": ("spread", "name")}
 
 
+def test_a_stated_tolerance(third_party):
+    """The weights of one are larger by a thousandth."""
+    files = third_party / "plain.tflite", third_party / "off.tflite"
+    result = compare(*files, tolerance=0.01)
+    assert (result.verdict, result.findings, result.to_json()["tolerance"]) == ("same", [], 0.01)
+    assert compare(*files, tolerance=1e-4).verdict == "different"
+    with pytest.raises(ExportError, match="a tolerance of 0 is not between 0 and 1"):
+        compare(*files, tolerance=0)
+
+
 @pytest.mark.parametrize("kind", only(["real", "string"], {"string"}))
 def test_equal_constants_are_no_evidence(save, kind, tmp_path):
     """The two differ only above 1000, where generated inputs do not reach."""

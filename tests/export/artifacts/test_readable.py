@@ -62,9 +62,8 @@ def test_verify_refuses_it_and_runs_the_others(damaged, monkeypatch):
 
 
 def test_memory_is_bounded_by_the_size_of_the_files(bundles, monkeypatch):
-    bounds = []
+    file, bounds = bundles("two_by_two").path / "model.keras", []
     monkeypatch.setattr(readable.process, "run_job", lambda *words, **options: bounds.append(options) or ({}, None))
-    file = bundles("two_by_two").path / "model.keras"
     assert readable.unreadable([file]) == {}
     assert bounds[0]["memory"] == readable.MEMORY + readable.TIMES * file.stat().st_size
 

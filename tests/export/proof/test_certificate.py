@@ -1,4 +1,4 @@
-"""parity.json conforms to its schema and is converted to JUnit XML."""
+"""parity.json conforms to its schema and is converted to JUnit XML and SARIF."""
 
 import copy
 import json
@@ -8,7 +8,8 @@ from importlib import resources
 import jsonschema
 import pytest
 
-from export.proof.certificate import Certificate, Finding, Row, to_junit
+from export.proof.certificate import Certificate, Finding, Row
+from export.proof.reports import to_junit, to_sarif
 from tests.export.test_cli import run
 
 SCHEMA = json.loads((resources.files("export") / "parity.schema.json").read_text())
@@ -76,8 +77,29 @@ def test_junit():
     assert messages[1] == 'fail: y differs by 1 & "more" <\N{REPLACEMENT CHARACTER}>'
 
 
-def test_verify_writes_junit_xml(damaged, tmp_path):
+def test_sarif(tmp_path):
+    folder = tmp_path / "my bundle"
+    (folder / "saved_model" / "1").mkdir(parents=True)
+    extra = Row("model.tflite", "tflite", "litert_gpu", (Finding("y differs"),), extra=True)
+    (run,) = json.loads(to_sarif(Certificate((*ROWS, extra)), folder))["runs"]
+    places = [r["locations"][0]["physicalLocation"]["artifactLocation"]["uri"] for r in run["results"]]
+    assert [
+        (r["ruleId"], r["level"], p.rpartition("/my%20bundle")[2]) for r, p in zip(run["results"], places, strict=True)
+    ] == [
+        ("onnx", "error", ""),
+        ("saved_model/tensorflow", "error", "/saved_model/1"),
+        ("saved_model/c_api", "warning", "/saved_model/1"),
+        ("tflite/litert_gpu", "warning", ""),
+    ]
+    assert run["results"][2]["message"]["text"] == "saved_model/1 in c_api: not_run: not installed"
+    assert {rule["id"] for rule in run["tool"]["driver"]["rules"]} == {r["ruleId"] for r in run["results"]}
+
+
+def test_verify_writes_reports(damaged, tmp_path):
     folder = damaged("two_by_two")
     (folder / "model.h5").write_bytes(b"x")
-    assert run("verify", folder, "--junit", tmp_path / "junit.xml").returncode == 1
-    assert ET.parse(tmp_path / "junit.xml").find(".//failure").get("message") == "fail: model.h5 was changed"
+    reports = tmp_path / "new" / "junit.xml", tmp_path / "new" / "verify.sarif"
+    assert run("verify", folder, "--junit", reports[0], "--sarif", reports[1]).returncode == 1
+    assert ET.parse(reports[0]).find(".//failure").get("message") == "fail: model.h5 was changed"
+    (result,) = json.loads(reports[1].read_text())["runs"][0]["results"]
+    assert (result["level"], result["message"]["text"]) == ("error", "files: fail: model.h5 was changed")

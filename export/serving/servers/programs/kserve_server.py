@@ -3,8 +3,6 @@
 Runs in an environment with kserve. Of this project it imports the C API of TensorFlow and the rules of the REST API.
 """
 
-from __future__ import annotations
-
 import asyncio
 import json
 import sys

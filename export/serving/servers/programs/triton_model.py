@@ -4,8 +4,6 @@ Triton imports it in an environment with NumPy. `parameters` in config.pbtxt nam
 folder of the C API's Python file.
 """
 
-from __future__ import annotations
-
 import json
 import os
 import sys

@@ -352,7 +352,7 @@ def test_older_versions(served, changed, older, tmp_path):
     assert f"cannot run it: ended with exit code 1: ImportError: {folder} does not contain" in level.reason
 
 
-def test_a_server_that_runs_already(base, served):
+def test_a_server_that_runs_already(base, served, bundles, tmp_path):
     with builtin.serving(base, 1, "model", *launching.free_ports(1)) as url:
         report = check_serving(base, url=url, require=["server"])
         assert (report.levels[-1].name, report.levels[-1].state, report.verdict) == ("server", "pass", "pass")
@@ -361,6 +361,19 @@ def test_a_server_that_runs_already(base, served):
         assert (other.state, "not version 2" in other.reason) == ("fail", True)
     gone = rest_servers.check_running(served, url)
     assert (gone.state, "give http://HOST:8501" in gone.reason) == ("not_run", True)
+    file, options = tmp_path / "served.json", {"runtimes": ["c_api"], "served": tmp_path / "served.json"}
+    file.write_text(json.dumps(report.to_json()))
+    row = verify_bundle(bundles("two_by_two").path, **options).rows[-1]
+    assert (row.place, row.state, row.note) == ("saved_model/1 in tf_serving", "pass", report.levels[-1].details)
+    report.levels[-1] = other
+    file.write_text(json.dumps(report.to_json()))
+    certificate = verify_bundle(bundles("two_by_two").path, **options)
+    assert (certificate.verdict, "not version 2" in certificate.rows[-1].reason) == ("fail", True)
+    with pytest.raises(ExportError, match=r"served.json is of another SavedModel than that of .*functional_cnn"):
+        verify_bundle(bundles("functional_cnn").path, **options)
+    file.write_text("{}")
+    with pytest.raises(ExportError, match="is not what serve-check --json prints"):
+        verify_bundle(bundles("two_by_two").path, **options)
 
 
 def test_the_loader_of_the_pinned_server():
