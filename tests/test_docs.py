@@ -68,7 +68,7 @@ def test_links_within_the_page_lead_to_headings():
 
 
 ROOT = Path(recipes.__file__).parent.parent
-WRITTEN = sorted(p for p in (ROOT / "docs").rglob("*.md") if p not in pages.committed())
+WRITTEN = sorted({*(ROOT / "docs").rglob("*.md")} - pages.committed().keys())
 FILES = [ROOT / "README.md", ROOT / "CONTRIBUTING.md", ROOT / "SECURITY.md", *WRITTEN]
 GENERATED = {path.resolve(): text for path, text in pages.pages().items()}
 MODELS_PATH = list(zoo.models.__path__)

@@ -23,6 +23,7 @@ def nested():
     return keras.Model(x, {"head": {"boxes": layers.Dense(4)(h), "half precision": half}, "rest": [h]})
 
 
+@pytest.mark.extended
 def test_nested_and_bfloat16_outputs_of_long_sequences(tmp_path):
     bundle = export_model(nested(), tmp_path / "bundle", formats=("keras", "weights", "saved_model"))
     (endpoint,) = bundle.contract.endpoints
@@ -114,6 +115,7 @@ def test_names_that_no_graph_can_have(tmp_path, name, layer, where):
     check_graph_names(keras.Sequential([keras.Input((4,), name="ö"), keras.layers.Dense(3)], name="fine-name"))
 
 
+@pytest.mark.extended
 def test_quantised_layers_are_one_unsupported_file(tmp_path):
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(3)])
     model.layers[0].quantize("int8")

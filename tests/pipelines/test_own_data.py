@@ -13,6 +13,7 @@ import pipelines
 from pipelines.catalogue import own_name
 from pipelines.dataset import OWN
 from tests.photographs import save
+from tests.plugins.tiers import only
 from zoobase.errors import DataError
 
 PUBLISHED_ONLY = {"breast_cancer", "digits", "mnist_5k", "shards", "tones"}  # these read no files of a user
@@ -65,8 +66,24 @@ def forms(tmp_path_factory):
 NAMES = [name for name in pipelines.list_datasets() if name not in PUBLISHED_ONLY | FAMILY]
 
 
+READERS = {
+    "fashion_mnist",
+    "image_folder",
+    "paired",
+    "spoken_numbers",
+    "movie_reviews",
+    "dates",
+    "mask_folder",
+    "table",
+}
+
+
 @pytest.mark.parametrize(
-    "name", [pytest.param(n, marks=pytest.mark.needs(n)) if n == "huggingface" else n for n in NAMES]
+    "name",
+    [
+        pytest.param("huggingface", marks=pytest.mark.needs("huggingface")),
+        *only([name for name in NAMES if name != "huggingface"], READERS),
+    ],
 )
 def test_what_a_user_brings_is_the_users(name, forms, tmp_path):
     read = []

@@ -58,6 +58,7 @@ def test_the_balance_of_the_losses_does_not_depend_on_the_size(vgg, monkeypatch)
         np.testing.assert_allclose(small[name], large[name], rtol=1e-4)
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize("size", [(64, 64), (41, 35)])
 def test_the_features_of_one_colour_are_equal_up_to_the_edges(vgg, size):
     """Zeros around the image would be an edge of it."""
@@ -122,12 +123,14 @@ def test_the_loss_falls_and_the_result_is_deterministic(objective, optimizer):
     np.testing.assert_array_equal(one.strip[-1], one.image)
 
 
+@pytest.mark.extended
 def test_a_nan_loss_is_an_error(objective):
     function, content = objective
     with pytest.raises(neural_style.ZooError, match="NaN or infinite at step 1"):
         neural_style.optimize_image(function, np.full(content.shape, np.nan), steps=3)
 
 
+@pytest.mark.extended
 def test_the_command_writes_image_and_strip(photographs, tmp_path):
     words = ["zoo.stylize", photographs / "china.jpg", "--style", photographs / "flower.jpg", "--steps", 3]
     process = cli(*words, "--size", 48, "-o", tmp_path / "out.png", "--json", "--features", "hed")
@@ -172,6 +175,7 @@ def test_style_weights_choose_layers(vgg, photographs, tmp_path):
     assert distances[1][1] < distances[0][1]
 
 
+@pytest.mark.extended
 def test_style_weights_have_a_form(photographs):
     for text in ("1,2", "1,1,1,1,-1", "0,0,0,0,0", "a,b,c,d,e", "1,1,1,1,nan"):
         line = error("zoo.stylize", str(photographs / "china.jpg"), "--style", "x.jpg", "--style-weights", text)

@@ -39,7 +39,7 @@ from zoo.tasks.text.language_modeling import LanguageModeling
             model={"units": 512},
         ),
     },
-    tiny={"units": 24, "embedding_dim": 8},
+    tiny={"units": 24, "embedding_dim": 8, "task.window": 72, "task.warm_up": 8},
     card=Card(
         paper="Graves 2013, arXiv:1308.0850",
         expect={"bits_per_character": 2.0887},

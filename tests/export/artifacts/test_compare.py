@@ -143,6 +143,7 @@ def test_equal_constants_are_no_evidence(save, kind, tmp_path):
         assert compare(one, two, samples=samples).verdict == "different"
 
 
+@pytest.mark.extended
 def test_more_inputs_are_drawn_before_equal_constants_are_undecided(save):
     one, two = (
         save(f"levels_{n}", serving_default=lambda x, _, n=n: {"y": tf.nn.relu(tf.reduce_mean(x, 1) - 50) * n})
@@ -186,6 +187,7 @@ def test_a_candidate_that_answers_a_second_call_otherwise(save):
     )
 
 
+@pytest.mark.extended
 def test_an_error_of_both_is_no_difference(save):
     """The first raises for values above 50, which the extremes reach."""
 
@@ -211,6 +213,7 @@ def test_a_random_or_batch_dependent_model_and_itself(save):
     assert (result.verdict, "outputs depend on the batch" in result.notes[0]) == ("same", True)
 
 
+@pytest.mark.extended
 def test_quantised_inputs_and_outputs(tmp_path):
     rng = np.random.default_rng(0)
 

@@ -225,6 +225,7 @@ def test_branches_of_tflite(tmp_path, name, expected):
     assert reservations(describe(tmp_path / "m.tflite")).get("branches", []) == expected
 
 
+@pytest.mark.extended
 def test_compare_states_the_reservations_of_both(tmp_path):
     always, later = (lambda x: 2 * x), (lambda x: tf.where(tf.timestamp() > 4e9, -x, 2 * x))
     for name, call in (("a", always), ("b", later)):
@@ -235,6 +236,7 @@ def test_compare_states_the_reservations_of_both(tmp_path):
     assert "reservation: candidate: it reads the clock (Timestamp)" in result.notes
 
 
+@pytest.mark.extended
 def test_a_pass_with_reservations_is_published_only_by_leave(tmp_path):
     """The branch is never taken by golden inputs, so that every comparison holds."""
     model = keras.Sequential([keras.Input((4,)), keras.layers.Dense(2)])

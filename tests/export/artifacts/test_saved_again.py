@@ -54,7 +54,7 @@ def test_a_change_is_seen(changed, fault):
     assert changed(fault)
 
 
-@pytest.mark.parametrize("fault", only(FAULTS, [*FAULTS][:1], proof=[*FAULTS][3:]))  # each is seen above
+@pytest.mark.parametrize("fault", only(FAULTS, (), proof=[*FAULTS][3:]))  # each is seen above
 def test_a_changed_bundle_fails(damaged, fault):
     folder = damaged("functional_cnn")
     apply(fault, folder / "saved_model/1")
@@ -253,7 +253,9 @@ def test_variables_of_float8_cannot_be_compared(tmp_path):
         compared(model, tmp_path)
 
 
-@pytest.mark.parametrize("name", only(other_models.MODELS, [*other_models.MODELS][:1], {"frozen_backbone"}))
+@pytest.mark.parametrize(
+    "name", only(other_models.MODELS, [*other_models.MODELS][:1], {*[*other_models.MODELS][9:], "frozen_backbone"})
+)
 def test_a_right_model_has_no_differences(name, tmp_path):
     keras.utils.set_random_seed(0)
     assert compared(other_models.MODELS[name](), tmp_path) == []

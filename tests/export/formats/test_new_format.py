@@ -17,6 +17,7 @@ from export.formats.format import Format, Port, Signature
 from export.protocol.runner import Runtime
 from export.runners import RUNTIMES
 from tests.export.conftest import create
+from tests.plugins.tiers import first
 
 RUNNER = """
 import numpy as np
@@ -114,7 +115,9 @@ NAMED = {  # the key of a job, the name of a folder, the default of an argument
 }
 
 
-@pytest.mark.parametrize("name", ["hdf5", "saved_model", "tflite", "onnx"])  # keras and weights are words of their own
+@pytest.mark.parametrize(
+    "name", first(["tflite", "hdf5", "saved_model", "onnx"])
+)  # keras and weights are words of their own
 def test_the_name_of_a_format_stands_in_its_file_and_its_runners(name):
     root = Path(export.__file__).parent
     files = {

@@ -163,6 +163,7 @@ def test_what_cannot_be_written_again_is_incomplete(copy):
     assert verify_bundle(copy, runtimes=["litert"]).verdict == PASS
 
 
+@pytest.mark.extended
 def test_a_file_without_the_keras_file_is_incomplete(tmp_path):
     model, _ = create("two_by_two")
     folder = export_model(model, tmp_path / "b", formats=("tflite",)).path

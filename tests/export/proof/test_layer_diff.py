@@ -9,13 +9,14 @@ from export import verify_bundle
 from export.proof.layer_diff import compare
 from tests.export.conftest import exchanged, reseal
 from tests.export.test_faults import reason_of
+from tests.plugins.tiers import first
 
 
 def tensorflow_in(folder):
     return verify_bundle(folder, runtimes=["tensorflow"])
 
 
-@pytest.mark.parametrize("layer", ["conv", "logits"])
+@pytest.mark.parametrize("layer", first(["conv", "logits"]))
 def test_a_wrong_weight_in_a_keras_file(damaged, layer):
     folder = damaged("functional_cnn")
     with h5py.File(folder / "model.weights.h5", "r+") as file:
@@ -42,6 +43,7 @@ def test_a_wrong_weight_in_a_saved_model(with_saved_model):
     assert f"the first layer that differs is {layer}, by" in reason_of(tensorflow_in(folder), "saved_model")
 
 
+@pytest.mark.extended
 def test_wrong_normalisation_is_found_in_the_first_layer(with_saved_model):
     folder = with_saved_model("sequential_cnn", lambda model, x: {"output": model(x["input"] / 255, training=False)})
     layer = keras.saving.load_model(folder / "model.keras").layers[2].name  # the random layers do nothing
@@ -51,6 +53,7 @@ def test_wrong_normalisation_is_found_in_the_first_layer(with_saved_model):
     assert "its values are 0.00392 times the reference's, which suggests another normalisation" in reason
 
 
+@pytest.mark.extended
 def test_swapped_outputs_have_no_differing_layer(with_saved_model):
     reason = reason_of(tensorflow_in(with_saved_model("two_by_two", exchanged)), "saved_model")
     assert "mean is what spread should be: outputs are swapped" in reason

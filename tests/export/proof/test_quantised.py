@@ -132,6 +132,7 @@ def test_operators_are_ranked_by_the_noise_that_they_add(digits, bundle):
     assert rank_operators(files[0], files[0], "serving_default", {"image": digits[2][0][:8]}) == []
 
 
+@pytest.mark.extended
 def test_int8_is_measured_on_the_range_of_the_contract_too(digits, bundle, tmp_path):
     """Calibrated on 0..1 where the contract allows 0..16: good on such data, useless on the rest of the range."""
     model, train, test = digits
@@ -170,6 +171,7 @@ def test_a_drop_beyond_the_budget_fails(digits, tmp_path):
         export_model(model, tmp_path / "b", formats=(), quantization=quantization)
 
 
+@pytest.mark.extended
 def test_too_few_examples_for_the_budget_are_named(digits, tmp_path):
     """Nothing changes in 50 answers, which shows no less than a drop of 3 / 50."""
     model, train, test = digits
@@ -240,7 +242,7 @@ def test_half_precision_is_evaluated_by_its_metric_drop(digits, options, tmp_pat
         export_model(model, tmp_path / "refused", **arguments)
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_conversions_of_recurrent_models_are_one_row_each(tmp_path):
     """A GRU: an error or crash of the converter is a failed row, not a failed process."""
     model, contract = create("characters")

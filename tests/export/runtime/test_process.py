@@ -93,6 +93,7 @@ def state_of(folder, environment=None):
     return json.loads((folder / "state.json").read_text())
 
 
+@pytest.mark.extended
 def test_a_forked_process_holds_tensorflow_and_nothing_of_ours(scripts, monkeypatch):
     monkeypatch.setenv("TFHUB_CACHE_DIR", "a")
     assert state_of(scripts)[-2] == "a"

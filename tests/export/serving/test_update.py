@@ -70,6 +70,7 @@ def test_a_version_is_compared_and_taken_back(update, served):
     assert not any(find_version_damage(served / name) for name in "12345")
 
 
+@pytest.mark.extended
 def test_another_classifier_is_refused_before_anything_is_written(update, served):
     before = sorted(os.listdir(served))
     with pytest.raises(CheckFailed, match=r"agrees with .* less than 0.99; the first that differs is row \d+ of "):

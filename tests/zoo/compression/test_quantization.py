@@ -71,7 +71,7 @@ def trained():
     return Trained(model, network, ranges, x, y)
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_the_weights_are_those_of_the_stock_model(trained):
     assert {id(v) for v in trained.model.trainable_variables} == {id(v) for v in trained.network.trainable_variables}
     kinds = {type(layer).__module__.partition(".")[0] for layer in trained.model.layers}

@@ -15,6 +15,7 @@ from PIL import Image
 import zoo
 import zoobase.errors
 from pipelines import DataError
+from tests.plugins.tiers import first
 from tests.zoo.conftest import fit
 from zoo.modeling import backbones
 from zoo.modeling.efficientnet_lite import features
@@ -54,6 +55,7 @@ def test_feature_maps(name):
         assert tensor.shape[1] == -(-size // stride)
 
 
+@pytest.mark.extended
 def test_feature_maps_of_a_nested_network():
     """Which scales its images before `keras.applications` sees them."""
     model = zoo.build("flowers", backbone="mobilenet_v2", image_shape=(64, 64, 3))
@@ -123,7 +125,7 @@ def test_the_maps_of_a_segmentation_are_not_its_class_logits():
     }
 
 
-@pytest.mark.parametrize("has_class_token", [False, True])
+@pytest.mark.parametrize("has_class_token", first([False, True]))
 def test_the_last_tokens_of_a_transformer_are_a_map(has_class_token):
     """The patches alone would be the input of the transformer, not its features."""
     image = keras.Input((32, 32, 3), name="image")
@@ -197,6 +199,7 @@ def saved_model(tmp_path_factory):
     return str(path), body
 
 
+@pytest.mark.extended
 def test_a_local_saved_model_is_a_backbone(saved_model):
     path, body = saved_model
     model = zoo.build("flowers", backbone=path, num_classes=3, image_shape=(96, 96, 3))
@@ -237,7 +240,7 @@ def test_a_saved_model_is_trained_exported_and_verified(saved_model, tmp_path, m
     assert {"model.keras", "saved_model/1", "tflite/float32.tflite"} <= passed
 
 
-@pytest.mark.parametrize("safe_mode", [True, False])
+@pytest.mark.parametrize("safe_mode", first([True, False]))
 def test_nothing_is_downloaded_while_a_file_is_loaded(saved_model, tmp_path, monkeypatch, safe_mode):
     requests = []
 

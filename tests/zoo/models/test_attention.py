@@ -247,6 +247,7 @@ def test_letters_and_phonemes_have_ids_of_their_own(data):
     assert reader.decode(reader.encode("BaXter")) == "baxter"
 
 
+@pytest.mark.extended
 def test_batches_have_no_column_of_padding_only_and_the_same_loss(data):
     feed = TASK.examples(data.train, data.info, None, {}, training=True)
     whole, cut = (next(iter(feed.batches(8, augmented=augmented))) for augmented in (False, True))

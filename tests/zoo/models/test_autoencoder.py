@@ -103,6 +103,7 @@ def test_similarity_equals_the_definitions():
     assert "ssim" not in compare_images(IMAGES[:, :8, :8], noisy[:, :8, :8])
 
 
+@pytest.mark.extended
 def test_pca_errors_fall_with_the_size_and_the_probe_uses_the_codes():
     _, data = planned("conv")
     images, labels = zip(*((e["image"], e["label"]) for e in data.train.as_numpy_iterator()), strict=True)
@@ -133,7 +134,7 @@ def test_a_run_has_the_comparison_and_the_figures(denoising):
     }
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_the_bundle_of_a_plain_one_has_the_three_endpoints(denoising):
     parity = json.loads((denoising / "bundle" / "parity.json").read_text())
     assert parity["verdict"] == "pass"

@@ -19,7 +19,7 @@ from zoo.training.compiling import compile_model
 ELSEWHERE = {"landmarks", "grapheme_to_phoneme", "faces"}  # flowers and attention with other data; not trained
 ALIKE = {  # of a kind of another, for `proof`
     *("skin_lesions", "gan", "mnist", "mnist_cnn", "text", "efficientnet_lite0", "style_transfer", "cyclegan"),
-    *("crepe", "admissions", "text_transformer", "table", "forecast"),
+    *("crepe", "admissions", "text_transformer", "table", "forecast", "language", "magika"),
 }
 KINDS = {  # one of each kind of contract
     *("fashion_mnist", "pix2pix", "sentiment", "keywords", "bike_sharing"),  # images, pairs, texts, sounds, rows
@@ -28,7 +28,7 @@ KINDS = {  # one of each kind of contract
 MODELS = [name for name in zoo.list_models() if name not in ELSEWHERE]
 
 
-@pytest.fixture(scope="module", params=only(MODELS, {"fashion_mnist", "bike_sharing", "dcgan"}, ALIKE - {"cyclegan"}))
+@pytest.fixture(scope="module", params=only(MODELS, {"fashion_mnist"}, ALIKE | {"person_segmentation", "flowers"}))
 def entry(request):
     """A test-sized model with its plan, data and one real batch."""
     name = request.param

@@ -117,6 +117,7 @@ def test_the_distance_equals_scipy_and_the_formula():
     assert generative_metrics.feature_distance(few, few) == pytest.approx(0, abs=1e-6)
 
 
+@pytest.mark.extended
 def test_the_metric_in_batches_equals_the_distance(extractor, real):
     fake = RANDOM.integers(0, 256, (250, 28, 28, 1)).astype("uint8")
     metric = generative_metrics.FrechetDistance(extractor)

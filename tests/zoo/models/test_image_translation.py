@@ -11,6 +11,7 @@ from PIL import Image
 
 import pipelines
 import zoo
+from tests.plugins.tiers import first
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
 from zoo import evaluate, export, predict
@@ -40,7 +41,7 @@ def garment(tmp_path_factory):
 # === Networks ===
 
 
-@pytest.mark.parametrize("shape", [(16, 16, 1), (30, 45, 3), (64, 64, 3)])
+@pytest.mark.parametrize("shape", first([(30, 45, 3), (16, 16, 1), (64, 64, 3)]))
 def test_outputs_have_the_size_of_the_inputs(shape):
     image = RANDOM.integers(0, 256, (2, *shape)).astype("float32")
     unet = zoo.build("pix2pix", filters=2, image_shape=shape)
@@ -115,6 +116,7 @@ def test_the_discriminators_are_trained_with_the_pool():
 # === Feeds ===
 
 
+@pytest.mark.extended
 def test_direction_swaps_input_and_target():
     batches = {}
     for direction in ("a2b", "b2a"):
@@ -162,6 +164,7 @@ def test_paired_evaluation_has_baselines(trained):
         assert animation.size == (3 * 28, 8 * 28)
 
 
+@pytest.mark.extended
 def test_identity_generators_have_the_upper_bound_and_no_cycle_error():
     planned = plan.make_plan("cyclegan", data_dir=FASHION)
     data = planned.load_data()
@@ -255,6 +258,7 @@ def test_a_second_export_does_not_overwrite_the_first(trained):
     assert export._unused_path(run / "bundle", ("",)).name == "bundle"
 
 
+@pytest.mark.extended
 def test_prediction_of_a_paired_model_is_the_image(trained, garment):
     run = trained("pix2pix")
     pixels = pipelines.images.read(garment, 28, 28, 1)[None].astype("float32")

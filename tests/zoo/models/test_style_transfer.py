@@ -133,6 +133,7 @@ def test_options_of_the_model_are_aliases_of_settings():
     )
 
 
+@pytest.mark.extended
 def test_an_invalid_crop_size_is_rejected():
     assert "multiple of 4" in error("zoo.train", NAME, "--set", "task.side=30")
 

@@ -199,7 +199,7 @@ def test_an_error_of_the_first_trial_is_that_of_the_command(tmp_path):
     assert caught.value.exit_code == 2
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_the_trials_are_in_a_journal(tmp_path):
     options = {"settings": {"data": "sealed_digits", "recipe.epochs": 1}}
     journal = str(tmp_path / "journal.log")
@@ -225,6 +225,7 @@ def test_without_optuna_one_sentence_names_the_extra(monkeypatch):
     assert Path("runs/mnist/search").exists() is False
 
 
+@pytest.mark.extended
 def test_a_training_without_evaluation_reads_no_test_split(tmp_path):
     settings = {"data": "sealed_digits", "recipe.epochs": 1}
     summary = train.run("mnist", settings=settings, precision="float32", out=str(tmp_path / "run"), evaluate=False)

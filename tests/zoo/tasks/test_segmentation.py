@@ -148,7 +148,7 @@ def test_the_linear_candidate_learns_a_colour():
     assert (predicted["constant"] == np.bincount(masks[:, 2:].ravel()).argmax()).all()
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_the_drop_of_quantised_files_is_streamed_too(opened, tmp_path, monkeypatch):
     from export.proof import evaluation
 

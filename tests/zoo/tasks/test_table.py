@@ -133,7 +133,7 @@ def test_a_regression_learns_and_is_compared(file, tmp_path):
     assert summary["compared"]["gradient boosting"]["r2"] > 0.8
 
 
-@pytest.mark.extended
+@pytest.mark.proof  # boosted trees of classes are exported below
 def test_classes_are_exported_and_predicted(file, tmp_path):
     settings = {"task.target_column": "city", "task.columns": {"id": "ignored"}}
     settings |= {"recipe.epochs": 2, "model.units": (8,)}

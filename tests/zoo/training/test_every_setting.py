@@ -90,8 +90,10 @@ def assert_changes(model, field, value, plain):
     assert any(a.shape != b.shape or np.any(a != b) for a, b in zip(changed, plain, strict=True)), "no effect"
 
 
-@pytest.mark.parametrize("field", first(sorted(OF_TASKS), 2))
-@pytest.mark.parametrize("model", only(MODELS, {"fashion_mnist"}, {"attention", "text_rnn", "pix2pix"}))
+@pytest.mark.parametrize("field", first(sorted(OF_TASKS)))
+@pytest.mark.parametrize(
+    "model", only(MODELS, {"fashion_mnist"}, {*MODELS} - {"fashion_mnist", "bike_sharing", "dcgan"})
+)
 def test_a_setting_changes_the_training_or_is_refused(model, field, plain):
     assert_changes(model, field, OF_TASKS[field], plain(model))
 

@@ -87,7 +87,7 @@ def test_optimizer_and_loss(tmp_path):
     assert not optimizer.built  # a copy was trained
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_each_restart_has_its_own_optimizer(tmp_path):
     fit("mnist", tmp_path / "run", DIGITS | {"recipe.restarts": 2}, optimizer="lion")
     assert (tmp_path / "run" / "restarts" / "1" / "history.csv").is_file()
@@ -144,6 +144,7 @@ def folder(tmp_path_factory):
     return out
 
 
+@pytest.mark.extended
 def test_the_run_says_that_its_data_was_given(folder):
     config = json.loads((folder / "config.json").read_text())
     assert config["data"] == {"name": "arrays", "data_dir": None, "cache_dir": None, "given": True}
@@ -152,6 +153,7 @@ def test_the_run_says_that_its_data_was_given(folder):
     )
 
 
+@pytest.mark.extended
 def test_the_same_data_is_evaluated_again(folder):
     result = evaluate.run(folder, dataset=points())
     assert result["metrics"] == json.loads((folder / "evaluation.json").read_text())["metrics"]
@@ -196,7 +198,7 @@ def test_settings_of_data_that_would_be_loaded_are_refused(tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_texts_get_the_vocabulary_of_their_task(tmp_path):
     data, out = texts(), str(tmp_path / "run")
     fit("sentiment", out, SETTINGS, dataset=data)

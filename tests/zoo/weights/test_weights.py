@@ -41,7 +41,7 @@ def test_shipped_weights_are_small():
 
 
 # the others are evaluated by `make proof`
-TIERS = {"admissions": (), **dict.fromkeys(("bike_sharing", "fashion_mnist", "mnist"), pytest.mark.extended)}
+TIERS = {"admissions": (), "mnist": pytest.mark.extended}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=TIERS.get(n, pytest.mark.proof)) for n in SHIPPED])
@@ -57,7 +57,7 @@ def test_shipped_weights_have_the_metrics_of_the_card(name, monkeypatch):
         assert dict(first_metrics(metrics))[metric] == pytest.approx(figure, rel=1e-3)
 
 
-@pytest.mark.parametrize("name", first(SHIPPED, 4))
+@pytest.mark.parametrize("name", first(SHIPPED))
 def test_every_model_with_shipped_weights_is_built(name):
     values = zoo.build(name, weights="default").get_weights()
     assert all(np.isfinite(value).all() for value in values if value.dtype.kind == "f")
@@ -150,7 +150,7 @@ def test_rounded_weights_are_multiples_of_a_power_of_two():
     np.testing.assert_array_equal(packing.rounded(rounded, 8), rounded)
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_the_figures_of_rounded_weights_are_recorded(trained, monkeypatch, tmp_path):
     monkeypatch.setattr(weight_files, "SHIPPED", tmp_path / "files")
     exact, rounded = ship.run(trained("fashion_mnist")), ship.run(trained("fashion_mnist"), bits=4)
@@ -164,7 +164,7 @@ def test_only_logits_of_classes_are_calibrated():
         ship.measure("admissions", calibrate=True)
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_the_probabilities_of_default_weights_are_calibrated(trained, monkeypatch, tmp_path):
     """Logits that are five times as large are divided, and the file is written again."""
     monkeypatch.setattr(weight_files, "SHIPPED", tmp_path / "files")

@@ -27,7 +27,7 @@ from export.serving.servecheck.structure import check as check_structure
 from export.serving.servecheck.version import Level, read_version
 from export.serving.servers import builtin, launching, tensorflow_model_server
 from tests.export.conftest import reseal
-from tests.plugins.tiers import first
+from tests.plugins.tiers import only
 from zoobase.errors import ExportError, Unavailable
 
 
@@ -121,7 +121,7 @@ def test_what_a_second_implementation_cannot_run_is_said(bundles, tmp_path):
     assert (level.state, level.details.partition("; ")[2]) == ("pass", "it does not run bytes")
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_a_stale_record_is_found_on_the_base_path(base, bundles):
     folder = newest_version(base)[1]
     shutil.copy(bundles("functional_cnn").path / "saved_model/1" / WARMUP, folder / WARMUP)
@@ -262,7 +262,7 @@ def test_a_level_without_a_call_does_not_pass(base):
     assert "no call" in levels[0].reason
 
 
-@pytest.fixture(scope="module", params=first(["functional_cnn", "text"]))
+@pytest.fixture(scope="module", params=only(["functional_cnn", "text"], {"functional_cnn"}, {"text"}))
 def served(request, bundles, tmp_path_factory):
     base = tmp_path_factory.mktemp("served") / "net"
     published = publish(bundles(request.param).path, base)
