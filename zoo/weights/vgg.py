@@ -75,9 +75,9 @@ def _keras(name: str) -> keras.Model:
 
 
 def _write(folder: Path, stage: Path) -> None:
-    if sha256(folder / FILE) != FILE_SHA256:
+    if sha256(folder / "weights" / FILE) != FILE_SHA256:
         raise SourceUnavailable("another version of the weights")
-    shutil.copyfile(folder / FILE, stage / FILE)
+    shutil.copyfile(folder / "weights" / FILE, stage / FILE)
 
 
 def _read(folder: Path) -> keras.Model:

@@ -22,6 +22,7 @@ from pipelines.text import byte_pairs
 from tests import photographs
 from zoo import weights
 from zoo.tasks.text import hashed_ngrams
+from zoo.weights.edges import EDGES
 from zoo.weights.language import LANGUAGE
 from zoo.weights.person_segmentation import PERSON
 from zoo.weights.silero import SILERO
@@ -105,6 +106,13 @@ class TestPersonSegmentation(EqualToOriginal):
     def ours(self, model, inputs):
         logits = super().ours(model, inputs)
         return logits[..., 1] - logits[..., 0]
+
+
+class TestEdges(TestPersonSegmentation):
+    """The same crops; the logits are compared, before the sigmoid."""
+
+    packaged = EDGES
+    tolerance = 1e-5
 
 
 def _messages(folder):
