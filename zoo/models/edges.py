@@ -15,7 +15,7 @@ from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
 from zoo.tasks.image.cut_out import CutOut
-from zoo.weights.edges import EDGES
+from zoo.weights.vgg import EDGES
 from zoobase.errors import UsageError
 
 BLOCKS = ((1, 2), (2, 2), (4, 3), (8, 3), (8, 3))  # filters, in multiples of the first, and convolutions

@@ -14,7 +14,9 @@ import numpy as np
 
 from pipelines.sources import search
 from zoo.core import registry
+from zoo.weights.packaged import PackagedWeights
 from zoobase.errors import SourceUnavailable, unknown
+from zoobase.hdf5 import open_hdf5
 
 if TYPE_CHECKING:
     import keras
@@ -66,11 +68,51 @@ def _hed() -> keras.Model:
     """Return Keras' VGG16 with the weights of the model `edges`, whose first kernel takes RGB; this one takes BGR."""
     import keras
 
-    from zoo.weights.edges import EDGES
-
     model, edges = keras.applications.VGG16(include_top=False, weights=None), registry.get_builder("edges")()
     edges.load_weights(EDGES.fetch())
     for layer in model.layers:
         values = [np.asarray(value) for value in edges.get_layer(layer.name).get_weights()] if layer.weights else []
         layer.set_weights([values[0][:, :, ::-1], values[1]] if layer.name == "block1_conv1" else values)
     return model
+
+
+# === The model `edges` ===
+
+
+def read(file: Path) -> dict[str, np.ndarray]:
+    """Return the values of the file by name: {"block1/layers/conv2d/vars/0": (3, 3, 3, 64), ...}."""
+    values: dict[str, np.ndarray] = {}
+
+    def add(name: str, entry: object) -> None:
+        if hasattr(entry, "shape"):
+            values[name] = np.asarray(entry)
+
+    with open_hdf5(file) as content:
+        content.visititems(add)
+    return values
+
+
+def _name(path: str) -> str:
+    """Return the name of a variable in the file: block3_conv2/bias -> block3/layers/conv2d_1/vars/1."""
+    layer, _, part = path.rpartition("/")
+    block, is_conv, number = layer.replace("logits", "fuse").partition("_conv")
+    within = f"/layers/conv2d{f'_{int(number) - 1}' if number > '1' else ''}" if is_conv else ""
+    return f"{block}{within}/vars/{int(part == 'bias')}"
+
+
+def _arrange(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if path == "block1_conv1/kernel":
+        return tensor[:, :, ::-1]  # of BGR
+    if path.startswith("logits"):  # the file has the edges only: their logit is the difference of two, of 0 and this
+        return np.concatenate([np.zeros_like(tensor), tensor], axis=-1)
+    return tensor
+
+
+EDGES = PackagedWeights.pinned(
+    "edges",
+    tensors=read,
+    tensor_name=_name,
+    arrange=_arrange,
+    features={"image": "encoded image", "mask": "PNG bytes"},
+    known=lambda file: {"class_names": ("background", "edge")},
+)

@@ -22,10 +22,10 @@ from pipelines.text import byte_pairs
 from tests import photographs
 from zoo import weights
 from zoo.tasks.text import hashed_ngrams
-from zoo.weights.edges import EDGES
 from zoo.weights.language import LANGUAGE
 from zoo.weights.person_segmentation import PERSON
 from zoo.weights.silero import SILERO
+from zoo.weights.vgg import EDGES
 from zoo.weights.wordllama import WORDLLAMA
 
 pytestmark = pytest.mark.proof
