@@ -7,21 +7,14 @@ from pathlib import Path
 
 import numpy as np
 
+from zoo.weights import vgg
 from zoo.weights.packaged import PackagedWeights
-from zoobase.hdf5 import open_hdf5
 
 
 def read(file: Path) -> dict[str, np.ndarray]:
     """Return the values of the file by layer and part: {"conv1/kernel": (512, 1, 128), ...}."""
-    values: dict[str, np.ndarray] = {}
-
-    def add(name: str, entry: object) -> None:
-        if hasattr(entry, "shape"):  # conv1/conv1_3/kernel:0
-            values[f"{name.split('/')[0]}/{name.rpartition('/')[2].removesuffix(':0')}"] = np.asarray(entry)
-
-    with open_hdf5(file) as content:
-        content.visititems(add)
-    return values
+    stored = vgg.read(file)  # {"conv1/conv1_3/kernel:0": ...}
+    return {f"{k.split('/')[0]}/{k.rpartition('/')[2].removesuffix(':0')}": value for k, value in stored.items()}
 
 
 WEIGHTS = {

@@ -81,15 +81,10 @@ def _hed() -> keras.Model:
 
 def read(file: Path) -> dict[str, np.ndarray]:
     """Return the values of the file by name: {"block1/layers/conv2d/vars/0": (3, 3, 3, 64), ...}."""
-    values: dict[str, np.ndarray] = {}
-
-    def add(name: str, entry: object) -> None:
-        if hasattr(entry, "shape"):
-            values[name] = np.asarray(entry)
-
+    names: list[str] = []
     with open_hdf5(file) as content:
-        content.visititems(add)
-    return values
+        content.visit(names.append)
+        return {name: np.asarray(content[name]) for name in names if hasattr(content[name], "shape")}
 
 
 def _name(path: str) -> str:
