@@ -45,7 +45,6 @@ WORTH_HAVING = {  # the models of the README, by what a reader wants
     "faces": "finds faces and their eyes, nose and mouth",
     "detector": "finds and names garments, with boxes",
     "person_segmentation": "cuts a person out of a photograph",
-    "text_recognition": "reads a line of text, in 50 languages",
     "edges": "the edges that people would draw",
     "unet": "colours in what is where: a class for each pixel",
     "minilm": "vectors of sentences: search and similarity of texts",

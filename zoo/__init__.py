@@ -78,7 +78,6 @@ if TYPE_CHECKING:
     from zoo.models.style_transfer import style_transfer as style_transfer
     from zoo.models.table import table as table
     from zoo.models.text import text as text
-    from zoo.models.text_recognition import text_recognition as text_recognition
     from zoo.models.text_rnn import text_rnn as text_rnn
     from zoo.models.text_transformer import text_transformer as text_transformer
     from zoo.models.transfer_learning import flowers as flowers

@@ -1,7 +1,6 @@
 """Reads the initial values of an ONNX file: a protobuf message, without the library and without its graph.
 
-Reference: github.com/onnx/onnx, onnx.proto: ModelProto.graph = 7, GraphProto.initializer = 5, TensorProto;
-ModelProto.metadata_props = 14.
+Reference: github.com/onnx/onnx, onnx.proto: ModelProto.graph = 7, GraphProto.initializer = 5, TensorProto.
 """
 
 import math
@@ -12,7 +11,7 @@ import numpy as np
 from export.protocol.c_api import fields
 from zoobase.errors import ZooError
 
-_GRAPH, _INITIALIZER, _METADATA = 7, 5, 14
+_GRAPH, _INITIALIZER = 7, 5
 _DIMS, _DATA_TYPE, _FLOATS, _NAME, _RAW = 1, 2, 4, 8, 9
 _DTYPES = {1: "<f4", 6: "<i4", 7: "<i8"}
 
@@ -25,12 +24,6 @@ def read(path: Path) -> dict[str, np.ndarray]:
     except (ValueError, KeyError, TypeError) as error:
         reason = " ".join(str(error).split())[:200]
         raise ZooError(f"{path} is not an ONNX file of plain values: {reason}") from error
-
-
-def metadata(path: Path) -> dict[str, str]:
-    """Return the metadata of a model."""
-    entries = (dict(fields(value)) for key, value in fields(path.read_bytes()) if key == _METADATA)
-    return {bytes(entry[1]).decode(): bytes(entry[2]).decode() for entry in entries}
 
 
 def _tensor(message: bytes) -> tuple[str, np.ndarray]:
