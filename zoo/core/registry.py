@@ -13,7 +13,8 @@ from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, TypeVar
 
-from zoo.core.entries import ModelEntry, dataclass_fields, read, words
+from zoo.core import weight_files
+from zoo.core.entries import SHIPPING, ModelEntry, dataclass_fields, read, words
 from zoo.core.recipe import Recipe, convert, override
 from zoo.core.spec import Card, Spec, Variant, Weights
 from zoo.core.task import BaseTask
@@ -55,7 +56,8 @@ def register(
         recipes: Training settings by name; "default" is required.
         tiny: Builder arguments of a test-sized model.
         card: Reference, licence and measured metrics.
-        weights: Trained weights that `zoo.build` can load, by name.
+        weights: Trained weights that `zoo.build` can load, by name; those that are shipped (`python -m docs.ship`) are
+            known.
         flags: Additional command-line options: {"style": "task.style"} makes `--style X` an alias of
             `--set task.style=X`, and the target "data_dir" one of `--data-dir`.
         variants: More models of the same builder, by name, which lists of models do not name apart. Names and arguments
@@ -95,9 +97,10 @@ def register(
                     f"the builder of model {name!r} takes {parameter}: name every argument, because the options of the "
                     "command line and config.json are made of them"
                 )
-        _add(builder, Spec(name, data, task, recipes, tiny, card, weights or {}, candidates))
+        _add(builder, Spec(name, data, task, recipes, tiny, card, _weights(builder, name, weights), candidates))
         for other, variant in (variants or {}).items():
-            own = (variant.task or task, recipes, tiny, variant.card or card, variant.weights)
+            known = _weights(builder, other, variant.weights)
+            own = (variant.task or task, recipes, tiny, variant.card or card, known)
             _add(_with_defaults(builder, other, variant.arguments), Spec(other, data, *own))
         return builder
 
@@ -109,6 +112,12 @@ def _add(builder: Builder, spec: Spec) -> None:
     if other is not None and other[0].__module__ != builder.__module__:
         raise ZooError(f"model {spec.name!r} is registered twice: by {other[0].__module__} and {builder.__module__}")
     _registered[spec.name] = (builder, spec)
+
+
+def _weights(builder: Builder, name: str, weights: Mapping[str, Weights] | None) -> Mapping[str, Weights]:
+    """Return the weights of a model, those that are shipped first."""
+    shipped = weight_files.shipped().get(name) if builder.__module__.startswith(SHIPPING) else None
+    return {**({"default": Weights(f"{name}.weights.h5", **shipped)} if shipped else {}), **(weights or {})}
 
 
 def _with_defaults(builder: Builder, name: str, defaults: Mapping[str, Any]) -> Builder:

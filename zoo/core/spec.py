@@ -61,7 +61,7 @@ class Weights:
         sha256: SHA-256 digest of the file.
         licence: Licence of the weights.
         model: Builder arguments of the model that was trained; empty if they are in the .json next to the file, which
-            `python -m docs.ship` writes.
+            `python -m docs.ship` writes, with their digest in `shipped.json`.
         fetch: For weights that are not shipped: returns the weights file, verified against `sha256` and converted once.
         size: Bytes of the file that is downloaded.
         trained_on: The data that weights of others were trained on.

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import io
 import json
 import shutil
@@ -19,7 +20,14 @@ if TYPE_CHECKING:
 
 
 SHIPPED = Path(__file__).parent.parent / "weights" / "files"
+PINNED = "shipped.json"  # beside them: model -> SHA-256 digest of its file, and its licence if it is not Apache-2.0
 OMITTED = "omitted"  # attribute of a file: the groups of the parts of the model that it leaves out
+
+
+@functools.cache
+def shipped() -> dict[str, dict[str, str]]:
+    """Return digest and licence of the shipped weights by model, as arguments of `zoo.core.spec.Weights`."""
+    return json.loads((SHIPPED / PINNED).read_text(encoding="utf-8"))
 
 
 class _Memory(io.BytesIO):

@@ -108,15 +108,16 @@ _TINY = {"width": 16, "blocks": 1, "heads": 2, "positions": 64}
 
 def get(name: str) -> Backbone:
     """Return an encoder by name, whose `build` takes the size of the vocabulary."""
-    encoders = {entry.name for entry in registry.entries().values() if entry.module == "zoo.models.minilm"}
+    encoders = {entry.name for entry in registry.entries().values() if entry.task == "SentenceEmbedding"}
     if name == TINY:
         return Backbone(lambda size: encoder("backbone", size, **_TINY), None, "")
     if name not in encoders:
         raise unknown("backbone", name, (*encoders, TINY))
-    defaults = registry.get_entry(name).defaults
 
     def build(size: int) -> keras.Model:
-        return encoder("backbone", **{**defaults, "vocabulary_size": size})
+        model = registry.get_builder(name)(vocabulary_size=size)
+        model.name = "backbone"
+        return model
 
     def pretrain(model: keras.Model) -> None:
         model.load_weights(registry.get_spec(name).weights["default"].fetch())

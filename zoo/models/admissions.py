@@ -15,7 +15,7 @@ from keras import layers
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns
 from zoo.tasks.tabular.binary_classification import BinaryClassification
 
@@ -55,11 +55,6 @@ COLUMNS = (
         "scikit-learn's logistic regression has the same two values there; --recipe network has 0.9826 and 0.9971",
         notes="Learns correlations of the training rows, not causes.",
     ),
-    weights={
-        "default": Weights(
-            "admissions.weights.h5", sha256="78aacbe1ba7113f14f8a03d3c30f851b30ccc215235cd467821664a336903e33"
-        )
-    },
 )
 def admissions(
     columns: Sequence[Mapping[str, Any]] = COLUMNS, units: Sequence[int] = (), dropout: float = 0.0

@@ -16,7 +16,7 @@ from keras import layers, ops
 from pipelines.text.sequences import END, PADDING, START
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.tasks.text.translation import Translation
 
 # === Subclassed Model ===
@@ -169,11 +169,6 @@ class Translator(keras.Model):
         "has BLEU 20.95 and chrF 44.7 on 1,122 verses, a translation memory 14.05 and 32.9; what it writes is "
         "often wrong.",
     ),
-    weights={
-        "default": Weights(
-            "attention.weights.h5", sha256="57a5cc79bf6f0aca92fea2ba2f9cfdd2a11aa18ae2e44927fea51d7e1565be8f"
-        )
-    },
 )
 def attention(
     vocabulary_size: int = 64,

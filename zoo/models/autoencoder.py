@@ -15,7 +15,7 @@ from keras import layers, ops
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.modeling.losses import MultiLossModel
 from zoo.tasks.generative.autoencoding import Autoencoding, latent_size
 from zoobase.errors import UsageError
@@ -199,11 +199,6 @@ _PLAIN = Recipe(epochs=12, batch_size=128, learning_rate=2e-3, optimizer="adam")
         measured_on="2 cores of an Intel Xeon with AMX, bfloat16, next to another training: 5 minutes",
         data_notes="Trained on centred garments, light on black: other images are reconstructed as garments.",
     ),
-    weights={
-        "default": Weights(
-            "autoencoder.weights.h5", sha256="333afea8ad6f9420bb9aa3de77734472f2faa557b1fce14629e142fca191ff4d"
-        )
-    },
 )
 def autoencoder(
     kind: Literal["conv", "dense", "denoising", "variational"] = "conv",

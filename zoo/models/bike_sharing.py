@@ -15,7 +15,7 @@ from keras import layers
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.modeling.blocks import ensemble_of
 from zoo.modeling.tabular_inputs import encoded_columns, looked_up_columns
 from zoo.tasks.tabular.regression import Regression
@@ -46,11 +46,6 @@ COLUMNS = (
         "days the mean of this model is 38.9 and of gradient boosting 46.3 (settings searched on validation)",
         data_notes="Trained on Washington, D.C., 2011 and 2012; the weather is an input, so it must be forecast.",
     ),
-    weights={
-        "default": Weights(
-            "bike_sharing.weights.h5", sha256="b7a25932ca64753875c1293cff200614f7776fce5a4e5b9ebbcc2fbe842e4aa4"
-        )
-    },
 )
 def bike_sharing(
     columns: Sequence[Mapping[str, Any]] = COLUMNS,

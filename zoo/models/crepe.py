@@ -15,7 +15,7 @@ from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card, Variant
 from zoo.tasks.pitch import LENGTH, PITCHES, PitchEstimation
-from zoo.weights.crepe import CREPE, CREPE_FULL, CREPE_SMALL
+from zoo.weights.crepe import WEIGHTS
 
 FILTERS, WIDTHS = (32, 4, 4, 4, 8, 16), (512, 64, 64, 64, 64, 64)
 
@@ -44,17 +44,17 @@ class FrameNormalization(layers.Layer):
         paper="Kim 2018, arXiv:1802.06182",
         notes="One voice at a time, from 32.7 to 2006 Hz, at 16 kHz; other rates are converted.",
     ),
-    weights={"default": CREPE.weights()},
+    weights={"default": WEIGHTS["crepe"].weights()},
     variants={
         "crepe_small": Variant(
             summary="Pitch as by crepe, with the weights of CREPE small: better in noise, in twice the time.",
             arguments={"capacity": 8},
-            weights={"default": CREPE_SMALL.weights()},
+            weights={"default": WEIGHTS["crepe_small"].weights()},
         ),
         "crepe_full": Variant(
             summary="Pitch as by crepe, with the weights of CREPE full: 22 million parameters, 124 MB to download.",
             arguments={"capacity": 32},
-            weights={"default": CREPE_FULL.weights()},
+            weights={"default": WEIGHTS["crepe_full"].weights()},
         ),
     },
 )

@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.modeling.blocks import instance_norm, patch_discriminator, residual_network
 from zoo.modeling.gan import AdversarialModel, least_squares
 from zoo.tasks.generative.unpaired_image_translation import UnpairedImageTranslation
@@ -187,11 +187,6 @@ _PAPER = dataclasses.replace(
         baselines={"the untranslated images": 1.0},
         notes="Changes colours and textures rather than shapes; the mapping between unpaired sets is ambiguous.",
     ),
-    weights={
-        "default": Weights(
-            "cyclegan.weights.h5", sha256="df0ff919b62696b290fae01e11d6c826b91838332f406b58b643daa53f517205"
-        )
-    },
 )
 def cyclegan(
     filters: Sequence[int] = (16, 32, 64),

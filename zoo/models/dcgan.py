@@ -14,7 +14,7 @@ from keras import layers
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.modeling.gan import NoiseToImage
 from zoo.tasks.generative.gan import ImageGeneration
 from zoobase.errors import UsageError
@@ -111,11 +111,6 @@ class DCGAN(NoiseToImage):
         baselines={"gan, of dense layers": 2.196, "Gaussian mixture of principal components": 3.665},
         notes="Generates images of the training domain only; nearby noise vectors give similar images.",
     ),
-    weights={
-        "default": Weights(
-            "dcgan.weights.h5", sha256="507fb41a154d624a19d1e88c020a5ba69ffc141d4bc8ed4e7609470fd9187e11"
-        )
-    },
 )
 def dcgan(latent_dim: int = 100, filters: int = 64, image_shape: Sequence[int] = (28, 28, 1)) -> keras.Model:
     """Deep convolutional generative adversarial network: images from noise.

@@ -15,7 +15,7 @@ from keras import layers
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.detection.decoding import STRIDE
 from zoo.tasks.image.detection import Detection
 from zoobase.errors import UsageError
@@ -69,11 +69,6 @@ _RECIPE = Recipe(
         data_notes="The default data is garments pasted on photographs: it shows that a model learns to detect, and is "
         "no benchmark. Train on boxes of your own.",
     ),
-    weights={
-        "default": Weights(
-            "detector.weights.h5", sha256="86b8924843ad636ebd1c2753a5f591348bbb8f2e05f4a63d111db45956de7bb7"
-        )
-    },
 )
 def detector(num_classes: int = 10, width: int = 24, image_shape: Sequence[int] = (64, 64, 3)) -> keras.Model:
     """Detection of objects: classes and boxes at the cells of a grid, every four pixels.

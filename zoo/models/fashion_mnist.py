@@ -13,7 +13,7 @@ from keras import layers
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.modeling import blocks
 from zoo.tasks.image.classification import Classification
 from zoobase.errors import UsageError
@@ -166,11 +166,6 @@ _RECIPE = Recipe(
         published="0.897 of a support vector classifier, the best of 129 (Xiao 2017)",
         data_notes="Trained on ten classes of garments, centred, light on black: invert photographs on white first.",
     ),
-    weights={
-        "default": Weights(
-            "fashion_mnist.weights.h5", sha256="5fd77979ef9168be75adb7f027e760db4f560b0af87d60470389b68c2759922d"
-        )
-    },
 )
 def fashion_mnist(
     num_classes: int = 10,

@@ -14,7 +14,7 @@ from keras import layers
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.modeling.gan import NoiseToImage
 from zoo.tasks.generative.gan import ImageGeneration
 
@@ -84,9 +84,6 @@ class GAN(NoiseToImage):
         "in the same command 3.665, two halves of the real images 0.040",
         data_notes="The generated images are noisy, and alike (recall 0.08); dcgan gives better ones.",
     ),
-    weights={
-        "default": Weights("gan.weights.h5", sha256="c64be571519ace302cda1df66c6a63a0befb72f7617f38024bc2a78e766ce548")
-    },
 )
 def gan(
     latent_dim: int = 100,

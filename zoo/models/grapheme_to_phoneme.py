@@ -11,7 +11,7 @@ import keras
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.models.attention import Translator
 from zoo.tasks.text.translation import Translation
 
@@ -35,11 +35,6 @@ _RECIPE = Recipe(epochs=10, batch_size=256, learning_rate=3e-3, optimizer="adam"
         data_notes="American English. `exact` is 1 minus the word error rate, `token_error_rate` the phoneme error "
         "rate. The shipped weights are rounded to 8 bits, which costs 0.0009 of `exact`; the figures are theirs.",
     ),
-    weights={
-        "default": Weights(
-            "grapheme_to_phoneme.weights.h5", sha256="6faa46efdd6008c70b1e75f354ea3a87c93beea6c56f6da06963bc53a446be01"
-        )
-    },
 )
 def grapheme_to_phoneme(
     vocabulary_size: int = 70,

@@ -14,7 +14,7 @@ from keras import layers
 from pipelines.sound.folders import LENGTH
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.modeling.layers import CepstralCoefficients
 from zoo.tasks.keywords import KeywordClassification
 
@@ -50,11 +50,6 @@ def _norm_relu(x: Any, name: str) -> Any:
         data_notes="Trained on 24 numbers spoken by two synthesisers, on no person. The test is one recording of each "
         "word by each of two people: 48, so that the interval is wide. Another word gets one of their names.",
     ),
-    weights={
-        "default": Weights(
-            "keywords.weights.h5", sha256="15928b8bfaa8acee368bbfed827379abd7fa13fa23f9d01a7af9f05aeb335503"
-        )
-    },
 )
 def keywords(
     num_classes: int = 24, filters: int = 64, blocks: int = 4, coefficients: int = 10, dropout: float = 0.2

@@ -14,7 +14,7 @@ from keras import layers
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.tasks.image.classification import Classification
 
 
@@ -33,13 +33,6 @@ from zoo.tasks.image.classification import Classification
         "was not available; a support vector classifier in the same command: 0.937",
         data_notes="Trained on centred digits, light on black.",
     ),
-    weights={
-        "default": Weights(
-            "mnist.weights.h5",
-            sha256="852015569ac0d6c4be3c326422d3cb44f03c78dc2044b68612de0859c1994082",
-            licence="CC-BY-SA-3.0",
-        )
-    },
 )
 def mnist(
     num_classes: int = 10,
@@ -95,13 +88,6 @@ def mnist(
         "2: 0.984, 0.980. A support vector classifier in the same command: 0.937. MNIST was not available",
         data_notes="Trained on centred digits, light on black.",
     ),
-    weights={
-        "default": Weights(
-            "mnist_cnn.weights.h5",
-            sha256="2f6a2c6b8cdec3d53d484e12f42eee4c4a364bf1e5a4476eaa29b04b2c6343c9",
-            licence="CC-BY-SA-3.0",
-        )
-    },
 )
 def mnist_cnn(
     num_classes: int = 10,

@@ -16,7 +16,7 @@ from keras import layers
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.modeling.blocks import patch_discriminator
 from zoo.modeling.gan import AdversarialModel, cross_entropy
 from zoo.tasks.generative.image_translation import PairedImageTranslation
@@ -138,11 +138,6 @@ _PAPER = dataclasses.replace(
         notes="Translates inputs like those of the training pairs only.",
         data_notes="The shipped weights are rounded to 8 bits, which costs 0.01 dB; the figures are theirs.",
     ),
-    weights={
-        "default": Weights(
-            "pix2pix.weights.h5", sha256="5350aab9e556bcd569e3cd6687bad8212d8b1c31f47f79e83f55e9a1e0e14080"
-        )
-    },
 )
 def pix2pix(
     filters: int = 24, dropout: float = 0.5, l1_weight: float = 100.0, image_shape: Sequence[int] = (28, 28, 1)

@@ -18,7 +18,7 @@ from keras import layers, ops
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.modeling.layers import MaskedAveragePooling1D
 from zoo.tasks.text.classification import TextClassification
 from zoobase.errors import UsageError
@@ -166,13 +166,6 @@ RECURRENT = Recipe(
         "linear SVM on TF-IDF of words and characters in the same command 0.7810",
         published="0.794 of naive Bayes SVM (Wang, Manning 2012), in cross-validation where films are in several folds",
     ),
-    weights={
-        "default": Weights(
-            "sentiment.weights.h5",
-            sha256="edb8e12f8d3d86966d260241ff4825b81633f8b1e57f0007a9d59c283e28e3c0",
-            licence="Apache-2.0, trained on data for research",
-        )
-    },
 )
 def sentiment(
     vocabulary_size: int = 10_000,

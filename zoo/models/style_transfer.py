@@ -14,7 +14,7 @@ import tensorflow as tf
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Variant, Weights
+from zoo.core.spec import Card, Variant
 from zoo.modeling.blocks import residual_network
 from zoo.modeling.losses import MultiLossModel
 from zoo.tasks.generative import style_transfer as task
@@ -78,11 +78,6 @@ _CARD = Card(
     recipes={"default": Recipe(epochs=6, batch_size=1, learning_rate=4e-3, optimizer="muon", warmup=0.02)},
     tiny={"filters": (4, 8, 8), "depth": 1, "task.style": "", "task.side": 32, "task.crops": 1, "task.gatys_steps": 6},
     card=_CARD,
-    weights={
-        "default": Weights(
-            "style_transfer.weights.h5", sha256="dabfde6da20fa76816a9becbfb787ae87d0f00f5816bccd1cb19476c765b900a"
-        )
-    },
     flags={"style": "task.style", "content_dir": "data_dir"},
     variants={
         "style_transfer_casa_mila": Variant(
@@ -94,12 +89,6 @@ _CARD = Card(
                 expect={"total_to_gatys": 2.364},
                 command="python -m zoo.train style_transfer_casa_mila --precision bfloat16",
             ),
-            weights={
-                "default": Weights(
-                    "style_transfer_casa_mila.weights.h5",
-                    sha256="4e7c5f189d63d8d231abc74729e881f5fc493ddd64f06cf83a62d50f3f3f0ebd",
-                )
-            },
         )
     },
 )

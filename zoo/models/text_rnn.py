@@ -11,7 +11,7 @@ from keras import layers
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.tasks.text.language_modeling import LanguageModeling
 
 
@@ -48,11 +48,6 @@ from zoo.tasks.text.language_modeling import LanguageModeling
         "before rounding to 8 bits; a 7-gram model (modified Kneser-Ney) and the text before have 2.028, xz 2.49; the "
         "default recipe reaches 2.0905 in 21.6 minutes beside other trainings",
     ),
-    weights={
-        "default": Weights(
-            "text_rnn.weights.h5", sha256="f94034c3af4eb09a75e4ebbaefef028bd5c47611c1ae0bba46ae2de688f7dc60"
-        )
-    },
 )
 def text_rnn(
     vocabulary_size: int = 96,

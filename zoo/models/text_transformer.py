@@ -14,7 +14,7 @@ from keras import layers, ops
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.tasks.text.language_modeling import LanguageModeling
 
 MASKED = -1e9  # added to the scores of positions that are not attended to
@@ -126,11 +126,6 @@ class CausalBlock(layers.Layer):
         measured_on="2 cores of an AMD EPYC with AVX-512 under other load: 44 minutes of training; 2.0634 before "
         "rounding to 7 bits; a 7-gram model (modified Kneser-Ney) and the text before have 2.028",
     ),
-    weights={
-        "default": Weights(
-            "text_transformer.weights.h5", sha256="93ebbb8ea249ee5df5c16eaa2d925a6e552c4b0340fada33af3038bbe934c338"
-        )
-    },
 )
 def text_transformer(
     vocabulary_size: int = 96,

@@ -14,7 +14,7 @@ from keras import layers
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.tasks.image.segmentation import Segmentation
 from zoobase.errors import UsageError
 
@@ -73,9 +73,6 @@ _RECIPE = Recipe(
         data_notes="The default data is garments pasted on photographs: it shows that a model learns to segment, and "
         "is no benchmark. Train on masks of your own.",
     ),
-    weights={
-        "default": Weights("unet.weights.h5", sha256="529b0fd4113c62be8c176f6ed4c44a6efaf3c4d12bfecf852d22d6716e20172d")
-    },
 )
 def unet(
     num_classes: int = 11,

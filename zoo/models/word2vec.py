@@ -14,7 +14,7 @@ from keras import layers, ops
 
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
-from zoo.core.spec import Card, Weights
+from zoo.core.spec import Card
 from zoo.tasks.text.word_embeddings import WordEmbeddings
 
 # === Subclassed Model ===
@@ -128,11 +128,6 @@ class SkipGram(keras.Model):
         baselines={"gensim on the same text": 0.6985},
         published="0.80 of word2vec trained on 2.8 billion words (Baroni 2014, doi:10.3115/v1/P14-1023)",
     ),
-    weights={
-        "default": Weights(
-            "word2vec.weights.h5", sha256="f516e4d76b41abbeb64b583d14d8d1c59fcfad437874a6abf51a3c4c0c2fd172"
-        )
-    },
 )
 def word2vec(vocabulary_size: int = 20_000, embedding_dim: int = 100, negatives: float = 5.0) -> keras.Model:
     """Word vectors by skip-gram with negative sampling, with a nearest-neighbour search.

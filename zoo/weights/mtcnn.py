@@ -8,7 +8,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.sources.packages import Wheel
 from zoo.weights.packaged import PackagedWeights
 from zoo.weights.readers import joblib_pickle
 
@@ -21,22 +20,9 @@ def read(file: Path) -> dict[str, np.ndarray]:
     return {f"{network} {i}": array for network, arrays in files.items() for i, array in enumerate(arrays)}
 
 
-MTCNN = PackagedWeights(
-    name="faces",
-    wheel=Wheel(
-        "mtcnn", "1.0.0", "0a96b4868e56db9ae984449519642be6dba03240e608a67e928ebb47833e9144", "mtcnn/assets/weights"
-    ),
-    file="onet.lz4",
-    sha256="94f6ea2f4cf985275ee958cdd762d17b6009348a4fb9d8c6be39ba73ffd22ca3",
-    size=1_557_637 + 401_659 + 27_119,
-    licence="MIT",
-    trained_on="faces of WIDER FACE, and landmarks of CelebA",
+MTCNN = PackagedWeights.pinned(
+    "faces",
     tensors=read,
-    others={
-        "pnet.lz4": "ea6b0c3e685ebee3165326ad6484acc95f2ef78f1c94fbf40a55704fa989f7b5",
-        "rnet.lz4": "cb00e6460f3c98b0bfafaba3c0a0ded4bdf6e62cee7174d969e8670d7e757fee",
-    },
-    homepage="https://github.com/ipazc/mtcnn",
     features={"image": "encoded image", "boxes": "float32 (faces, 4)"},
     known=lambda file: {"class_names": ("face",)},
 )

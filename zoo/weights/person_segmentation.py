@@ -4,7 +4,6 @@ from pathlib import Path
 
 import numpy as np
 
-from pipelines.sources.packages import Npm
 from zoo.weights.packaged import PackagedWeights
 from zoo.weights.readers import tflite
 
@@ -27,23 +26,11 @@ def _arrange(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarra
     return tensor.transpose(1, 2, 3, 0) if tensor.ndim == 4 else tensor  # (out, height, width, in), also of depthwise
 
 
-PERSON = PackagedWeights(
-    name="person_segmentation",
-    wheel=Npm(
-        "@mediapipe/selfie_segmentation",
-        "0.1.1675465747",
-        "7767b33eaa68990ee06c28bbb89f39a13a47ebb07ff0f1fd4947d9e817bb9bf9",
-        "selfie_segmentation.tflite",
-    ),
-    file="selfie_segmentation.tflite",
-    sha256="8d13b7fae74af625c641226813616a2117bd6bca19eb3b75574621fc08557f27",
-    size=249_024,
-    licence="Apache-2.0",
-    trained_on="photographs of people by the cameras of phones",
+PERSON = PackagedWeights.pinned(
+    "person_segmentation",
     tensors=read,
     tensor_name=_name,
     arrange=_arrange,
-    homepage="https://chuoling.github.io/mediapipe/solutions/selfie_segmentation",
     features={"image": "encoded image", "mask": "PNG bytes"},
     known=lambda file: {"class_names": ("background", "person")},
 )

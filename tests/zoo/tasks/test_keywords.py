@@ -91,13 +91,13 @@ def as_original(model):
 def test_conversion_takes_every_value_once():
     model, other = zoo.build("crepe", capacity=1), zoo.build("crepe", capacity=1)
     values = as_original(model)
-    crepe.CREPE.assign(other, values)
+    crepe.WEIGHTS["crepe"].assign(other, values)
     frame = np.random.default_rng(0).normal(size=(2, 1024)).astype("float32")
     np.testing.assert_array_equal(other(frame), model(frame))
     with pytest.raises(ZooError, match="more values than the model: x"):
-        crepe.CREPE.assign(other, {**values, "x": np.zeros(1)})
+        crepe.WEIGHTS["crepe"].assign(other, {**values, "x": np.zeros(1)})
     with pytest.raises(ZooError, match=r"no conv2-BN/beta"):
-        crepe.CREPE.assign(other, {k: v for k, v in values.items() if k != "conv2-BN/beta"})
+        crepe.WEIGHTS["crepe"].assign(other, {k: v for k, v in values.items() if k != "conv2-BN/beta"})
 
 
 def test_the_values_of_a_file_are_read_by_layer(tmp_path):

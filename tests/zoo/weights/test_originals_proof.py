@@ -18,12 +18,15 @@ from pipelines import sound
 from pipelines.dataset import Info
 from pipelines.sources import search
 from pipelines.sources.packages import Debian, Wheel
+from pipelines.text import byte_pairs
 from tests import photographs
 from zoo import weights
 from zoo.tasks.text import hashed_ngrams
 from zoo.weights.language import LANGUAGE
 from zoo.weights.person_segmentation import PERSON
 from zoo.weights.silero import SILERO
+from zoo.weights.vgg import EDGES
+from zoo.weights.wordllama import WORDLLAMA
 
 pytestmark = pytest.mark.proof
 ORIGINALS = Path(__file__).parent / "originals"
@@ -105,6 +108,13 @@ class TestPersonSegmentation(EqualToOriginal):
         return logits[..., 1] - logits[..., 0]
 
 
+class TestEdges(TestPersonSegmentation):
+    """The same crops; the logits are compared, before the sigmoid."""
+
+    packaged = EDGES
+    tolerance = 1e-5
+
+
 def _messages(folder):
     """Return (language, text) of the longer messages of Django in each language: sentences of translators."""
     found = set()
@@ -137,3 +147,21 @@ class TestLanguage(EqualToOriginal):
         print(f"{len(set(self.languages))} languages; {right.mean():.1%} of {len(right)} sentences are right")
         assert right.mean() > 0.8
         return probabilities
+
+
+class TestWordLlama(EqualToOriginal):
+    """Sentences of Django's translations, also in languages without spaces; the tokens are ours on both ways."""
+
+    packaged = WORDLLAMA
+    requirements = ("wordllama==0.4.0.post1",)
+    least = 1000
+
+    def inputs(self):
+        return np.array([text for _, text in search.search("messages", DJANGO.sources(_messages)[1:], "")[1]])
+
+    def ours(self, model, inputs):
+        vocabulary = tuple(weights.description("wordllama")["info"]["vocabulary"])
+        ids = byte_pairs.encode_tensor(tf.constant(inputs), vocabulary, 512).numpy()
+        index = byte_pairs.index(vocabulary)
+        np.testing.assert_array_equal(ids, [byte_pairs.encode(str(text), index, 512) for text in inputs])
+        return super().ours(model, ids)

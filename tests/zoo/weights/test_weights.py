@@ -37,7 +37,7 @@ def test_shipped_weights_are_small():
     assert max(sizes.values()) < ship.LIMIT
     assert sum(sizes.values()) < 25e6
     files = {w.source for name in SHIPPED for w in zoo.get_spec(name).weights.values() if w.fetch is None}
-    assert set(sizes) == files | {source.replace(".weights.h5", ".json") for source in files}
+    assert set(sizes) == files | {source.replace(".weights.h5", ".json") for source in files} | {weight_files.PINNED}
 
 
 # the others are evaluated by `make proof`
@@ -109,7 +109,8 @@ def test_the_weights_of_a_run_are_shipped(trained, monkeypatch, tmp_path):
     run = trained("fashion_mnist")
     entry = ship.run(run)
     assert weights.description("fashion_mnist")["info"]["name"] == "own_fashion_mnist"
-    spec_weights = {"default": Weights(entry["file"], entry["sha256"])}
+    pinned = json.loads((tmp_path / "files" / weight_files.PINNED).read_text())
+    spec_weights = {"default": Weights(entry["file"], **pinned["fashion_mnist"])}
     spec = dataclasses.replace(zoo.get_spec("fashion_mnist"), weights=spec_weights)
     monkeypatch.setattr(registry, "get_spec", lambda name: spec)
     file, arguments = weights.locate("fashion_mnist", "default")

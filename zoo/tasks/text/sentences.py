@@ -10,13 +10,13 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from pipelines.text import wordpiece, words
+from pipelines.text import byte_pairs, wordpiece, words
 from zoo.candidates import ngrams
 from zoo.core.recipe import Recipe
 from zoo.core.task import Candidate, Phase, Prediction, Query, SplitEvaluation, head_and_tune
 from zoo.tasks.text import tokenizer_snippets
 from zoo.tasks.text.classification import TextClassifier
-from zoobase.errors import unknown
+from zoobase.errors import UsageError, unknown
 
 if TYPE_CHECKING:
     import keras
@@ -27,18 +27,19 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
     from zoo.modeling.backbones import Backbone
 
-VOCABULARIES = ("minilm", "texts", "ngrams")
+PRETRAINED = ("minilm", "wordllama")
+VOCABULARIES = (*PRETRAINED, "texts", "ngrams")
 
 
 @dataclass(frozen=True)
 class WordPieceTask(TextClassifier):
-    """Base of tasks whose texts are wordpiece tokens."""
+    """Base of tasks whose texts are pieces of words."""
 
-    # vocabulary of pieces: "minilm", that of its pretrained weights, or "texts", one of the training texts, with which
-    # no pretrained weights fit; or "ngrams", those of the candidate "tfidf"
+    # vocabulary of pieces: "minilm" or "wordllama", those of its pretrained weights, or "texts", one of the training
+    # texts, with which no pretrained weights fit; or "ngrams", those of the candidate "tfidf"
     vocabulary: str = "minilm"
 
-    units = "wordpiece tokens"
+    units = "pieces of words"
 
     @property
     def has_ngrams(self) -> bool:
@@ -48,12 +49,12 @@ class WordPieceTask(TextClassifier):
     @property
     def splitter(self) -> ModuleType:
         """The module that turns texts into ids."""
-        return ngrams if self.has_ngrams else wordpiece
+        return {"ngrams": ngrams, "wordllama": byte_pairs}.get(self.vocabulary, wordpiece)
 
     @property
     def first(self) -> int:
         """Number of tokens at the start of the vocabulary that stand for no text."""
-        return 2 if self.has_ngrams else len(wordpiece.SPECIAL)
+        return {"ngrams": 2, "wordllama": byte_pairs.FIRST}.get(self.vocabulary, len(wordpiece.SPECIAL))
 
     def __post_init__(self) -> None:
         """Raise UsageError for an unknown vocabulary."""
@@ -68,11 +69,11 @@ class WordPieceTask(TextClassifier):
         if self.vocabulary == "texts":
             pieces = wordpiece.vocabulary(texts, self.tokens)
         else:
-            from zoo.weights import minilm
+            from zoo import weights
 
-            pieces = minilm.vocabulary()
+            pieces = tuple(weights.description(self.vocabulary)["info"]["vocabulary"])
         index = words.index(pieces)
-        return self.with_vocabulary(dataset, pieces, [len(wordpiece.encode(text, index)) for text in texts])
+        return self.with_vocabulary(dataset, pieces, [len(self.splitter.encode(text, index)) for text in texts])
 
     def tokens_of(self, info: Info) -> Tensor:
         """Return the input of the contract, with the way from a text to pieces."""
@@ -92,7 +93,8 @@ class WordPieceTask(TextClassifier):
 
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that tokenizes a text as the `text` endpoint does."""
-        snippet = tokenizer_snippets.ngrams_of_words if self.has_ngrams else tokenizer_snippets.word_pieces
+        snippets = {"ngrams": tokenizer_snippets.ngrams_of_words, "wordllama": tokenizer_snippets.byte_pairs}
+        snippet = snippets.get(self.vocabulary, tokenizer_snippets.word_pieces)
         return {"Token ids of a text": snippet(self.words_of(info))}
 
 
@@ -124,9 +126,12 @@ class SentenceClassification(WordPieceTask):
         return head_and_tune(recipe, info.counts["train"], self.tune_epochs or None, self.tune_rate)
 
     def check_arguments(self, arguments: Mapping[str, Any]) -> None:
-        """Raise UsageError for an unknown encoder, with the closest matches."""
+        """Raise UsageError for an unknown encoder, with the closest matches, or one of another vocabulary."""
         if "backbone" in arguments:
-            self.backbone(arguments["backbone"])
+            name = arguments["backbone"]
+            self.backbone(name)
+            if {name, self.vocabulary} == set(PRETRAINED):
+                raise UsageError(f"{name} reads tokens of its own: add --set task.vocabulary={name}")
 
     def backbone(self, name: str) -> Backbone:
         """Return an encoder by name; UsageError for an unknown one."""
@@ -180,7 +185,7 @@ class SentenceEmbedding(WordPieceTask):
         )
         text = text_endpoint(
             base,
-            lambda t: wordpiece.encode_tensor(t, info.vocabulary, self.words_of(info)),
+            lambda t: self.splitter.encode_tensor(t, info.vocabulary, self.words_of(info)),
             vocabulary=info.vocabulary[self.first :],
         )
         return Contract((base, text))

@@ -9,6 +9,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from pipelines.dataset import Info
+from pipelines.text import byte_pairs as bpe
 from pipelines.text import wordpiece, words
 from pipelines.text import words_and_characters as tokenizer
 from zoo.candidates import ngrams
@@ -80,6 +81,14 @@ def word_pieces(length: int) -> str:
         patterns=_replaced(wordpiece.REPLACED),
         functions="\n\n".join(inspect.getsource(function).rstrip() for function in functions),
     )
+
+
+def byte_pairs(length: int) -> str:
+    """Return Python that does what `pipelines.text.byte_pairs.encode` does: its own functions."""
+    functions = (bpe.split, bpe.pieces_of, bpe.encode)
+    source = "\n\n".join(inspect.getsource(function).rstrip() for function in functions)
+    constants = "\n".join(f"{name} = {getattr(bpe, name)!a}" for name in ("SPACE", "BYTE", "FIRST", "LONGEST"))
+    return template(__file__, "byte_pairs.py", length=length, constants=constants, functions=source)
 
 
 def _replaced(pairs: Sequence[tuple[str, str]]) -> str:
