@@ -8,11 +8,13 @@ import pytest
 
 import export
 import pipelines
-from pipelines.text import words_and_characters
+from pipelines.text import byte_pairs, words_and_characters
 from tests.export.serving.web.tab import tab
+from tests.pipelines.text.test_byte_pairs import VOCABULARY
 from tests.pipelines.text.test_words import TEXTS
 from tests.plugins.tiers import only
 from zoo.tasks.text import tokenizer_snippets
+from zoo.tasks.text.sentences import SentenceEmbedding
 
 MODELS = ["attention", "minilm", "sentiment", "text", "text_rnn", "word2vec"]  # models with token ids as inputs
 
@@ -54,6 +56,17 @@ def test_the_snippet_of_words_and_characters(tmp_path, monkeypatch):
     for text in [*TEXTS, b"the n\xc3\xa4h hat"]:
         ids = words_and_characters.encode(text, vocabulary)[:20]
         assert tokens(text).tolist() == np.pad(ids, (0, 20 - len(ids)), constant_values=3).tolist()
+
+
+def test_the_snippet_of_byte_pairs(tmp_path, monkeypatch):
+    info = pipelines.Info("x", "", "", "", {}, {}, vocabulary=VOCABULARY, statistics={"length": 12})
+    task = SentenceEmbedding(vocabulary="wordllama", length=12)
+    assert task.tokens_of(info).preprocessing is None
+    (tmp_path / "vocabulary.json").write_bytes(task.bundle_assets(info)["vocabulary.json"])
+    (code,) = task.code_snippets(info).values()
+    tokens, index = _tokens(code, tmp_path, monkeypatch), byte_pairs.index(VOCABULARY)
+    for text in [*TEXTS, b"the cat\xff  thing", "aaa"]:
+        assert tokens(text).tolist() == byte_pairs.encode(text, index, 12).tolist()
 
 
 def test_the_snippet_of_the_card_equals_the_lookups_of_a_table(trained, monkeypatch):

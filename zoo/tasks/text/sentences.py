@@ -80,7 +80,7 @@ class WordPieceTask(TextClassifier):
         from export.contract.preprocessing import TextPreprocessing
 
         tokens = super().tokens_of(info)
-        if self.has_ngrams:
+        if self.splitter is not wordpiece:
             return tokens
         index = words.index(info.vocabulary)
         unknown, start, end = (index[token] for token in wordpiece.SPECIAL[1:])
