@@ -20,7 +20,9 @@ from typing import Any
 import click
 
 import zoo
+from docs import model_figures
 from docs.course.lessons import LESSONS
+from docs.figures import figure
 from docs.model_figures import FACTS
 from docs.model_figures import HERE as MODEL_FIGURES
 from pipelines import catalogue
@@ -83,9 +85,7 @@ def _variants(summaries: Mapping[str, str]) -> str:
     for name, summary in summaries.items():
         expect = zoo.get_spec(name).card.expect if registry.get_entry(name).weights else {}
         facts = [f"weights: {shipped_weights(name)}", *(f"{metric} {value:g}" for metric, value in expect.items())]
-        figures = [
-            f"![{name}](../model_figures/{name}/{path.name})" for path in sorted((MODEL_FIGURES / name).glob("*.png"))
-        ]
+        figures = [_figure(name, path.stem) for path in sorted((MODEL_FIGURES / name).glob("*.png"))]
         lines.append("\n\n".join([f"- `{name}`: {summary} ({', '.join(facts)})", *figures]))
     return "\n".join(lines)
 
@@ -109,13 +109,22 @@ def _shown(name: str) -> Iterator[str]:
     if not (folder / FACTS).is_file():
         return
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    for figure in facts["figures"]:
-        yield f"![{name}: {figure.replace('_', ' ')}](../model_figures/{name}/{figure}.png)"
+    for shown in facts["figures"]:
+        yield _figure(name, shown)
     for answer in facts["answers"]:
         yield f"    {answer['command']}\n\n" + "\n".join(f"    {line}" for line in answer["text"].splitlines())
     yield "## Certificate"
     yield certificate(name)
     yield f"The bundle of `python -m zoo.export {name}`; [what a certificate says](../concepts/certificate.md)."
+
+
+def _figure(name: str, shown: str) -> str:
+    """Return a figure that `python -m docs.model_figures` has written, with what it shows and what it was made from."""
+    return figure(
+        f"../model_figures/{name}/{shown}.png",
+        model_figures.SHOWN[shown].format(name=name),
+        f"Shipped weights; `python -m docs.model_figures {name}`.",
+    )
 
 
 def certificate(name: str) -> str:
@@ -342,7 +351,8 @@ def dataset_page(name: str) -> str:
         if sample.get("class_names"):
             parts += [f"Classes: {', '.join(sample['class_names'])}."]
         if (HERE / "dataset_figures" / f"{name}.png").is_file():
-            parts += [f"![The first examples of {name}](../dataset_figures/{name}.png)"]
+            path = f"../dataset_figures/{name}.png"
+            parts += [figure(path, f"The first training examples of {name}, from left to right")]
         parts += ["\n".join(f"- {text}" for text in sample["texts"])] if sample.get("texts") else []
     elif entry.needs_data_dir:
         parts += ["There is no sample: the data is your own."]

@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from docs import pages
+from docs import figures, pages
 from docs.course import notebook
 from zoobase.errors import ZooError
 from zoobase.files import cache_root
@@ -170,6 +170,7 @@ def main() -> None:
     texts[Path(CODE)] = code_page(code)
     for path in notebook.FOLDER.glob("*.py"):
         texts[Path("course/notebooks") / f"{path.stem}.ipynb"] = notebook.ipynb(path.stem)
+    figures.check({str(name): text for name, text in texts.items() if name.suffix == ".md" and str(name) != CODE})
     for name, text in texts.items():
         (SITE / name).parent.mkdir(parents=True, exist_ok=True)
         (SITE / name).write_text(text, encoding="utf-8")

@@ -19,7 +19,7 @@ import pytest
 import pipelines.catalogue
 import zoo
 import zoo.models
-from docs import architecture, model_table, pages, recipes, ship, site, tables
+from docs import architecture, figures, model_table, pages, recipes, ship, site, tables
 from docs.course import notebook
 from docs.course.lessons import LESSONS
 from docs.experiments import EXPERIMENTS, MODEL, PRECISION
@@ -108,6 +108,25 @@ def test_links_and_images_resolve(path):
             assert 0 < int(anchor.removeprefix("L")) <= len(found.read_text().splitlines()), f"{path.name}: {target}"
         elif anchor:
             assert anchor in anchors(found), f"{path.name}: {target}"
+
+
+@pytest.mark.parametrize("path", [*FILES, *sorted(GENERATED)], ids=lambda p: str(p.relative_to(ROOT)))
+def test_figures_have_an_alternative_text_and_a_caption(path):
+    assert figures.problems(text_of(path)) == []
+
+
+def test_a_figure_without_an_alternative_text_or_caption_stops_the_site():
+    good = figures.figure("x/loss_curves.png", "Training loss by epoch")
+    figures.check(
+        {"x.md": good + "\n\n`![png](x.png)`\n", "y.md": f"| {figures.figure('b.png', 'a b c d', cell=True)} |"}
+    )
+    for shown in ("", "png", "loss_curves", "model: curves", "fashion_mnist"):
+        with pytest.raises(ZooError, match=r"x\.md: the alternative text of x/loss_curves\.png"):
+            figures.check({"x.md": good.replace("![Training loss by epoch]", f"![{shown}]")})
+    with pytest.raises(ZooError, match=r"x/loss_curves\.png has no caption"):
+        figures.check({"x.md": good.split("\n")[0] + "\n\nThe text goes on."})
+    with pytest.raises(ZooError, match=r"<img src='a\.png'> has no alternative text"):
+        figures.check({"x.md": "<img src='a.png'>"})
 
 
 @functools.cache
