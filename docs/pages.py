@@ -360,11 +360,17 @@ def dataset_page(name: str) -> str:
         parts += [
             "There is no sample: your machine fetches the data, which may not be copied here, or no package carries it."
         ]
-    option = " --data-dir FOLDER" if entry.needs_data_dir else ""
+    option = f" --data-dir {_own(fields)}" if entry.needs_data_dir else ""
     parts += ["## Use", f"    python -m pipelines info {name}{option}"]
     models = [model for model in zoo.list_models() if zoo.get_spec(model).data == name]
     parts += ["Models: " + (", ".join(f"[{m}](../models/{m}.md)" for m in models) or "none by default") + "."]
     return "\n\n".join(parts) + "\n"
+
+
+def _own(fields: list[tuple[str, str]]) -> str:
+    """Return what stands for the user's own data in a command, by the sources of a dataset."""
+    sources = dict(fields)["Sources"]
+    return "FILE.csv" if "(a .csv" in sources else "OWNER/NAME" if "OWNER/NAME" in sources else "FOLDER"
 
 
 def datasets_index() -> str:

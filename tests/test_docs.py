@@ -1,5 +1,6 @@
 """Links of the documentation resolve, commands parse, snippets run, tables are current; the README is short."""
 
+import ast
 import configparser
 import copy
 import dataclasses
@@ -15,6 +16,7 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 import pipelines.catalogue
 import zoo
@@ -276,6 +278,59 @@ def check_names(line, module, params):
         assert name in registry.entries() or own, line
     if module == "docs.course":
         assert set(params["names"]) <= {lesson.name for lesson in LESSONS} | {"[PAGE...]", "NAME"}, line
+
+
+def printed():
+    """Yield each command that a string of the packages gives as the next one; X is a value."""
+    for path in sorted(p for package in ("zoo", "pipelines", "export") for p in (ROOT / package).rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                values = [part.value if isinstance(part, ast.Constant) else "X" for part in node.values]
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
+                values = [node.value]
+            else:
+                continue
+            for line in re.findall(r"(?i)\bnext: .*?(python -m .+)$|^ +(python -m .+)$", "".join(values), re.MULTILINE):
+                yield next(filter(None, line))
+
+
+def check_printed(line):
+    """The verb and its options exist; values are not known here."""
+    line = re.sub(r"[\[\]]", "", re.split(r"\s{3,}| where ", line)[0])
+    words = [word for word in shlex.split(line, comments=True) if word != "X..."]
+    if words[2] in ("zoo.X", "http.server"):
+        return
+    try:
+        parse(pages.command(words[2]), words[3:], words[2])
+    except (click.NoSuchOption, click.MissingParameter) as error:
+        raise AssertionError(f"{line}: {error.format_message()}") from error
+    except click.BadParameter:  # X is no file, number or name
+        pass
+
+
+def test_the_commands_that_commands_print_exist():
+    lines = list(printed())
+    assert len(lines) > 20
+    for line in lines:
+        check_printed(line)
+    with pytest.raises(AssertionError, match="No such option"):
+        check_printed("python -m pipelines preview X --date-dir X")
+    with pytest.raises(AssertionError, match="no command previw"):
+        check_printed("python -m pipelines previw X")
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_the_next_command_of_a_model_has_its_data(name):
+    from zoo.info import main
+
+    out = CliRunner().invoke(main, [name]).stdout
+    line = re.search(r"^next: (python -m .+)$", out, re.MULTILINE)[1]
+    words = shlex.split(line)
+    params = parse(pages.command(words[2]), words[3:], words[2])
+    if words[2] == "zoo.train":
+        check_settings(line, params)
 
 
 def test_a_command_of_a_model_that_is_gone_is_noticed():
