@@ -437,6 +437,11 @@ def test_readme_is_at_most_8_kilobytes():
     assert len(README.encode()) <= 8 * 1024
 
 
+def test_readme_names_every_how_to():
+    named = set(re.findall(r"\(docs/how-to/([\w-]+\.md)\)", README))
+    assert named == {path.name for path in (ROOT / "docs" / "how-to").glob("*.md")}
+
+
 @pytest.mark.parametrize(("path", "name", "text"), tables.blocks(), ids=lambda value: getattr(value, "name", None))
 def test_generated_tables_are_current(path, name, text):
     assert tables.current(path, name) == text, "run `make tables`"
