@@ -31,7 +31,7 @@ help:
 	@echo "make test-all  also the tests that take longer or need more, in an environment with everything, .venv-all"
 	@echo "make test-changed  the tests that import what differs from SINCE (HEAD)"
 	@echo "make test-latest the certificate's tests with the newest versions that setup.cfg allows"
-	@echo "make check   lint and format check, as CI does"
+	@echo "make check   lint, format and spelling check, as CI does"
 	@echo "make docs    build the documentation into site/; broken links are errors"
 	@echo "make site    a gallery of the shipped models as a static site that runs them in the browser, into build/gallery"
 	@echo "make tables  write what is generated: tables, lists and shown files in pages, docs/models, links of the course"
@@ -95,9 +95,12 @@ test-latest:
 	$(MAKE) setup LATEST=1 VENV=.venv-latest
 	env -u CI .venv-latest/bin/python -m pytest -n $(JOBS) --dist loadscope $(LATEST_TESTS)
 
+# whose spelling is checked; exceptions are in pyproject.toml
+PROSE = *.md docs zoo pipelines export zoobase examples benchmarks
 check: setup
 	$(BIN)/ruff format --check .
 	$(BIN)/ruff check .
+	$(BIN)/codespell $(PROSE)
 
 format: setup
 	$(BIN)/ruff check --fix .

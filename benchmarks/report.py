@@ -10,6 +10,7 @@ from typing import Any
 
 from benchmarks.benchmark import HERE, NEVER, Benchmark, Score, achieved_ratio
 from benchmarks.plots import draw
+from docs.figures import figure
 from export.runtime import onednn
 from zoo.core.run_folder import git_revision
 from zoo.evaluation import plots
@@ -113,9 +114,14 @@ def table(results: dict[str, Any]) -> str:
             f"| `{name}` | {_comparison(goal)} | {_target(goal)} | {_ratio(goal)} | {where} |"
             for goal in result["goals"]
         ]
-    images = [f"![{name}](benchmarks/{name}.png)" for name in sorted(results)]
+    images = [_figure(f"benchmarks/{name}.png", name, result, cell=True) for name, result in sorted(results.items())]
     pairs = [f"| {' | '.join(images[i : i + 2])} |" for i in range(0, len(images), 2)]
     return "\n".join([*lines, "", "| | |", "|---|---|", *pairs, ""])
+
+
+def _figure(path: str, name: str, result: dict[str, Any], cell: bool = False) -> str:
+    axes = f"{result['unit']} by number of {result['growth']}" if result["growth"] else result["unit"]
+    return figure(path, f"{result['title']}: {axes} of each candidate", f"`python -m benchmarks {name}`.", cell)
 
 
 def summary(results: dict[str, Any]) -> str:
@@ -167,7 +173,7 @@ def markdown(results: dict[str, Any]) -> str:
         for candidate, score in result["contenders"].items():
             lines.append(f"| {candidate} | {_value(score)} | {_details(score)} |")
         lines += [line for goal in result["goals"] for line in ("", _outcome(goal))]
-        lines += ["", f"![{name}](../docs/benchmarks/{name}.png)"]
+        lines += ["", _figure(f"../docs/benchmarks/{name}.png", name, result)]
         lines.append("")
     return "\n".join(lines)
 

@@ -24,6 +24,28 @@ ASKED = {  # model: inputs whose answers are shown
     "word2vec": ["king", "film"],
 }
 PICTURED = ("style_transfer", "style_transfer_casa_mila")  # models that are shown with a photograph of scikit-image
+SHOWN = {  # name of a figure: what it shows
+    "a2b": "Test images of {name} in rows: images of set A, their translations to set B, and back again",
+    "attention": "Attention weights of {name} for some test examples: input across, steps of the output down",
+    "b2a": "Test images of {name} in rows: images of set B, their translations to set A, and back again",
+    "boxes": "Test images of {name} with the true boxes, and with the predicted boxes",
+    "calibration": "Calibration of {name} on the test split: accuracy by confidence, and the diagonal",
+    "confusion_matrix": "Confusion matrix of {name} on the test split: true class by predicted class",
+    "context": "Bits per token of {name} by the number of tokens read before",
+    "curves": "Learning curves of {name}: loss and metrics by epoch, training and validation",
+    "interpolations": "Images that {name} generates from latent vectors between two random ones, a pair a row",
+    "latent_space": "Codes of the test images of {name} in two dimensions, coloured by class",
+    "overlays": "Test images of {name}, their true masks and the predicted masks, coloured by class",
+    "photograph": "Left a photograph of a cat, right the same photograph stylised by {name}",
+    "predicted_and_actual": "Predicted and actual values of {name} over the time of the test split",
+    "reconstructions": "Test images of {name} in rows: originals and their reconstructions",
+    "roc": "ROC curve of {name} on the test split: sensitivity by 1 - specificity",
+    "samples": "Images that {name} generates from random latent vectors, and real images below",
+    "style": "The image whose style {name} has learnt",
+    "stylised": "Test photographs of {name} in rows: the photograph, stylised by the model, by optimisation (Gatys)",
+    "translations": "Test images of {name} in rows: input, generated output and true output",
+    "words": "Word vectors of {name} in two dimensions (PCA): some words with three neighbours of each",
+}
 SAMPLE = {"prompt": "HAMLET:", "length": 400, "temperature": 0.7}
 WRITTEN = {"text_rnn": SAMPLE, "text_transformer": SAMPLE}  # model: options of its sample
 

@@ -20,7 +20,9 @@ from typing import Any
 import click
 
 import zoo
+from docs import model_figures
 from docs.course.lessons import LESSONS
+from docs.figures import figure
 from docs.model_figures import FACTS
 from docs.model_figures import HERE as MODEL_FIGURES
 from pipelines import catalogue
@@ -83,9 +85,7 @@ def _variants(summaries: Mapping[str, str]) -> str:
     for name, summary in summaries.items():
         expect = zoo.get_spec(name).card.expect if registry.get_entry(name).weights else {}
         facts = [f"weights: {shipped_weights(name)}", *(f"{metric} {value:g}" for metric, value in expect.items())]
-        figures = [
-            f"![{name}](../model_figures/{name}/{path.name})" for path in sorted((MODEL_FIGURES / name).glob("*.png"))
-        ]
+        figures = [_figure(name, path.stem) for path in sorted((MODEL_FIGURES / name).glob("*.png"))]
         lines.append("\n\n".join([f"- `{name}`: {summary} ({', '.join(facts)})", *figures]))
     return "\n".join(lines)
 
@@ -109,13 +109,22 @@ def _shown(name: str) -> Iterator[str]:
     if not (folder / FACTS).is_file():
         return
     facts = json.loads((folder / FACTS).read_text(encoding="utf-8"))
-    for figure in facts["figures"]:
-        yield f"![{name}: {figure.replace('_', ' ')}](../model_figures/{name}/{figure}.png)"
+    for shown in facts["figures"]:
+        yield _figure(name, shown)
     for answer in facts["answers"]:
         yield f"    {answer['command']}\n\n" + "\n".join(f"    {line}" for line in answer["text"].splitlines())
     yield "## Certificate"
     yield certificate(name)
     yield f"The bundle of `python -m zoo.export {name}`; [what a certificate says](../concepts/certificate.md)."
+
+
+def _figure(name: str, shown: str) -> str:
+    """Return a figure that `python -m docs.model_figures` has written, with what it shows and what it was made from."""
+    return figure(
+        f"../model_figures/{name}/{shown}.png",
+        model_figures.SHOWN[shown].format(name=name),
+        f"Shipped weights; `python -m docs.model_figures {name}`.",
+    )
 
 
 def certificate(name: str) -> str:
@@ -342,7 +351,8 @@ def dataset_page(name: str) -> str:
         if sample.get("class_names"):
             parts += [f"Classes: {', '.join(sample['class_names'])}."]
         if (HERE / "dataset_figures" / f"{name}.png").is_file():
-            parts += [f"![The first examples of {name}](../dataset_figures/{name}.png)"]
+            path = f"../dataset_figures/{name}.png"
+            parts += [figure(path, f"The first training examples of {name}, from left to right")]
         parts += ["\n".join(f"- {text}" for text in sample["texts"])] if sample.get("texts") else []
     elif entry.needs_data_dir:
         parts += ["There is no sample: the data is your own."]
@@ -350,11 +360,17 @@ def dataset_page(name: str) -> str:
         parts += [
             "There is no sample: your machine fetches the data, which may not be copied here, or no package carries it."
         ]
-    option = " --data-dir FOLDER" if entry.needs_data_dir else ""
+    option = f" --data-dir {_own(fields)}" if entry.needs_data_dir else ""
     parts += ["## Use", f"    python -m pipelines info {name}{option}"]
     models = [model for model in zoo.list_models() if zoo.get_spec(model).data == name]
     parts += ["Models: " + (", ".join(f"[{m}](../models/{m}.md)" for m in models) or "none by default") + "."]
     return "\n\n".join(parts) + "\n"
+
+
+def _own(fields: list[tuple[str, str]]) -> str:
+    """Return what stands for the user's own data in a command, by the sources of a dataset."""
+    sources = dict(fields)["Sources"]
+    return "FILE.csv" if "(a .csv" in sources else "OWNER/NAME" if "OWNER/NAME" in sources else "FOLDER"
 
 
 def datasets_index() -> str:

@@ -21,6 +21,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
+from docs import figures
 from docs.experiments import COMMON, EXPERIMENTS, MODEL, PRECISION, SEEDS, Experiment
 from zoo.core.plan import make_plan
 from zoo.core.recipe import Recipe
@@ -187,11 +188,27 @@ def _section(experiment: Experiment, rows: Mapping[str, Mapping[str, float]]) ->
     return [
         f"## {experiment.title}",
         experiment.text,
-        f"![Losses by epoch](recipes/{experiment.name}.png)",
+        figures.figure(f"recipes/{experiment.name}.png", *shown(experiment)),
         "\n".join(f"| {' | '.join(cells)} |" for cells in table),
         *([summary] if len(experiment.seeds) > 1 else []),
         "\n".join(commands),
     ]
+
+
+def shown(experiment: Experiment) -> tuple[str, str]:
+    """Return what the figure of an experiment shows, and from which data."""
+    parts = "training and validation loss by epoch"
+    if experiment.panel:
+        parts += {"learning_rate": ", and the learning rate", "weights": ", and histograms of the weights"}[
+            experiment.panel
+        ]
+    seeds = (
+        f"Seeds {', '.join(map(str, experiment.seeds))}" if len(experiment.seeds) > 1 else f"Seed {experiment.seeds[0]}"
+    )
+    return (
+        f"{experiment.title}: {parts} of {', '.join(experiment.variants)}",
+        f"Data: 1,000 images of Fashion-MNIST. {seeds}.",
+    )
 
 
 def _cell(mean: float, deviation: float) -> str:

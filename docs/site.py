@@ -17,7 +17,7 @@ from pathlib import Path
 
 import click
 
-from docs import pages
+from docs import figures, pages
 from docs.course import notebook
 from zoobase.errors import ZooError
 from zoobase.files import cache_root
@@ -149,8 +149,24 @@ def check_formulas(texts: list[str]) -> int:
     return len(lines)
 
 
+def with_colab(text: str, repository: str) -> str:
+    """Return a page in which each link to a notebook of a lesson is followed by one that opens it in Colab."""
+    return re.sub(
+        r"\]\(((?:\S*/)?notebooks/(\w+)\.ipynb)\)",
+        lambda match: f"]({match[1]}) ([open in Colab]({notebook.colab(match[2], repository)}))",
+        text,
+    )
+
+
 @click.command("site")
-def main() -> None:
+@click.option(
+    "--repository",
+    envvar="GITHUB_REPOSITORY",
+    default="",
+    metavar="OWNER/NAME",
+    help="The repository on GitHub whose branch gh-pages gets the site: notebooks then have links to Colab.",
+)
+def main(repository: str) -> None:
     """Write build/docs."""
     pages.write()
     shutil.rmtree(SITE, ignore_errors=True)
@@ -169,7 +185,10 @@ def main() -> None:
             texts[path.relative_to(DOCS)] = rewritten(text(), path, code)
     texts[Path(CODE)] = code_page(code)
     for path in notebook.FOLDER.glob("*.py"):
-        texts[Path("course/notebooks") / f"{path.stem}.ipynb"] = notebook.ipynb(path.stem)
+        texts[Path("course/notebooks") / f"{path.stem}.ipynb"] = notebook.ipynb(path.stem, repository)
+    if repository:
+        texts = {name: with_colab(text, repository) if name.suffix == ".md" else text for name, text in texts.items()}
+    figures.check({str(name): text for name, text in texts.items() if name.suffix == ".md" and str(name) != CODE})
     for name, text in texts.items():
         (SITE / name).parent.mkdir(parents=True, exist_ok=True)
         (SITE / name).write_text(text, encoding="utf-8")

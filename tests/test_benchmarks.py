@@ -4,6 +4,7 @@ import dataclasses
 import json
 import math
 import os
+import re
 import subprocess
 import sys
 
@@ -72,7 +73,10 @@ def test_the_page_has_a_row_per_goal_between_its_marks(saved):
         ["ours against missing", "1", "no value"],
         ["other against ours", "report only", "0.25"],
     ]
-    assert "| ![example](benchmarks/example.png) |" in rows
+    figure = next(row for row in rows if "(benchmarks/example.png)" in row)
+    assert re.fullmatch(
+        r"\| !\[(.+: .+ of each candidate)\]\(\S+\)<br>\*\1\. `python -m benchmarks example`\.\* \|", figure
+    )
 
 
 def test_a_figure_has_a_bar_per_candidate_and_a_panel_per_number(saved):

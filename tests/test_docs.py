@@ -1,5 +1,6 @@
 """Links of the documentation resolve, commands parse, snippets run, tables are current; the README is short."""
 
+import ast
 import configparser
 import copy
 import dataclasses
@@ -15,11 +16,12 @@ from pathlib import Path
 
 import click
 import pytest
+from click.testing import CliRunner
 
 import pipelines.catalogue
 import zoo
 import zoo.models
-from docs import architecture, model_table, pages, recipes, ship, site, tables
+from docs import architecture, figures, model_table, pages, recipes, ship, site, tables
 from docs.course import notebook
 from docs.course.lessons import LESSONS
 from docs.experiments import EXPERIMENTS, MODEL, PRECISION
@@ -108,6 +110,25 @@ def test_links_and_images_resolve(path):
             assert 0 < int(anchor.removeprefix("L")) <= len(found.read_text().splitlines()), f"{path.name}: {target}"
         elif anchor:
             assert anchor in anchors(found), f"{path.name}: {target}"
+
+
+@pytest.mark.parametrize("path", [*FILES, *sorted(GENERATED)], ids=lambda p: str(p.relative_to(ROOT)))
+def test_figures_have_an_alternative_text_and_a_caption(path):
+    assert figures.problems(text_of(path)) == []
+
+
+def test_a_figure_without_an_alternative_text_or_caption_stops_the_site():
+    good = figures.figure("x/loss_curves.png", "Training loss by epoch")
+    figures.check(
+        {"x.md": good + "\n\n`![png](x.png)`\n", "y.md": f"| {figures.figure('b.png', 'a b c d', cell=True)} |"}
+    )
+    for shown in ("", "png", "loss_curves", "model: curves", "fashion_mnist"):
+        with pytest.raises(ZooError, match=r"x\.md: the alternative text of x/loss_curves\.png"):
+            figures.check({"x.md": good.replace("![Training loss by epoch]", f"![{shown}]")})
+    with pytest.raises(ZooError, match=r"x/loss_curves\.png has no caption"):
+        figures.check({"x.md": good.split("\n")[0] + "\n\nThe text goes on."})
+    with pytest.raises(ZooError, match=r"<img src='a\.png'> has no alternative text"):
+        figures.check({"x.md": "<img src='a.png'>"})
 
 
 @functools.cache
@@ -259,6 +280,59 @@ def check_names(line, module, params):
         assert set(params["names"]) <= {lesson.name for lesson in LESSONS} | {"[PAGE...]", "NAME"}, line
 
 
+def printed():
+    """Yield each command that a string of the packages gives as the next one; X is a value."""
+    for path in sorted(p for package in ("zoo", "pipelines", "export") for p in (ROOT / package).rglob("*.py")):
+        tree = ast.parse(path.read_text())
+        parts = {id(part) for node in ast.walk(tree) if isinstance(node, ast.JoinedStr) for part in node.values}
+        for node in ast.walk(tree):
+            if isinstance(node, ast.JoinedStr):
+                values = [part.value if isinstance(part, ast.Constant) else "X" for part in node.values]
+            elif isinstance(node, ast.Constant) and isinstance(node.value, str) and id(node) not in parts:
+                values = [node.value]
+            else:
+                continue
+            for line in re.findall(r"(?i)\bnext: .*?(python -m .+)$|^ +(python -m .+)$", "".join(values), re.MULTILINE):
+                yield next(filter(None, line))
+
+
+def check_printed(line):
+    """The verb and its options exist; values are not known here."""
+    line = re.sub(r"[\[\]]", "", re.split(r"\s{3,}| where ", line)[0])
+    words = [word for word in shlex.split(line, comments=True) if word != "X..."]
+    if words[2] in ("zoo.X", "http.server"):
+        return
+    try:
+        parse(pages.command(words[2]), words[3:], words[2])
+    except (click.NoSuchOption, click.MissingParameter) as error:
+        raise AssertionError(f"{line}: {error.format_message()}") from error
+    except click.BadParameter:  # X is no file, number or name
+        pass
+
+
+def test_the_commands_that_commands_print_exist():
+    lines = list(printed())
+    assert len(lines) > 20
+    for line in lines:
+        check_printed(line)
+    with pytest.raises(AssertionError, match="No such option"):
+        check_printed("python -m pipelines preview X --date-dir X")
+    with pytest.raises(AssertionError, match="no command previw"):
+        check_printed("python -m pipelines previw X")
+
+
+@pytest.mark.parametrize("name", zoo.list_models())
+def test_the_next_command_of_a_model_has_its_data(name):
+    from zoo.info import main
+
+    out = CliRunner().invoke(main, [name]).stdout
+    line = re.search(r"^next: (python -m .+)$", out, re.MULTILINE)[1]
+    words = shlex.split(line)
+    params = parse(pages.command(words[2]), words[3:], words[2])
+    if words[2] == "zoo.train":
+        check_settings(line, params)
+
+
 def test_a_command_of_a_model_that_is_gone_is_noticed():
     command = pages.command("zoo.train")
     with pytest.raises(AssertionError, match="mnits"):
@@ -361,6 +435,11 @@ README = (ROOT / "README.md").read_text()
 
 def test_readme_is_at_most_8_kilobytes():
     assert len(README.encode()) <= 8 * 1024
+
+
+def test_readme_names_every_how_to():
+    named = set(re.findall(r"\(docs/how-to/([\w-]+\.md)\)", README))
+    assert named == {path.name for path in (ROOT / "docs" / "how-to").glob("*.md")}
 
 
 @pytest.mark.parametrize(("path", "name", "text"), tables.blocks(), ids=lambda value: getattr(value, "name", None))

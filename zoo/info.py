@@ -151,7 +151,7 @@ def main(name: str, console: Console) -> None:
             if value:
                 rows.append((key, str(value)))
         console.table(name, ["field", "value"], rows)
-        console.print(f"next: python -m zoo.{'train' if card['command'] else 'export'} {name}")
+        console.print(f"next: python -m zoo.{'train' if card['command'] else 'export'} {name}{_own_data(card['data'])}")
     console.result(card)
 
 

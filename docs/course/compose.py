@@ -40,6 +40,8 @@ def _rendered(cell: notebook.Cell) -> str:
     if cell.kind == "markdown":
         return notebook.linked(re.sub(r"\A# .+\n+", "", cell.text))  # the page has its own title
     code = f"```python\n{cell.text}\n```"
+    if cell.kind == "starter":
+        return f"Begin with this cell; it says whether your answer is right:\n\n{code}"
     if cell.kind == "solution":
         return f'<details markdown="1">\n<summary>Solution</summary>\n\n{code}\n\n</details>'
     return code

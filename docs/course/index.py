@@ -31,6 +31,7 @@ class Row:
         return "yes" if not self.reason else "partly" if self.page else "no"
 
 
+NO_LESSON = "There is a model with a page, but no lesson about it."
 COURSE: tuple[Row, ...] = (
     Row(
         "Perceptron, logistic regression, maximum likelihood",
@@ -64,6 +65,7 @@ COURSE: tuple[Row, ...] = (
     Row(
         "Training networks: early stopping, L1, L2, dropout, momentum", ("mnist",), "python -m docs.recipes", "fitting"
     ),
+    Row("Adam", ("mnist",), "python -m docs.course fitting", "fitting"),
     Row(
         "Local minima, random restarts, learning rate decay, batch size",
         ("mnist",),
@@ -92,9 +94,23 @@ COURSE: tuple[Row, ...] = (
         "python -m docs.course pipelines_and_models",
         "pipelines_and_models",
     ),
+    Row(
+        "tf.matmul, tf.reduce_sum, Dataset.take",
+        (),
+        "python -m docs.course backpropagation",
+        "backpropagation",
+        "The notebooks use `@` and `tf.reduce_sum` where a formula has them; no lesson explains them one by one.",
+    ),
     Row("tf.data pipelines", ("fashion_mnist",), "python -m docs.course pipelines_and_models", "pipelines_and_models"),
     Row("MNIST, dense network (exercise)", ("mnist",), "python -m zoo.train mnist", "activations"),
     Row("Fashion-MNIST (exercise)", ("fashion_mnist",), "python -m zoo.train fashion_mnist", "pipelines_and_models"),
+    Row(
+        "Normalisation of images",
+        (),
+        "",
+        "",
+        "There is no lesson. Each model here scales pixels in its own graph, so that a client sends pixels.",
+    ),
     Row("Convolutional networks, pooling, shapes", ("mnist_cnn",), "python -m zoo.train mnist_cnn", "convolutions"),
     Row(
         "AlexNet, VGG, ResNet",
@@ -142,14 +158,23 @@ COURSE: tuple[Row, ...] = (
         "medicine",
         "The ISIC photographs are not in a package: three garments stand in for the figures.",
     ),
-    Row("Segmentation of images", ("unet",), "python -m zoo.train unet", "architectures"),
-    Row("Detection of objects", ("detector",), "python -m zoo.train detector", "architectures"),
+    Row("Segmentation of images", ("unet",), "python -m zoo.train unet", "architectures", NO_LESSON),
+    Row("Detection of objects", ("detector",), "python -m zoo.train detector", "architectures", NO_LESSON),
     Row(
         "Autoencoders, denoising, two decoders", ("autoencoder",), "python -m docs.course autoencoders", "autoencoders"
     ),
     Row("Style transfer", ("style_transfer",), "python -m zoo.stylize PHOTO.jpg --style PAINTING.jpg", "autoencoders"),
+    Row(
+        "Time-delay networks",
+        (),
+        "",
+        "",
+        "There is no lesson: recurrent networks and attention have taken their place.",
+    ),
     Row("Recurrent networks: history, RNN, LSTM, GRU", ("text_rnn",), "python -m docs.course recurrent", "recurrent"),
     Row("Characters of a book (exercise)", ("text_rnn",), "python -m zoo.train text_rnn", "recurrent"),
+    Row("Temperature of generated text", ("text_rnn",), "python -m zoo.sample text_rnn --temperature 0.7", "recurrent"),
+    Row("Self-attention, a Transformer block", ("text_transformer",), "python -m docs.course text", "text"),
     Row(
         "A Transformer that generates (beyond the course)",
         ("text_transformer",),
@@ -167,14 +192,27 @@ COURSE: tuple[Row, ...] = (
     Row(
         "Attention, machine translation", ("attention", "grapheme_to_phoneme"), "python -m zoo.train attention", "text"
     ),
-    Row("Vectors of sentences (beyond the course)", ("text", "minilm"), "python -m zoo.train text", "text"),
+    Row(
+        "Encoder and decoder: teacher forcing, beam search",
+        ("attention", "grapheme_to_phoneme"),
+        "python -m zoo.train attention",
+        "text",
+    ),
+    Row("Vectors of sentences (beyond the course)", ("text", "minilm"), "python -m zoo.train text", "text", NO_LESSON),
     Row(
         "Types of files, pitch of sounds, spoken words (beyond the course)",
         ("magika", "crepe", "keywords"),
         "python -m zoo info magika",
         "transfer",
+        NO_LESSON,
     ),
-    Row("Faces with landmarks (beyond the course)", ("faces",), "python -m zoo.predict faces PHOTO", "transfer"),
+    Row(
+        "Faces with landmarks (beyond the course)",
+        ("faces",),
+        "python -m zoo.predict faces PHOTO",
+        "transfer",
+        NO_LESSON,
+    ),
     Row("GAN (exercise)", ("gan",), "python -m zoo.train gan", "generative"),
     Row(
         "DCGAN, faces (project)",
@@ -183,6 +221,7 @@ COURSE: tuple[Row, ...] = (
         "generative",
         "Garments stand in for faces: no package carries CelebA; `--set data=celeb_a --data-dir FOLDER` takes it.",
     ),
+    Row("PatchGAN, identity loss", ("pix2pix", "cyclegan"), "python -m docs.course generative", "generative"),
     Row("pix2pix", ("pix2pix",), "python -m zoo.train pix2pix", "generative"),
     Row("CycleGAN (exercise)", ("cyclegan",), "python -m zoo.train cyclegan", "generative"),
     Row(
@@ -235,7 +274,10 @@ def text() -> str:
         "\n".join(lessons),
         "The notebooks are Python files whose cells begin with `# %%`: VS Code, Spyder and PyCharm open them "
         "as they are, "
-        "Jupyter with\n[jupytext](https://jupytext.readthedocs.io). On the site the same link is a Jupyter notebook.",
+        "Jupyter with\n[jupytext](https://jupytext.readthedocs.io). On the site the same link is a Jupyter notebook, "
+        "with one that opens it in Colab\nif the site is built for a repository "
+        "(`python -m docs.site --repository OWNER/NAME`). "
+        "Some exercises have a starter cell: it fails with a\nsentence until your answer is right.",
         "## What the course has, and where it is here",
         "\n".join(course),
     ]

@@ -1,7 +1,9 @@
 """Notebooks of the lessons: Python scripts in the percent format, which hold the idea, the formulas and the exercises.
 
-A cell begins with `# %%`; `# %% [markdown]` is text, `# %% solution` the solution of the exercise above it. A line
-`Code: `, followed by names such as `zoo.modeling.losses.gram_matrix`, says where our code computes a formula.
+A cell begins with `# %%`; `# %% [markdown]` is text, `# %% solution` the solution of the exercise above it, and
+`# %% starter` what a student begins with: an answer to replace, and after the line `# check` assertions that fail with
+a sentence until it is right; with the names of the solution they hold. A line `Code: `, followed by names such as
+`zoo.modeling.losses.gram_matrix`, says where our code computes a formula.
 """
 
 import ast
@@ -14,6 +16,8 @@ from pathlib import Path
 ROOT = Path(__file__).parents[2]
 FOLDER = Path(__file__).parent / "notebooks"
 EXERCISES = "## Exercises"
+CHECK = "\n# check\n"
+HIDDEN = {"jupyter": {"source_hidden": True}, "cellView": "form"}  # metadata of a solution, in JupyterLab and in Colab
 
 
 @dataclass(frozen=True)
@@ -21,7 +25,7 @@ class Cell:
     """A cell.
 
     Attributes:
-        kind: "markdown", "code" or "solution".
+        kind: "markdown", "code", "starter" or "solution".
         text: Its text or code.
     """
 
@@ -34,18 +38,37 @@ def read(name: str) -> list[Cell]:
     cells = []
     for part in re.split(r"^# %%", (FOLDER / f"{name}.py").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
         head, _, body = part.partition("\n")
-        kind = "markdown" if "[markdown]" in head else "solution" if "solution" in head else "code"
+        kind = head.strip(" []") or "code"
         if kind == "markdown":
             body = re.sub(r"^# ?", "", body, flags=re.MULTILINE)
         cells.append(Cell(kind, body.strip()))
     return cells
 
 
-def ipynb(name: str) -> str:
-    """Return the notebook of a lesson as a Jupyter notebook."""
-    cells = []
-    for i, cell in enumerate(read(name)):
-        common = {"id": f"cell-{i}", "metadata": {}, "source": cell.text.splitlines(keepends=True)}
+def script(name: str) -> str:
+    """Return the code of the notebook of a lesson without starter cells: what runs from top to bottom."""
+    return "\n\n".join(cell.text for cell in read(name) if cell.kind in ("code", "solution"))
+
+
+def colab(name: str, repository: str, branch: str = "gh-pages") -> str:
+    """Return the address that opens the notebook of a lesson in Colab, from the branch that holds the built site."""
+    return f"https://colab.research.google.com/github/{repository}/blob/{branch}/course/notebooks/{name}.ipynb"
+
+
+def ipynb(name: str, repository: str = "") -> str:
+    """Return the notebook of a lesson as a Jupyter notebook.
+
+    Args:
+        name: Name of the lesson.
+        repository: OWNER/NAME on GitHub, which a cell installs where the notebook is opened in Colab.
+    """
+    cells, parts = [], read(name)
+    if repository:
+        clone = f"!git clone --quiet --depth 1 https://github.com/{repository} checkout"
+        parts.insert(1, Cell("code", f"{clone}\n%cd checkout\n%pip install --quiet ."))
+    for i, cell in enumerate(parts):
+        metadata = HIDDEN if cell.kind == "solution" else {}
+        common = {"id": f"cell-{i}", "metadata": metadata, "source": cell.text.splitlines(keepends=True)}
         if cell.kind == "markdown":
             cells.append({"cell_type": "markdown", **common})
         else:

@@ -46,6 +46,7 @@ for name, x in features.items():
 # components of the second block, by digit:
 
 # %%
+# Figure: Scatter plot of the first two principal components of the features of 1,797 digits, coloured by digit
 plane = PCA(2).fit_transform(StandardScaler().fit_transform(features["second block"]))
 plt.figure(figsize=(6, 5), layout="constrained")
 plt.scatter(*plane.T, c=digits.target, s=6, cmap="tab10")

@@ -28,6 +28,7 @@ for name, value in summary["metrics"].items():
         print(f"{name:30} {value:.3f}")
 
 # %%
+# Figure: Learning curves of the wine classifier by epoch, training and validation
 plt.figure(figsize=(6, 4), layout="constrained")
 plt.imshow(plt.imread("runs/wine/figures/curves.png"))
 plt.axis("off")

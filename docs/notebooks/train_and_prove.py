@@ -30,6 +30,7 @@ summary = train.run("mnist", dataset=data, settings={"recipe.epochs": 12}, preci
 print(f"test accuracy: {summary['metrics']['accuracy']:.2f}")
 
 # %%
+# Figure: Learning curves by epoch, and the confusion matrix of the test split
 run = Path("runs/digits")
 figure, axes = plt.subplots(1, 2, figsize=(12, 4.5), layout="constrained")
 for axis, name in zip(axes, ("curves", "confusion_matrix"), strict=True):
@@ -51,6 +52,7 @@ print(certificate.verdict)
 # The bundle answers in any runtime; here LiteRT, without Keras.
 
 # %%
+# Figure: Eight digits, each with the class and the probability that the TFLite file gives
 predictor = zoo.load("runs/digits/bundle", "tflite")
 chosen = np.random.default_rng(0).choice(len(images), 8, replace=False)
 predictions = predictor.predict(images[chosen][..., None], top_k=1)

@@ -27,7 +27,7 @@ from zoobase.files import locked, sha256, staging
 STAGING = ".publishing-"  # not a number, so TF Serving ignores it
 CHOSEN = ("next", "time")  # versions whose number is chosen when they are published
 ATTEMPTS = 1000
-# What is verified: the SavedModel, and the files that Keras writes, by which it is judged
+# What is verified: the SavedModel, and the files that Keras writes, with which it is compared
 VERIFIED = (saved_model.FORMAT.name, *(name for name, format in FORMATS.items() if format.needs_code))
 _verifying = threading.Lock()  # those who publish one bundle at once wait for one verification
 

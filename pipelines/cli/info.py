@@ -1,7 +1,7 @@
 """python -m pipelines info NAME: the metadata of a dataset."""
 
 from collections.abc import Mapping
-from typing import Any
+from shlex import quote
 
 import click
 
@@ -25,7 +25,7 @@ def command(name: str, data_dir: str | None, cache_dir: str | None, split: str, 
     if not console.json:
         facts = {"": catalogue.get_entry(name).summary} | _facts(info)
         console.table(info.name, ["", ""], [(key, value[:LONGEST]) for key, value in facts.items() if value])
-        console.print(f"next: python -m pipelines preview {name}")
+        console.print(f"next: python -m pipelines preview {name}{f' --data-dir {quote(data_dir)}' if data_dir else ''}")
     console.result(info.to_json())
 
 
@@ -45,5 +45,5 @@ def _facts(info: Info) -> dict[str, str]:
     }
 
 
-def _lines(values: Mapping[str, Any]) -> str:
+def _lines(values: Mapping[str, object]) -> str:
     return "\n".join(f"{key}: {value}" for key, value in values.items())

@@ -2,7 +2,7 @@
 
 227 PNG files of 32 to 2,348 pixels a side, most of them transparent around the thing: 35 birds, 11 fish and other
 animals of the sea, 25 flowers, 26 fruits, 31 things of the household, 64 mammals, 18 vegetables and 17 vehicles. Stamps
-with a drawing (an SVG file) of the same name, cartoons, toys and mirrored ones are left out; one mammal is drawn.
+with a drawing (an SVG file) of the same name, cartoons, toys and flipped ones are left out; one mammal is drawn.
 
 Sources:   data_dir (your own images, as in image_folder), the prepared cache, the Debian package
            tuxpaint-stamps-default, installed or downloaded without root.

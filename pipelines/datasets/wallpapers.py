@@ -36,7 +36,7 @@ LOMIRI = packages.Debian(
     sha256="f74676719f9d0128e5310e65ef97d596bcece8b6a43524ab8949ee1be0a4f18c",
 )
 STYLES = ("ocean-waves", "casa-mila")
-PICTURES = {  # package -> the pictures of each kind
+PICTURES = {  # package -> the files of each kind
     BUDGIE: {
         "photographs": (
             "abstract-spiral",

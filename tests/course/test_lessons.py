@@ -8,6 +8,7 @@ from pathlib import Path
 import pytest
 
 import docs.course
+from docs import site
 from docs.course import compose, index, notebook
 from docs.course.lessons import LESSONS
 
@@ -88,8 +89,49 @@ def test_solutions_run(name, tmp_path, monkeypatch):
     for cell in (*solutions, *(cell for cell in cells if cell.kind == "code")):
         assert any(isinstance(node, ast.Assert) for node in ast.walk(ast.parse(cell.text))), cell.text
     monkeypatch.chdir(tmp_path)
-    path = notebook.FOLDER / f"{name}.py"
-    exec(compile(path.read_text(), str(path), "exec"), {"__name__": "__main__"})
+    exec(compile(notebook.script(name), f"{name}.py", "exec"), {"__name__": "__main__"})
+
+
+def test_most_read_lessons_have_starter_cells():
+    assert {name for name in NAMES if starters(name)} >= {"perceptron", "classification", "convolutions"}
+
+
+def starters(name):
+    """Numbers of the cells that a student begins with."""
+    return [i for i, cell in enumerate(notebook.read(name)) if cell.kind == "starter"]
+
+
+@pytest.mark.parametrize(("name", "position"), [(name, i) for name in NAMES for i in starters(name)])
+def test_a_starter_cell_fails_with_a_sentence_until_the_answer_is_right(name, position):
+    """Its check holds with the names of the solution below it."""
+    cells = notebook.read(name)
+    starter, solution = cells[position : position + 2]
+    assert solution.kind == "solution"
+    namespace = {}
+    for cell in cells[:position]:
+        if cell.kind in ("code", "solution"):
+            exec(cell.text, namespace)
+    with pytest.raises(AssertionError, match=r"^not yet: .+"):
+        exec(starter.text, namespace)
+    exec(solution.text, namespace)
+    exec(starter.text.split(notebook.CHECK)[1], namespace)
+
+
+def test_starter_cells_are_in_the_notebook_and_solutions_are_folded():
+    cells = json.loads(notebook.ipynb("perceptron"))["cells"]
+    starter = next(i for i, cell in enumerate(cells) if "# check\n" in cell["source"])
+    assert cells[starter]["metadata"] == {}
+    assert cells[starter + 1]["metadata"] == notebook.HIDDEN
+
+
+def test_a_site_of_a_repository_opens_notebooks_in_colab():
+    text = site.with_colab("[a](notebooks/text.ipynb), [b](../text.md)", "someone/zoo")
+    address = "https://colab.research.google.com/github/someone/zoo/blob/gh-pages/course/notebooks/text.ipynb"
+    assert text == f"[a](notebooks/text.ipynb) ([open in Colab]({address})), [b](../text.md)"
+    cells = json.loads(notebook.ipynb("text", "someone/zoo"))["cells"]
+    assert cells[0]["cell_type"] == "markdown"
+    assert "git clone --quiet --depth 1 https://github.com/someone/zoo" in cells[1]["source"][0]
+    assert "colab" not in notebook.ipynb("text")
 
 
 def test_a_wrong_solution_is_noticed():

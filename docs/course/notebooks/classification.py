@@ -68,6 +68,16 @@ assert np.allclose(values, classification.cross_entropy(logits, labels), atol=1e
 # What is the cross-entropy of a network that knows nothing about ten classes? Which loss of an untrained network should make you
 # suspicious?
 
+# %% starter
+uniform = 0.0  # your number, in nats
+
+# check
+expected = classification.cross_entropy(np.zeros((1, 10)), np.array([3]))
+assert np.isclose(uniform, expected, atol=1e-4), (
+    f"not yet: with equal logits each class has probability 1/10, not exp(-{uniform})"
+)
+print("right: a first loss far above it means that the first logits are too large")
+
 # %% solution
 uniform = classification.cross_entropy(np.zeros((1, 10)), np.array([3]))
 print(f"ln 10 = {uniform:.4f}; a first loss far above it means that the first logits are too large")

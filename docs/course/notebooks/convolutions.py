@@ -62,6 +62,21 @@ for side, kernel, stride, padding in ((28, 3, 1, "valid"), (28, 3, 2, "same"), (
 #
 # Which 3x3 kernel answers to vertical edges, and with 0 to an even area? Apply it to an image that is black at the left and white at the right.
 
+# %% starter
+from docs.course.lessons.images import convolutions
+
+image = np.zeros((8, 8), "float32")
+image[:, 4:] = 1
+kernel = np.zeros((3, 3), "float32")  # your kernel
+
+# check
+answer = convolutions.convolved(image, kernel, "valid")
+assert abs(kernel.sum()) < 1e-6, f"not yet: the kernel sums to {kernel.sum()}, so an even area does not give 0"
+assert answer[:, 2:4].all(), "not yet: the edge, between columns 3 and 4, gives 0"
+flat = convolutions.convolved(image.T.copy(), kernel, "valid")
+assert not flat.any(), "not yet: the kernel also answers to horizontal edges"
+print("right: only the vertical edge is not 0")
+
 # %% solution
 from docs.course.lessons.images import convolutions
 
@@ -79,6 +94,16 @@ assert (answer[:, 2:4] == 4).all()
 #
 # It has 96 kernels of 11x11 with stride 4 on images of 227x227x3 without padding. How large is its output, and how many
 # parameters does it have?
+
+# %% starter
+side, parameters = 0, 0  # your numbers
+
+# check
+layer = keras.layers.Conv2D(96, 11, 4)
+shape = layer(np.zeros((1, 227, 227, 3), "float32")).shape
+assert side == shape[1], f"not yet: a side of {side} is not that of the layer; count the places of the kernel in a row"
+assert parameters == layer.count_params(), f"not yet: {parameters} parameters; is the bias of each kernel counted?"
+print("right: both are those of the layer")
 
 # %% solution
 side = (227 - 11 + 2 * 0) // 4 + 1

@@ -36,7 +36,7 @@
 # $$L = L_{\mathrm{GAN}}(G, D) + \lambda\,\mathbb{E}_{a,b}\left[ \lVert b - G(a) \rVert_1 \right]$$
 #
 # The discriminator is a *PatchGAN*: a convolutional network whose output is a map, one value for each patch of the image that it sees, and
-# $L_{\mathrm{GAN}}$ is the mean over the patches. It judges textures; what the whole image shows is judged by the second term.
+# $L_{\mathrm{GAN}}$ is the mean over the patches. It evaluates textures; the second term compares the whole image.
 #
 # Code: `zoo.models.pix2pix.Pix2Pix.compute_losses`, `zoo.modeling.blocks.patch_discriminator`
 #

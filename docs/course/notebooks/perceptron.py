@@ -63,6 +63,17 @@ assert np.isclose(-np.log(likelihood) / 4, perceptron.cross_entropy(y, p))
 #
 # Find weights and a bias by hand with which a perceptron computes AND of two inputs, and check all four rows.
 
+# %% starter
+rows = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
+w, b = np.array([0.0, 0.0]), 0.0  # your weights and your bias
+
+# check
+decisions = (rows @ w + b > 0).astype(int)
+assert decisions.tolist() == [0, 0, 0, 1], (
+    f"not yet: AND of the four rows is [0, 0, 0, 1], this gives {decisions.tolist()}"
+)
+print("right: all four rows")
+
 # %% solution
 rows = np.array([[0, 0], [0, 1], [1, 0], [1, 1]])
 w, b = np.array([1.0, 1.0]), -1.5
@@ -88,6 +99,20 @@ assert best < 4
 # ### 3. The gradient
 #
 # Check the formula of the gradient against the difference of two cross-entropies, for random rows.
+
+# %% starter
+random = np.random.default_rng(0)
+x, y, w, b = random.normal(size=(50, 3)), random.integers(0, 2, 50), random.normal(size=3), 0.1
+formula = np.zeros(3)  # your formula of the gradient by w
+
+# check
+step = 1e-6 * np.eye(3)
+ends = [[perceptron.cross_entropy(y, perceptron.sigmoid(x @ (w + sign * s) + b)) for s in step] for sign in (1, -1)]
+expected = (np.array(ends[0]) - ends[1]) / 2e-6
+assert np.allclose(formula, expected, atol=1e-7), (
+    f"not yet: the differences are {expected}, the formula gives {formula}"
+)
+print("right: the formula is the gradient")
 
 # %% solution
 random = np.random.default_rng(0)

@@ -5,7 +5,7 @@
 #
 # To a network a word is a number in a vocabulary, which says nothing about its meaning. An *embedding* gives each word a vector, and word2vec
 # learns it from a simple task: which words stand near which? Words in the same company get similar vectors. With vectors of
-# words a small network can judge a review. To translate, a network has to look back at the right place of its input: *attention* computes, for
+# words a small network can classify a review. To translate, a network has to look back at the right place of its input: *attention* computes, for
 # each word that it writes, how much each word that it has read matters.
 
 # %% [markdown]

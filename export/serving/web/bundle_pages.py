@@ -118,7 +118,7 @@ class BundlePages:
     def _write_picture(
         self, site: Path, cases: Mapping[str, Sequence[GoldenCase]], functions: Mapping[str, Function]
     ) -> None:
-        """Write the picture of the model in a gallery, if it is an image; `picture` is its HTML."""
+        """Write the image of the model in a gallery, if it has one; `picture` is its HTML."""
         page = self.pages[0]
         inputs = rows_of(page.endpoint, cases[page.endpoint.name])
         arrays = in_batches(functions[page.endpoint.name], inputs, 1) | inputs

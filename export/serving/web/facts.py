@@ -1,4 +1,4 @@
-"""What a page says of its model: the facts of its card, the certificate, and the picture of a gallery."""
+"""What a page says of its model: the facts of its card, the certificate, and the image in a gallery."""
 
 import html
 import io
@@ -18,9 +18,9 @@ VERDICTS = {
     "pass": "proven: every file equals the trained model",
     "pass with reservations": "proven, with reservations",
 }
-PICTURES = 4  # images in the picture of a model
+PICTURES = 4  # in the image of a model in a gallery
 LARGEST = 160  # pixels of one of them
-LETTERS = 160  # of the text in the picture
+LETTERS = 160  # of the text in a gallery
 FIELDS = 5
 
 

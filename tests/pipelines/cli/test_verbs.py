@@ -2,6 +2,8 @@
 
 import csv
 import json
+import re
+import shlex
 
 import numpy as np
 import pytest
@@ -9,6 +11,7 @@ from click.testing import CliRunner
 from PIL import Image
 
 import pipelines
+from docs import pages
 from pipelines.__main__ import verbs
 
 
@@ -35,6 +38,26 @@ def test_info_shows_licence_source_features_counts_and_classes():
     error = run("info", "digts", code=2).exception
     assert isinstance(error, pipelines.DataError)
     assert "unknown dataset 'digts'; did you mean digits" in str(error)
+
+
+@pytest.mark.parametrize("name", ["table", "image_folder", "digits"])
+def test_the_command_of_the_page_of_a_dataset_runs_and_so_does_the_next_one(name, tmp_path, monkeypatch):
+    """With a file or folder in the place of its placeholder."""
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "wine list.csv").write_text("colour,price\n" + "red,2\nwhite,3\n" * 20)
+    random = np.random.default_rng(0)
+    for label in ("cat", "dog"):
+        (tmp_path / "my photos" / label).mkdir(parents=True)
+        for i in range(8):
+            Image.fromarray(random.integers(0, 256, (8, 8, 3), np.uint8)).save(
+                tmp_path / "my photos" / label / f"{i}.png"
+            )
+    own = {"FILE.csv": "wine list.csv", "FOLDER": "my photos"}
+    page = (pages.DATASETS / f"{name}.md").read_text()
+    words = shlex.split(re.search(r"^    python -m pipelines (info .+)$", page, re.MULTILINE)[1])
+    out = run(*(own.get(word, word) for word in words)).stdout
+    following = shlex.split(re.search(r"^next: python -m pipelines (preview .+)$", out, re.MULTILINE)[1])
+    run(*following)
 
 
 def test_preview_of_images_is_a_grid(tmp_path):

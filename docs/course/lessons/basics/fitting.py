@@ -8,6 +8,7 @@ import numpy as np
 
 import docs.recipes
 from docs.course.page import Page, axes_row, band, train_command
+from docs.figures import figure
 from docs.recipes import IMAGES, _anchor
 
 TOPICS = {  # experiment -> what the course says about it
@@ -93,7 +94,7 @@ def write(page: Page) -> None:
         title = experiments[name].title
         page.heading(title)
         page.text(f"{text} Measured: [{title.lower()}](../recipes.md#{_anchor(title)}).")
-        page.parts.append(f"![Training and validation loss by epoch](../recipes/{name}.png)")
+        page.parts.append(figure(f"../recipes/{name}.png", *docs.recipes.shown(experiments[name])))
         variants = experiments[name].variants
         page.command(*(line for label in variants for line in (f"# {label}", experiments[name].command(label))))
     _check(page, rows)

@@ -115,7 +115,7 @@ def write(page: Page) -> None:
         seeds="Seed 0",
     )
     page.text(
-        """The two curves are the same points: the usual one is mirrored. The area below either is the probability that
+        """The two curves are the same points: the usual one is flipped. The area below either is the probability that
         a malignant row gets a higher value than a benign one."""
     )
 

@@ -151,7 +151,9 @@ def write(page: Page) -> None:
         (published.version, back.version, back.copy_of) == (2, 3, 1),
         "A rollback publishes the version before the newest one again; no version is modified.",
     )
-    page.text("How servers are told, and what is compared: [serve](../how-to/serve.md#update-a-served-model).")
+    page.text(
+        "How servers are told, and what is compared: [update a served model](../how-to/update-a-served-model.md)."
+    )
 
 
 def _short(text: str, length: int = 300) -> str:

@@ -217,6 +217,18 @@ def test_the_page_says_what_the_model_is_and_how_far_it_was_proven(site, net, pa
         assert any("tflite/float32.tflite" in row and "pass" in row for row in rows)
 
 
+@pytest.mark.parametrize("width", [375, 1280])
+def test_the_certificate_is_not_cut_off(site, net, page, width):
+    page.send("Emulation.setDeviceMetricsOverride", width=width, height=800, deviceScaleFactor=1, mobile=width < 500)
+    with chromium.serving(site) as url:
+        page.open(f"{url}/{net.name}/certificate.html")
+        hidden = page.evaluate(
+            "(({ scrollWidth, clientWidth }) => scrollWidth - clientWidth)(document.querySelector('.scroll'))"
+        )
+        assert hidden <= 0
+    page.send("Emulation.clearDeviceMetricsOverride")
+
+
 def test_a_page_works_without_a_network_after_the_first_visit(site, net, page):
     with chromium.serving(site) as url:
         address = f"{url}/{net.name}/index.html"
