@@ -19,7 +19,7 @@ import numpy as np
 
 from export.contract import Tensor
 from export.contract.preprocessing import ImagePreprocessing, Preprocessing, SoundPreprocessing, TextPreprocessing
-from export.inputs import in_browser
+from export.inputs import applications
 from export.inputs.snippets import snippet
 from export.protocol.arrays import check_archive
 from export.runtime import process
@@ -112,7 +112,7 @@ def check(
             problems["c"] = "No module named cc: install a C compiler"
         if "javascript" in snippets:
             try:
-                arrays |= in_browser.preprocess(snippets["javascript"], list(files.values()), scratch)
+                arrays |= applications.in_chromium(snippets["javascript"], list(files.values()), scratch)
             except ExportError as error:
                 problems["javascript"] = str(error)
     shape = rows.shape[1:]
@@ -126,8 +126,10 @@ def check(
 
 def pixels_of(folder: Path, tensor: Tensor) -> dict[int, np.ndarray]:
     """Return the pixels uint8 (H, W, C) of golden images by row, upright, in their own sizes; {} if damaged."""
+    files = files_of(folder)
+    if not files:
+        return {}
     with tempfile.TemporaryDirectory(prefix="inputs-") as name:
-        files = files_of(folder)
         job = {"files": [str(path.resolve()) for path in files.values()], "tensor": tensor.to_json(), "pixels": True}
         _, arrays = _run(job | {"snippets": {}, "vocabulary": [], "library": None}, folder, Path(name))
     found = {row: (arrays or {}).get(f"pixels/{i}") for i, row in enumerate(files)}

@@ -14,7 +14,7 @@ from export.artifacts import operators, reservations_of
 from export.contract import Artifact
 from export.contract.sampling import legal_range
 from export.formats import FORMATS
-from export.inputs import golden_files, in_mediapipe
+from export.inputs import applications, golden_files
 from export.inputs.check import vocabulary_of
 from export.parity import recurrent_steps
 from export.parity.comparison import EndpointComparison, compare_endpoint, contract_violations, numbers_for_nan
@@ -136,10 +136,12 @@ def _input_rows(
     files = [
         a for a in artifacts if a.batch in (None, 1) and [*a.endpoints] == [endpoint.name] and tensor.meaning == "image"
     ]
-    if runtime and files and golden_files.files_of(request.folder):
-        outcomes += filter(
-            None, [in_mediapipe.check(request.folder, request.contract, files[0], runtime, real.outputs)]
-        )
+    rows_of_case = len(next(iter(real.outputs.values()), ()))
+    pixels = golden_files.pixels_of(request.folder, tensor) if runtime and files else {}
+    if pixels := {row: image for row, image in pixels.items() if row < rows_of_case}:
+        arguments = request.folder, request.contract, files[0], runtime, pixels, real.outputs
+        problem, note = applications.in_mediapipe(*arguments)
+        outcomes.append(golden_files.Outcome("mediapipe", len(pixels), problem=problem, note=note))
     rows = []
     for outcome in outcomes:
         state = FAIL if outcome.is_installed else NOT_RUN

@@ -40,10 +40,12 @@ def test_the_workflow_runs_our_commands_against_the_container_of_the_image():
         for step in job["steps"]
         if "-m export" in step.get("run", "")
     ]
-    assert [line[3] for line in words] == ["publish", "serve-check"]
-    for _, _, _, verb, *arguments in words:
-        context = verbs.commands[verb].make_context(verb, arguments)
-        assert context.params["base_path"] == Path("models/mnist")
+    assert [line[3] for line in words] == ["publish", "serve-check", "verify"]
+    contexts = [verbs.commands[verb].make_context(verb, arguments) for _, _, _, verb, *arguments in words]
+    assert [c.params.get("base_path", c.params.get("bundle")) for c in contexts[1:]] == [
+        Path("models/mnist"),
+        Path("out/mnist"),
+    ]
 
 
 @pytest.mark.parametrize("file", ["serving/Dockerfile", "triton/Dockerfile", "cluster/Dockerfile"])
