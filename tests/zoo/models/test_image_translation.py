@@ -258,7 +258,6 @@ def test_a_second_export_does_not_overwrite_the_first(trained):
     assert export._unused_path(run / "bundle", ("",)).name == "bundle"
 
 
-@pytest.mark.extended
 def test_prediction_of_a_paired_model_is_the_image(trained, garment):
     run = trained("pix2pix")
     pixels = pipelines.images.read(garment, 28, 28, 1)[None].astype("float32")
