@@ -100,8 +100,5 @@ def in_mediapipe(
         text = f"{costs['changed']} of {len(cases)} answers change"
     else:
         text = f"outputs change by up to {max(costs['largest_change'].values()):.3g}"
-    height, width = tensor.shape[1:3]
-    return (
-        None,
-        f"MediaPipe resizes images itself, bilinear without antialias: {text}; give it {width} x {height} pixels",
-    )
+    wanted = f"give it {tensor.shape[2]} x {tensor.shape[1]} pixels"
+    return None, f"MediaPipe resizes images itself, bilinear without antialias: {text}; {wanted}"

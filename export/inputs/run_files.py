@@ -7,6 +7,7 @@ with an array `LANGUAGE/i`, or `pixels/i`, for each file}. The language "contrac
 
 import ctypes
 import json
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -33,7 +34,8 @@ def main() -> None:
     if job["library"]:
         preprocess["c"] = lambda file: _in_c(job["library"], tensor, file)
     if job.get("pixels"):
-        preprocess["pixels"] = lambda file: _pixels(tensor, file)
+        whole = replace(tensor.preprocessing, decoder="accurate")  # an application that resizes decodes at full size
+        preprocess["pixels"] = lambda file: _pixels(replace(tensor, preprocessing=whole), file)
     for language, call in preprocess.items():
         try:
             arrays |= {f"{language}/{i}": call(file) for i, file in enumerate(job["files"])}
@@ -44,7 +46,7 @@ def main() -> None:
 
 
 def _pixels(tensor: Tensor, path: str) -> np.ndarray:
-    """Return the decoded and upright pixels of a file, in its own size."""
+    """Return the decoded and upright pixels of a file, at the size of the decoder that the contract states."""
     file = ImageFile(Path(path).read_bytes())
     return np.ascontiguousarray(np.rint(upright_pixels(file, tensor.preprocessing, tensor.shape[1:3])), np.uint8)
 

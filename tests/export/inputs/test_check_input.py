@@ -217,6 +217,11 @@ def golden(tmp_path, recipe, shape):
     return Tensor("image", "float32", (None, *shape), "image", 0, 255, preprocessing=recipe), rows.astype(np.float32)
 
 
+def upright(file):
+    """Return the shape of the whole image as one sees it; whatever DCT scale the recipe decodes at."""
+    return (*(file.size[::-1] if file.exif >= 5 else file.size), 3)
+
+
 @pytest.mark.parametrize(("fit", "shape"), [("crop", (64, 96, 3)), ("pad", (28, 28, 1))])
 def test_snippets_make_the_golden_tensors(tmp_path, fit, shape):
     colour = "grey" if shape[2] == 1 else "RGB"
@@ -226,6 +231,8 @@ def test_snippets_make_the_golden_tensors(tmp_path, fit, shape):
     assert [(o.language, o.files, o.problem) for o in found] == [(n, 3, None) for n in ("contract", "python", "opencv")]
     assert found[0].largest < 0.1
     assert max(o.largest for o in found) < 2  # Pillow and OpenCV decode more accurately
+    sizes = [pixels.shape for pixels in golden_files.pixels_of(tmp_path, tensor).values()]
+    assert sizes == [upright(ImageFile(path.read_bytes())) for path in golden_files.files_of(tmp_path).values()]
     shifted = golden_files.check(tmp_path, tensor, np.roll(rows, 1, axis=1), ())  # of a feed that does something else
     assert all("becomes another tensor than the feed made of it" in outcome.problem for outcome in shifted)
 
