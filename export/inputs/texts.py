@@ -40,14 +40,16 @@ TRUNCATIONS = ("the end", "the beginning", "the end and the last special token")
 WHOLE_WORDS = "words that are not divided into pieces"
 LONGEST_WORD = 100  # characters: BERT's tokenizer has no pieces of longer ones
 NORMALIZED = 0x30000  # characters from here on stay as they are
-CHINESE = "\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f"
-CHINESE_CHARACTER = re.compile(f"([{CHINESE}\U0002b920-\U0002ceaf\U0002f800-\U0002fa1f])")
+CHINESE = re.compile(
+    "([\u3400-\u4dbf\u4e00-\u9fff\uf900-\ufaff\U00020000-\U0002a6df\U0002a700-\U0002b73f\U0002b740-\U0002b81f"
+    "\U0002b920-\U0002ceaf\U0002f800-\U0002fa1f])"
+)
 
 
 def tokens_of(text: str, recipe: TextPreprocessing, index: dict[str, int]) -> list[str]:
     """Return the tokens of a text as a recipe states them, without those before and after it."""
     if recipe.normalize:
-        text = CHINESE_CHARACTER.sub(r" \1 ", "".join(_normalized(c, recipe.lowercase) for c in text))
+        text = CHINESE.sub(r" \1 ", "".join(_normalized(c, recipe.lowercase) for c in text))
     elif recipe.lowercase:
         text = re.sub("[A-Z]", lambda letter: letter[0].lower(), text)
     for pattern, replacement in recipe.replace:
@@ -169,11 +171,11 @@ def _hypotheses(
         for special, unknown, cut in itertools.product(ends, ("as stated", "left out"), cuts):
             ids = [index.get(t, recipe.unknown) for t in tokens if unknown == "as stated" or t in index]
             first, last = ends[special]
-            room = max(0, size - len(first) - len(last))
-            if cut == TRUNCATIONS[0] or len(ids) <= room:
-                ids = [*first, *ids[:room], *last]
+            available = max(0, size - len(first) - len(last))
+            if cut == TRUNCATIONS[0] or len(ids) <= available:
+                ids = [*first, *ids[:available], *last]
             else:
-                ids = [*first, *(ids if cut == TRUNCATIONS[2] else ids[len(ids) - room :]), *last]
+                ids = [*first, *(ids if cut == TRUNCATIONS[2] else ids[len(ids) - available :]), *last]
             for shift, side, fill in itertools.product((0, 1, -1), PADDINGS, values):
                 kept = [i + shift for i in ids[:size]]
                 rest = [fill] * (size - len(kept))

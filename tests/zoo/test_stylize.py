@@ -14,6 +14,7 @@ from zoo.evaluation import images
 from zoo.modeling import perceptual_loss
 from zoo.training import neural_style
 from zoo.weights import vgg as weights_of_vgg
+from zoo.weights.readers import hdf5
 from zoo.weights.vgg import load_vgg
 
 RANDOM = np.random.default_rng(0)
@@ -89,7 +90,7 @@ def test_losses_are_those_of_the_paper():
 
 
 def test_the_features_are_those_of_the_package(vgg):
-    values = weights_of_vgg.EDGES.read(weights_of_vgg.read)
+    values = weights_of_vgg.EDGES.read(hdf5.read)
     for name, stored in {"block1_conv1": "block1/layers/conv2d", "block3_conv2": "block3/layers/conv2d_1"}.items():
         np.testing.assert_array_equal(vgg.get_layer(name).get_weights()[0], values[f"{stored}/vars/0"])
     assert not vgg.trainable_variables

@@ -7,13 +7,13 @@ from pathlib import Path
 
 import numpy as np
 
-from zoo.weights import vgg
 from zoo.weights.packaged import PackagedWeights
+from zoo.weights.readers import hdf5
 
 
 def read(file: Path) -> dict[str, np.ndarray]:
     """Return the values of the file by layer and part: {"conv1/kernel": (512, 1, 128), ...}."""
-    stored = vgg.read(file)  # {"conv1/conv1_3/kernel:0": ...}
+    stored = hdf5.read(file)  # {"conv1/conv1_3/kernel:0": ...}
     return {f"{k.split('/')[0]}/{k.rpartition('/')[2].removesuffix(':0')}": value for k, value in stored.items()}
 
 

@@ -5,6 +5,7 @@ No code of a package is run: its file is read by the restricted readers of this 
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import importlib.util
 import json
@@ -38,6 +39,11 @@ def as_it_is(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarra
     return tensor
 
 
+@functools.cache
+def _packages() -> dict[str, dict[str, Any]]:
+    return json.loads(Path(__file__).with_name("packages.json").read_text(encoding="utf-8"))
+
+
 @dataclass(frozen=True, kw_only=True)
 class PackagedWeights:
     """A file with weights in a package of Python or of npm."""
@@ -61,7 +67,7 @@ class PackagedWeights:
     @classmethod
     def pinned(cls, name: str, **conversion: Any) -> PackagedWeights:
         """Return the weights of a model whose file, digest and licence are in `packages.json`."""
-        facts = json.loads(Path(__file__).with_name("packages.json").read_text(encoding="utf-8"))[name]
+        facts = dict(_packages()[name])
         wheel = Npm(*facts.pop("npm")) if "npm" in facts else Wheel.pinned(facts.pop("package"))
         return cls(name=name, wheel=wheel, **facts, **conversion)
 

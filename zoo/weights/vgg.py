@@ -15,8 +15,8 @@ import numpy as np
 from pipelines.sources import search
 from zoo.core import registry
 from zoo.weights.packaged import PackagedWeights
+from zoo.weights.readers import hdf5
 from zoobase.errors import SourceUnavailable, unknown
-from zoobase.hdf5 import open_hdf5
 
 if TYPE_CHECKING:
     import keras
@@ -79,14 +79,6 @@ def _hed() -> keras.Model:
 # === The model `edges` ===
 
 
-def read(file: Path) -> dict[str, np.ndarray]:
-    """Return the values of the file by name: {"block1/layers/conv2d/vars/0": (3, 3, 3, 64), ...}."""
-    names: list[str] = []
-    with open_hdf5(file) as content:
-        content.visit(names.append)
-        return {name: np.asarray(content[name]) for name in names if hasattr(content[name], "shape")}
-
-
 def _name(path: str) -> str:
     """Return the name of a variable in the file: block3_conv2/bias -> block3/layers/conv2d_1/vars/1."""
     layer, _, part = path.rpartition("/")
@@ -105,7 +97,7 @@ def _arrange(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarra
 
 EDGES = PackagedWeights.pinned(
     "edges",
-    tensors=read,
+    tensors=hdf5.read,
     tensor_name=_name,
     arrange=_arrange,
     features={"image": "encoded image", "mask": "PNG bytes"},

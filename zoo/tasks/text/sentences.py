@@ -29,6 +29,12 @@ if TYPE_CHECKING:
 
 PRETRAINED = ("minilm", "wordllama")
 VOCABULARIES = (*PRETRAINED, "texts", "ngrams")
+# the module that splits texts, the number of tokens that stand for no text, and the snippet of the card
+WORD_PIECES = wordpiece, len(wordpiece.SPECIAL), tokenizer_snippets.word_pieces
+TOKENIZERS = {  # of the vocabularies that do not consist of word pieces
+    "ngrams": (ngrams, 2, tokenizer_snippets.ngrams_of_words),
+    "wordllama": (byte_pairs, byte_pairs.FIRST, tokenizer_snippets.byte_pairs),
+}
 
 
 @dataclass(frozen=True)
@@ -47,14 +53,18 @@ class WordPieceTask(TextClassifier):
         return self.vocabulary == "ngrams"
 
     @property
+    def _tokenizer(self) -> tuple[ModuleType, int, Callable[[int], str]]:
+        return TOKENIZERS.get(self.vocabulary, WORD_PIECES)
+
+    @property
     def splitter(self) -> ModuleType:
         """The module that turns texts into ids."""
-        return {"ngrams": ngrams, "wordllama": byte_pairs}.get(self.vocabulary, wordpiece)
+        return self._tokenizer[0]
 
     @property
     def first(self) -> int:
         """Number of tokens at the start of the vocabulary that stand for no text."""
-        return {"ngrams": 2, "wordllama": byte_pairs.FIRST}.get(self.vocabulary, len(wordpiece.SPECIAL))
+        return self._tokenizer[1]
 
     def __post_init__(self) -> None:
         """Raise UsageError for an unknown vocabulary."""
@@ -93,9 +103,7 @@ class WordPieceTask(TextClassifier):
 
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that tokenizes a text as the `text` endpoint does."""
-        snippets = {"ngrams": tokenizer_snippets.ngrams_of_words, "wordllama": tokenizer_snippets.byte_pairs}
-        snippet = snippets.get(self.vocabulary, tokenizer_snippets.word_pieces)
-        return {"Token ids of a text": snippet(self.words_of(info))}
+        return {"Token ids of a text": self._tokenizer[2](self.words_of(info))}
 
 
 @dataclass(frozen=True)
