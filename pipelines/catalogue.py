@@ -71,8 +71,8 @@ def entries() -> dict[str, Entry]:
 
 def _sources() -> Iterator[Entry]:
     for module, path in catalogue("pipelines.datasets"):
-        if _ROWS in path.read_bytes():
-            yield from (Entry(name, module, path, doc) for name, doc in _rows(path).items())
+        if rows := _rows(path, path.stat().st_mtime_ns):
+            yield from (Entry(name, module, path, doc) for name, doc in rows.items())
         elif path.parent == HERE or _loads(path):  # our own need no look
             yield Entry(path.stem, module, path)
     for name, module, path in entry_points(ENTRY_POINTS):
@@ -80,8 +80,11 @@ def _sources() -> Iterator[Entry]:
             yield Entry(name, module, path)
 
 
-def _rows(path: Path) -> dict[str, str]:
-    """Return {name: doc} of the rows of `DATASETS` in a file."""
+@functools.lru_cache(maxsize=512)
+def _rows(path: Path, mtime_ns: int) -> dict[str, str]:  # mtime_ns: part of the cache key
+    """Return {name: doc} of the rows of `DATASETS` in a file; empty if it has none."""
+    if _ROWS not in path.read_bytes():
+        return {}
     assigned = (node for node in ast.parse(path.read_text(encoding="utf-8")).body if isinstance(node, ast.Assign))
     table = next(node.value for node in assigned if ast.unparse(node.targets[0]) == "DATASETS")
     docs = [ast.literal_eval(next(k.value for k in row.keywords if k.arg == "doc")) for row in table.values]

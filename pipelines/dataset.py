@@ -77,6 +77,7 @@ class Dataset:
     validation: tf.data.Dataset
     test: tf.data.Dataset
     info: Info
+    feeds: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # that others keep here
 
     @classmethod
     def of_columns(cls, columns: Mapping[str, Mapping[str, Any]], info: Info) -> Dataset:

@@ -32,6 +32,7 @@ CACHES = ("auto", "memory", "disk", "none")
 _SAMPLE = 64  # examples measured to estimate the size of all
 _CHUNK = 1024
 MEMORY = 2**30  # bytes that "auto" caches in memory; constant, so that the order does not depend on free memory
+_SMALL = 2**26  # bytes
 _WINDOW = 2**28  # bytes of a shuffle buffer; constant for the same reason
 _TENSOR = 128  # overhead of a tensor in bytes: with 3 per row, half the size of 28x28 pixels
 
@@ -94,6 +95,11 @@ class Feed:
     ordered: bool = False  # whether epochs keep the order of the examples
     parts: int = 1  # number of parts of each batch, see `share`
     own: range = range(1)  # the parts that this feed returns, in order
+
+    @property
+    def is_small(self) -> bool:
+        """Whether the decoded examples can be kept in memory after their use: 64 MiB or less."""
+        return self.store.location == "memory" and self.store.bytes <= _SMALL
 
     def steps(self, batch_size: int, drop_remainder: bool = False) -> int:
         """Return the number of batches per epoch."""
@@ -243,7 +249,12 @@ class Store:
         """Where examples are cached: "memory", "disk" or "none"."""
         if self.requested != "auto":
             return self.requested
-        return "memory" if self._example_bytes * self.count <= MEMORY else "disk"
+        return "memory" if self.bytes <= MEMORY else "disk"
+
+    @property
+    def bytes(self) -> int:
+        """The size of all decoded examples, about."""
+        return self._example_bytes * self.count
 
     @functools.cached_property
     def _example_bytes(self) -> int:

@@ -70,8 +70,8 @@ class ModelEntry:
 @functools.lru_cache(maxsize=512)
 def read(module: str, path: Path, mtime_ns: int) -> tuple[ModelEntry, ...]:
     """Return the entries of a file."""
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    origins, entries = _origins(tree), []
+    tree, origins = _parsed(path, mtime_ns)
+    entries = []
     for node in tree.body:
         if not isinstance(node, ast.FunctionDef):
             continue
@@ -174,6 +174,12 @@ def _module_of(node: ast.AST | None, origins: Mapping[str, str], module: str) ->
     return origins.get(function.id, module) if isinstance(function, ast.Name) else ""
 
 
+@functools.lru_cache(maxsize=128)
+def _parsed(path: Path, mtime_ns: int) -> tuple[ast.Module, dict[str, str]]:  # mtime_ns: part of the cache key
+    tree = ast.parse(path.read_text(encoding="utf-8"))
+    return tree, _origins(tree)
+
+
 def _origins(tree: ast.Module) -> dict[str, str]:
     """Return {name: module} of `from module import name`, and {"name.": module.name}, if it is a module itself."""
     origins = {}
@@ -189,8 +195,7 @@ def dataclass_fields(module: str, name: str) -> set[str]:
     path = source_file(module)
     if path is None:
         return set()
-    tree = ast.parse(path.read_text(encoding="utf-8"))
-    origins = _origins(tree)
+    tree, origins = _parsed(path, path.stat().st_mtime_ns)
     node = next((node for node in tree.body if isinstance(node, ast.ClassDef) and node.name == name), None)
     if node is None:
         return dataclass_fields(origins[name], name) if name in origins else set()

@@ -121,8 +121,14 @@ class Plan:
         ]
 
     def feed(self, dataset: Dataset, split: str, training: bool = False) -> Feed:
-        """Return the feed of a split in the form of the model's inputs."""
-        return self.task.examples(dataset[split], dataset.info, self.recipe, self.arguments(dataset.info), training)
+        """Return the feed of a split in the form of the model's inputs; a small split is decoded once."""
+        arguments = self.arguments(dataset.info)
+        key = split, training, repr((self.task, self.recipe, arguments))
+        if (feed := dataset.feeds.get(key)) is None:
+            feed = self.task.examples(dataset[split], dataset.info, self.recipe, arguments, training)
+            if feed.is_small:
+                dataset.feeds[key] = feed
+        return feed
 
     def build(self, info: Info) -> keras.Model:
         """Build the model; called inside the scope in which it is trained."""

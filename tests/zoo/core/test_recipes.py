@@ -14,6 +14,7 @@ import tensorflow as tf
 
 import pipelines
 import zoo
+from pipelines import feeding
 from tests.zoo.conftest import DATA, fit
 from zoo import compare, train
 from zoo.core import recipe as recipes
@@ -382,3 +383,14 @@ def test_a_resumed_training_has_used_a_part_of_its_time_before_the_first_batch()
     budget.set_model(model)
     budget.on_train_begin()
     assert float(model.optimizer.schedule.elapsed) == pytest.approx(0.5, abs=0.05)
+
+
+def test_a_small_split_is_decoded_once(monkeypatch):
+    planned = make_plan("mnist", settings={"data": "digits"})
+    dataset = planned.load_data()
+    assert planned.feed(dataset, "test") is planned.feed(dataset, "test")
+    assert planned.feed(dataset, "test", training=True) is not planned.feed(dataset, "test")
+    other = make_plan("mnist", settings={"data": "digits", "recipe.augment": "shift"})
+    assert other.feed(dataset, "test") is not planned.feed(dataset, "test")
+    monkeypatch.setattr(feeding, "_SMALL", 0)
+    assert planned.feed(dataset, "train") is not planned.feed(dataset, "train")
