@@ -89,6 +89,7 @@ def test_losses_are_those_of_the_paper():
     np.testing.assert_allclose(perceptual_loss.total_variation(steps), [2 * (4 + 4)])
 
 
+@pytest.mark.extended
 def test_the_features_are_those_of_the_package(vgg):
     values = weights_of_vgg.EDGES.read(hdf5.read)
     for name, stored in {"block1_conv1": "block1/layers/conv2d", "block3_conv2": "block3/layers/conv2d_1"}.items():

@@ -59,7 +59,8 @@ class CausalBlock(layers.Layer):
         for part in (self.attention_norm, self.query_key_value, self.attended, self.norm, self.hidden):
             part.build(shape)
         self.output_layer.build((*shape[:-1], 4 * width))
-        self.state_shapes = [(self.window, 2 * width + 1)]
+        size = width // self.heads
+        self.state_shapes = [(self.heads, self.window, size)] * 2 + [(1,)]
 
     def call(self, x: Any, training: bool | None = None) -> Any:
         """Return the outputs of all positions."""
@@ -76,19 +77,22 @@ class CausalBlock(layers.Layer):
     def step(self, x: Any, states: Any) -> tuple[Any, list[Any]]:
         """Return the output of one token (B, D), and the next states.
 
-        The state (B, window, 2 * D + 1) has the key and the value of each of the last tokens, and 1 if there was one.
+        The states are the rotated keys and the values of the last tokens (B, heads, window, size), and the number of
+        tokens so far (B, 1).
         """
-        width = x.shape[-1]
-        query, key_value = ops.split(self.query_key_value(self.attention_norm(x)), [width], axis=-1)
-        new = ops.concatenate([key_value, ops.ones_like(x[:, :1])], axis=-1)
-        state = ops.concatenate([states[0][:, 1:], ops.expand_dims(new, 1)], axis=1)
-        key, value, exists = ops.split(state, [width, 2 * width], axis=-1)
-        query = _rotate(self._of_heads(query, 1), np.array([self.window - 1]))
-        key = _rotate(self._of_heads(key, self.window), np.arange(self.window))
-        mask = ops.reshape(exists - 1.0, (-1, 1, 1, self.window)) * -MASKED
-        y = self._attend(query, key, self._of_heads(value, self.window), mask)
-        x = x + self.attended(ops.reshape(y, (-1, width)))
-        return x + self._dense(x), [state]
+        keys, values, count = states
+        parts = ops.split(self.query_key_value(self.attention_norm(x)), 3, axis=-1)
+        query, key, value = (ops.reshape(part, (-1, self.heads, 1, x.shape[-1] // self.heads)) for part in parts)
+        keys, values = (
+            ops.concatenate([past[:, :, 1:], new], axis=2)
+            for past, new in ((keys, _rotate(key, count)), (values, value))
+        )
+        scores = ops.matmul(_rotate(query, count) * query.shape[-1] ** -0.5, ops.swapaxes(keys, 2, 3))
+        ages = np.arange(self.window, dtype=np.float32) - (self.window - 1)
+        mask = ops.minimum(ages + ops.reshape(count, (-1, 1, 1, 1)), 0.0) * -MASKED  # 0 where there is a token
+        y = ops.matmul(ops.softmax(scores + mask), values)
+        x = x + self.attended(ops.reshape(y, (-1, x.shape[-1])))
+        return x + self._dense(x), [keys, values, count + 1.0]
 
     def _of_heads(self, x: Any, length: Any) -> Any:  # (B, ..., D) -> (B, length, heads, D / heads)
         return ops.reshape(x, (-1, length, self.heads, x.shape[-1] // self.heads))

@@ -44,6 +44,7 @@ def verified(folder):
     return certificate.verdict, {row.artifact: row for row in certificate.rows if row.runtime == WHOLE}
 
 
+@pytest.mark.extended
 def test_every_form_of_a_right_bundle_is_written_again(copy):
     _, rows = verified(copy)
     for name in CALIBRATED & {*needs.quantizations()}:

@@ -33,6 +33,7 @@ def test_a_wrong_weight_in_a_keras_file(damaged, layer):
     assert reason_of(certificate, "keras") is None
 
 
+@pytest.mark.extended
 def test_a_wrong_weight_in_a_saved_model(with_saved_model):
     def change(model):
         kernel = model.layers[-1].kernel

@@ -122,6 +122,7 @@ def test_operators_that_stay_float_reduce_the_noise(digits, options, bundle, tmp
     assert rows_of(verify_bundle(selective.path))["int8"].state == "pass"
 
 
+@pytest.mark.extended
 def test_operators_are_ranked_by_the_noise_that_they_add(digits, bundle):
     files = [(bundle.path / f"tflite/{name}.tflite").read_bytes() for name in ("float32", "int8")]
     ranking = rank_operators(*files, "serving_default", {"image": digits[2][0][:8]})

@@ -79,6 +79,7 @@ def test_another_classifier_is_refused_before_anything_is_written(update, served
     assert publish(update("worse"), served, requirements=Requirements(min_agreement=0)).version == 2
 
 
+@pytest.mark.extended
 def test_recorded_requests_decide(update, served, tmp_path):
     rng, file = np.random.default_rng(0), tmp_path / "requests.jsonl"
     bodies = [json.dumps({"instances": rng.integers(0, 255, (2, 12, 12, 1)).tolist()}) for _ in range(3)]

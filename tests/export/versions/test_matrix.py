@@ -71,6 +71,7 @@ def installed():
     return release
 
 
+@pytest.mark.extended
 def test_a_bundle_in_another_environment(bundles, installed):
     (usual, single) = runs.matrix(bundles("two_by_two").path, [installed], variants("usual,1 thread"))
     assert usual.state in (runs.EQUAL, runs.WITHIN)

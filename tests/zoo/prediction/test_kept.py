@@ -97,6 +97,7 @@ def test_without_a_cache_nothing_is_kept(monkeypatch, tmp_path):
     assert kept.find(NAME) is None
 
 
+@pytest.mark.extended
 def test_other_weights_have_another_file(kept_bundle, monkeypatch, tmp_path):
     (tmp_path / f"{NAME}.weights.h5").write_bytes(b"others")
     monkeypatch.setattr(kept, "SHIPPED", tmp_path)

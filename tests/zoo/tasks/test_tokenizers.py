@@ -58,6 +58,7 @@ def test_the_snippet_of_words_and_characters(tmp_path, monkeypatch):
         assert tokens(text).tolist() == np.pad(ids, (0, 20 - len(ids)), constant_values=3).tolist()
 
 
+@pytest.mark.extended
 def test_the_snippet_of_byte_pairs(tmp_path, monkeypatch):
     info = pipelines.Info("x", "", "", "", {}, {}, vocabulary=VOCABULARY, statistics={"length": 12})
     task = SentenceEmbedding(vocabulary="wordllama", length=12)

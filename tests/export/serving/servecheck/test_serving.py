@@ -60,6 +60,7 @@ def test_the_configuration_is_valid():
     assert (entry.name, entry.base_path, entry.model_platform) == ("flowers", "/models/flowers", "tensorflow")
 
 
+@pytest.mark.extended
 def test_a_stale_record_fails_the_certificate(damaged, bundles):
     folder = damaged("functional_cnn")
     shutil.copy(bundles("two_by_two").path / "saved_model/1" / WARMUP, folder / "saved_model/1" / WARMUP)
