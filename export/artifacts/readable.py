@@ -12,7 +12,7 @@ from export.artifacts import describe
 from export.runtime import process
 from zoobase.files import check_dense
 
-SECONDS, BYTES_PER_SECOND = 20, 10**7  # of a process, and what it may take longer for
+SECONDS, BYTES_PER_SECOND = 20, 10**7  # of CPU time of a process, and what it may take longer for
 MEMORY, TIMES = 2**31, 10  # bytes, and times the size of the files
 
 

@@ -12,6 +12,7 @@ import contextlib
 import ctypes
 import importlib.util
 import json
+import math
 import os
 import signal
 import site
@@ -54,11 +55,14 @@ def end_with_parent() -> None:
 
 
 def read_job() -> dict[str, Any]:
-    """Return the job given on the command line; limit the memory of this process, and end it with its parent."""
+    """Return the job given on the command line; limit memory and time of this process, and end it with its parent."""
     job = json.loads(Path(sys.argv[1]).read_text())
     end_with_parent()
     if job["memory"]:
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
+    if seconds := job.get("seconds"):
+        soft = math.ceil(seconds)  # SIGXCPU, and SIGKILL a little later
+        resource.setrlimit(resource.RLIMIT_CPU, tuple(_limit(s, resource.RLIMIT_CPU) for s in (soft, soft + 5)))
     return job
 
 

@@ -28,6 +28,7 @@ from zoobase.plugins import loaded_module
 RUNNERS = Path(__file__).parent.parent / "runners"
 PROTOCOL = Path(__file__).parent.parent / "protocol"
 SERVER, LAUNCHER = PROTOCOL / "fork_server.py", PROTOCOL / "launch.py"
+WAITS = 10  # times its limit of CPU time, the wall time that a process may take
 TIMEOUT = 900.0  # seconds for one process; the environment variable EXPORT_TIMEOUT overrides it
 VARIABLE = "EXPORT_FORK_SERVER"  # "0" in the environment starts every runner as a new interpreter instead
 _READ_AT_IMPORT = (
@@ -189,11 +190,12 @@ def run_script(
     """Run `runners/<script>` on a job in a process of its own and wait for it."""
     # It finds the folders of the runners and of the protocol on its path, and the packages that are named. The kernel
     # confines it to what is named here, the scratch folder and the libraries, before it loads anything of the job: see
-    # `export.protocol.machine`. Its temporary files are in the scratch folder.
+    # `export.protocol.machine`. Its temporary files are in the scratch folder. `seconds` are of CPU time, which does not
+    # depend on what else the machine computes.
     path, folder = RUNNERS / script, folder.resolve()
     job_file, log_file = folder / f"{path.name}.json", folder / f"{path.name}.log"
     limit, writes = time_limit(), [*writes]
-    timeout = seconds or limit
+    timeout = WAITS * seconds if seconds else limit
     for target in writes:
         os.makedirs(target, exist_ok=True)
     paths = [str(PROTOCOL), str(RUNNERS), str(RUNNERS / "jobs"), *filter(None, map(home_of, packages))]
@@ -201,7 +203,7 @@ def run_script(
         "reads": [*map(os.path.realpath, reads), *paths, str(path)],
         "writes": [str(folder), *map(os.path.realpath, writes)],
     }
-    limits = {"memory": memory or memory_limit(), "confine": allowed | {"network": network}}
+    limits = {"memory": memory or memory_limit(), "seconds": seconds, "confine": allowed | {"network": network}}
     job_file.write_text(json.dumps(job | limits))
     environment = {"TMPDIR": str(folder), **(environment or {})}
     files = {"script": str(path), "job": str(job_file), "log": str(log_file), "cwd": str(folder)}
@@ -215,12 +217,14 @@ def run_script(
             code = _spawn(files, _environment(paths, environment), timeout, python or sys.executable)
     except TimeoutError:
         return ProcessResult(f"stopped after {timeout:g} s", True, time.monotonic() - started)
-    seconds = time.monotonic() - started
+    elapsed = time.monotonic() - started
     if code == 0:
-        return ProcessResult(None, False, seconds)
+        return ProcessResult(None, False, elapsed)
+    if code == -signal.SIGXCPU:
+        return ProcessResult(f"stopped after {seconds:g} s of CPU time", True, elapsed)
     how = f"crashed with {signal.Signals(-code).name}" if code < 0 else f"ended with exit code {code}"
     lines = log_file.read_text(errors="replace").strip().splitlines()
-    return ProcessResult(f"{how}: {lines[-1][:300]}" if lines else how, False, seconds)
+    return ProcessResult(f"{how}: {lines[-1][:300]}" if lines else how, False, elapsed)
 
 
 def run_job(
