@@ -43,7 +43,9 @@ def _rendered(cell: notebook.Cell) -> str:
     if cell.kind == "starter":
         return f"Begin with this cell; it says whether your answer is right:\n\n{code}"
     if cell.kind == "solution":
-        return f'<details markdown="1">\n<summary>Solution</summary>\n\n{code}\n\n</details>'
+        return f'<details markdown="1">\n<summary>Solution</summary>\n\n{code}'
+    if cell.kind == "why":
+        return f"{cell.text}\n\n</details>"
     return code
 
 

@@ -277,7 +277,7 @@ def text() -> str:
         "Jupyter with\n[jupytext](https://jupytext.readthedocs.io). On the site the same link is a Jupyter notebook, "
         "with one that opens it in Colab\nif the site is built for a repository "
         "(`python -m docs.site --repository OWNER/NAME`). "
-        "Some exercises have a starter cell: it fails with a\nsentence until your answer is right.",
+        "Each lesson has a starter cell at least: it fails with a\nsentence until your answer is right.",
         "## What the course has, and where it is here",
         "\n".join(course),
     ]

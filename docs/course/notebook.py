@@ -1,8 +1,9 @@
 """Notebooks of the lessons: Python scripts in the percent format, which hold the idea, the formulas and the exercises.
 
-A cell begins with `# %%`; `# %% [markdown]` is text, `# %% solution` the solution of the exercise above it, and
-`# %% starter` what a student begins with: an answer to replace, and after the line `# check` assertions that fail with
-a sentence until it is right; with the names of the solution they hold. A line `Code: `, followed by names such as
+A cell begins with `# %%`; `# %% [markdown]` is text, `# %% solution` the solution of the exercise above it,
+`# %% [markdown] why` the sentences below it that explain it, and `# %% starter` what a student begins with: an answer
+to replace, and after the line `# check` assertions that fail with a sentence until it is right; with the names of the
+solution they hold. A line `Code: `, followed by names such as
 `zoo.modeling.losses.gram_matrix`, says where our code computes a formula.
 """
 
@@ -25,7 +26,7 @@ class Cell:
     """A cell.
 
     Attributes:
-        kind: "markdown", "code", "starter" or "solution".
+        kind: "markdown", "code", "starter", "solution" or "why".
         text: Its text or code.
     """
 
@@ -38,8 +39,8 @@ def read(name: str) -> list[Cell]:
     cells = []
     for part in re.split(r"^# %%", (FOLDER / f"{name}.py").read_text(encoding="utf-8"), flags=re.MULTILINE)[1:]:
         head, _, body = part.partition("\n")
-        kind = head.strip(" []") or "code"
-        if kind == "markdown":
+        kind = head.replace("[markdown] why", "why").strip(" []") or "code"
+        if kind in ("markdown", "why"):
             body = re.sub(r"^# ?", "", body, flags=re.MULTILINE)
         cells.append(Cell(kind, body.strip()))
     return cells
@@ -67,9 +68,9 @@ def ipynb(name: str, repository: str = "") -> str:
         clone = f"!git clone --quiet --depth 1 https://github.com/{repository} checkout"
         parts.insert(1, Cell("code", f"{clone}\n%cd checkout\n%pip install --quiet ."))
     for i, cell in enumerate(parts):
-        metadata = HIDDEN if cell.kind == "solution" else {}
+        metadata = HIDDEN if cell.kind in ("solution", "why") else {}
         common = {"id": f"cell-{i}", "metadata": metadata, "source": cell.text.splitlines(keepends=True)}
-        if cell.kind == "markdown":
+        if cell.kind in ("markdown", "why"):
             cells.append({"cell_type": "markdown", **common})
         else:
             cells.append({"cell_type": "code", **common, "execution_count": None, "outputs": []})

@@ -64,13 +64,26 @@ assert sizes[True] > 10 * sizes[False]
 # VGG16 has convolutions of 64, 64, 128, 128, 256 (3 times), 512 (6 times) kernels of 3x3 and dense layers of 4096, 4096 and 1000 units
 # on 7x7x512. Count the parameters. Which layer has most?
 
+# %% starter
+parameters = 0  # your number: kernels, biases and dense layers
+
+# check
+assert parameters == 138_357_544, f"not yet: VGG16 has 138 million, your count is {parameters:,}; are all biases in it?"
+print("right: 138,357,544")
+
 # %% solution
 channels = [3, 64, 64, 128, 128, 256, 256, 256, 512, 512, 512, 512, 512, 512]
 convolutions = [(9 * c + 1) * k for c, k in itertools.pairwise(channels)]
 dense = [(a + 1) * b for a, b in ((7 * 7 * 512, 4096), (4096, 4096), (4096, 1000))]
-print(f"convolutions {sum(convolutions):,}, dense {dense}, together {sum(convolutions) + sum(dense):,}")
-assert sum(convolutions) + sum(dense) == 138_357_544
+parameters = sum(convolutions) + sum(dense)
+print(f"convolutions {sum(convolutions):,}, dense {dense}, together {parameters:,}")
+assert parameters == 138_357_544
 assert dense[0] > 0.7 * 138_357_544
+
+# %% [markdown] why
+# A convolution has $9 c k$ weights wherever it is applied, while the first dense layer has one for each pair of its 25,088 inputs
+# and 4,096 units: 102,764,544, three quarters of the network. The computation is distributed the other way round, since each
+# kernel is used at every place of the image. ResNet replaces the dense layers by a global average and keeps one small one.
 
 # %% [markdown]
 # ### 2. A residual block in Keras
@@ -95,6 +108,11 @@ inputs = keras.Input((32, 32, 3))
 model = keras.Model(inputs, block(block(inputs, 16), 32, strides=2))
 assert model.output_shape == (None, 16, 16, 32)
 
+# %% [markdown] why
+# The block returns $\mathrm{ReLU}(F(x) + x)$, and a sum needs equal shapes. With a stride of 2 or another number of filters $x$
+# has another shape than $F(x)$, so the shortcut gets a 1x1 convolution, which changes both at a small cost. No activation stands
+# between the last normalisation and the sum: the block must be able to add negative numbers, too.
+
 # %% [markdown]
 # ### 3. A block that does nothing
 #
@@ -106,3 +124,8 @@ convolution = layers.Conv2D(16, 3, padding="same", kernel_initializer="zeros")
 y = x + np.asarray(convolution(tf.nn.relu(x)))
 assert np.array_equal(x, y)
 print("the identity: a deep network starts as a shallow one, and no layer can make it worse")
+
+# %% [markdown] why
+# With a zero kernel $F(x) = 0$, and the block returns $x$: it is the identity. A deep network therefore begins as a shallow one
+# whose gradients arrive unchanged at every block, and each block departs from the identity only as far as that lowers the loss.
+# In a plain stack a layer would first have to learn the identity.

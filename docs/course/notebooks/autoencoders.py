@@ -70,6 +70,19 @@ print(by_hand.round(2))
 # Apply a transposed convolution whose kernel is all ones, with stride 2 and kernels of 3 and of 4, to an image of ones. Where is the
 # result even?
 
+# %% starter
+import keras
+
+size = 3  # your size of a kernel with which the result is even
+
+# check
+layer = keras.layers.Conv2DTranspose(1, size, 2, "same", kernel_initializer="ones")
+inner = np.asarray(layer(np.ones((1, 8, 8, 1), "float32")))[0, 3:-3, 3:-3, 0]
+assert inner.max() == inner.min(), (
+    f"not yet: with kernels of {size} the result is {sorted(set(inner.ravel().tolist()))}"
+)
+print("right: every place of the result gets the same number of contributions")
+
 # %% solution
 import keras
 
@@ -80,6 +93,11 @@ for size in (3, 4):
     spread[size] = float(inner.max() - inner.min())
 print(spread, "4 is divisible by 2, 3 is not")
 assert spread[4] == 0 < spread[3]
+
+# %% [markdown] why
+# With stride 2 every second place of the output gets contributions of other kernel columns. A kernel of 4 covers each place with
+# exactly two columns a side, a kernel of 3 alternately with one and two. Equal inputs then give unequal outputs in a pattern of
+# squares. A network can learn weights that compensate, but it begins with the pattern.
 
 # %% [markdown]
 # ### 2. Upsampling instead
@@ -98,6 +116,11 @@ for size in (3, 4, 5):
     inner = np.asarray(layers(np.ones((1, 8, 8, 1), "float32")))[0, 3:-3, 3:-3, 0]
     assert inner.max() == inner.min()
 
+# %% [markdown] why
+# `UpSampling2D` repeats pixels and treats every place alike, and a convolution with stride 1 covers each place with the whole
+# kernel. The sum over equal values is therefore the same everywhere inside; only at the border the padding adds zeros. No choice
+# of the size of the kernel can bring the checkerboard back.
+
 # %% [markdown]
 # ### 3. A linear autoencoder is PCA
 #
@@ -115,3 +138,8 @@ centred = x - x.mean(0)
 worse = np.mean((centred - centred @ basis @ basis.T) ** 2)
 print(f"PCA {best:.4f}, random directions {worse:.4f}")
 assert best < 0.7 * worse
+
+# %% [markdown] why
+# PCA chooses the directions of the largest variance, which are those that lose least squared error when the data is projected on
+# them. Random directions carry on average $5 / 64$ of the variance, whereas the first five components of digits carry more than
+# half. A linear autoencoder with this bottleneck cannot do better than PCA; a better result needs non-linear layers.

@@ -97,13 +97,28 @@ with tf.GradientTape() as tape:
 for ours, theirs in zip(gradients, tape.gradient(error, variables), strict=True):
     assert np.allclose(ours, theirs)
 
+# %% [markdown] why
+# Each $\delta$ is the derivative of the error by the sum $z$ of a unit. The chain rule gives that of the output directly, and
+# that of the hidden layer as the sum over all ways from a hidden unit to the output, which is the product with $W_2^\top$. A
+# gradient of a weight is then its input times the $\delta$ of its unit. `tf.GradientTape` applies the same rule to the recorded
+# operations, so that the numbers are equal up to rounding.
+
 # %% [markdown]
 # ### 2. Too long a step
 #
 # Minimise $E(w) = w^2$ from $w = 1$. For which learning rates does gradient descent converge? Check 0.1, 0.9 and 1.1.
 
+# %% starter
+largest = 0.0  # your learning rate above which gradient descent diverges
+
+# check
+ends = [abs(1 - 2 * factor * largest) ** 1000 for factor in (0.99, 1.01)]  # |w| after 1,000 steps
+assert ends[0] < 1e-6, f"not yet: just below a rate of {largest} w is {ends[0]:.1e} after 1,000 steps"
+assert ends[1] > 1e6, f"not yet: just above a rate of {largest} w is {ends[1]:.1e} after 1,000 steps"
+print("right: it converges below, and diverges above")
+
 # %% solution
-ends = {}
+largest, ends = 1.0, {}
 for rate in (0.1, 0.9, 1.1):
     w = 1.0
     for _ in range(100):
@@ -113,6 +128,11 @@ print(ends, "each step multiplies w by 1 - 2 rate, so it converges for 0 < rate 
 assert ends[0.1] < 1e-6
 assert ends[0.9] < 1e-6
 assert ends[1.1] > 1e6
+
+# %% [markdown] why
+# The gradient of $w^2$ is $2w$, so a step replaces $w$ by $(1 - 2\eta) w$. After $n$ steps $w = (1 - 2\eta)^n$, which goes to 0
+# where $|1 - 2\eta| < 1$. With 0.9 the sign changes in every step and the size still shrinks; with 1.1 each step overshoots by
+# more than the distance it came from. For another function the bound is $2 / E''$, so the steepest direction limits the rate.
 
 # %% [markdown]
 # ### 3. A network learns XOR
@@ -132,3 +152,8 @@ for _ in range(5000):
     w1, b1 = w1 - 0.5 * x.T @ delta1, b1 - 0.5 * delta1.sum(0)
 print(p.round(3).ravel())
 assert ((p > 0.5) == y).all()
+
+# %% [markdown] why
+# XOR is not separable by one line, but two hidden units can each draw a line, and the output combines them. The hidden layer
+# begins with random weights: with equal ones all its units would have the same gradient and stay equal. $\delta_2$ is $p - y$
+# without a factor $\sigma'$, because the loss is the cross-entropy.

@@ -83,6 +83,11 @@ uniform = classification.cross_entropy(np.zeros((1, 10)), np.array([3]))
 print(f"ln 10 = {uniform:.4f}; a first loss far above it means that the first logits are too large")
 assert np.isclose(uniform, np.log(10))
 
+# %% [markdown] why
+# A network that knows nothing gives every class the probability 1/10, and the cross-entropy is $-\ln(1/10) = \ln 10 = 2.303$. A
+# much larger first loss means that the network is confidently wrong before it has learnt anything: its first logits are too
+# large, mostly because the inputs are not scaled. A smaller one would mean that it has seen the labels.
+
 # %% [markdown]
 # ### 2. Numbers that are too large
 #
@@ -95,6 +100,11 @@ stable = classification.softmax(np.array([[1000.0, 0.0]]))
 print(plain, stable)
 assert np.isnan(plain[0])
 assert stable.tolist() == [[1.0, 0.0]]
+
+# %% [markdown] why
+# $e^{1000}$ is larger than the largest float64, about $10^{308}$, so numerator and denominator are infinite and their quotient is
+# not a number. Softmax does not change if the same number is subtracted from all logits, because the factor cancels. With the
+# largest logit subtracted all exponents are at most 0: nothing overflows, and the sum is at least 1.
 
 # %% [markdown]
 # ### 3. compile, fit, History
@@ -114,3 +124,8 @@ print({name: [round(value, 3) for value in values] for name, values in history.i
 assert set(history) == {"loss", "accuracy", "val_loss", "val_accuracy"}
 assert history["loss"][-1] < history["loss"][0]
 assert history["accuracy"][-1] > history["accuracy"][0]
+
+# %% [markdown] why
+# `fit` records one value per epoch of the loss and of every metric, and with `validation_split` the same again with the prefix
+# `val_`. The loss falls because it is what the optimizer minimises. The accuracy rises with it but need not in every epoch: it
+# counts decisions, which change only when a probability crosses that of another class.

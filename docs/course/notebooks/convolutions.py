@@ -89,6 +89,11 @@ assert kernel.sum() == 0
 assert answer[:, [0, 1, 4, 5]].any() == False  # noqa: E712 - an array
 assert (answer[:, 2:4] == 4).all()
 
+# %% [markdown] why
+# The columns of the kernel are -1, 0 and 1 times the weights 1, 2, 1: it is the difference between right and left, averaged over
+# three rows. On an even area both sides are equal and the sum is 0. Next to the edge the right side is 1 in each row, and the
+# answer is $1 + 2 + 1 = 4$. A horizontal edge gives 0, because left and right are equal in every row.
+
 # %% [markdown]
 # ### 2. The first layer of AlexNet
 #
@@ -112,6 +117,11 @@ layer = keras.layers.Conv2D(96, 11, 4)
 assert layer(np.zeros((1, 227, 227, 3), "float32")).shape == (1, side, side, 96) == (1, 55, 55, 96)
 assert layer.count_params() == parameters == 34_944
 
+# %% [markdown] why
+# A kernel of 11 has $227 - 11 + 1 = 217$ places in a row, and a stride of 4 takes every fourth: 55. Each kernel has $11 \cdot 11
+# \cdot 3$ weights and one bias, and there are 96 of them. The number of parameters does not depend on the size of the image,
+# which is why convolutions need so few.
+
 # %% [markdown]
 # ### 3. Two small kernels for a large one
 #
@@ -123,3 +133,8 @@ print(f"{two:,} instead of {one:,}, and a second activation between them")
 field = 1 + (3 - 1) + (3 - 1)
 assert field == 5
 assert two < 0.75 * one
+
+# %% [markdown] why
+# An output of the second layer sees 3x3 outputs of the first, each of which sees 3x3 pixels; together they cover $1 + 2 + 2 = 5$
+# pixels a side. The parameters of a layer grow with the area of its kernel: two times 9 is less than 25. The second activation
+# also makes the function of these 25 pixels richer than one linear filter.

@@ -61,11 +61,31 @@ seeming = [max((random.random((20, 100)) < 0.5).mean(axis=1)) for _ in range(200
 print(f"{np.mean(seeming):.3f}: choosing on the test split makes it a training split")
 assert np.mean(seeming) > 0.55
 
+# %% [markdown] why
+# Each accuracy is 0.5 with a standard deviation of $\sqrt{0.25 / 100} = 0.05$. The largest of twenty such numbers lies about 1.9
+# standard deviations above the mean, near 0.59. The choice has used the test labels, so that the reported number is no longer an
+# estimate for new data. Choose on the validation split, and measure the chosen model once.
+
 # %% [markdown]
 # ### 2. Row and column form
 #
 # TF Serving takes a batch as `instances` (a list of rows) or `inputs` (a dict of columns). Write both for two rows with `age` and
 # `height`, and a function from one to the other.
+
+# %% starter
+rows = [{"age": 30, "height": 1.7}, {"age": 40, "height": 1.8}]
+
+
+def columns(rows):
+    """Return {name: values} of rows."""
+    return {}  # your function
+
+
+# check
+assert set(columns(rows)) == {"age", "height"}, f"not yet: the names are age and height, not {sorted(columns(rows))}"
+assert columns(rows)["age"] == [30, 40], f"not yet: the ages are [30, 40], not {columns(rows)['age']}"
+assert len(columns(rows[:1])["height"]) == 1, "not yet: it must take any number of rows"
+print("right:", columns(rows))
 
 # %% solution
 rows = [{"age": 30, "height": 1.7}, {"age": 40, "height": 1.8}]
@@ -78,6 +98,11 @@ def columns(rows):
 
 assert columns(rows) == {"age": [30, 40], "height": [1.7, 1.8]}
 print(json.dumps({"instances": rows}), json.dumps({"inputs": columns(rows)}))
+
+# %% [markdown] why
+# A row form lists examples, a column form lists the values of each input; both hold the same numbers. Rows repeat the names in
+# each example, and TF Serving takes them for models whose inputs have the same batch axis. Columns also suit inputs without a
+# batch axis, and are shorter for large batches.
 
 # %% [markdown]
 # ### 3. Is the canary worse?
@@ -92,3 +117,8 @@ for name, wrong, of in (("old", 50, 1000), ("canary", 9, 100)):
     intervals[name] = share - error, share + error
 print(intervals, "they overlap: wait for more requests")
 assert intervals["canary"][0] < intervals["old"][1]
+
+# %% [markdown] why
+# The intervals are 0.036 to 0.064 and 0.033 to 0.147, which overlap: a canary as good as the old version would often make 9
+# errors of 100. With ten times fewer requests its interval is three times wider. Overlap is no proof that it is as good: decide
+# in advance how large a difference matters, and collect as many requests as that needs.

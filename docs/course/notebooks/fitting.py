@@ -106,19 +106,44 @@ print(zeros)
 assert zeros["Lasso"] > 10
 assert zeros["Ridge"] == 0
 
+# %% [markdown] why
+# The derivative of $|w|$ has the same size however small $w$ is, so a weight whose benefit is smaller than the penalty is pushed
+# all the way to 0 and stays there. The derivative of $w^2$ vanishes with $w$: L2 shrinks all weights but has no reason to stop at
+# 0. Eighteen columns are noise, and nearly all of them are removed; L1 therefore selects columns.
+
 # %% [markdown]
 # ### 2. Momentum in Keras
 #
 # Show that `momentum_step` gives the same weights as `keras.optimizers.SGD` for ten steps on $E = w_1^2 + 10 w_2^2$.
 
+
+# %% starter
+def step(w, velocity, gradient, rate, beta):
+    """Return the weights and the velocity after a step with momentum."""
+    return w, velocity  # your formula
+
+
+# check
+expected = fitting.momentum_step(np.array([1.0, -2.0]), np.array([0.5, 0.1]), np.array([2.0, 3.0]), rate=0.1, beta=0.9)
+answer = step(np.array([1.0, -2.0]), np.array([0.5, 0.1]), np.array([2.0, 3.0]), rate=0.1, beta=0.9)
+assert np.allclose(answer[1], expected[1]), f"not yet: the velocity is {expected[1]}, not {answer[1]}"
+assert np.allclose(answer[0], expected[0]), f"not yet: the weights are {expected[0]}, not {answer[0]}"
+print("right: now compare it with Keras")
+
 # %% solution
+step = fitting.momentum_step
 ours, velocity = np.array([1.0, 1.0]), np.zeros(2)
 theirs, optimizer = keras.Variable([1.0, 1.0]), keras.optimizers.SGD(0.01, momentum=0.9)
 for _ in range(10):
-    ours, velocity = fitting.momentum_step(ours, velocity, np.array([2.0, 20.0]) * ours, rate=0.01, beta=0.9)
+    ours, velocity = step(ours, velocity, np.array([2.0, 20.0]) * ours, rate=0.01, beta=0.9)
     optimizer.apply([np.array([2.0, 20.0], "float32") * theirs.numpy()], [theirs])
 print(ours, theirs.numpy())
 assert np.allclose(ours, theirs.numpy(), atol=1e-5)
+
+# %% [markdown] why
+# Both keep a velocity, an average of earlier gradients that decays by $\beta$, and move by it. Along $w_1$ the gradients have the
+# same sign, so that the velocity grows to up to $1 / (1 - \beta) = 10$ times one step; along the steep $w_2$ they alternate and
+# partly cancel. Equal results show that the formula is the one that Keras computes.
 
 # %% [markdown]
 # ### 3. Overfit on purpose
@@ -137,3 +162,8 @@ for degree in (1, 3, 12):
 print(errors, "degree 1 underfits, degree 12 overfits")
 assert errors[12][0] < errors[3][0] < errors[1][0]
 assert errors[3][1] < min(errors[1][1], errors[12][1])
+
+# %% [markdown] why
+# The training error falls with every degree, because each polynomial contains those of lower degree. The error on new points has
+# a minimum: degree 1 cannot follow the curve (bias), and degree 12 has almost as many coefficients as there are points and
+# follows the noise (variance). Only the error on points that were not used for fitting shows the difference.

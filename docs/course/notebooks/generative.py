@@ -84,11 +84,28 @@ print(f"{float(cross_entropy(logits, real=True)):.4f} {float(least_squares(logit
 # For fixed densities $p$ (real) and $q$ (generated) the best discriminator is $D(x) = p(x) / (p(x) + q(x))$. Check that on a grid of $D$, and
 # compute its loss where $p = q$.
 
+# %% starter
+p, q = 0.3, 0.1
+answer = 0.5  # your best D for these two densities
+
+# check
+grid = np.linspace(0.001, 0.999, 9981)
+reached = p * np.log(grid) + q * np.log(1 - grid)
+mine = p * np.log(answer) + q * np.log(1 - answer)
+assert mine > reached.max() - 1e-6, f"not yet: D = {answer} gives {mine:.4f}, another D gives {reached.max():.4f}"
+print("right: no D gives more")
+
 # %% solution
 p, q, grid = 0.3, 0.1, np.linspace(0.001, 0.999, 9981)
+answer = p / (p + q)
 best = grid[np.argmax(p * np.log(grid) + q * np.log(1 - grid))]
-print(f"best D {best:.3f}, formula {p / (p + q):.3f}; with p = q it is 1/2, and L_D = 2 ln 2 = {2 * np.log(2):.3f}")
-assert abs(best - p / (p + q)) < 1e-3
+print(f"best D {best:.3f}, formula {answer:.3f}; with p = q it is 1/2, and L_D = 2 ln 2 = {2 * np.log(2):.3f}")
+assert abs(best - answer) < 1e-3
+
+# %% [markdown] why
+# At a point $x$ the discriminator maximises $p \ln D + q \ln(1 - D)$. The derivative $p / D - q / (1 - D)$ is 0 at $D = p / (p +
+# q)$, and the second derivative is negative, so it is the maximum. Where the generator is perfect, $p = q$, the best answer is
+# 1/2 everywhere, and the loss of the discriminator is $2 \ln 2$: a value to compare training curves with.
 
 # %% [markdown]
 # ### 2. Why the generator does not minimise ln(1 - D)
@@ -104,6 +121,11 @@ gradients = float(tape.gradient(saturating, logit)), float(tape.gradient(used, l
 print(gradients)
 assert abs(gradients[0]) < 1e-3
 assert abs(gradients[1]) > 0.99
+
+# %% [markdown] why
+# The derivative of $\ln(1 - \sigma(z))$ is $-\sigma(z)$, about 0.0003 at $z = -8$: exactly where the fakes are bad the generator
+# learns nothing. That of $-\ln \sigma(z)$ is $\sigma(z) - 1$, almost -1. Both fall where $D$ rises, so they lead the generator
+# the same way, but only the second has a gradient at the beginning of the training.
 
 # %% [markdown]
 # ### 3. Mode collapse in numbers
@@ -125,3 +147,8 @@ distances = {
 }
 print(distances)
 assert distances["one"] > 20 * distances["all"]
+
+# %% [markdown] why
+# The Frechet distance compares mean and covariance of the features. Samples of one cluster have another mean than those of all
+# four, and they lack the variance between the clusters, so that both terms are large. Two samples of all four differ by the noise
+# of 2,000 draws only. A metric of single images would not notice: each of the collapsed samples is realistic.

@@ -59,13 +59,28 @@ assert medicine.precision_at(0.001, 0.9, 0.95) < 0.02 < 0.9 < medicine.precision
 #
 # 1,000 people, 10 of them ill; a test that never alarms. Compute accuracy, sensitivity and specificity.
 
+# %% starter
+accuracy, sensitivity, specificity = 0.0, 0.0, 0.0  # your numbers
+
+# check
+counted = medicine.counts(np.arange(1000) < 10, np.zeros(1000), 0.5)
+assert accuracy == (counted[0] + counted[3]) / 1000, f"not yet: {counted[3]} of 1,000 answers are right"
+assert sensitivity == medicine.sensitivity(*counted[:2]), f"not yet: {counted[0]} of 10 ill people are found"
+assert specificity == medicine.specificity(counted[3], counted[2]), "not yet: how many of the healthy are left alone?"
+print("right: 99 % accurate, and useless")
+
 # %% solution
 ill = np.arange(1000) < 10
 found, missed, alarmed, cleared = medicine.counts(ill, np.zeros(1000), 0.5)
-print(f"accuracy {(found + cleared) / 1000}, sensitivity {medicine.sensitivity(found, missed)}")
-assert (found + cleared) / 1000 == 0.99
-assert medicine.sensitivity(found, missed) == 0
-assert medicine.specificity(cleared, alarmed) == 1
+accuracy = (found + cleared) / 1000
+sensitivity, specificity = medicine.sensitivity(found, missed), medicine.specificity(cleared, alarmed)
+print(f"accuracy {accuracy}, sensitivity {sensitivity}, specificity {specificity}")
+assert (accuracy, sensitivity, specificity) == (0.99, 0, 1)
+
+# %% [markdown] why
+# Of 1,000 people 990 are healthy, and all are called healthy, so 99 % of the answers are right. Sensitivity divides by the ill
+# only: none of the ten is found. With rare illnesses accuracy is nearly the share of the healthy, whatever the test does, so it
+# cannot tell a good test from none.
 
 # %% [markdown]
 # ### 2. A threshold for a sensitivity
@@ -83,6 +98,11 @@ print(
 )
 assert medicine.sensitivity(found, missed) >= 0.95
 
+# %% [markdown] why
+# The probabilities of the ill are sorted, and the threshold is the one that 95 % of them reach. A lower threshold finds more of
+# the ill and alarms more of the healthy; the specificity is the price, and it is read at the same threshold. In practice the
+# threshold is chosen on validation data: one chosen on the test split fits its rows.
+
 # %% [markdown]
 # ### 3. AUC as a share of pairs
 #
@@ -95,3 +115,9 @@ pairs = probability[ill][:, None] - probability[~ill][None]
 share = (pairs > 0).mean() + 0.5 * (pairs == 0).mean()
 print(share, roc_auc_score(ill, probability))
 assert np.isclose(share, roc_auc_score(ill, probability))
+
+# %% [markdown] why
+# The area under the ROC curve is the probability that a random ill person has a higher score than a random healthy one. Moving
+# along the curve from one ill person to the next adds a strip whose height is the share of healthy people with a lower score, and
+# the sum of the strips is the share of the pairs. Ties count one half. It therefore depends on the order of the scores only, not
+# on their calibration.

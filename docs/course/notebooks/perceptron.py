@@ -81,6 +81,11 @@ decisions = (rows @ w + b > 0).astype(int)
 print(decisions)
 assert decisions.tolist() == [0, 0, 0, 1]
 
+# %% [markdown] why
+# AND is 1 only where both inputs are 1, so the bias must lie between one and two weights below zero. With weights of 1 the sum
+# $z$ is -1.5, -0.5, -0.5 and 0.5, which is positive in the last row only. Every bias between -2 and -1 gives the same decisions:
+# the data does not fix the line, it only leaves room for it.
+
 # %% [markdown]
 # ### 2. Logical XOR
 #
@@ -94,6 +99,12 @@ for _ in range(100):
         best = max(best, int(((rows @ w + b > 0) == targets).sum()))
 print(f"at most {best} of 4 rows are right: no line has (0, 1) and (1, 0) on one side and the others on the other")
 assert best < 4
+
+# %% [markdown] why
+# A perceptron decides by one line. For XOR the rows (0, 0) and (1, 1) need $b \le 0$ and $w_1 + w_2 + b \le 0$, the other two
+# $w_1 + b > 0$ and $w_2 + b > 0$. The last two add up to $w_1 + w_2 + 2b > 0$, the first two to $w_1 + w_2 + 2b \le 0$, which is
+# a contradiction. The perceptron converges only on separable data, so here its weights never come to rest; a hidden layer is
+# needed.
 
 # %% [markdown]
 # ### 3. The gradient
@@ -129,3 +140,8 @@ moves = 1e-6 * np.eye(3)
 differences = [(loss(w + move) - loss(w - move)) / 2e-6 for move in moves]
 print(formula, differences)
 assert np.allclose(formula, differences, atol=1e-7)
+
+# %% [markdown] why
+# The derivative of $\ln \sigma(z)$ is $1 - \sigma(z)$, because $\sigma' = \sigma (1 - \sigma)$ cancels the denominator; that of
+# $\ln(1 - \sigma(z))$ is $-\sigma(z)$. Both together are $y - p$, times $x$ by the chain rule. The central difference has an
+# error of the order of the squared step, so $10^{-6}$ leaves only rounding errors of about $10^{-10}$.

@@ -82,18 +82,39 @@ outputs = [np.asarray(m(x)) for m in (sequential, functional, Subclassed())]
 assert np.array_equal(outputs[0], outputs[1])
 assert np.array_equal(outputs[0], outputs[2])
 
+# %% [markdown] why
+# All three call the same two layer objects, which hold the weights; the models only say in which order. The same operations on
+# the same numbers give the same bits, so `array_equal` holds without a tolerance. What differs is what Keras knows: of the first
+# two it can draw the graph and save the structure, of the class it knows only `call`, so loading needs its code.
+
 # %% [markdown]
 # ### 2. Shuffle, batch, repeat
 #
 # Why does `shuffle` belong before `batch`? Show what the other order does to ten numbers.
 
+# %% starter
+numbers = tf.data.Dataset.range(10)
+shuffled = numbers.batch(5).shuffle(10, seed=0)  # the two steps in your order
+
+# check
+batches = [batch.numpy().tolist() for batch in shuffled]
+assert [len(batch) for batch in batches] == [5, 5], f"not yet: two batches of five, not {batches}"
+assert [0, 1, 2, 3, 4] not in batches, f"not yet: 0 to 4 are still together: {batches}"
+print("right:", batches)
+
 # %% solution
 numbers = tf.data.Dataset.range(10)
-right = [batch.numpy().tolist() for batch in numbers.shuffle(10, seed=0).batch(5)]
+shuffled = numbers.shuffle(10, seed=0).batch(5)
+right = [batch.numpy().tolist() for batch in shuffled]
 wrong = [batch.numpy().tolist() for batch in numbers.batch(5).shuffle(10, seed=0)]
 print(right, wrong, "the second shuffles whole batches: 0 to 4 are always together")
 assert [0, 1, 2, 3, 4] in wrong
 assert [0, 1, 2, 3, 4] not in right
+
+# %% [markdown] why
+# `shuffle` permutes the elements of what it gets. After `batch` the elements are whole batches: 0 to 4 stay together in every
+# epoch, and the gradient of a batch always averages the same rows. Before `batch` the elements are rows, so that each epoch has
+# other batches.
 
 # %% [markdown]
 # ### 3. What a cache freezes
@@ -117,3 +138,8 @@ epochs = {
 assert epochs["map, cache"][0] == epochs["map, cache"][1]  # the noise of the first epoch is kept
 assert epochs["cache, map"][0] != epochs["cache, map"][1]
 print("augmentation belongs after the cache; pipelines.feed does it so:", pipelines.feed.__doc__.splitlines()[0])
+
+# %% [markdown] why
+# A cache stores the elements that pass it in the first epoch and repeats them. If the random step comes before, its results of
+# the first epoch are stored, and each later epoch sees the same "random" images. If it comes after, only the costly decoding is
+# stored, and the random step runs again for every element.

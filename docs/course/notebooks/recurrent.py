@@ -94,6 +94,17 @@ for layer, step, states in (
 #
 # How many parameters do SimpleRNN, LSTM and GRU with 32 units have for inputs of 16? Derive the numbers from the formulas.
 
+# %% starter
+n, u = 16, 32
+counts = {keras.layers.SimpleRNN: 0, keras.layers.LSTM: 0, keras.layers.GRU: 0}  # your numbers
+
+# check
+for kind, count in counts.items():
+    layer = kind(u)
+    layer.build((None, None, n))
+    assert layer.count_params() == count, f"not yet: {kind.__name__} has {layer.count_params()} parameters, not {count}"
+print("right: all three")
+
 # %% solution
 n, u = 16, 32
 counts = {
@@ -105,6 +116,11 @@ for kind, count in counts.items():
     layer = kind(u)
     layer.build((None, None, n))
     assert layer.count_params() == count, kind
+
+# %% [markdown] why
+# Each gate is a dense layer of the input ($n u$), the last state ($u^2$) and a bias ($u$). SimpleRNN has one, LSTM four (input,
+# forget and output gate, candidate), GRU three. Keras' GRU keeps separate biases for the input and the state, because it applies
+# the reset gate after the matrix product; that is how cuDNN computes it.
 
 # %% [markdown]
 # ### 2. A gate that stays open
@@ -121,6 +137,11 @@ print(f"LSTM {cell}, plain {plain:.1e}")
 assert cell == 0.7
 assert plain < 1e-4
 
+# %% [markdown] why
+# With $f = 1$ and $i = 0$ the step is $c_t = c_{t-1}$: nothing multiplies the state, and nothing multiplies its gradient. The
+# plain cell multiplies by 0.9 in each step, and 100 steps leave at most $0.9^{100} \approx 3 \cdot 10^{-5}$; tanh shrinks it
+# further. The gradient through time has the same factors, which is why LSTM learns longer dependencies.
+
 # %% [markdown]
 # ### 3. Bits per character
 #
@@ -134,3 +155,8 @@ guess = -np.sum(truth * np.log2([0.5, 0.5]))
 print(f"the best model {entropy:.3f} bits, guessing {guess:.3f}")
 assert np.isclose(guess, 1)
 assert np.isclose(entropy, 0.469, atol=1e-3)
+
+# %% [markdown] why
+# The entropy is the smallest mean number of bits with which the text can be coded: frequent letters cost less than one bit,
+# $-\log_2 0.9 = 0.15$, rare ones more, $-\log_2 0.1 = 3.3$. A model that guesses half and half pays one bit for every letter. The
+# difference, 0.53 bits, is the Kullback-Leibler divergence between truth and model: what its error costs.

@@ -80,10 +80,33 @@ print(f"last epoch {history[-1]:.3f}, best {min(history):.3f}, loaded {measured:
 assert abs(measured - min(history)) < 1e-4
 assert min(history) < history[-1]
 
+# %% [markdown] why
+# The labels are noise, so the model can only memorise the training rows, and its validation loss rises after the first epochs.
+# `save_best_only` writes a file only when the validation loss is lower than all before, so that the file holds the weights of the
+# minimum. Evaluating the loaded model gives that minimum again: the weights, not the last ones, were restored.
+
 # %% [markdown]
 # ### 2. No overwriting
 #
 # What does `model.save` do with a file that is already there? Write a function that refuses.
+
+
+# %% starter
+def save_new(model, path):
+    """Save to a path that must be free."""
+    model.save(path)  # your function
+
+
+# check
+taken, refused = folder / "taken.keras", False
+taken.touch()
+try:
+    save_new(model, taken)
+except FileExistsError:
+    refused = True
+assert refused, "not yet: it has overwritten a file; raise FileExistsError"
+save_new(model, folder / f"free{len(list(folder.iterdir()))}.keras")
+print("right: it refuses a path that is taken, and saves to one that is free")
 
 # %% solution
 
@@ -102,6 +125,11 @@ except FileExistsError as error:
     refused = True
     print(error, "- Keras itself overwrites without a question, unless overwrite=False")
 assert refused
+
+# %% [markdown] why
+# `model.save` replaces the file without a question (`overwrite=True` is its default), which loses the older model. Checking for
+# the path first is enough for one process. Two processes could both find it free: then open the file exclusively, or write to a
+# new name and rename it.
 
 # %% [markdown]
 # ### 3. The optimizer's state
@@ -123,3 +151,8 @@ print(results, "of the model itself:", len(model.optimizer.variables))
 # Keras 3.15 loads the step and the rate from HDF5, but not the two moving averages that Adam has for each weight
 assert results["trained.keras"] == (len(model.optimizer.variables), "continues")
 assert results["trained.h5"] == (2, "does not continue")
+
+# %% [markdown] why
+# Adam keeps two moving averages for each weight besides its step counter and rate. `.keras` stores all of them, so training
+# continues where it stopped. The HDF5 file of Keras 3 gives back only two of the ten variables, and `fit` then raises because the
+# optimizer was not built for these weights. Use HDF5 for inference, not to resume.

@@ -134,10 +134,29 @@ found = text.nearest(words, unit, vector, ("king", "man", "woman"), 3)
 print(found)
 assert "queen" in found
 
+# %% [markdown] why
+# The vectors are trained so that words with the same neighbours lie in the same direction. *king* and *man* share the contexts of
+# men and *king* and *queen* those of rulers, so the difference of the first pair is mostly that of royalty, which is added to
+# *woman*. The three words of the question are left out, since one of them is nearly always nearest. Analogies of rare words fail:
+# their vectors saw few contexts.
+
 # %% [markdown]
 # ### 2. Attention by hand
 #
 # Compute multiplicative attention of one query over three states by the formulas, and compare with `keras.layers.Attention`.
+
+# %% starter
+random = np.random.default_rng(1)
+query, states = random.normal(size=(1, 1, 4)).astype("float32"), random.normal(size=(1, 3, 4)).astype("float32")
+weights = np.ones(3) / 3  # your weights of the three states
+
+# check
+assert np.isclose(weights.sum(), 1), f"not yet: the weights sum to {weights.sum()}, not to 1"
+expected = np.asarray(keras.layers.Attention()([query, states]))[0, 0]
+assert np.allclose(weights @ states[0], expected, atol=1e-5), (
+    f"not yet: the context is {expected}, your weights give {weights @ states[0]}"
+)
+print("right: the context is that of Keras")
 
 # %% solution
 random = np.random.default_rng(1)
@@ -147,6 +166,11 @@ weights = np.exp(scores) / np.exp(scores).sum()
 context = weights @ states[0]
 assert np.allclose(keras.layers.Attention()([query, states])[0, 0], context, atol=1e-5)
 assert np.isclose(weights.sum(), 1)
+
+# %% [markdown] why
+# The scores are the inner products of the query with each state, the softmax makes weights of them that sum to 1, and the context
+# is the weighted mean of the states. `keras.layers.Attention` computes the same for a batch, without a scale by default. A state
+# that points in the direction of the query has the largest weight.
 
 # %% [markdown]
 # ### 3. Which words are dropped
@@ -158,3 +182,8 @@ drop = {share: max(0.0, 1 - np.sqrt(1e-4 / share)) for share in (0.05, 0.0001)}
 print(drop)
 assert drop[0.05] > 0.95
 assert drop[0.0001] == 0
+
+# %% [markdown] why
+# A word of the share $f$ is dropped with the probability $1 - \sqrt{t / f}$. For 5 % that is $1 - \sqrt{0.002} = 0.955$: words
+# such as *the* tell little about their neighbours and would fill nearly all windows. At $f = t$ the formula is 0, so words that
+# make at most 0.01 % of the text are all kept.

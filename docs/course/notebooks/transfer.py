@@ -62,10 +62,20 @@ assert np.array_equal(first, again)
 # Which of rotation=180, flip and brightness=0.2 are wrong for photographs of digits? Show that a horizontal flip of a 2 is not a 2 for
 # a classifier of digits.
 
+# %% starter
+wrong = set()  # your choice of "rotation", "flip" and "brightness"
+
+# check
+assert "brightness" not in wrong, "not yet: a darker digit is the same digit"
+assert "flip" in wrong, "not yet: hold a 2 before a mirror"
+assert "rotation" in wrong, "not yet: turn a 6 by 180 degrees"
+print("right: now measure it")
+
 # %% solution
 from sklearn.datasets import load_digits
 from sklearn.linear_model import LogisticRegression
 
+wrong = {"rotation", "flip"}
 digits = load_digits()
 classifier = LogisticRegression(max_iter=2000).fit(digits.data / 16, digits.target)
 twos = digits.images[digits.target == 2]
@@ -74,6 +84,11 @@ flipped = np.mean(classifier.predict(twos[:, :, ::-1].reshape(-1, 64) / 16) == 2
 print(f"twos that are recognised: {plain:.2f}, flipped: {flipped:.2f}; rotation=180 makes a 6 of a 9")
 assert plain > 0.95
 assert flipped < 0.7
+
+# %% [markdown] why
+# An augmentation must not change the label. A mirrored 2 is a shape that no writer produces, and the classifier, which was
+# trained on upright twos, takes many of them for other digits; a rotation by 180 degrees turns a 6 into a 9. Another brightness
+# leaves the digit what it is. For photographs of flowers a flip is right: which augmentations are allowed depends on the data.
 
 # %% [markdown]
 # ### 2. What is frozen
@@ -96,6 +111,11 @@ print(f"{count} layers are frozen; changed: {changed}")
 assert set(changed) <= set(head)
 assert 0 < len(head) <= 2
 
+# %% [markdown] why
+# A frozen layer has `trainable = False`, so its variables are not in `trainable_variables`, and the optimizer gets gradients for
+# the head only. Batch normalisation in a frozen layer also runs in inference mode, so its moving averages do not move either.
+# `compile` must come after freezing, because it reads the list of variables.
+
 # %% [markdown]
 # ### 3. Validation is not augmented
 #
@@ -110,3 +130,8 @@ one, two = (np.concatenate([x for x, _ in feed.epochs(5, seed=0, start=e, stop=e
 validation = np.concatenate([np.asarray(x) for x, _ in plain.batches(5)])
 assert not np.array_equal(np.sort(one.ravel()), np.sort(two.ravel()))
 assert np.array_equal(validation.astype(np.uint8), images)
+
+# %% [markdown] why
+# The policy draws new shifts for each epoch, so that the network does not see the same pixels twice. The validation images stay
+# what the files hold, as the measured number must be that of the images which users send. Augmenting them would also add noise
+# from epoch to epoch to the number that decides when to stop.
