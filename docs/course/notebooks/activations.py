@@ -33,6 +33,14 @@
 #
 # Code: `docs.course.lessons.basics.activations.INITIALIZERS`, `zoo.models.mnist.mnist`
 #
+# Derivation: one output is $z = \sum_i w_i x_i$ with $n_{in}$ independent terms of mean zero, so
+#
+# $$\mathrm{Var}(z) = n_{in}\,\mathrm{Var}(w)\,\mathbb{E}[x^2]$$
+#
+# and the variance is kept for $\mathrm{Var}(w) = 1 / n_{in}$. The gradients pass the layer backwards, as sums of $n_{out}$ terms,
+# and ask for $1 / n_{out}$: Glorot takes the mean of $n_{in}$ and $n_{out}$. After ReLU, $\mathbb{E}[x^2]$ is half of the variance
+# of the sums below, which He makes up for by the factor 2.
+#
 # Twenty layers of ReLU, with the variance of He and with half of it:
 
 # %%

@@ -46,6 +46,11 @@
 #
 # Code: `docs.course.lessons.basics.backpropagation.backward`
 #
+# Derivation: a sum $z^{(2)}_k$ depends on $z^{(1)}_j$ through $h_j = f(z^{(1)}_j)$ only, and on $W^{(2)}_{jk}$ through the product
+# $h_j W^{(2)}_{jk}$, so the chain rule gives for one row
+#
+# $$\delta^{(1)}_j = \sum_k \frac{\partial E}{\partial z^{(2)}_k}\,\frac{\partial z^{(2)}_k}{\partial h_j}\,\frac{\partial h_j}{\partial z^{(1)}_j} = \left( \sum_k \delta^{(2)}_k W^{(2)}_{jk} \right) f'(z^{(1)}_j), \qquad \frac{\partial E}{\partial W^{(2)}_{jk}} = h_j\,\delta^{(2)}_k$$
+#
 # ### Gradient descent
 #
 # $$W \leftarrow W - \eta\,\frac{\partial E}{\partial W}$$

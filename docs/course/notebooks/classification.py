@@ -36,6 +36,10 @@
 #
 # Code: `docs.course.lessons.basics.classification.gradient`
 #
+# Derivation, from the last form of the loss:
+#
+# $$\frac{\partial}{\partial z_k} \left( \ln \sum_j e^{z_j} - z_c \right) = \frac{e^{z_k}}{\sum_j e^{z_j}} - [k = c] = p_k - y_k$$
+#
 # ### Accuracy
 #
 # $$\mathrm{accuracy} = \frac{1}{m} \sum_{i=1}^{m} \left[ \arg\max_k z_{ik} = c_i \right]$$

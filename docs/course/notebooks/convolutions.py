@@ -23,6 +23,9 @@
 #
 # $$\left\lfloor \frac{W - F + 2P}{S} \right\rfloor + 1$$
 #
+# Derivation: with padding a row has $W + 2P$ pixels. The first place of a kernel begins at 0 and the last at $W + 2P - F$; of these
+# places every $S$-th is taken, and the one at 0 counts.
+#
 # `valid` is $P = 0$. `same` chooses the padding so that the side becomes $\lceil W / S \rceil$. Pooling follows the same formula.
 #
 # Code: `docs.course.lessons.images.convolutions.output_side`
@@ -40,6 +43,9 @@
 # $$r_l = r_{l-1} + (F_l - 1) \prod_{i=1}^{l-1} S_i, \qquad r_0 = 1$$
 #
 # Code: `docs.course.layer_table.layer_table`
+#
+# Derivation: neighbouring places of layer $l - 1$ lie $\prod_{i<l} S_i$ pixels apart in the image. A kernel of $F_l$ spans $F_l -
+# 1$ such distances, and the places at its two ends see $r_{l-1}$ pixels each.
 #
 # The formula of the side, and Keras:
 

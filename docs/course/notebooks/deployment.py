@@ -17,6 +17,9 @@
 #
 # $$p \pm 2 \sqrt{\frac{p\,(1 - p)}{n}}$$
 #
+# Derivation: each answer is 1 with probability $p$ and else 0, which has the variance $p - p^2$. The mean of $n$ independent
+# answers has the variance $p\,(1 - p) / n$, and about 95 % of a normal distribution lie within two standard deviations.
+#
 # ### A canary
 #
 # Each request goes to the new version with probability $c$. After $n$ requests the new version has answered about

@@ -31,6 +31,8 @@
 #
 # Code: `docs.course.lessons.basics.fitting.dropped`
 #
+# Derivation of the mean: $\mathbb{E}[\tilde h_j] = (1 - r) \cdot h_j / (1 - r) + r \cdot 0 = h_j$.
+#
 # ### Momentum
 #
 # The step is a moving sum of gradients. Along a valley they add up to $1 / (1 - \beta)$ of one; across it they cancel:
@@ -38,6 +40,13 @@
 # $$v_t = \beta v_{t-1} - \eta\,g_t, \qquad w_t = w_{t-1} + v_t$$
 #
 # Code: `docs.course.lessons.basics.fitting.momentum_step`
+#
+# Derivation: with the same gradient $g$ in every step the velocity is a geometric series,
+#
+# $$v_t = -\eta\,g\,(1 + \beta + \dots + \beta^{t-1}) = -\eta\,g\,\frac{1 - \beta^t}{1 - \beta} \to -\frac{\eta\,g}{1 - \beta}$$
+#
+# with $\beta = 0.9$ ten times a step without momentum. Gradients of alternating sign give $1 / (1 + \beta)$ in place of $1 / (1 -
+# \beta)$.
 #
 # Nesterov's form, which `recipe.optimizer=sgd` with `recipe.momentum` trains with, takes the gradient where the velocity leads:
 #
@@ -53,6 +62,10 @@
 # $$w_t = w_{t-1} - \eta\,\frac{m_t / (1 - \beta_1^t)}{\sqrt{v_t / (1 - \beta_2^t)} + \epsilon}$$
 #
 # Code: `zoo.training.optimizers.make_optimizer`
+#
+# Derivation of the correction: with a constant gradient $g$ the average is $m_t = (1 - \beta_1)\,g\,(1 + \beta_1 + \dots +
+# \beta_1^{t-1}) = (1 - \beta_1^t)\,g$, too small by the factor by which it is divided; the same holds for $v_t$. The step is then
+# $\eta\,g / |g|$, whatever the scale of $g$.
 #
 # ### Learning rate decay
 #

@@ -32,6 +32,9 @@
 #
 # Code: `docs.course.lessons.images.medicine.precision_at`
 #
+# Derivation: of all persons the share $\pi \cdot \mathrm{sensitivity}$ is ill and has an alarm, and the share $(1 - \pi)(1 -
+# \mathrm{specificity})$ is healthy and has one. Precision is the first divided by the sum of both.
+#
 # ### Area under the ROC curve
 #
 # The probability that a random ill person gets a higher value than a random healthy one, $s^+$ and $s^-$:

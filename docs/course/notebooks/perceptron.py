@@ -26,6 +26,10 @@
 #
 # Code: `docs.course.lessons.basics.perceptron.sigmoid`
 #
+# Derivation of $\sigma'$, by the chain rule:
+#
+# $$\sigma'(z) = \frac{e^{-z}}{(1 + e^{-z})^2} = \frac{1}{1 + e^{-z}} \cdot \frac{(1 + e^{-z}) - 1}{1 + e^{-z}} = \sigma(z)\,(1 - \sigma(z))$$
+#
 # ### Maximum likelihood, and the logarithm that turns a product into a sum
 #
 # With $p_i = \sigma(w \cdot x_i + b)$ the probability of all labels is a product. Its logarithm is a sum, which has the maximum at the same
@@ -42,6 +46,10 @@
 # $$\frac{\partial E}{\partial w_j} = -\frac{1}{m} \sum_{i=1}^{m} (y_i - p_i)\,x_{ij}, \qquad w \leftarrow w + \frac{\eta}{m} \sum_{i=1}^{m} (y_i - p_i)\,x_i$$
 #
 # Code: `docs.course.lessons.basics.perceptron.logistic_step`
+#
+# Derivation, for one row, with $p = \sigma(z)$ and $\partial z / \partial w_j = x_j$:
+#
+# $$\frac{\partial}{\partial z} \left( y \ln p + (1 - y) \ln(1 - p) \right) = \left( \frac{y}{p} - \frac{1 - y}{1 - p} \right) p\,(1 - p) = y\,(1 - p) - (1 - y)\,p = y - p$$
 #
 # The product of four probabilities and its logarithm:
 

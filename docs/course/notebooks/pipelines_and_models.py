@@ -35,6 +35,27 @@
 #
 # Code: `pipelines.feeding.Feed`
 #
+# ### Operations on tensors
+#
+# `tf.matmul(a, b)`, also written `a @ b`, multiplies matrices: (m, n) and (n, k) give (m, k). `tf.reduce_sum(x, axis)` adds along an axis,
+# which disappears; without `axis` it adds all numbers. With both a dense layer and its loss are written in a line each:
+#
+# $$z = x W + b, \qquad E = \frac{1}{m} \sum_{i=1}^{m} \sum_{k} (z_{ik} - y_{ik})^2$$
+#
+# `Dataset.take(n)` is the first $n$ elements of a dataset, in its order: after `batch` these are batches. To look at a feed, take one.
+#
+# ### Normalisation of images
+#
+# Pixels lie between 0 and 255. Networks train best on inputs near zero with a variance near one, since the gradient of a weight is
+# proportional to its input; $\mu$ and $s$ are mean and standard deviation of the training pixels, of each channel:
+#
+# $$x' = \frac{x}{255} \qquad \mathrm{or} \qquad x' = \frac{x - \mu}{s}$$
+#
+# It belongs in the model: code in front of it is forgotten, or written differently, by whoever uses the model. It costs nothing
+# there, because a first linear layer can take it in: $x' W + b = x\,(W / s) + (b - \mu W / s)$.
+#
+# Code: `zoo.models.mnist.mnist`
+#
 # Shapes on the way through a small model:
 
 # %%
@@ -49,6 +70,22 @@ model = zoo.build("mnist", units=[32])
 for layer in model.layers:
     print(f"{layer.name:12} {layer.output.shape} {layer.count_params():,} parameters")
 assert model.count_params() == (784 * 32 + 32) + (32 * 10 + 10)
+
+# %% [markdown]
+# The operations on small tensors, and normalisation that is part of a dense layer:
+
+# %%
+a, b = tf.constant([[1.0, 2.0], [3.0, 4.0], [5.0, 6.0]]), tf.constant([[1.0, 0.0], [0.0, 2.0]])
+print(tf.matmul(a, b).numpy().tolist(), tf.reduce_sum(a, axis=0).numpy().tolist(), float(tf.reduce_sum(a)))
+assert np.array_equal(tf.matmul(a, b), a @ b)
+assert tf.reduce_sum(a, axis=0).numpy().tolist() == [9, 12]
+assert [int(x) for x in tf.data.Dataset.range(10).take(3)] == [0, 1, 2]
+
+pixels = np.random.default_rng(0).uniform(0, 255, (4, 6)).astype("float32")
+mean, deviation, kernel, bias = 72.0, 90.0, np.ones((6, 2), "float32"), np.array([0.5, -1.0], "float32")
+inside = pixels @ (kernel / deviation) + bias - mean * kernel.sum(axis=0) / deviation
+layer = keras.layers.Normalization(axis=None, mean=mean, variance=deviation**2)
+assert np.allclose(layer(pixels) @ kernel + bias, inside, atol=1e-4)
 
 # %% [markdown]
 # ## Exercises

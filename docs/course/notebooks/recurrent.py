@@ -29,6 +29,10 @@
 #
 # Code: `docs.course.lessons.sequences.recurrent.gradient_through_time`, `zoo.training.optimizers.make_optimizer`
 #
+# Derivation: $h_t = \tanh(z_t)$ with $z_t = x_t W + h_{t-1} U + b$, so that $\partial h_{t,j} / \partial h_{t-1,i} = (1 -
+# h_{t,j}^2)\,U_{ij}$. The chain rule multiplies one such matrix for each step, and the norm of the product lies below the product
+# of the norms: at most $(\max_j (1 - h_j^2) \lVert U \rVert)^{T - k}$.
+#
 # ### LSTM
 #
 # Forget gate $f$, input gate $i$, output gate $o$, candidate $\tilde c$, cell state $c$:
@@ -59,6 +63,9 @@
 # $$p_i = \frac{e^{l_i / \tau}}{\sum_j e^{l_j / \tau}}$$
 #
 # Code: `zoo.tasks.text.decoding.sampler`
+#
+# Derivation of the limits: the quotient of two probabilities is $p_i / p_j = e^{(l_i - l_j) / \tau}$. For $l_i > l_j$ it grows
+# without bound as $\tau \to 0$, and goes to 1, the uniform distribution, as $\tau \to \infty$.
 #
 # ### Cross-entropy of a text
 #

@@ -27,6 +27,9 @@
 #
 # Code: `zoo.tasks.text.word_embeddings.WordEmbeddings`
 #
+# With $t = f(w)$ it is zero, and of a word that is a hundred times as frequent it drops nine tenths: what is kept grows with the
+# square root of the frequency only.
+#
 # ### Cosine
 #
 # $$\cos(a, b) = \frac{a \cdot b}{\lVert a \rVert\,\lVert b \rVert}$$
@@ -68,6 +71,9 @@
 # position from those after it:
 #
 # $$Q = x W_Q, \quad K = x W_K, \quad V = x W_V, \qquad A = \mathrm{softmax}\left( \frac{Q K^\top}{\sqrt{d}} + M \right), \qquad M_{ij} = \begin{cases} 0 & j \le i \\ -\infty & j > i \end{cases}$$
+#
+# The scores are divided by $\sqrt{d}$, because an inner product of two vectors of $d$ independent numbers of variance 1 has the
+# variance $d$: without it the softmax of a wide layer would be nearly one-hot, and its gradient nearly zero.
 #
 # Several *heads* do this with narrower matrices, and their outputs $A V$ are joined and multiplied by $W_O$. A *block* adds that to its input,
 # and then adds a dense network of each position, both of layer-normalised inputs:
