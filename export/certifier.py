@@ -187,7 +187,11 @@ def _doubled(tensor: Tensor, values: np.ndarray) -> np.ndarray:
 
 def _unsampled(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> list[str]:
     """Return what none of the inputs of an endpoint is like, for people."""
-    axes = [] if endpoint.batch else [f"batches of more than {max(map(_rows, cases))} rows"]
+    axes = (
+        []
+        if endpoint.batch
+        else [f"batches of more than {max(len(next(iter(case.inputs.values()))) for case in cases)} rows"]
+    )
     for tensor in endpoint.inputs:
         values = [case.inputs[tensor.name] for case in cases]
         if None in tensor.shape[1:]:
@@ -200,10 +204,6 @@ def _unsampled(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> list[str]:
             low, high = min(v.min(initial=0) for v in finite), max(v.max(initial=0) for v in finite)
             axes.append(f"{tensor.name} outside {low:g} to {high:g}, NaN and infinities")
     return [*axes, "more than a few calls"]
-
-
-def _rows(case: GoldenCase) -> int:
-    return len(next(iter(case.inputs.values())))
 
 
 def _in_process(path: Path, job: Mapping[str, Any], scratch: Path, others: Sequence[Path] = ()) -> dict[str, Any]:

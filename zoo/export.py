@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     import numpy as np
     import tensorflow as tf
 
-    from export.contract import Endpoint
+    from export.contract import Contract, Endpoint
     from export.contract.simulation import Simulation
     from export.proof.evaluation import Evaluation
     from pipelines.dataset import Dataset, Info
@@ -43,6 +43,7 @@ DEVICE, DEVICES = ("tflite",), ("mediapipe", "litert_c", "tflite_micro")  # form
 SEARCHED, FILES = 2000, 8  # test examples among which classes are searched; golden files, as many as "real" rows
 MISTAKEN = 100  # test examples on which mistakes of applications are tried
 GOLDEN = 32  # real examples of the test split among the golden inputs
+SENTENCE = 400  # bytes of a text among them
 MOST_STATISTICS = 2**23  # numbers in the examples whose statistics are written
 LARGEST = 2**23  # bytes of the golden outputs for them: fewer examples, if every pixel has an output
 
@@ -235,6 +236,7 @@ def _export(
         count = min(GOLDEN, inference.examples_within(LARGEST, endpoint))
         samples, files = _golden(plan, dataset, endpoint, examples[:count]) if examples else (None, {})
         mistakes = _mistakes(endpoint, info, examples) if examples and formats is None else {}
+        samples = samples and _texts(contract, examples[:count]) | samples
         if samples and isinstance(plan.task, GivesGoldenInputs):
             samples = plan.task.golden_inputs(samples)
         with_statistics = dataset and formats != DEVICE
@@ -310,6 +312,16 @@ def _golden(
     return samples, golden_files.names(
         contents, [names[row["label"]] if names and "label" in row else "" for row in first]
     )
+
+
+def _texts(contract: Contract, examples: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
+    """Return the short texts among examples, for an endpoint that takes them as they are."""
+    import numpy as np
+
+    names = {t.name for e in contract.endpoints for t in e.inputs if t.meaning == "text" and len(t.shape) == 1}
+    texts = {name: [row.get(name) for row in examples] for name in names}
+    short = {n: [v for v in values if isinstance(v, bytes) and len(v) <= SENTENCE] for n, values in texts.items()}
+    return {name: np.array(values, object) for name, values in short.items() if values}
 
 
 def _mistakes(endpoint: Endpoint, info: Info, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:

@@ -191,14 +191,12 @@ def checksum_file(path: Path) -> Path:
 _ABSOLUTE = re.compile(r"(?:(?<![\w:/.~])|(?<!\w)~)/(?:[^\s'\",;:/]+/)*[^\s'\",;:/]+")
 
 
-def _shortened(path: str) -> str:
-    return os.path.basename(path) if os.path.exists(os.path.expanduser(path)) else path
-
-
 def without_folders(value: Any) -> Any:
     """Return a text, or the texts in JSON, with existing paths of this machine cut down to their last part."""
     if isinstance(value, str):
-        return _ABSOLUTE.sub(lambda m: _shortened(m[0]), value)
+        return _ABSOLUTE.sub(
+            lambda m: os.path.basename(m[0]) if os.path.exists(os.path.expanduser(m[0])) else m[0], value
+        )
     if isinstance(value, dict):
         return {key: without_folders(item) for key, item in value.items()}
     return [without_folders(item) for item in value] if isinstance(value, list | tuple) else value

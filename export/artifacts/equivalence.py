@@ -476,7 +476,9 @@ def _add_outputs(
     for pair in (p for p in pairs[1] if p.reference not in skipped):
         noise = [outputs.get(pair.reference, 0.0) for outputs in floor.values()]
         output_floor = max((value for value in noise if value <= policy.ceiling), default=0.0)
-        ranges = [(t.low, t.high) for t in _tensors(pair, reference, candidate) if calling.quantization_of(t)]
+        sides = ((reference, pair.reference), (candidate, pair.candidate))
+        tensors = [t for endpoint, name in sides for t in endpoint.outputs if t.name == name]
+        ranges = [(t.low, t.high) for t in tensors if calling.quantization_of(t)]
         form = "int8" if is_quantized else precision
         messages, figures[pair.reference] = _compare_pair(
             pair, cases, answers, output_floor, policy, pair.reference in classes, ranges, form
@@ -510,12 +512,6 @@ def _add_outputs(
         | {kind: [asdict(pair) for pair in matched] for kind, matched in sides.items()}
         | {"figures": figures, "noise_floor": floor}
     )
-
-
-def _tensors(pair: Pair, reference: Endpoint, candidate: Endpoint) -> list[Tensor]:
-    """Return the two outputs of a pair."""
-    sides = ((reference, pair.reference), (candidate, pair.candidate))
-    return [t for endpoint, name in sides for t in endpoint.outputs if t.name == name]
 
 
 def _evidence(pair: Pair, one: tuple[int, int], other: tuple[int, int], reference: Endpoint) -> tuple[str, str | None]:

@@ -178,7 +178,8 @@ def _kotlin(endpoint: Endpoint, batch: int | None, labels: Sequence[str] | None)
 def _swift(endpoint: Endpoint, batch: int | None, labels: Sequence[str] | None) -> dict[str, str]:
     inputs = []
     for tensor in endpoint.inputs:
-        data = f"Data(count: {_bytes(tensor, batch)})"
+        size = math.prod(sizes_of(tensor, batch)) * np.dtype(tensor.dtype).itemsize
+        data = f"Data(count: {size})"
         if _is_file(tensor):
             inputs.append("    // python -m export snippets . --for swift writes preprocess")
             data = "try preprocess(url).withUnsafeBufferPointer { Data(buffer: $$0) }"
@@ -251,10 +252,6 @@ def sizes_of(tensor: Tensor, batch: int | None = None) -> tuple[int, ...]:
     """Return sizes that stand in code for those of a tensor."""
     free = max(FREE, tensor.min_size or 0)
     return (batch or tensor.shape[0] or 1, *(free if size is None else size for size in tensor.shape[1:]))
-
-
-def _bytes(tensor: Tensor, batch: int | None) -> int:
-    return math.prod(sizes_of(tensor, batch)) * np.dtype(tensor.dtype).itemsize
 
 
 def _remark(tensor: Tensor, batch: int | None) -> str:

@@ -59,7 +59,8 @@ def _declared(model: Any, declared: Sequence[Any], samples: Mapping[str, np.ndar
     tensors = []
     for index, (key, tensor) in enumerate(_named(model, declared)):
         plain = "input" if len(declared) == 1 else f"input_{index + 1}"
-        name = key or _identifier(tensor.name, plain)
+        cleaned = identifier(tensor.name)
+        name = key or (cleaned if cleaned.isidentifier() else plain)
         if GENERATED_NAMES.match(name):
             name = next(iter(samples)) if len(samples) == len(declared) == 1 else plain
         tensors.append(Tensor(name, _storable(tensor.dtype), (None, *tensor.shape[1:])))
@@ -159,11 +160,6 @@ def _unbounded(tensor: Tensor, kinds: set[str]) -> Tensor:
 
 def _is_integer(tensor: Tensor) -> bool:
     return tensor.dtype in ("int16", "int32", "int64", "uint16", "uint32", "uint64")
-
-
-def _identifier(name: str, default: str) -> str:
-    cleaned = identifier(name)
-    return cleaned if cleaned.isidentifier() else default
 
 
 # Operations whose results have the values of their argument.

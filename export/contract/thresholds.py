@@ -39,7 +39,8 @@ def _compared(nodes: Any) -> Iterator[float]:
 def rows_near(endpoint: Endpoint, thresholds: list[float]) -> tuple[dict[str, np.ndarray], tuple[str, ...]] | None:
     """Return rows on either side of each threshold in the range of an input, and their names; None without any."""
     numeric = [t for t in endpoint.inputs if t.dtype.startswith("float") and t.meaning not in ("token", "category")]
-    near = {t: _within(legal_range(t), thresholds) for t in numeric}
+    ends = {t: legal_range(t) for t in numeric}
+    near = {t: [v for v in thresholds if np.min(low) <= v <= np.max(high)] for t, (low, high) in ends.items()}
     used = sorted({value for values in near.values() for value in values})
     if not used:
         return None
@@ -47,16 +48,10 @@ def rows_near(endpoint: Endpoint, thresholds: list[float]) -> tuple[dict[str, np
     names = [f"{side} {value:g}" for value in used for side in ("below", "above") for _ in range(size)]
     inputs = {t.name: sample_values(t, len(names), rng) for t in endpoint.inputs}
     for tensor, values in near.items():
-        low, high = legal_range(tensor)
-        of_tensor = inputs[tensor.name]
+        (low, high), of_tensor = ends[tensor], inputs[tensor.name]
         for row, value in enumerate(np.repeat(used, 2 * size)):
             if value in values:
                 distances = rng.uniform(0.2, 1, of_tensor[row].shape) * STEP * max(abs(value), STEP)
                 side = -1 if (row // size) % 2 == 0 else 1
                 of_tensor[row] = np.clip(value + side * distances, low, high)
     return inputs, tuple(names)
-
-
-def _within(ends: tuple[Any, Any], values: list[float]) -> list[float]:
-    low, high = float(np.min(ends[0])), float(np.max(ends[1]))
-    return [value for value in values if low <= value <= high]

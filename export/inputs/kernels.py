@@ -62,14 +62,6 @@ def _triangle(x: np.ndarray) -> np.ndarray:
     return np.maximum(0, 1 - np.abs(x))
 
 
-def _box(x: np.ndarray) -> np.ndarray:
-    return ((x > -0.5) & (x <= 0.5)).astype(float)
-
-
-def _hamming(x: np.ndarray) -> np.ndarray:
-    return np.where(np.abs(x) < 1, np.sinc(x) * (0.54 + 0.46 * np.cos(np.pi * x)), 0)
-
-
 def _cubic(b: float, c: float) -> Callable[[np.ndarray], np.ndarray]:
     """Return the kernel of Mitchell and Netravali 1988; with b = 0 that of Keys 1981, a = -c."""
 
@@ -84,10 +76,6 @@ def _cubic(b: float, c: float) -> Callable[[np.ndarray], np.ndarray]:
 
 def _lanczos(radius: int) -> Callable[[np.ndarray], np.ndarray]:
     return lambda x: np.where(np.abs(x) < radius, np.sinc(x) * np.sinc(x / radius), 0)
-
-
-def _gaussian(x: np.ndarray) -> np.ndarray:
-    return np.where(np.abs(x) < 1.5, np.exp(-2 * x**2), 0)  # TensorFlow: radius 1.5, deviation a third of it
 
 
 RESIZERS = {
@@ -106,8 +94,10 @@ RESIZERS = {
     ),
     "bilinear_corners": Resizer("align_corners=True of torch or TensorFlow 1", _triangle, 1, centres="corners"),
     "area": Resizer("OpenCV INTER_AREA, tf.image.resize area", centres="overlap"),
-    "box": Resizer("Pillow BOX", _box, 0.5, True),
-    "hamming": Resizer("Pillow HAMMING", _hamming, 1, True),
+    "box": Resizer("Pillow BOX", lambda x: ((x > -0.5) & (x <= 0.5)).astype(float), 0.5, True),
+    "hamming": Resizer(
+        "Pillow HAMMING", lambda x: np.where(np.abs(x) < 1, np.sinc(x) * (0.54 + 0.46 * np.cos(np.pi * x)), 0), 1, True
+    ),
     "bicubic": Resizer("tf.image.resize bicubic (a = -0.5)", _cubic(0, 0.5), 2),
     "bicubic_075": Resizer("OpenCV INTER_CUBIC, torch bicubic (a = -0.75)", _cubic(0, 0.75), 2),
     "bicubic_antialias": Resizer(
@@ -119,7 +109,10 @@ RESIZERS = {
     ),
     "lanczos4": Resizer("OpenCV INTER_LANCZOS4", _lanczos(4), 4),
     "lanczos5_antialias": Resizer("tf.image.resize lanczos5, antialias=True", _lanczos(5), 5, True),
-    "gaussian_antialias": Resizer("tf.image.resize gaussian, antialias=True", _gaussian, 1.5, True),
+    # TensorFlow: radius 1.5, deviation a third of it
+    "gaussian_antialias": Resizer(
+        "tf.image.resize gaussian, antialias=True", lambda x: np.where(np.abs(x) < 1.5, np.exp(-2 * x**2), 0), 1.5, True
+    ),
     "halves_bilinear": Resizer(
         "mipmaps of means: OpenGL, Metal; inSampleSize of Android", _triangle, 1, before="halve"
     ),

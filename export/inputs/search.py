@@ -196,10 +196,6 @@ def _geometries(size: tuple[int, ...], shape: Shape) -> dict[object, tuple[str, 
     return found
 
 
-def _alphas(file: ImageFile) -> tuple[str, ...]:
-    return ("white", "black", "dropped") if file.has_alpha else ("white",)
-
-
 @dataclass(frozen=True)
 class _Place:
     """Where an image is in a tensor: which layout, turn and crop, with which colour under transparent pixels."""
@@ -246,7 +242,8 @@ class _Search:
     def _places(self) -> list[_Place]:
         """Return the geometries that fit best on blurred images."""
         found: list[tuple[float, int, _Place]] = []
-        for alpha, orientation in itertools.product(_alphas(self.file), range(1, 9)):
+        alphas = ("white", "black", "dropped") if self.file.has_alpha else ("white",)
+        for alpha, orientation in itertools.product(alphas, range(1, 9)):
             image = turned(self.file.decoded("accurate", alpha), orientation).mean(-1, keepdims=True)
             reduced = _reduced(image, self.shape)
             for (rows, columns, box), (fit, share) in _geometries(image.shape, self.shape).items():

@@ -124,7 +124,8 @@ def explain(
     for stages, ids in _hypotheses(text, recipe, vocabulary, length, fed):
         size = max(len(ids), len(fed))
         equal = sum(a == b for a, b in zip(ids, fed.astype(np.int64).tolist(), strict=False))
-        found.append((1 - equal / size, _changes(stages), len(found), stages))
+        changes = sum(value != AS_STATED[name] for name, value in stages.items())
+        found.append((1 - equal / size, changes, len(found), stages))
     residual, _, _, best = min(found, key=lambda item: item[:3])
     similar: dict[str, dict[str, None]] = {}
     for stages in (stages for other, _, _, stages in found if other == residual):
@@ -138,10 +139,6 @@ AS_STATED: Stages = {
     **{"ids": "as stated", "unknown token": "as stated", "padding": PADDINGS[0], "padded with": "as stated"},
     **{"cut off": TRUNCATIONS[0], "length": "as stated"},
 }
-
-
-def _changes(stages: Stages) -> int:
-    return sum(value != AS_STATED[name] for name, value in stages.items())
 
 
 def _hypotheses(

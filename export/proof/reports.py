@@ -25,7 +25,9 @@ def to_junit(certificate: Certificate, name: str) -> str:
         if row.state != PASS:
             kind = JUNIT_KINDS[row.state] if row.decides else "skipped"
             counts[kind] += 1
-            ET.SubElement(case, kind, message=_printable(f"{row.state}: {row.reason}"))
+            text = f"{row.state}: {row.reason}"  # XML holds no control characters
+            text = "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
+            ET.SubElement(case, kind, message=text)
     suite.set("tests", str(len(certificate.rows)))
     suite.set("failures", str(counts["failure"]))
     suite.set("errors", str(counts["error"]))
@@ -35,11 +37,6 @@ def to_junit(certificate: Certificate, name: str) -> str:
     suites.append(suite)
     ET.indent(suites)
     return ET.tostring(suites, "unicode", xml_declaration=True) + "\n"
-
-
-def _printable(text: str) -> str:
-    """Return the text without the control characters that XML cannot hold."""
-    return "".join(c if c.isprintable() or c in "\n\t" else "\N{REPLACEMENT CHARACTER}" for c in text)
 
 
 def to_sarif(certificate: Certificate, folder: str | os.PathLike[str]) -> str:

@@ -107,7 +107,8 @@ def compare(
     merged = {entry["name"]: entry for entry in expected if entry["merged"]}
     expected, unmatched = [entry for entry in expected if not entry["merged"]], []
     for entry in expected:
-        choices = [_key(e, exact) for e in (entry, merged.get(entry["name"])) if e]
+        either = [e for e in (entry, merged.get(entry["name"])) if e]
+        choices = [(e["dtype"], tuple(e["shape"]), e["sha256"]) if exact else _any_order(e) for e in either]
         index = next((i for key in choices for i in unused if keys[i] == key), None)
         if index is None:
             unmatched.append(entry)
@@ -142,10 +143,6 @@ class _Constant:
         if exact:
             return self.array.dtype.name, self.array.shape, digest(self.array)
         return self.shape, f"{self.sums[2]:016x}"
-
-
-def _key(entry: Mapping[str, Any], exact: bool) -> tuple[Any, ...]:
-    return (entry["dtype"], tuple(entry["shape"]), entry["sha256"]) if exact else _any_order(entry)
 
 
 def _any_order(entry: Mapping[str, Any]) -> tuple[Any, ...]:

@@ -16,7 +16,8 @@ EXACT = {"INFERENCE_PRECISION_HINT": "f32", "EXECUTION_MODE_HINT": "ACCURACY"}  
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
     """Load an artifact and return its default signature; OpenVINO runs no other signatures and no strings."""
     is_network = str(artifact["path"]).endswith(".xml")
-    endpoints = [e for e in artifact["endpoints"] if (is_network or e["name"] == SIGNATURE) and not _strings(e)]
+    endpoints = [e for e in artifact["endpoints"] if is_network or e["name"] == SIGNATURE]
+    endpoints = [e for e in endpoints if all(tensor["dtype"] != "string" for tensor in [*e["inputs"], *e["outputs"]])]
     if not endpoints:
         return {}
     os.environ["HOME"] = tempfile.gettempdir()  # where it keeps an id for statistics; the user's own is out of reach
@@ -42,10 +43,6 @@ def constants(artifact: dict[str, Any], opened: runner.Opened) -> Any:
 
     operations = openvino.Core().read_model(str(artifact["path"])).get_ops()
     return [(o.get_friendly_name(), o.data) for o in operations if o.get_type_name() == "Constant"]
-
-
-def _strings(endpoint: dict[str, Any]) -> bool:
-    return any(tensor["dtype"] == "string" for tensor in [*endpoint["inputs"], *endpoint["outputs"]])
 
 
 RUNTIME = runner.Runtime(

@@ -100,7 +100,8 @@ def matrix(
             except Unavailable as error:
                 cells += [Cell(a.path, release.name, variant.name, NOT_RUN, str(error)) for a in readable]
                 continue
-            size, runtime = _megabytes(release.folder), release.runtime(variant.variables)
+            size = sum(path.stat().st_size for path in release.folder.rglob("*") if path.is_file())
+            size, runtime = round(size / 1e6, 1), release.runtime(variant.variables)
             for artifact in readable:
                 start = time.monotonic()
                 run = subject.run(artifact, runtime)
@@ -233,7 +234,3 @@ def evaluate(subject: Subject, artifact: Artifact, run: ArtifactRun) -> tuple[st
 def to_json(cell: Cell) -> dict[str, Any]:
     """Return the form that --json prints."""
     return dataclasses.asdict(cell)
-
-
-def _megabytes(folder: Path) -> float:
-    return round(sum(path.stat().st_size for path in folder.rglob("*") if path.is_file()) / 1e6, 1)

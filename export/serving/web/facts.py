@@ -11,6 +11,7 @@ import numpy as np
 from export.bundle import layout
 from export.contract import Tensor
 from export.proof.certificate import Certificate, worst_difference
+from export.protocol.calls import Function
 from export.serving.web.pages import Page
 from zoobase import finite
 
@@ -22,6 +23,7 @@ PICTURES = 4  # in the image of a model in a gallery
 LARGEST = 160  # pixels of one of them
 LETTERS = 160  # of the text in a gallery
 FIELDS = 5
+PEAKS = 100  # of the wave of a sound
 
 
 def figure(manifest: Mapping[str, Any]) -> tuple[str, str] | None:
@@ -38,14 +40,12 @@ def figure(manifest: Mapping[str, Any]) -> tuple[str, str] | None:
     return name.replace("_", " "), text
 
 
-def badges(manifest: Mapping[str, Any], verdict: str) -> str:
-    """Return the list of figure and verdict as HTML."""
-    items = []
-    if found := figure(manifest):
-        items.append(f"<li>{html.escape(found[0])} {html.escape(found[1])}</li>")
-    kind = "pass" if verdict == "pass" else "reserved"
-    items.append(f'<li class="{kind}">{html.escape(VERDICTS.get(verdict, verdict))}</li>')
-    return f'<ul class="badges">{"".join(items)}</ul>'
+def badges(manifest: Mapping[str, Any], verdict: str, folder: str = "") -> str:
+    """Return the list of figure and verdict as HTML; `folder` leads to the page of the certificate."""
+    found, kind = figure(manifest), "pass" if verdict == "pass" else "reserved"
+    items = f"<li>{html.escape(found[0])} {html.escape(found[1])}</li>" if found else ""
+    link = f'<a href="{folder}certificate.html">{html.escape(VERDICTS.get(verdict, verdict))}</a>'
+    return f'<ul class="badges">{items}<li class="verdict {kind}">{link}</li></ul>'
 
 
 def about(manifest: Mapping[str, Any], verdict: str) -> str:
@@ -54,7 +54,8 @@ def about(manifest: Mapping[str, Any], verdict: str) -> str:
     rows = [(f"{found[0]}, 95 % interval", found[1])] if found else []
     rows += [(name, str(card[key])) for name, key in (("data", "data"), ("licence", "licence")) if card.get(key)]
     rows.append(("certificate", VERDICTS.get(verdict, verdict)))
-    cells = (f'<tr><th scope="row">{html.escape(a)}</th><td>{html.escape(b)}</td></tr>' for a, b in rows)
+    cells = [f'<tr><th scope="row">{html.escape(a)}</th><td>{html.escape(b)}</td></tr>' for a, b in rows]
+    cells[-1] = cells[-1].replace("<tr>", '<tr class="verdict">')
     return f"<table><tbody>{''.join(cells)}</tbody></table>"
 
 
@@ -82,21 +83,39 @@ def picture(page: Page, golden: Mapping[str, np.ndarray], texts: Sequence[str]) 
     if text := next((text for text in texts if len(set(text.split())) > 2), None):
         short = text if len(text) <= LETTERS else f"{text[:LETTERS].rsplit(' ', 1)[0]} ..."
         return f"<blockquote>{html.escape(short)}</blockquote>", None
-    single = {t.name for t in page.endpoint.inputs if all(size == 1 for size in t.shape[1:])}
-    fields = [field for field in page.options.get("fields") or [] if field["input"] in single]
-    values = {name: array[0].ravel() for name, array in golden.items() if len(array)}
+    if sound := next((t for t in page.endpoint.inputs if t.meaning == "audio"), None):
+        peaks = np.array([np.abs(part).max() for part in np.array_split(golden[sound.name][0].ravel(), PEAKS)])
+        lines = (f"M{i} {50 - p:.0f}V{50 + p:.0f}" for i, p in enumerate(1 + 45 * peaks / max(peaks.max(), 1e-9)))
+        return f'<svg viewBox="0 0 {PEAKS} 100" preserveAspectRatio="none"><path d="{"".join(lines)}"/></svg>', None
+    numbers = {name: iter(array[0].ravel()) for name, array in golden.items() if len(array)}
     rows = [
-        f"<dt>{html.escape(field['label'].removesuffix('_id').replace('_', ' '))}</dt><dd>{_value(field, values)}</dd>"
-        for field in fields[:FIELDS]
-        if field["input"] in values
+        _row(field, next(numbers[field["input"]]))
+        for field in (page.options.get("fields") or [])[:FIELDS]
+        if field["input"] in numbers
     ]
     return (f"<dl>{''.join(rows)}</dl>" if rows else f"<p>{html.escape(page.heading)}</p>"), None
 
 
-def _value(field: Mapping[str, Any], values: Mapping[str, np.ndarray]) -> str:
-    number = values[field["input"]][0]
+def continuation(page: Page, call: Function) -> str:
+    """Return a text that a model writes from its first state, each token drawn from its probabilities."""
+    options, rng = page.options, np.random.default_rng(0)
+    vocabulary = options["vocabulary"]
+    states = [t for t in page.endpoint.inputs if t.name in options["states"]]
+    values = {t.name: np.zeros((1, *t.shape[1:]), t.dtype) for t in states}
+    token, text = vocabulary.index("\n") if "\n" in vocabulary else 0, ""
+    while len(text) < LETTERS:
+        outputs = call({**values, options["token"]: np.array([token], np.int32)})
+        energies = 1.5 * outputs[options["scores"]].ravel().astype(float)
+        weights = np.exp(energies - energies.max())
+        token = int(rng.choice(len(weights), p=weights / weights.sum()))
+        values, text = {name: outputs[after] for name, after in options["states"].items()}, text + vocabulary[token]
+    return text.strip()
+
+
+def _row(field: Mapping[str, Any], number: np.number) -> str:
     chosen = dict(map(tuple, field.get("choices") or [])).get(number.item())
-    return html.escape(str(chosen) if chosen is not None else f"{number:.4g}")
+    value = html.escape(str(chosen) if chosen is not None else f"{number:.4g}")
+    return f"<dt>{html.escape(field['label'].removesuffix('_id').replace('_', ' '))}</dt><dd>{value}</dd>"
 
 
 def _tiles(images: np.ndarray, tensor: Tensor) -> np.ndarray:

@@ -145,7 +145,7 @@ def _write_gallery(site: Path, bundle_pages: Sequence[BundlePages], folders: Seq
             f'<li class="card"><div class="picture">{pages.picture.replace("{folder}", folder)}</div>',
             f'<div class="words"><h2><a href="{folder}/index.html">{title}</a></h2>',
             f"<p>{html.escape(pages.description or headings)}</p>",
-            f"{facts.badges(pages.manifest, pages.verdict)}</div></li>",
+            f"{facts.badges(pages.manifest, pages.verdict, f'{folder}/')}</div></li>",
         ]
     template = string.Template((HERE / "static" / "gallery.html").read_text(encoding="utf-8"))
     (site / "index.html").write_text(template.substitute(entries="\n".join(entries)), encoding="utf-8")
@@ -155,7 +155,7 @@ def _folders(titles: Sequence[str]) -> list[str]:
     """Return a folder name for each title: safe in a URL, unique, and not one of the site's own."""
     names: list[str] = []
     for title in titles:
-        base = FORBIDDEN.sub("-", title).strip("-.") or "model"
+        base = FORBIDDEN.sub("-", title.lower().replace(" ", "_")).strip("-.") or "model"
         candidates = (base if i == 1 else f"{base}-{i}" for i in range(1, len(titles) + 3))
         names.append(next(name for name in candidates if name.lower() not in {"assets", *(n.lower() for n in names)}))
     return names

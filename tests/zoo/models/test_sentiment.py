@@ -1,5 +1,6 @@
 """Text classification: the text endpoint, explanations, and the TF-IDF baseline."""
 
+import csv
 import json
 
 import numpy as np
@@ -8,11 +9,15 @@ import tensorflow as tf
 
 import pipelines
 import zoo
+from export.contract import Contract
+from export.parity.cases import read_golden
+from export.parity.golden import REAL_ROWS
 from pipelines.text import words
 from tests.pipelines.text.test_words import TEXTS
 from tests.zoo.conftest import FIXTURES, fit
 from zoo import predict
 from zoo.evaluation import text_baselines
+from zoo.export import SENTENCE
 
 SPEECHES = FIXTURES / "speeches.csv"
 
@@ -32,6 +37,16 @@ def test_raw_strings_and_token_ids_give_the_same_outputs(bundle):
     np.testing.assert_allclose(raw["logits"], outputs["logits"], atol=1e-5)
     labels = (bundle / "labels.txt").read_text().split()
     assert [w.decode() for w in raw["label"].numpy()] == [labels[i] for i in outputs["logits"].numpy().argmax(-1)]
+
+
+def test_golden_texts_are_sentences_of_the_data(bundle):
+    contract = Contract.from_json(json.loads((bundle / "manifest.json").read_text())["contract"])
+    real = next(case for case in read_golden(bundle / "golden", contract)["text"] if case.name == "real")
+    texts = [text.decode() for text in real.inputs["text"]]
+    known = {row["text"] for row in csv.DictReader(SPEECHES.open(encoding="utf-8"))}
+    assert len(texts) == REAL_ROWS
+    assert set(texts) <= known
+    assert max(map(len, texts)) <= SENTENCE
 
 
 def test_predictions_name_the_words_with_the_largest_effect(trained):

@@ -41,7 +41,6 @@ open(async (load) => {
       if (i % PAUSE === 0) await new Promise((resolve) => setTimeout(resolve));
     }
     if (mine === version) say("Written.");
-    document.documentElement.dataset.state = "answered";
   }
 
   const show = () => { byId("shown").textContent = byId("temperature").value; };

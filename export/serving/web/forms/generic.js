@@ -47,7 +47,6 @@ open(async (load) => {
       const text = Array.from(array.subarray(0, SHOWN), Number).join(", ") + (array.length > SHOWN ? ", ..." : "");
       return [element("h4", { textContent: `${tensor.name}: ${array.length} numbers` }), element("pre", { textContent: text, tabIndex: 0 })];
     }));
-    document.documentElement.dataset.state = "answered";
   }
 
   byId("form").addEventListener("submit", (event) => { event.preventDefault(); guarded(run)(); });

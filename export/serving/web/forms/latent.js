@@ -23,7 +23,6 @@ open(async (load) => {
     const results = await ask(model, data.endpoint.name, { ...rest, [vector]: point });
     const image = tensor("outputs", output);
     paint(byId("result"), image.shape.slice(1), results[output], ...range(image));
-    document.documentElement.dataset.state = "answered";
   }
 
   const jump = guarded((to) => { point = to; return run(); });

@@ -1,5 +1,5 @@
 // A sound in, from the microphone or a file; the scores of its classes out, or its outputs as numbers.
-import { ask, byId, data, element, golden, guarded, open, showNothing, showScores, showValues, size, tensor } from "./ui.js";
+import { ask, best, byId, data, element, golden, guarded, open, showNothing, showScores, showValues, size, tensor } from "./ui.js";
 
 const EVERY = 200; // milliseconds between two calls while it listens
 
@@ -79,8 +79,9 @@ open(async (load) => {
   byId("file").addEventListener("change", guarded(() => byId("file").files[0] && read(byId("file").files[0])));
   const examples = await golden(data.endpoint.name);
   const play = (row) => run(Float32Array.from(examples.input(sound, row)));
-  byId("examples").append("Examples:", ...Array.from({ length: examples.rows }, (_, i) => {
-    const button = element("button", { type: "button", textContent: `${i + 1}`, ariaLabel: `Example ${i + 1}` });
+  byId("examples").append(scores ? "Examples, with the answers of the model:" : "Examples:", ...Array.from({ length: examples.rows }, (_, i) => {
+    const name = scores ? best(examples.output(scores, i), tensor("outputs", scores).meaning) : `${i + 1}`;
+    const button = element("button", { type: "button", textContent: name, ariaLabel: `Example ${i + 1}: ${name}` });
     button.addEventListener("click", guarded(() => play(i)));
     return button;
   }));

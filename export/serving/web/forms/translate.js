@@ -7,10 +7,10 @@ open(async (load) => {
   const { images, noise, outputs } = data.options;
   const values = Object.fromEntries(noise.map((name) => [name, new Float32Array(size(tensor("inputs", name).shape))]));
   const canvases = outputs.map((name) => {
-    const canvas = element("canvas");
+    const canvas = element("canvas"), text = name.replaceAll("_", " ");
     canvas.setAttribute("role", "img");
-    canvas.setAttribute("aria-label", `Output ${name}`);
-    byId("results").append(element("p", { textContent: name }), canvas);
+    canvas.setAttribute("aria-label", `Output ${text}`);
+    byId("results").append(element("p", { textContent: text }), canvas);
     return canvas;
   });
 
@@ -21,7 +21,6 @@ open(async (load) => {
       const output = tensor("outputs", name);
       paint(canvases[i], output.shape.slice(1), results[name], ...range(output));
     });
-    document.documentElement.dataset.state = "answered";
   }
 
   const inputs = images.map((name) => new ImageInput(byId("input"), tensor("inputs", name), (pixels) => {

@@ -44,7 +44,7 @@ await open(async (load) => {
   }
   const failed = results.filter(({ state }) => state === "fail");
   document.documentElement.dataset.state = failed.length ? "fail" : "pass";
-  say(failed.length ? `This browser differs from Python in ${failed.length} of ${results.length} outputs.` : `This browser returns what Python returns: ${results.length} outputs, tolerance ${TOLERANCE}.`, failed.length > 0);
+  say(failed.length ? `This browser differs from Python in ${failed.length} of ${results.length} outputs.` : `This browser returns what Python returns: ${results.length} outputs, tolerance ${TOLERANCE}.`, failed.length ? () => location.reload() : null);
   if (failed.length) document.documentElement.dataset.state = "fail";
 });
 

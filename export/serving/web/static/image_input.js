@@ -173,15 +173,14 @@ export function isBlank(values) {
   return values.every((value) => value === values[0]);
 }
 
-// Buttons with thumbnails of the golden rows of the bundle; `show` is called with the values of one, and its number.
-export function addExamples(container, tensor, examples, name, show) {
+// Buttons with thumbnails of the golden rows of the bundle, and the answer to each; `show` is called with the values of one, and its number.
+export function addExamples(container, tensor, examples, name, show, answer = () => "") {
   for (let i = 0; i < examples.rows; i++) {
     const values = Float32Array.from(examples.input(name, i));
     if (isBlank(values)) continue; // one of the cases of the proof, which shows nothing
     const thumbnail = element("canvas");
     paint(thumbnail, tensor.shape.slice(1), values, ...range(tensor));
-    const button = element("button", { type: "button" }, thumbnail);
-    button.setAttribute("aria-label", `Example ${container.children.length + 1}`);
+    const button = element("button", { type: "button", ariaLabel: `Example ${container.children.length + 1} ${answer(i)}` }, thumbnail, answer(i));
     button.addEventListener("click", guarded(() => show(values, i)));
     container.append(button);
   }

@@ -64,7 +64,7 @@ export async function load(url, expected, accelerator = "wasm") {
 }
 
 async function read(url, expected, cache = "default") {
-  const response = await fetch(url, { cache });
+  const response = await fetch(url, { cache }).catch(() => { throw new Error(`The model file ${url} cannot be loaded: its server does not answer.`); });
   if (!response.ok) throw new Error(`The model file is missing: ${url} answers ${response.status}.`);
   const bytes = new Uint8Array(await response.arrayBuffer());
   if (!expected || (bytes.length === expected.bytes && (await hasDigest(bytes, expected.sha256)))) return bytes;
@@ -93,6 +93,7 @@ async function start(accelerator) {
   try {
     await runtime;
   } catch (error) {
+    runtime = null; // it can be tried again
     throw new Error(`LiteRT.js does not start in this browser: ${message(error)}`);
   }
 }

@@ -16,39 +16,41 @@ export function byId(id) {
   return document.getElementById(id);
 }
 
-export function say(text, isError = false) {
+// Show a sentence; with `again` it is an error: no answer is shown, but the button that calls `again`.
+export function say(text, again = null) {
   const status = byId("status");
   status.textContent = text;
-  status.dataset.state = isError ? "error" : "";
-  if (isError) root.dataset.state = "error";
+  status.dataset.state = again ? "error" : "";
+  if (again) root.dataset.state = "error";
+  Object.assign(byId("retry"), { hidden: !again, onclick: again });
 }
 
-// A handler whose errors are shown on the page.
-export function guarded(handler) {
-  return async (...values) => {
+// A handler whose errors are shown on the page, and which can then be tried again.
+export function guarded(handler, again) {
+  return async function run(...values) {
     try {
       return await handler(...values);
     } catch (error) {
-      say(message(error), true);
+      say(message(error), again ?? (() => run(...values)));
     }
   };
 }
 
-// Run the script of the form, which gets a function that returns the loaded model.
+// Run the script of the form, which gets a function that returns the model, loaded again after an error.
 export const open = guarded(async (run) => {
   byId("heading").textContent = data.heading;
   byId("pages").append(...data.pages.map((page) => element("a", { href: page.file, textContent: page.title })));
   if (data.pages.length < 2) byId("pages").hidden = true;
   say("Loading the model.");
-  const loading = load(data.model.url, data.model);
-  loading.catch(() => undefined); // reported where it is awaited
-  const loaded = async () => {
-    const model = await loading;
+  let loading = null;
+  const start = () => (loading ??= load(data.model.url, data.model));
+  start().catch(() => undefined); // reported where it is awaited
+  await run(async () => {
+    const model = await start().catch((error) => { loading = null; throw error; });
     if (byId("status").dataset.state !== "error") say("");
     return model;
-  };
-  await run(loaded);
-});
+  });
+}, () => location.reload());
 
 // Call the model, and show how long the first answer and the last one took.
 let first = null;
@@ -58,6 +60,7 @@ export async function ask(model, endpoint, values) {
   const now = performance.now();
   first ??= now;
   root.dataset.firstAnswer = Math.round(first);
+  if (byId("status").dataset.state === "error") say("");
   root.dataset.state = "answered";
   byId("timing").textContent = `First answer ${(first / 1000).toFixed(1)} s after the page was opened, the last call ${(now - started).toFixed(1)} ms.`;
   return outputs;
@@ -142,8 +145,15 @@ function energy(logits) {
   return largest + Math.log(Array.from(logits, (value) => Math.exp(value - largest)).reduce((a, b) => a + b, 0));
 }
 
+// The most probable class.
+export function best(scores, meaning) {
+  const values = probabilities(scores, meaning);
+  return label(values.indexOf(Math.max(...values)));
+}
+
 // Say why there is no answer.
 export function showNothing(reason) {
+  say("");
   byId("answer").textContent = "—";
   byId("doubt").textContent = reason;
   byId("doubt").classList.remove("sure");

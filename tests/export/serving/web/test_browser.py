@@ -16,7 +16,7 @@ from export.serving.web.browser import check
 from tests.export.conftest import reseal, row_of
 from tests.export.perturb import perturb_bytes
 from tests.export.serving.web.conftest import LABELS, TITLE
-from tests.export.serving.web.tab import tab
+from tests.export.serving.web.tab import STATES, tab
 from tests.export.test_cli import run
 
 pytestmark = pytest.mark.usefixtures("browser", "litert")
@@ -137,6 +137,68 @@ def test_a_broken_model_file_is_said_in_one_sentence(changed_site, page):
         (net / "index.html").write_text(text.replace('"url": "model.tflite"', '"url": "golden.json"'))
         page.open(f"{url}/{net.name}/index.html?other")
         assert page.text("status").startswith("The model file is not the one")
+
+
+def shown(page):
+    """Return the text that a person sees."""
+    return page.evaluate("document.body.innerText")
+
+
+def test_an_error_claims_nothing_and_can_be_tried_again(changed_site, page):
+    site, net = changed_site
+    model = net / "model.tflite"
+    whole = model.read_bytes()
+    with chromium.serving(site) as url:
+        page.open(f"{url}/{net.name}/index.html?whole")
+        assert "proven" in shown(page)
+        assert "sure" in shown(page)
+        assert "Try again" not in shown(page)
+        model.unlink()
+        page.send("Network.setBypassServiceWorker", bypass=True)
+        page.send("Network.setCacheDisabled", cacheDisabled=True)
+        assert page.open(f"{url}/{net.name}/index.html?without") == "error"
+        assert not re.search(r"proven|sure|%", shown(page).partition("About this model")[0])
+        assert "proven" not in shown(page)
+        assert "Try again" in shown(page)
+        model.write_bytes(whole)
+        page.evaluate("document.getElementById('retry').click()")
+        page.wait(f"{STATES} === 'answered'")
+        assert "proven" in shown(page)
+        assert "Try again" not in shown(page)
+        assert page.text("status") == ""
+    page.send("Network.setBypassServiceWorker", bypass=False)
+    page.send("Network.setCacheDisabled", cacheDisabled=False)
+
+
+def test_an_error_of_an_input_ends_with_the_next_answer(opened, tmp_path):
+    (tmp_path / "note.txt").write_text("not an image")
+    opened.choose_file(tmp_path / "note.txt")
+    opened.wait(f"{STATES} === 'error'")
+    assert "sure" not in shown(opened)
+    opened.evaluate("document.querySelector('.thumbnails button').click()")
+    opened.wait(f"{STATES} === 'answered'")
+    assert "This file is not an image" not in shown(opened)
+    assert "sure" in shown(opened)
+
+
+def test_examples_are_named_by_the_answer_of_the_model(opened):
+    names = opened.evaluate("Array.from(document.querySelectorAll('.thumbnails button'), (b) => b.textContent)")
+    assert names
+    assert set(names) <= set(LABELS)
+    for i, name in enumerate(names):
+        opened.evaluate("document.getElementById('answer').textContent = ''")
+        opened.evaluate(f"document.querySelectorAll('.thumbnails button')[{i}].click()")
+        opened.wait("document.getElementById('answer').textContent")
+        assert opened.text("answer").startswith(f"{name}, ")
+
+
+def test_badges_lead_to_the_rows_of_the_certificate(site, net, page):
+    with chromium.serving(site) as url:
+        for start in ("index.html", f"{net.name}/index.html"):
+            page.open(f"{url}/{start}") if "/" in start else page.send("Page.navigate", url=f"{url}/{start}")
+            link = page.wait("document.querySelector('.badges .verdict a')?.href")
+            page.open(link)
+            assert page.evaluate("document.querySelectorAll('.plain tbody tr').length") > 3
 
 
 def test_the_command_checks_the_site(bundles, tmp_path):

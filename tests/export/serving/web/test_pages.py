@@ -4,12 +4,14 @@ import json
 import re
 import shutil
 
+import numpy as np
 import pytest
 
 from export import ExportError
 from export.contract import Contract, Endpoint, Tensor
-from export.serving.web.bundle_pages import embedded
-from export.serving.web.pages import form_of, pages_of
+from export.serving.web import facts
+from export.serving.web.bundle_pages import LocalPages, _title, embedded
+from export.serving.web.pages import Page, form_of, pages_of
 from export.serving.web.site import write_site
 from tests.export.conftest import reseal
 from tests.export.serving.web.conftest import LABELS
@@ -116,6 +118,49 @@ def test_a_gallery_has_a_folder_for_each_bundle(site, net):
     assert re.fullmatch(r"[A-Za-z0-9._-]+", net.name)
     auto = {p.name for p in (site / "auto").glob("endpoint-*.html")}
     assert auto == {"endpoint-encode.html", "endpoint-decode.html"}
+
+
+def test_titles_are_words(bundles, tmp_path):
+    card = shutil.copytree(bundles("two_by_two").path, tmp_path / "some_net")
+    assert "_" not in LocalPages(card).title
+    (card / "README.md").write_text("# text_rnn student\n")
+    assert _title(card) == "Text rnn student"
+    (card / "README.md").unlink()
+    assert _title(card) == "Some net"
+
+
+def test_every_model_of_a_gallery_has_a_picture(site):
+    index = (site / "index.html").read_text()
+    pictures = re.findall(r'<div class="picture">(.*?)</div>', index)
+    assert len(pictures) == 3
+    assert all(re.match(r"<(img|svg|blockquote|dl)\b", picture) for picture in pictures)
+
+
+def test_the_picture_of_a_sound_is_its_wave():
+    sound = Endpoint(
+        "serving_default", (Tensor("samples", "float32", (None, 400), "audio", sample_rate=16000),), (LOGITS,)
+    )
+    samples = np.sin(np.arange(400, dtype=np.float32))[None] * np.linspace(0, 1, 400, dtype=np.float32)
+    text, content = facts.picture(Page(sound, "sound", "index.html"), {"samples": samples}, ())
+    heights = [int(b) - int(a) for a, b in re.findall(r"M\d+ (\d+)V(\d+)", text)]
+    assert content is None
+    assert len(heights) == facts.PEAKS
+    assert heights[-1] > heights[50] > heights[0] > 0
+
+
+def test_the_picture_of_a_language_model_is_what_it_writes():
+    token, state = Tensor("token", "int32", (1,), "token", 0, 3), Tensor("state", "float32", (1, 5), "state")
+    outputs = [Tensor("logits", "float32", (1, 4), "logits"), Tensor("next_state", "float32", (1, 5), "state")]
+    endpoint = Endpoint("serving_default", (token, state), tuple(outputs))
+    _, options = form_of(endpoint, Contract((endpoint,)), TEXT)
+
+    def call(values):  # after a comes b, after b a
+        logits = np.full((1, 4), -1e9, np.float32)
+        logits[0, 2 if values["token"][0] == 3 else 3] = 0
+        return {"logits": logits, "next_state": values["state"] + 1}
+
+    text = facts.continuation(Page(endpoint, "generate", "index.html", options), call)
+    assert text == "ba" * (facts.LETTERS // 2)
 
 
 @pytest.mark.extended
