@@ -25,7 +25,7 @@ from zoobase.files import cache_root
 ROOT = Path(__file__).parent.parent
 DOCS, SITE = ROOT / "docs", ROOT / "build" / "docs"
 SKIPPED = {"model_notes", "template", "__pycache__"}  # folders that are no pages
-SHOWN = {".md", ".png", ".svg", ".jpg"}
+SHOWN = {".md", ".png", ".svg", ".jpg", ".webp"}
 CODE = "reference/code.md"
 REFERENCE = {  # source file -> the page about it
     "benchmarks/RESULTS.md": "reference/benchmark_results.md",
