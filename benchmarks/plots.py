@@ -17,7 +17,7 @@ def draw(result: Mapping[str, Any]) -> Figure:
     ran = {name: score for name, score in result["contenders"].items() if score["median"] is not None}
     kinds = list(dict.fromkeys(["", *(goal.get("of", "") for goal in result["goals"])]))
     growth = result.get("growth", "")
-    height = 3.6 if growth else 1.1 + 0.34 * max(len(ran), 1)
+    height = 3.6 if growth else 1.4 + 0.34 * max(len(ran), 1)
     figure = Figure(figsize=(5.5 * len(kinds) + (0 if growth else 3), height), layout="constrained")
     for axes, kind in zip(figure.subplots(1, len(kinds), squeeze=False)[0], kinds, strict=True):
         values = {name: _value(score, kind) for name, score in ran.items() if _value(score, kind) is not None}
@@ -26,7 +26,8 @@ def draw(result: Mapping[str, Any]) -> Figure:
         else:
             _bars(axes, values, {} if kind else ran, {goal["ours"] for goal in result["goals"]})
         better = "higher" if result["higher_is_better"] and not kind else "lower"
-        axes.set_title(f"{kind or result['unit']} ({better} is better)", fontsize=9)
+        name = f"{kind or result['unit']} ({better} is better)"
+        (axes.set_ylabel if growth else axes.set_xlabel)(name, fontsize=9)
     machine = result["machine"]
     subtitle = f"{machine['cores']} cores of {machine['processor']}, {machine['date']}"
     figure.suptitle(f"{result['title']}\n{subtitle}", fontsize=8)
@@ -57,7 +58,7 @@ def _bars(axes: Axes, medians: Mapping[str, float], spread: Mapping[str, Any], o
         label = f"{values[position]:,.4g}" if values[position] else "not reached"
         right = max([values[position], *rounds])
         axes.annotate(label, (right, position), xytext=(7, 0), textcoords="offset points", va="center", fontsize=8)
-    axes.margins(x=0.25)
+    axes.margins(x=0.25, y=0.25 if logarithmic else None)
     axes.invert_yaxis()
     axes.tick_params(labelsize=8)
 

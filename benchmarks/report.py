@@ -10,7 +10,7 @@ from typing import Any
 
 from benchmarks.benchmark import HERE, NEVER, Benchmark, Score, achieved_ratio
 from benchmarks.plots import draw
-from docs.figures import figure
+from docs.figures import check_axes, figure
 from export.runtime import onednn
 from zoo.core.run_folder import git_revision
 from zoo.evaluation import plots
@@ -92,7 +92,9 @@ def save(name: str, benchmark: Benchmark, rounds: int, scores: dict[str, Score])
     write_atomic(path, json.dumps(results, indent=2, allow_nan=False) + "\n")
     write_atomic(HERE / "RESULTS.md", markdown(results))
     write_atomic(PAGE, BLOCK.sub(lambda block: block[1] + table(results) + block[2], PAGE.read_text()))
-    plots.save(draw(results[name]), IMAGES / f"{name}.png")
+    drawn = draw(results[name])
+    check_axes(drawn, name)
+    plots.save(drawn, IMAGES / f"{name}.png")
 
 
 def _json_numbers(value: Any) -> Any:

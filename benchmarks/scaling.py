@@ -213,6 +213,7 @@ def _run(mode: str, count: int) -> dict[str, Any]:
 def main(measure: bool, console: Console) -> None:
     """Write the cost model to docs/how-to/distribute.md."""
     from benchmarks import report
+    from docs.figures import check_axes
     from zoo.evaluation import plots
 
     if measure:
@@ -220,7 +221,9 @@ def main(measure: bool, console: Console) -> None:
         write_atomic(RESULTS, json.dumps(measured, indent=1) + "\n")
     results = json.loads(RESULTS.read_text())
     write_atomic(PAGE, BLOCK.sub(lambda block: block[1] + text(results) + block[2], PAGE.read_text()))
-    plots.save(draw(results), FIGURE)
+    figure = draw(results)
+    check_axes(figure, FIGURE.stem)
+    plots.save(figure, FIGURE)
     console.print(f"written: {PAGE}")
     console.result(results)
 

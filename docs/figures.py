@@ -1,9 +1,17 @@
 """Figures of pages: every image has an alternative text that says what it shows, and a caption below it."""
 
+from __future__ import annotations
+
 import re
 from pathlib import PurePath
+from typing import TYPE_CHECKING
 
 from zoobase.errors import ZooError
+
+if TYPE_CHECKING:
+    from matplotlib.axes import Axes
+    from matplotlib.figure import Figure
+    from matplotlib.text import Text
 
 IMAGE = re.compile(r"!\[([^\]]*)\]\(([^)\s]+)\)(.{0,8})", re.DOTALL)
 TAG = re.compile(r"<img\b[^>]*>")
@@ -43,6 +51,38 @@ def problems(text: str) -> list[str]:
         if not CAPTION.match(after):
             found.append(f"{path} has no caption: a line in italics below the image")
     return found
+
+
+def unnamed_axes(figure: Figure) -> list[str]:
+    """Return the axes of numbers without a name, such as "y of 'Training loss'"; images and categories need none."""
+    found = []
+    for axes in (axes for axes in figure.axes if axes.axison and not axes.images):
+        for way in "xy":
+            axis, joined = getattr(axes, f"{way}axis"), getattr(axes, f"get_shared_{way}_axes")()
+            names = [getattr(figure, f"_sup{way}label"), axes, *(a for a in figure.axes if joined.joined(axes, a))]
+            named = any(_name(name, way) for name in names if name is not None)
+            ticks = [re.sub(r"\\[a-z]+|[${}^ ]", "", label.get_text()) for label in axis.get_ticklabels()]
+            if not named and any(re.fullmatch(r"[-\u2212\d.,e]+", text) for text in ticks):
+                found.append(f"{way} of {axes.get_title()!r}")
+    return found
+
+
+def _name(named: Axes | Text, way: str) -> str:
+    return named.get_text() if hasattr(named, "get_text") else getattr(named, f"get_{way}label")()
+
+
+def check_axes(figure: Figure, name: str) -> None:
+    """Check the names of the axes of a figure.
+
+    Args:
+        figure: The figure.
+        name: What it is called in the error.
+
+    Raises:
+        ZooError: An axis of numbers has no name.
+    """
+    if found := unnamed_axes(figure):
+        raise ZooError(f"the figure {name} has axes without a name: {', '.join(found)}")
 
 
 def check(pages: dict[str, str]) -> None:

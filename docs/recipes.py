@@ -103,7 +103,9 @@ def measure(experiment: Experiment, folder: Path, console: Console) -> dict[str,
         weights |= {label: _histogram(runs[0])} if experiment.panel == "weights" else {}
         rows |= {name: table_row(members, tested=False) for name, members in inner.items() if len(inner) > 1}
         rows[label] = table_row(runs)
-    plots.save(draw(experiment, histories, weights), IMAGES / f"{experiment.name}.png")
+    drawn = draw(experiment, histories, weights)
+    figures.check_axes(drawn, experiment.name)
+    plots.save(drawn, IMAGES / f"{experiment.name}.png")
     return rows
 
 
@@ -133,11 +135,11 @@ def draw(
             panels[0].plot(epochs, [row["learning_rate"] for row in seeds[0][: len(epochs)]], **style)
         if label in weights:
             panels[0].stairs(weights[label], BINS, **style)
-    training.set(title="training loss", yscale="log")
-    validation.set(title="validation cross-entropy (star: lowest mean)", yscale="log")
+    training.set(ylabel="training loss", yscale="log")
+    validation.set(ylabel="validation cross-entropy (star: lowest mean)", yscale="log")
     for axes in panels:
-        titles = {"learning_rate": "learning rate after the epoch", "weights": "histogram of the weights"}
-        axes.set(title=titles[experiment.panel], yscale="log" if weights else "linear")
+        names = {"learning_rate": "learning rate after the epoch", "weights": "number of weights"}
+        axes.set(ylabel=names[experiment.panel], yscale="log" if weights else "linear")
     for axes in figure.axes:
         axes.set(xlabel="weight" if axes in panels and weights else "epoch")
         axes.grid(alpha=0.3)

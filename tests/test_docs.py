@@ -15,12 +15,16 @@ import sys
 from pathlib import Path
 
 import click
+import numpy as np
 import pytest
 from click.testing import CliRunner
+from matplotlib.figure import Figure
 
 import pipelines.catalogue
 import zoo
 import zoo.models
+from benchmarks import plots as benchmark_plots
+from benchmarks import scaling
 from docs import architecture, figures, model_table, pages, recipes, ship, site, tables
 from docs.course import notebook
 from docs.course.lessons import LESSONS
@@ -31,6 +35,7 @@ from zoo.cli.options import parse_settings
 from zoo.core import registry
 from zoo.core.plan import make_plan
 from zoo.core.recipe import Recipe
+from zoo.evaluation import plots
 from zoobase.errors import ZooError
 
 PAGE = (Path(recipes.__file__).parent / "recipes.md").read_text()
@@ -135,6 +140,66 @@ def test_a_figure_without_an_alternative_text_or_caption_stops_the_site():
 def tracked(path):
     done = subprocess.run(["git", "check-ignore", "-q", str(path)], cwd=ROOT, check=False)
     return done.returncode == 1
+
+
+HISTORY = [{"epoch": e, "loss": 1 / e, "val_loss": 1 / e, "learning_rate": 1e-3} for e in (1, 2)]
+TRUTH, SCORES = np.arange(30) % 3, np.random.default_rng(0).dirichlet(np.ones(3), 30)
+IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 1))
+TIMES = np.array(["2026-11-29", "2026-11-30"], "datetime64[D]")
+FIGURES = {
+    "curves": lambda: plots.curves(HISTORY, "a model"),
+    "one epoch": lambda: plots.curves(HISTORY[:1], "a model"),
+    "compared": lambda: plots.compared({"a": HISTORY, "b": HISTORY}),
+    "confusion_matrix": lambda: plots.confusion_matrix(np.eye(3), "abc"),
+    "calibration": lambda: plots.calibration(SCORES.max(1), SCORES.argmax(1) == TRUTH),
+    "roc": lambda: plots.roc(TRUTH, SCORES, "abc", 1),
+    "precision_recall": lambda: plots.precision_recall(TRUTH, SCORES, "abc", 1),
+    "over_time": lambda: plots.over_time(np.arange(2.0), np.ones(2), "count"),
+    "over_time, dates": lambda: plots.over_time(np.arange(2.0), np.ones(2), "count", TIMES),
+    "forecast": lambda: plots.forecast(np.ones(9), np.ones(4), np.ones(4), None, {"a": np.ones(4)}, "count", "hour"),
+    "image_grid": lambda: plots.image_grid(IMAGES, None, "images"),
+    "image_rows": lambda: plots.image_rows({"a": IMAGES}, "images"),
+    "scatter": lambda: plots.scatter(SCORES[:, :2], TRUTH, "abc", "points"),
+    "words": lambda: plots.words(SCORES[:3, :2], "abc", 1, "words"),
+    "alignments": lambda: plots.alignments([(np.eye(2), "ab", "cd")], "attention"),
+    "line": lambda: plots.line([1, 2], "x", "y", "a line"),
+    "scaling": lambda: scaling.draw(json.loads(scaling.RESULTS.read_text())),
+    **{
+        name: functools.partial(benchmark_plots.draw, result)
+        for name, result in json.loads((Path(benchmark_plots.__file__).parent / "results.json").read_text()).items()
+    },
+}
+
+
+@pytest.mark.parametrize("name", FIGURES)
+def test_axes_of_numbers_have_names(name):
+    figures.check_axes(FIGURES[name](), name)
+
+
+def test_every_function_that_draws_is_among_these_figures():
+    functions = {
+        name for name, value in inspect.getmembers(plots, inspect.isfunction) if value.__module__ == plots.__name__
+    }
+    assert {f for f in functions if not f.startswith("_")} - {"caption", "pixels", "save"} <= set(FIGURES)
+
+
+def test_an_axis_without_a_name_is_an_error():
+    figure = Figure()
+    left, right = figure.subplots(1, 2, sharey=True)
+    for axes in (left, right):
+        axes.plot([1, 2], [3, 4])
+        axes.set(xlabel="epoch")
+    left.set(title="Loss")
+    with pytest.raises(ZooError, match=r"^the figure loss has axes without a name: y of 'Loss'$"):
+        figures.check_axes(figure, "loss")
+    left.set(ylabel="loss")
+    figures.check_axes(figure, "loss")
+    left.barh(["a", "b"], [1, 2])
+    right.set(xlabel="", xscale="log")
+    assert figures.unnamed_axes(figure) == ["x of ''"]
+    right.clear()
+    right.imshow(np.eye(3))
+    assert figures.unnamed_axes(figure) == []
 
 
 def test_no_page_shows_a_line_of_a_tool():

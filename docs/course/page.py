@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from docs.course import compose
+from docs.figures import check_axes
 from zoo.core.plan import Plan, make_plan
 from zoobase.errors import ZooError
 from zoobase.files import write_atomic
@@ -117,6 +118,7 @@ class Page:
         """
         from zoo.evaluation import plots
 
+        check_axes(figure, f"{self.name}-{name}")
         path = self.folder / "figures" / f"{self.name}-{name}.png"
         path.parent.mkdir(parents=True, exist_ok=True)
         write_png(plots.pixels(figure), path)

@@ -27,7 +27,7 @@ def curves(history: Sequence[Mapping[str, float]], title: str) -> Figure:
     for axes, name in zip(cells, names, strict=False):
         series = {label: key for label, key in (("training", name), ("validation", f"val_{name}")) if key in history[0]}
         series = {"learning rate": name} if name == "learning_rate" else series
-        axes.set(title=name.replace("_", " "))
+        axes.set(ylabel=name.replace("_", " "))
         if len(history) == 1:
             axes.bar_label(axes.bar(list(series), [history[0][key] for key in series.values()]), fmt="{:.3g}")
             axes.margins(y=0.15)
@@ -62,7 +62,7 @@ def compared(histories: Mapping[str, Sequence[Mapping[str, float]]]) -> Figure:
     for axes, name in zip(np.atleast_1d(figure.subplots(1, len(names))), names, strict=True):
         for run, rows in histories.items():
             axes.plot([r["epoch"] for r in rows], [r[name] for r in rows], marker=".", label=run)
-        axes.set(xlabel="epoch", title=name.replace("_", " "))
+        axes.set(xlabel="epoch", ylabel=name.replace("_", " "))
         axes.grid(alpha=0.3)
         axes.legend(fontsize=7)
     return figure
@@ -146,7 +146,7 @@ def over_time(truth: np.ndarray, predicted: np.ndarray, label: str, times: np.nd
     x = np.arange(len(truth)) if times is None else times
     line.plot(x, truth, label="actual", linewidth=1)
     line.plot(x, predicted, label="predicted", linewidth=1)
-    line.set(xlabel="row of the test split" if times is None else "", ylabel=label, title="Predicted and actual")
+    line.set(xlabel="row of the test split" if times is None else "time", ylabel=label, title="Predicted and actual")
     if times is not None:
         line.xaxis.set_major_formatter(ConciseDateFormatter(line.xaxis.get_major_locator()))
     line.legend()

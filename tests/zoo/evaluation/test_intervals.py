@@ -269,7 +269,7 @@ def test_one_epoch_is_drawn_as_bars_from_zero():
 def test_curves_show_the_learning_rate_and_name_model_and_data():
     figure = plots.curves([EPOCH, EPOCH | {"epoch": 2, "learning_rate": 5e-4}], "a model on data")
     assert figure.get_suptitle() == "a model on data"
-    assert [axes.get_title() for axes in figure.axes] == ["accuracy", "loss", "learning rate"]
+    assert [axes.get_ylabel() for axes in figure.axes] == ["accuracy", "loss", "learning rate"]
     (line,) = figure.axes[2].lines
     assert list(line.get_ydata()) == [1e-3, 5e-4]
     assert len(plots.curves([{k: v for k, v in EPOCH.items() if k != "learning_rate"}], "").axes) == 2

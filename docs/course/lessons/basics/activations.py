@@ -104,8 +104,8 @@ def _gradients(page: Page, images: Any, labels: Any) -> None:
         band(left, norms[activation, DEPTHS[-1]], activation, colour)
         first = np.array([[seed[0] for seed in norms[activation, depth]] for depth in depths]).T
         band(right, first, activation, colour, depths)
-    left.set(xlabel="hidden layer", yscale="log", title=f"gradient by layer, {DEPTHS[-1]} hidden layers")
-    right.set(xlabel="number of hidden layers", yscale="log", title="gradient of the first layer")
+    left.set(xlabel="hidden layer", ylabel="gradient", yscale="log", title=f"{DEPTHS[-1]} hidden layers")
+    right.set(xlabel="number of hidden layers", ylabel="gradient of the first layer", yscale="log")
     left.legend()
     page.figure(
         figure,
@@ -173,6 +173,8 @@ def _initial_weights(page: Page, images: Any, labels: Any) -> None:
             cell.title.set_fontsize(7)
             cell.tick_params(labelsize=6)
         line[0].set_ylabel(SHOWN.get(name, name), fontsize=7)
+    figure.supxlabel("output of a unit", fontsize=8)
+    figure.supylabel("number of outputs", fontsize=8)
     page.figure(
         figure,
         "histograms",

@@ -133,7 +133,8 @@ def draw_descent(axes: Any, w: Weights, x: np.ndarray, y: np.ndarray) -> None:
     axes.plot(here + shifts, losses, label="loss")
     axes.plot(here + shifts, loss + gradient * shifts, "--", label=f"gradient {gradient:.2f}")
     axes.plot(here, loss, "ko", label="the weight now")
-    axes.set(xlabel="one weight of the last layer", title="the gradient is a slope", ylim=(0, max(losses) * 1.05))
+    axes.set(xlabel="one weight of the last layer", ylabel="mean squared error", ylim=(0, max(losses) * 1.05))
+    axes.set_title("the gradient is a slope")
     axes.legend(fontsize=7)
     axes.grid(alpha=0.3)
 

@@ -85,7 +85,7 @@ def write(page: Page) -> None:
             values = [[row[prefix + key] for row in rows if prefix + key in row] for rows in runs]
             if values[0]:
                 band(axes, values, label, colour)
-        axes.set(xlabel="epoch", title=title)
+        axes.set(xlabel="epoch", ylabel=title)
         axes.legend(fontsize=8)
     page.figure(figure, "history", "Loss and accuracy by epoch", data="Fashion-MNIST")
     page.command(train_command("mnist", settings(page)))
@@ -113,7 +113,7 @@ def _softmax(page: Page) -> None:
         axes[1].bar(places + 0.27 * (i - 1), probabilities[i], 0.27)
     for cell, title in zip(axes, ("logits", "probabilities"), strict=True):
         cell.set_xticks(places, names, rotation=60, ha="right", fontsize=7)
-        cell.set(title=title)
+        cell.set(ylabel=title)
         cell.axhline(0, color="black", linewidth=0.5)
     axes[0].legend(fontsize=7, title="true class", title_fontsize=7)
     page.figure(figure, "softmax", "Logits and probabilities of three images", data="Fashion-MNIST, test split")
