@@ -20,7 +20,7 @@ from typing import Any
 import click
 
 import zoo
-from docs import model_figures
+from docs import api, model_figures
 from docs.course.lessons import LESSONS
 from docs.figures import figure
 from docs.model_figures import FACTS
@@ -33,6 +33,7 @@ from zoo.core.settings import TrainSettings
 HERE = Path(__file__).parent
 MODELS, DATASETS, NOTES = HERE / "models", HERE / "datasets", HERE / "model_notes"
 REFERENCE = HERE / "reference"  # written for the site only
+API = HERE / "api"  # the same for readers of the repository
 PACKAGES = ("zoo", "zoo.tasks", "export", "pipelines")
 HIGHER_IS_BETTER = ("accuracy", "exact", "mean_iou", "psnr_db", "spearman_men")
 COMMANDS = ("zoo", "export", "pipelines")
@@ -224,8 +225,9 @@ def weights_table() -> str:
     return "\n".join(lines) + "\n"
 
 
-def reference_page(package: str) -> str:
-    """Return the page of the public names of a package."""
+def reference_page(package: str, shown: Callable[[str, Any, int], str] | None = None) -> str:
+    """Return the page of the public names of a package; `shown` writes an entry, by default for the site's plug-in."""
+    shown = shown or _entry
     module = importlib.import_module(package)
     names = [n for n in module.__all__ if not n.startswith("_")]
     parts = [f"# {package}", (inspect.getdoc(module) or "").split("\n")[0]]
@@ -233,10 +235,15 @@ def reference_page(package: str) -> str:
         value = getattr(module, name)
         if inspect.ismodule(value):
             parts.append(f"## {package}.{name}\n\n{(inspect.getdoc(value) or '').splitlines()[0]}")
-            parts += [_entry(f"{package}.{name}.{n}", v, 3) for n, v in _members(value)]
+            parts += [shown(f"{package}.{name}.{n}", v, 3) for n, v in _members(value)]
         else:
-            parts.append(_entry(f"{package}.{name}", value, 2))
+            parts.append(shown(f"{package}.{name}", value, 2))
     return "\n\n".join(parts) + "\n"
+
+
+def api_page(package: str) -> str:
+    """Return the page of the public names of a package for readers of the repository."""
+    return reference_page(package, api.entry)
 
 
 def _members(module: Any) -> Iterator[tuple[str, Any]]:
@@ -263,7 +270,7 @@ def commands_page() -> str:
             for name in group.list_commands(context):
                 subcommand = group.get_command(context, name)
                 line = f"python -m {package}.{name}" if package == "zoo" else f"python -m {package} {name}"
-                help = subcommand.get_help(click.Context(subcommand, info_name=line))
+                help = subcommand.get_help(click.Context(subcommand, info_name=line, terminal_width=80))
                 parts += [f"### {line}", f"```text\n{help}\n```"]
     return "\n\n".join(parts) + "\n"
 
@@ -287,6 +294,9 @@ def pages() -> dict[Path, Callable[[], str]]:
         DATASETS / "index.md": datasets_index,
         **{DATASETS / f"{name}.md": functools.partial(dataset_page, name) for name in catalogue.entries()},
         **{REFERENCE / f"{p.replace('.', '_')}.md": functools.partial(reference_page, p) for p in PACKAGES},
+        **{API / f"{p.replace('.', '_')}.md": functools.partial(api_page, p) for p in PACKAGES},
+        API / "commands.md": commands_page,
+        API / "settings.md": settings_page,
         REFERENCE / "commands.md": commands_page,
         REFERENCE / "settings.md": settings_page,
         REFERENCE / "benchmark_results.md": results_page,
@@ -391,9 +401,9 @@ def committed() -> dict[Path, Callable[[], str]]:
 
 
 def write() -> None:
-    """Write docs/models and docs/datasets."""
+    """Write docs/models, docs/datasets and docs/api."""
     wanted = committed()
-    for folder in (MODELS, DATASETS):
+    for folder in (MODELS, DATASETS, API):
         folder.mkdir(exist_ok=True)
         for path in set(folder.glob("*.md")) - wanted.keys():
             path.unlink()
@@ -403,7 +413,7 @@ def write() -> None:
 
 @click.command("pages")
 def main() -> None:
-    """Write docs/models and docs/datasets."""
+    """Write docs/models, docs/datasets and docs/api."""
     write()
     click.echo(f"written: {MODELS} and {DATASETS}")
 

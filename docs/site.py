@@ -24,7 +24,7 @@ from zoobase.files import cache_root
 
 ROOT = Path(__file__).parent.parent
 DOCS, SITE = ROOT / "docs", ROOT / "build" / "docs"
-SKIPPED = {"model_notes", "template", "__pycache__"}  # folders that are no pages
+SKIPPED = {"model_notes", "template", "api", "__pycache__"}  # folders that are no pages
 SHOWN = {".md", ".png", ".svg", ".jpg", ".webp"}
 CODE = "reference/code.md"
 REFERENCE = {  # source file -> the page about it
@@ -33,6 +33,10 @@ REFERENCE = {  # source file -> the page about it
     "zoo/tasks/__init__.py": "reference/zoo_tasks.md",
     "export/__init__.py": "reference/export.md",
     "pipelines/__init__.py": "reference/pipelines.md",
+    **{
+        f"docs/api/{name}.md": f"reference/{name}.md"
+        for name in ("zoo", "zoo_tasks", "export", "pipelines", "commands", "settings")
+    },
     "zoo/core/settings.py": "reference/settings.md",
 }
 LINK = re.compile(r"(?<=\]\()([^)\s]+)(?=\))")
@@ -67,9 +71,9 @@ def rewritten(text: str, page: Path, code: dict[str, str]) -> str:
         source = Path(os.path.normpath(page.parent / path))
         if source.suffix == ".py" and source.parent == notebook.FOLDER:
             return f"{path.removesuffix('.py')}.ipynb"
-        if source.is_relative_to(DOCS) and source.suffix != ".py":
-            return match[1]
         name = str(source.relative_to(ROOT))
+        if source.is_relative_to(DOCS) and source.suffix != ".py" and name not in REFERENCE:
+            return match[1]
         other = REFERENCE.get(name, CODE)
         if other == CODE:
             anchor = code.setdefault(f"{name}#{anchor}", re.sub(r"\W+", "-", f"{name} {anchor}").strip("-").lower())

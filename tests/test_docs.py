@@ -142,6 +142,20 @@ def tracked(path):
     return done.returncode == 1
 
 
+def test_the_reference_can_be_read_in_the_repository():
+    text = pages.api_page("zoo")
+    build = text.partition("## zoo.build\n")[2].partition("\n## ")[0]
+    assert "zoo.build(\n    name: str,\n" in build
+    assert "    *,\n    include_top: bool = True,\n" in build
+    assert "**Raises**\n\n- `UsageError`: " in build
+    assert re.search(r"\*\*Example\*\*\n\n```python\n>>> ", build)
+    assert ":::" not in text
+    for name in pages.PACKAGES:
+        assert f"docs/api/{name.replace('.', '_')}.md" in site.REFERENCE
+    page = site.rewritten("[zoo](api/zoo.md)", site.DOCS / "index.md", {})
+    assert page == "[zoo](reference/zoo.md)"
+
+
 HISTORY = [{"epoch": e, "loss": 1 / e, "val_loss": 1 / e, "learning_rate": 1e-3} for e in (1, 2)]
 TRUTH, SCORES = np.arange(30) % 3, np.random.default_rng(0).dirichlet(np.ones(3), 30)
 IMAGES = np.random.default_rng(0).uniform(0, 255, (4, 8, 8, 1))
@@ -273,7 +287,11 @@ def test_katex_is_pinned(monkeypatch, tmp_path):
 def test_navigation_has_every_page_once():
     navigation = (ROOT / "mkdocs.yml").read_text().split("\nnav:\n")[1]
     listed = [ROOT / "docs" / name for name in re.findall(r"([\w/-]+\.md)", navigation)]
-    expected = set(GENERATED) | {p for p in WRITTEN if p.parent != pages.NOTES} | {ROOT / "docs" / site.CODE}
+    expected = (
+        {p for p in GENERATED if p.parent != pages.API}
+        | {p for p in WRITTEN if p.parent != pages.NOTES}
+        | {ROOT / "docs" / site.CODE}
+    )
     assert len(listed) == len(set(listed))
     assert set(listed) == expected
 
@@ -306,7 +324,7 @@ def parse(command, words, name):
 
 EXAMPLES = sorted((ROOT / "examples").glob("*.py"))
 NOTEBOOKS = sorted(notebook.FOLDER.glob("*.py"))
-HELP = {(pages.REFERENCE / "commands.md").resolve()}  # what click itself prints
+HELP = {folder / "commands.md" for folder in (pages.REFERENCE, pages.API)}  # the help of commands, with usage lines
 PAGES = [*FILES, *EXAMPLES, *NOTEBOOKS, *sorted(set(GENERATED) - HELP)]
 
 
