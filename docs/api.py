@@ -52,6 +52,7 @@ def _signature(name: str, value: Any) -> str:
         returned = inspect.formatannotation(signature.return_annotation)
         text = f"{name}(\n{lines})" + ("" if signature.return_annotation is signature.empty else f" -> {returned}")
     text = re.sub(r"(: |-> )'([^'\n]*)'", r"\1\2", text)  # annotations that are strings
+    text = re.sub(r"<function (\S+) at 0x\w+>", r"\1", text)  # a default that is a function
     return text.replace("pathlib._local.", "pathlib.").replace("keras.src.models.model.", "keras.")
 
 

@@ -225,7 +225,7 @@ def test_no_page_shows_a_line_of_a_tool():
 
 @pytest.mark.extended
 def test_pages_of_models_and_datasets_are_current():
-    folders = (pages.MODELS, pages.DATASETS)
+    folders = (pages.MODELS, pages.DATASETS, pages.API)
     assert {path for folder in folders for path in folder.glob("*.md")} == set(pages.committed())
     for path in pages.committed():
         assert path.read_text() == text_of(path.resolve()), f"{path.name}: run `make tables`"
