@@ -415,7 +415,7 @@ def write() -> None:
 def main() -> None:
     """Write docs/models, docs/datasets and docs/api."""
     write()
-    click.echo(f"written: {MODELS} and {DATASETS}")
+    click.echo(f"written: {MODELS}, {DATASETS} and {API}")
 
 
 if __name__ == "__main__":
