@@ -124,10 +124,7 @@ def confine(reads: Iterable[str], writes: Iterable[str], network: bool = False) 
     if version := abi():
         _restrict(version, [*libraries(), *SYSTEM, *reads], [*DEVICES, *writes], network)
         state["landlock"] = version
-    hard = resource.getrlimit(resource.RLIMIT_FSIZE)[1]
-    resource.setrlimit(
-        resource.RLIMIT_FSIZE, (LARGEST_FILE if hard == resource.RLIM_INFINITY else min(LARGEST_FILE, hard),) * 2
-    )
+    resource.setrlimit(resource.RLIMIT_FSIZE, (_limit(LARGEST_FILE, resource.RLIMIT_FSIZE),) * 2)
 
 
 def _leave_network() -> bool:
@@ -181,6 +178,11 @@ def _call(number: int, *arguments: int | bytes) -> int:
     if result < 0:
         raise OSError(ctypes.get_errno(), os.strerror(ctypes.get_errno()), "Landlock")
     return result
+
+
+def _limit(size: int, kind: int) -> int:
+    hard = resource.getrlimit(kind)[1]
+    return size if hard == resource.RLIM_INFINITY else min(size, hard)
 
 
 if __name__ == "__main__":
