@@ -154,7 +154,7 @@ def write_figures(
     """Write the curves of a training and the first `most` figures of its task (all if None); return their names."""
     from zoo.evaluation import plots
 
-    title = f"{plan.model} on {evaluation.info.name}"
+    title = f"{plan.title} on {evaluation.info.name}"
     names = ["curves"] if history else []
     if history:
         plots.save(plots.curves(history, title), folder / "curves.png")

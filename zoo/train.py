@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 import click
 
-from pipelines import splits
+from pipelines import catalogue, splits
 from pipelines.sources import remote
 from zoo import evaluate, export
 from zoo.cli.options import ARGUMENTS, ModelCommand, settings_options
@@ -30,8 +30,11 @@ from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError, step
 
+INITIAL = "initial.weights.h5"  # of a run: the weights from which a model of the user's own starts
 SMALL = 2000  # examples of a split whose classes are counted
 if TYPE_CHECKING:
+    import keras
+
     from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
     from zoo.distribution.replicas import Replicas
@@ -41,6 +44,7 @@ if TYPE_CHECKING:
 def run(
     name: str | None,
     *,
+    model: Any = None,
     dataset: Any = None,
     callbacks: Sequence[Any] = (),
     optimizer: Any = None,
@@ -56,7 +60,11 @@ def run(
     share each batch, and the first one writes the run folder, evaluates and exports.
 
     Args:
-        name: Name of the model; may be None with `resume`.
+        name: Name of the model; may be None with `resume`, and with `model` for rows of a table and images.
+        model: A Keras model of your own, of layers of Keras, in place of the named one, whose task, recipe and data it
+            has, or a function of the `Info` of the data: rows (B, columns) float32, or what the named model takes ->
+            what that returns; a last softmax or sigmoid is left out. Optimizer, loss and metrics of a compiled model
+            are those of the training. The run folder has its configuration and weights, and no code.
         dataset: The data: the result of `pipelines.from_arrays`, or (x, y) for it, or finite pairs (x, y) of a
             `tf.data.Dataset` or a `keras.utils.PyDataset`; the dataset of the settings is loaded if None. It is not
             stored: a resumed training takes it again, and `zoo.evaluate.run` and `zoo.export.run` take the result of
@@ -87,17 +95,22 @@ def run(
     """
     chosen = TrainSettings.of({"name": name, **settings})  # before TensorFlow is imported, which takes seconds
     objects = {"callbacks": callbacks, "optimizer": optimizer, "loss": loss, "metrics": metrics}
-    return _run(chosen, objects, dataset, console or Console(quiet=True))
+    return _run(chosen, objects, dataset, console or Console(quiet=True), model)
 
 
-def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, console: Console) -> RunSummary:
+def _run(
+    chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, console: Console, network: Any = None
+) -> RunSummary:
     if dataset is None:
         chosen.check_data_dir()
     environment.prepare()
     from pipelines.adapters.arrays import from_python
+    from zoo.core.weight_files import save_file
     from zoo.training.compiling import UserObjects, get_callbacks
 
     dataset = None if dataset is None else from_python(dataset)
+    if network is not None:
+        network, chosen, objects, dataset = _own_network(network, chosen, objects, dataset)
     objects = UserObjects(**{**objects, "callbacks": get_callbacks(objects["callbacks"])})
     replicas = choose(chosen.devices)
     store = None
@@ -120,7 +133,13 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, consol
             stack.push(functools.partial(_show_resume, console, store.url if store else session.folder.path))
         if replicas.is_chief:
             session.folder.saved()
-        session = dataclasses.replace(session, objects=objects, checkpoint_minutes=chosen.checkpoint_minutes)
+        initial = session.folder.path / INITIAL if session.plan.network else None
+        if network is not None and replicas.is_chief and not initial.is_file():
+            built = session.plan.build(session.info)
+            built.set_weights(network.get_weights())
+            save_file(built, initial)
+        given = {"objects": objects, "checkpoint_minutes": chosen.checkpoint_minutes, "initial": initial}
+        session = dataclasses.replace(session, **given)
         if replicas.is_chief:
             replicas.wait()
         replicas.wait()  # until all have read the settings: a run that turns out to be impossible is removed
@@ -148,8 +167,35 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, consol
         folder.finish(summary)
         folder.saved()
     if chosen.evaluate:
-        _show(console, session.plan.model, summary, given=bool(session.plan.data.get("given")))
+        _show(console, session.plan.title, summary, given=bool(session.plan.data.get("given")))
     return summary
+
+
+def _own_network(
+    network: Any, chosen: TrainSettings, objects: Mapping[str, Any], dataset: Dataset | None
+) -> tuple[keras.Model, TrainSettings, Mapping[str, Any], Dataset]:
+    """Return a model of the user's own, and settings, objects and data for it."""
+    import keras
+
+    from zoo.core import own_network
+
+    if chosen.resume is not None:
+        raise UsageError("model= is not for resume=: repeat the call with the same out=, which resumes the run")
+    if chosen.name is None:
+        if dataset is None:
+            raise UsageError("model= needs a dataset=, or the name of a model of the zoo, whose task and data it has")
+        chosen = TrainSettings.of(chosen.given, {"name": "table" if "columns" in dataset.info.statistics else "mnist"})
+    plan = resolve(TrainSettings.of(chosen.given, {"network": "{}"}))  # settings that have no effect are refused first
+    dataset = catalogue.load(**plan.data, split=plan.recipe.split) if dataset is None else dataset
+    info = plan.prepare(dataset).info
+    keras.utils.set_random_seed(plan.seed)
+    network = network(info) if callable(network) and not isinstance(network, keras.Model) else network
+    own = {"network": own_network.to_config(network)}
+    compiled = keras.saving.deserialize_keras_object(network.get_compile_config()) if network.compiled else {}
+    objects = {**objects, **{k: objects[k] or compiled.get(k) for k in ("optimizer", "loss", "metrics")}}
+    if info.class_names:
+        objects["loss"] = own_network.loss_of(network, objects["loss"])
+    return network, TrainSettings.of(chosen.given, own), objects, dataset
 
 
 def _open(
@@ -248,7 +294,7 @@ def _train(session: Session) -> dict[str, Any]:
     if replicas.is_chief:
         counts = ", ".join(f"{n:,} {split}" for split, n in info.counts.items())
         among = f", batches shared by {replicas.count} replicas" if replicas.count > 1 else ""
-        console.print(f"training {plan.model} on {info.name} ({counts}) in {session.folder.path}{among}")
+        console.print(f"training {plan.title} on {info.name} ({counts}) in {session.folder.path}{among}")
     start = time.monotonic()
     with replicas.together(), step(f"while {plan.model} was trained"):
         best = (ladder.train if plan.candidates else trainer.train_best)(session)
@@ -256,11 +302,9 @@ def _train(session: Session) -> dict[str, Any]:
     if best.stop_reason:
         console.print(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")
     elif 1 < len(best.rows) == best.best_epoch:
-        epochs = 2 * plan.recipe.epochs
-        console.print(
-            f"the validation still improved in the last epoch: --init {session.folder.path} continues from these "
-            f"weights, --set recipe.epochs={epochs} trains longer from the start"
-        )
+        again = "" if plan.network else f"--init {session.folder.path} continues from these weights, "
+        again += f"--set recipe.epochs={2 * plan.recipe.epochs} trains longer from the start"
+        console.print(f"the validation still improved in the last epoch: {again}")
     if replicas.is_chief:
         if not plan.candidates:
             calibration.calibrate_best(session)

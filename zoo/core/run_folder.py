@@ -21,6 +21,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import reprlib
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -166,7 +167,7 @@ class RunFolder:
             saved = flatten(self.read("config.json")["requested"])
         requested = flatten(json.loads(json.dumps(plan.to_json())))  # JSON has no tuples
         return [
-            f"{key}: {saved.get(key)!r} in the run, {requested.get(key)!r} requested"
+            f"{key}: {reprlib.repr(saved.get(key))} in the run, {reprlib.repr(requested.get(key))} requested"
             for key in sorted(saved | requested)
             if saved.get(key) != requested.get(key)
         ]

@@ -100,6 +100,8 @@ def train(session: Session) -> CheckpointCallback:
         return transfer.train(session, fit)
     training, validation = plan.feed(dataset, "train", training=True), plan.feed(dataset, "validation")
     model = initial_model(plan, dataset, replicas)
+    if session.initial and not plan.selected:
+        load_file(model, session.initial)
     return fit(model, session, replicas.served(training, plan, dataset), validation)
 
 
