@@ -340,8 +340,9 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
     figures = sorted(path.name for path in Path(summary["run"], "figures").glob("*.png"))
     console.print(f"figures: {summary['run']}/figures: {', '.join(figures)}")
     verb = "predict" if given else "evaluate"  # data in memory cannot be loaded by a command
-    console.print(f"next: python -m zoo.{verb} {summary['run']}{' INPUT...' if given else ''}")
-    for bundle in summary.get("bundles", []):
+    place = summary.get("store", summary["run"])
+    console.print(f"next: python -m zoo.{verb} {place}{' INPUT...' if given else ''}")
+    for bundle in summary.get("bundles", []) if place == summary["run"] else ():
         console.print(f"      python -m export verify {bundle['path']}")
 
 

@@ -76,7 +76,7 @@ def arrays(table: tabular.Table, info: Info) -> tuple[np.ndarray, np.ndarray, li
     return np.stack(features, 1), target, [c["kind"] == "category" for c in columns]
 
 
-def fit_trees(model: keras.Model, plan: Plan | None, dataset: Dataset) -> None:
+def fit_trees(model: keras.Model, plan: Plan, dataset: Dataset) -> None:
     """Fit the trees of a model, with settings that are chosen on validation."""
     info = dataset.info
     rows = (arrays(tabular.collect(dataset[name]), info) for name in ("train", "validation"))

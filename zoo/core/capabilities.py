@@ -47,14 +47,6 @@ class Phased(Protocol):
 
 
 @runtime_checkable
-class TakesNetworks(Protocol):
-    """Models with inputs that a network of the user does not have as they are."""
-
-    def around(self, network: keras.Model, **arguments: Any) -> keras.Model:
-        """Return a model with the inputs and outputs of the task around a network of the user."""
-
-
-@runtime_checkable
 class Streams(Protocol):
     """Recurrent models that may carry their state from one window of a text to the next."""
 

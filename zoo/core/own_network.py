@@ -6,7 +6,6 @@ from typing import Any
 
 import keras
 
-from zoo.core.capabilities import TakesNetworks
 from zoo.core.task import BaseTask
 from zoobase import describe_cause
 from zoobase.errors import UsageError
@@ -59,11 +58,7 @@ def build(text: str, task: BaseTask, reference: keras.Model, arguments: Mapping[
     network = rebuilt(text)
     if classes := arguments.get("num_classes"):
         network = _with_logits(network, classes)
-    if isinstance(task, TakesNetworks):
-        model = task.around(network, **arguments)
-    else:
-        y = keras.layers.Activation("linear", dtype="float32", name=reference.output_names[0])
-        model = keras.Model(reference.input, y(network(reference.input)), name=reference.name)
+    model = task.around(network, reference, **arguments)
     if model.output_shape != reference.output_shape:
         raise UsageError(
             f"{network.name} returns {model.output_shape}, and {task.title} of these data needs "

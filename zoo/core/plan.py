@@ -16,7 +16,7 @@ from pipelines import catalogue, splits
 from pipelines.dataset import IN_MEMORY, Info
 from zoo.core import registry
 from zoo.core.capabilities import HasCandidates, Phased
-from zoo.core.recipe import OF_TASKS, Recipe, override
+from zoo.core.recipe import OF_TASKS, Recipe, override, split
 from zoo.core.settings import TrainSettings
 from zoo.core.task import BaseTask
 from zoobase import describe_cause
@@ -250,6 +250,10 @@ def resolve(settings: TrainSettings) -> Plan:
     if plan.candidates and (of_network := recipe.compression()):
         raise UsageError(
             f"recipe.{of_network[0]} is of a network, and another candidate may be selected: omit --candidates"
+        )
+    if plan.candidates and not {"all", NETWORK} & set(split(plan.candidates)) and (names := settings.group("model")):
+        raise UsageError(
+            f"model.{next(iter(names))} is of the network, which is no candidate of {plan.candidates}; omit it"
         )
     if recipe.qat != "none":
         plan = dataclasses.replace(plan, precision=_precision_of_qat(plan))

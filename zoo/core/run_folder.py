@@ -107,8 +107,10 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
-        """Return the run in a folder."""
-        run = cls(path)
+        """Return the run in a folder, or in a store, of which it fetches a copy."""
+        store = RunStore.of(path)
+        run = cls(store.path if store else path)
+        run.store = store
         if not (run.path / "config.json").is_file():
             hint = "; it is a bundle" if (run.path / "manifest.json").is_file() else ""
             raise UsageError(f"{run.path} is not a run folder: it has no config.json{hint}")

@@ -86,7 +86,7 @@ class TabularTask(BaseTask):
 
         return tables.ladder(len(info.class_names or ()))
 
-    def around(self, network: keras.Model, **arguments: Any) -> keras.Model:
+    def around(self, network: keras.Model, reference: keras.Model, **arguments: Any) -> keras.Model:
         """Return a model of named columns around a network of their numbers, and ids of categories, (B, columns)."""
         from zoo.candidates import tables
 
