@@ -8,9 +8,9 @@ import functools
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
@@ -33,16 +33,15 @@ from zoobase.errors import UsageError, step
 INITIAL = "initial.weights.h5"  # of a run: the weights from which a model of the user's own starts
 SMALL = 2000  # examples of a split whose classes are counted
 if TYPE_CHECKING:
-    import keras
-
     from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
+    from zoo.core.typed import ModelName, TrainOptions
     from zoo.distribution.replicas import Replicas
     from zoo.training.session import Session
 
 
 def run(
-    name: str | None,
+    name: ModelName | None,
     *,
     model: Any = None,
     dataset: Any = None,
@@ -51,7 +50,7 @@ def run(
     loss: Any = None,
     metrics: Sequence[Any] = (),
     console: Console | None = None,
-    **settings: Any,
+    **settings: Unpack[TrainOptions],
 ) -> RunSummary:
     """Train a model, evaluate it on the test split, export it and verify the artifacts.
 
@@ -94,13 +93,11 @@ def run(
         (1, True)
     """
     chosen = TrainSettings.of({"name": name, **settings})  # before TensorFlow is imported, which takes seconds
-    objects = {"callbacks": callbacks, "optimizer": optimizer, "loss": loss, "metrics": metrics}
-    return _run(chosen, objects, dataset, console or Console(quiet=True), model)
+    objects = {"callbacks": callbacks, "optimizer": optimizer, "loss": loss, "metrics": metrics, "model": model}
+    return _run(chosen, objects, dataset, console or Console(quiet=True))
 
 
-def _run(
-    chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, console: Console, network: Any = None
-) -> RunSummary:
+def _run(chosen: TrainSettings, objects: dict[str, Any], dataset: Any, console: Console) -> RunSummary:
     if dataset is None:
         chosen.check_data_dir()
     environment.prepare()
@@ -109,8 +106,9 @@ def _run(
     from zoo.training.compiling import UserObjects, get_callbacks
 
     dataset = None if dataset is None else from_python(dataset)
-    if network is not None:
-        network, chosen, objects, dataset = _own_network(network, chosen, objects, dataset)
+    if objects.get("model") is not None:
+        chosen, objects, dataset = _own_network(chosen, objects, dataset)
+    network = objects.pop("model", None)
     objects = UserObjects(**{**objects, "callbacks": get_callbacks(objects["callbacks"])})
     replicas = choose(chosen.devices)
     store = None
@@ -172,9 +170,9 @@ def _run(
 
 
 def _own_network(
-    network: Any, chosen: TrainSettings, objects: Mapping[str, Any], dataset: Dataset | None
-) -> tuple[keras.Model, TrainSettings, Mapping[str, Any], Dataset]:
-    """Return a model of the user's own, and settings, objects and data for it."""
+    chosen: TrainSettings, objects: dict[str, Any], dataset: Dataset | None
+) -> tuple[TrainSettings, dict[str, Any], Dataset]:
+    """Return settings, objects and data for a model of the user's own."""
     import keras
 
     from zoo.core import own_network
@@ -189,13 +187,14 @@ def _own_network(
     dataset = catalogue.load(**plan.data, split=plan.recipe.split) if dataset is None else dataset
     info = plan.prepare(dataset).info
     keras.utils.set_random_seed(plan.seed)
+    network = objects["model"]
     network = network(info) if callable(network) and not isinstance(network, keras.Model) else network
     own = {"network": own_network.to_config(network)}
     compiled = keras.saving.deserialize_keras_object(network.get_compile_config()) if network.compiled else {}
-    objects = {**objects, **{k: objects[k] or compiled.get(k) for k in ("optimizer", "loss", "metrics")}}
+    objects |= {k: objects[k] or compiled.get(k) for k in ("optimizer", "loss", "metrics")} | {"model": network}
     if info.class_names:
         objects["loss"] = own_network.loss_of(network, objects["loss"])
-    return network, TrainSettings.of(chosen.given, own), objects, dataset
+    return TrainSettings.of(chosen.given, own), objects, dataset
 
 
 def _open(

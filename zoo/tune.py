@@ -20,13 +20,14 @@ from zoobase.requirements import install_command
 if TYPE_CHECKING:
     import optuna
 
+    from zoo.core.typed import ModelName
     from zoo.search.definition import Search
 
 OPTIONS = ("recipe", "data_dir", "cache_dir", "seed", "init", "settings", "precision", "model_arguments")  # of a trial
 
 
 def run(
-    name: str,
+    name: ModelName,
     *,
     trials: int = 20,
     space: str | Path | None = None,
