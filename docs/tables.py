@@ -89,7 +89,7 @@ def typed() -> str:
             "tuple[str, ...]", "str | Sequence[str]"
         )
         lines += [] if field.name in ("name", "network") else [f"    {field.name}: {wider}"]
-    return "\n".join([*lines, ""])
+    return "\n".join([*lines, "", ""])
 
 
 def input_mistakes() -> str:

@@ -236,8 +236,7 @@ def load(source: str | Path, runtime: str | None = None, served: str | None = No
     """
     from zoo.core import environment
 
-    store = RunStore.of(source)
-    path = store.path if store else Path(source)
+    path = Path(store.path if (store := RunStore.of(source)) else source)
     check_source(path)
     shipped = not path.exists() and str(path) in registry.entries()
     is_bundle = (path / "manifest.json").is_file()
