@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 import re
 from collections.abc import Iterator
@@ -15,6 +16,7 @@ from docs.course.lessons import LESSONS
 from export.formats import QUANTIZATIONS, format_of
 from pipelines import catalogue
 from zoo.core import registry
+from zoo.core.settings import TrainSettings
 
 ROOT = Path(__file__).parent.parent
 
@@ -24,7 +26,8 @@ def blocks() -> Iterator[tuple[Path, str, str]]:
     from benchmarks import report
 
     yield ROOT / "README.md", "models", worth_having()
-    yield ROOT / "zoo" / "__init__.py", "models", builders()
+    yield ROOT / "zoo" / "core" / "builders.pyi", "builders", builders()
+    yield ROOT / "zoo" / "core" / "typed.pyi", "typed", typed()
     navigation = "".join(f"      - {name}: models/{name}.md\n" for name in zoo.list_models())
     yield ROOT / "mkdocs.yml", "models", navigation
     navigation = "".join(f"      - {name}: datasets/{name}.md\n" for name in catalogue.entries())
@@ -73,7 +76,20 @@ def builders() -> str:
     """Return the imports of the builders, for type checkers and editors."""
     models = [e for e in registry.entries().values() if e.module.startswith("zoo.models.") and not e.variant_of]
     names = sorted((entry.module, entry.name) for entry in models)
-    return "if TYPE_CHECKING:\n" + "".join(f"    from {module} import {name} as {name}\n" for module, name in names)
+    return "".join(f"from {module} import {name} as {name}\n" for module, name in names)
+
+
+def typed() -> str:
+    """Return the names of models and the settings of a training, for type checkers and editors."""
+    models = [entry for entry in registry.entries().values() if entry.module.startswith("zoo.models.")]
+    lines = ["ModelName = Literal[", *(f'    "{name}",' for name in sorted(entry.name for entry in models)), "]"]
+    lines += ["", "class TrainOptions(TypedDict, total=False):"]
+    for field in dataclasses.fields(TrainSettings):
+        wider = field.type.replace("str | None", "str | PathLike[str] | None").replace(
+            "tuple[str, ...]", "str | Sequence[str]"
+        )
+        lines += [] if field.name in ("name", "network") else [f"    {field.name}: {wider}"]
+    return "\n".join([*lines, "", ""])
 
 
 def input_mistakes() -> str:

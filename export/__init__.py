@@ -38,8 +38,4 @@ if TYPE_CHECKING:
 _lazy = lazy_attributes(__name__, __file__)
 
 if not TYPE_CHECKING:  # a type checker reports names that are not imported above
-    __getattr__, __all__ = _lazy, sorted(_lazy.modules)
-
-
-def __dir__() -> list[str]:
-    return _lazy.names()
+    __getattr__, __dir__, __all__ = _lazy, _lazy.names, sorted(_lazy.modules)

@@ -14,46 +14,30 @@ import platform
 import sys
 from typing import TYPE_CHECKING
 
-from pipelines.catalogue import list_datasets, load
-from pipelines.dataset import Dataset, Info
-from zoobase.errors import DataError
+from pipelines.catalogue import list_datasets as list_datasets
+from pipelines.catalogue import load as load
+from pipelines.dataset import Dataset as Dataset
+from pipelines.dataset import Info as Info
+from zoobase.errors import DataError as DataError
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")  # TensorFlow reads both when it is imported, which is later
 if platform.machine().lower() in ("x86_64", "amd64") and "tensorflow" not in sys.modules:
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "1")  # half as fast where TensorFlow disables it by default
 
 if TYPE_CHECKING:
-    from pipelines import augment, images, text
-    from pipelines.adapters.arrays import from_arrays
-    from pipelines.adapters.huggingface import from_huggingface
-    from pipelines.adapters.tensorflow_datasets import from_tfds
-    from pipelines.feeding import Feed, feed
-    from pipelines.pairs import decoded
-    from pipelines.shards.writing import write_shards
+    from pipelines import augment as augment
+    from pipelines import images as images
+    from pipelines import text as text
+    from pipelines.adapters.arrays import from_arrays as from_arrays
+    from pipelines.adapters.huggingface import from_huggingface as from_huggingface
+    from pipelines.adapters.tensorflow_datasets import from_tfds as from_tfds
+    from pipelines.feeding import Feed as Feed
+    from pipelines.feeding import feed as feed
+    from pipelines.pairs import decoded as decoded
+    from pipelines.shards.writing import write_shards as write_shards
 
-__all__ = [
-    "DataError",
-    "Dataset",
-    "Feed",
-    "Info",
-    "augment",
-    "decoded",
-    "feed",
-    "from_arrays",
-    "from_huggingface",
-    "from_tfds",
-    "images",
-    "list_datasets",
-    "load",
-    "text",
-    "write_shards",
-]
 _lazy = lazy_attributes(__name__, __file__)
 
-
 if not TYPE_CHECKING:  # a type checker reports names that are not imported above
-    __getattr__ = _lazy
-
-
-def __dir__() -> list[str]:
-    return _lazy.names()
+    __getattr__, __dir__ = _lazy, _lazy.names
+    __all__ = sorted(["DataError", "Dataset", "Info", "list_datasets", "load", *_lazy.modules])

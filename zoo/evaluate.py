@@ -88,7 +88,8 @@ def run(
         files = plan.task.result_files(evaluation) if isinstance(plan.task, WritesResults) else {}
         for name, content in files.items():
             write_atomic(folder.path / name, content)
-    _show(console, folder.path, result)
+        folder.saved()
+    _show(console, path, result)
     return result
 
 
@@ -154,7 +155,7 @@ def write_figures(
     """Write the curves of a training and the first `most` figures of its task (all if None); return their names."""
     from zoo.evaluation import plots
 
-    title = f"{plan.model} on {evaluation.info.name}"
+    title = f"{plan.title} on {evaluation.info.name}"
     names = ["curves"] if history else []
     if history:
         plots.save(plots.curves(history, title), folder / "curves.png")
@@ -165,7 +166,7 @@ def write_figures(
     return names
 
 
-def _show(console: Console, path: Path, result: dict[str, Any]) -> None:
+def _show(console: Console, path: str | Path, result: dict[str, Any]) -> None:
     from zoo.evaluation import conformal
 
     rows = metric_rows(result)
@@ -200,7 +201,7 @@ def _show(console: Console, path: Path, result: dict[str, Any]) -> None:
             rows = [(name, *map(str, row)) for name, row in zip(names, members, strict=True)]
             console.table("confusion matrix (rows: true)", ["", *(str(n)[:6] for n in names)], rows)
     if result["split"] == "test":
-        console.print(f"written: {path / 'evaluation.json'}, figures in {path / 'figures'}")
+        console.print(f"written: {path}/evaluation.json, figures in {path}/figures")
     console.print(f"next: python -m zoo.predict {path} FILE...")
 
 

@@ -451,20 +451,21 @@ def _card(source: _Source, suffix: str) -> dict[str, Any]:
     case = task.describe_case(info, plan.arguments(info)) if isinstance(task, DescribesData) else ""
     is_default = info.name in (spec.data, spec.card.test_data)
     reference = f"Reference: {spec.card.paper}." if is_default or not spec.card.describes_data else ""
+    summary = f"{plan.title}, a Keras model of one's own, for {task.title}." if plan.network else entry.summary
     facts = [OWN] if info.is_own else [info.source, f"licence {info.licence}", info.homepage]
     chosen = task.candidates(info)[plan.selected].title if plan.selected else ""
     limitations = spec.card.limitations if is_default else spec.card.notes
     return {
-        "title": f"{plan.model}{' ' + suffix if suffix else ''}",
-        "description": f"{chosen.capitalize()}, selected in place of a network. {entry.summary}"
-        if chosen
-        else entry.summary,
+        "title": f"{plan.title}{' ' + suffix if suffix else ''}",
+        "description": f"{chosen.capitalize()}, selected in place of a network. {summary}" if chosen else summary,
         "licence": None if info.is_own else spec.card.licence,
         "data": f"{info.name}: " + "; ".join(filter(None, facts)),
         "metrics": source.metrics,
         "intervals": source.intervals,
         "command": source.command,
-        "notes": " ".join(filter(None, [reference, limitations, case, source.uncertainty])),
+        "notes": " ".join(
+            filter(None, [*([] if plan.network else [reference, limitations, case]), source.uncertainty])
+        ),
         "code": dict(task.code_snippets(info)),
         "images": source.images,
     }

@@ -12,6 +12,7 @@ import click
 import numpy as np
 
 from zoo.core.capabilities import Rows
+from zoo.core.run_store import RunStore
 from zoo.prediction import kept
 from zoo.prediction.confined import confine_prediction
 from zoo.prediction.each import predict_each
@@ -190,6 +191,8 @@ def main(
     many = any(Path(name).is_dir() or glob.has_magic(name) or is_table(name) for name in inputs)
     to_table = out is None and masks is None and many
     results = masks or (Path(out).parent if out not in (None, "-") else "." if to_table else tempfile.gettempdir())
+    if store := RunStore.of(source):
+        source = str(store.path)
     confine_prediction(source, inputs, (category_names, nearest), results)
     with kept.preferred(source, runtime, is_kept, console, direction) as (opened, options["runtime"]):
         result = run(opened, inputs, **options, masks=masks, nearest=nearest, console=console)

@@ -8,13 +8,13 @@ import functools
 import json
 import shutil
 import time
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Unpack
 
 import click
 
-from pipelines import splits
+from pipelines import catalogue, splits
 from pipelines.sources import remote
 from zoo import evaluate, export
 from zoo.cli.options import ARGUMENTS, ModelCommand, settings_options
@@ -30,24 +30,27 @@ from zoobase import console as shell
 from zoobase.console import Console
 from zoobase.errors import UsageError, step
 
+INITIAL = "initial.weights.h5"  # of a run: the weights from which a model of the user's own starts
 SMALL = 2000  # examples of a split whose classes are counted
 if TYPE_CHECKING:
     from pipelines.dataset import Dataset
     from zoo.core.plan import Plan
+    from zoo.core.typed import ModelName, TrainOptions
     from zoo.distribution.replicas import Replicas
     from zoo.training.session import Session
 
 
 def run(
-    name: str | None,
+    name: ModelName | None,
     *,
+    model: Any = None,
     dataset: Any = None,
     callbacks: Sequence[Any] = (),
     optimizer: Any = None,
     loss: Any = None,
     metrics: Sequence[Any] = (),
     console: Console | None = None,
-    **settings: Any,
+    **settings: Unpack[TrainOptions],
 ) -> RunSummary:
     """Train a model, evaluate it on the test split, export it and verify the artifacts.
 
@@ -56,7 +59,11 @@ def run(
     share each batch, and the first one writes the run folder, evaluates and exports.
 
     Args:
-        name: Name of the model; may be None with `resume`.
+        name: Name of the model; may be None with `resume`, and with `model` for rows of a table and images.
+        model: A Keras model of your own, of layers of Keras, in place of the named one, whose task, recipe and data it
+            has, or a function of the `Info` of the data: rows (B, columns) float32, or what the named model takes ->
+            what that returns; a last softmax or sigmoid is left out. Optimizer, loss and metrics of a compiled model
+            are those of the training. The run folder has its configuration and weights, and no code.
         dataset: The data: the result of `pipelines.from_arrays`, or (x, y) for it, or finite pairs (x, y) of a
             `tf.data.Dataset` or a `keras.utils.PyDataset`; the dataset of the settings is loaded if None. It is not
             stored: a resumed training takes it again, and `zoo.evaluate.run` and `zoo.export.run` take the result of
@@ -86,18 +93,22 @@ def run(
         (1, True)
     """
     chosen = TrainSettings.of({"name": name, **settings})  # before TensorFlow is imported, which takes seconds
-    objects = {"callbacks": callbacks, "optimizer": optimizer, "loss": loss, "metrics": metrics}
+    objects = {"callbacks": callbacks, "optimizer": optimizer, "loss": loss, "metrics": metrics, "model": model}
     return _run(chosen, objects, dataset, console or Console(quiet=True))
 
 
-def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, console: Console) -> RunSummary:
+def _run(chosen: TrainSettings, objects: dict[str, Any], dataset: Any, console: Console) -> RunSummary:
     if dataset is None:
         chosen.check_data_dir()
     environment.prepare()
     from pipelines.adapters.arrays import from_python
+    from zoo.core.weight_files import save_file
     from zoo.training.compiling import UserObjects, get_callbacks
 
     dataset = None if dataset is None else from_python(dataset)
+    if objects.get("model") is not None:
+        chosen, objects, dataset = _own_network(chosen, objects, dataset)
+    network = objects.pop("model", None)
     objects = UserObjects(**{**objects, "callbacks": get_callbacks(objects["callbacks"])})
     replicas = choose(chosen.devices)
     store = None
@@ -120,7 +131,13 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, consol
             stack.push(functools.partial(_show_resume, console, store.url if store else session.folder.path))
         if replicas.is_chief:
             session.folder.saved()
-        session = dataclasses.replace(session, objects=objects, checkpoint_minutes=chosen.checkpoint_minutes)
+        initial = session.folder.path / INITIAL if session.plan.network else None
+        if network is not None and replicas.is_chief and not initial.is_file():
+            built = session.plan.build(session.info)
+            built.set_weights(network.get_weights())
+            save_file(built, initial)
+        given = {"objects": objects, "checkpoint_minutes": chosen.checkpoint_minutes, "initial": initial}
+        session = dataclasses.replace(session, **given)
         if replicas.is_chief:
             replicas.wait()
         replicas.wait()  # until all have read the settings: a run that turns out to be impossible is removed
@@ -148,8 +165,36 @@ def _run(chosen: TrainSettings, objects: Mapping[str, Any], dataset: Any, consol
         folder.finish(summary)
         folder.saved()
     if chosen.evaluate:
-        _show(console, session.plan.model, summary, given=bool(session.plan.data.get("given")))
+        _show(console, session.plan.title, summary, given=bool(session.plan.data.get("given")))
     return summary
+
+
+def _own_network(
+    chosen: TrainSettings, objects: dict[str, Any], dataset: Dataset | None
+) -> tuple[TrainSettings, dict[str, Any], Dataset]:
+    """Return settings, objects and data for a model of the user's own."""
+    import keras
+
+    from zoo.core import own_network
+
+    if chosen.resume is not None:
+        raise UsageError("model= is not for resume=: repeat the call with the same out=, which resumes the run")
+    if chosen.name is None:
+        if dataset is None:
+            raise UsageError("model= needs a dataset=, or the name of a model of the zoo, whose task and data it has")
+        chosen = TrainSettings.of(chosen.given, {"name": "table" if "columns" in dataset.info.statistics else "mnist"})
+    plan = resolve(TrainSettings.of(chosen.given, {"network": "{}"}))  # settings that have no effect are refused first
+    dataset = catalogue.load(**plan.data, split=plan.recipe.split) if dataset is None else dataset
+    info = plan.prepare(dataset).info
+    keras.utils.set_random_seed(plan.seed)
+    network = objects["model"]
+    network = network(info) if callable(network) and not isinstance(network, keras.Model) else network
+    own = {"network": own_network.to_config(network)}
+    compiled = keras.saving.deserialize_keras_object(network.get_compile_config()) if network.compiled else {}
+    objects |= {k: objects[k] or compiled.get(k) for k in ("optimizer", "loss", "metrics")} | {"model": network}
+    if info.class_names:
+        objects["loss"] = own_network.loss_of(network, objects["loss"])
+    return TrainSettings.of(chosen.given, own), objects, dataset
 
 
 def _open(
@@ -248,7 +293,7 @@ def _train(session: Session) -> dict[str, Any]:
     if replicas.is_chief:
         counts = ", ".join(f"{n:,} {split}" for split, n in info.counts.items())
         among = f", batches shared by {replicas.count} replicas" if replicas.count > 1 else ""
-        console.print(f"training {plan.model} on {info.name} ({counts}) in {session.folder.path}{among}")
+        console.print(f"training {plan.title} on {info.name} ({counts}) in {session.folder.path}{among}")
     start = time.monotonic()
     with replicas.together(), step(f"while {plan.model} was trained"):
         best = (ladder.train if plan.candidates else trainer.train_best)(session)
@@ -256,11 +301,9 @@ def _train(session: Session) -> dict[str, Any]:
     if best.stop_reason:
         console.print(f"stopped after epoch {len(best.rows)}: {best.stop_reason}")
     elif 1 < len(best.rows) == best.best_epoch:
-        epochs = 2 * plan.recipe.epochs
-        console.print(
-            f"the validation still improved in the last epoch: --init {session.folder.path} continues from these "
-            f"weights, --set recipe.epochs={epochs} trains longer from the start"
-        )
+        again = "" if plan.network else f"--init {session.folder.path} continues from these weights, "
+        again += f"--set recipe.epochs={2 * plan.recipe.epochs} trains longer from the start"
+        console.print(f"the validation still improved in the last epoch: {again}")
     if replicas.is_chief:
         if not plan.candidates:
             calibration.calibrate_best(session)
@@ -296,8 +339,9 @@ def _show(console: Console, name: str, summary: dict[str, Any], given: bool = Fa
     figures = sorted(path.name for path in Path(summary["run"], "figures").glob("*.png"))
     console.print(f"figures: {summary['run']}/figures: {', '.join(figures)}")
     verb = "predict" if given else "evaluate"  # data in memory cannot be loaded by a command
-    console.print(f"next: python -m zoo.{verb} {summary['run']}{' INPUT...' if given else ''}")
-    for bundle in summary.get("bundles", []):
+    place = summary.get("store", summary["run"])
+    console.print(f"next: python -m zoo.{verb} {place}{' INPUT...' if given else ''}")
+    for bundle in summary.get("bundles", []) if place == summary["run"] else ():
         console.print(f"      python -m export verify {bundle['path']}")
 
 

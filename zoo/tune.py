@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,11 +20,14 @@ from zoobase.requirements import install_command
 if TYPE_CHECKING:
     import optuna
 
+    from zoo.core.typed import ModelName
     from zoo.search.definition import Search
+
+OPTIONS = ("recipe", "data_dir", "cache_dir", "seed", "init", "settings", "precision", "model_arguments")  # of a trial
 
 
 def run(
-    name: str,
+    name: ModelName,
     *,
     trials: int = 20,
     space: str | Path | None = None,
@@ -34,6 +37,10 @@ def run(
     minimize: str | None = None,
     maximize: str | None = None,
     options: Mapping[str, Any] | None = None,
+    dataset: Any = None,
+    optimizer: Any = None,
+    loss: Any = None,
+    metrics: Sequence[Any] = (),
     console: Console | None = None,
 ) -> dict[str, Any]:
     """Search for better settings of a training by Optuna; the test split is not used.
@@ -54,6 +61,10 @@ def run(
         maximize: Metric of which the highest value is the best, such as "val_accuracy".
         options: Arguments of `zoo.train.run` for every trial: recipe, settings, data_dir, cache_dir, seed, precision,
             init.
+        dataset: The data, as `zoo.train.run` takes them; with `resume` they are given again, as the next three are.
+        optimizer: A Keras optimizer for every trial; what it determines, such as the learning rate, is not searched.
+        loss: A Keras loss instead of that of the task.
+        metrics: Keras metrics in addition to those of the task; `maximize` may name "val_" and the name of one.
         console: Receives progress; None prints nothing.
 
     Returns:
@@ -79,14 +90,25 @@ def run(
         import optuna  # noqa: F401
     except ImportError as error:
         raise MissingError(f"a search needs optuna ({error}); {install_command('tune')}") from error
+    for option in options or {}:
+        if option not in OPTIONS:
+            raise UsageError(f"{option} has no effect in a search, whose trials only train: omit it")
+    given = {"optimizer": optimizer, "loss": loss, "metrics": metrics}
+    if dataset is not None:
+        from pipelines.adapters.arrays import from_python
+
+        given["dataset"] = dataset = from_python(dataset)
     folder = Path(out) if out is not None else Path("runs") / name / "search"
     arguments = (name, dict(options or {}), space, minimize, maximize)
-    study, search, waits = _open(folder, storage, resume, arguments)
+    in_python = ("" if dataset is None else dataset.info.name, optimizer is not None)
+    study, search, waits = _open(folder, storage, resume, arguments, in_python)
+    if search.dataset and dataset is None:
+        raise UsageError(f"{folder} searches on data in memory, {search.dataset}: give dataset= again")
     from zoo.search import report
     from zoo.search import study as studies
 
     console.print(f"searching hyperparameters of {name} by {search.metric} in {folder}, {trials} trials")
-    studies.optimize(study, folder, search, trials, lambda trial: console.print(report.line(trial)), waits)
+    studies.optimize(study, folder, search, trials, lambda trial: console.print(report.line(trial)), waits, given)
     summary = report.write(folder, study, search)
     best = summary["best"]
     rows = [(key, value) for key, value in best["parameters"].items()]
@@ -100,14 +122,14 @@ def run(
 
 
 def _open(
-    folder: Path, storage: str | None, resume: bool, arguments: tuple[Any, ...]
+    folder: Path, storage: str | None, resume: bool, arguments: tuple[Any, ...], in_python: tuple[str, bool]
 ) -> tuple[optuna.Study, Search, bool]:
     """Return the study and its search, which is new if there is none, and whether it is in a database."""
     from zoo.core import environment
     from zoo.search import definition, space
 
     model, *given = arguments
-    search = None if resume and not any(given) else definition.define(*arguments)
+    search = None if resume and not any(given) else definition.define(*arguments, *in_python)
     environment.prepare()
     from zoo.search import study as studies  # imports Keras
 
@@ -146,7 +168,7 @@ def _open(
 @click.option("--out", type=click.Path(), help="Folder of the search.  [default: runs/NAME/search]")
 @click.option("--minimize", metavar="METRIC", help="Metric to minimise.  [default: that of the task, such as val_loss]")
 @click.option("--maximize", metavar="METRIC", help="Metric to maximise, such as val_accuracy.")
-@settings_options("recipe", "data_dir", "cache_dir", "seed", "init", "settings", precision="float32")
+@settings_options(*OPTIONS[:6], precision="float32")
 @shell.common_options
 def main(name: str, given: dict[str, Any], console: Console, **search: Any) -> None:
     """Search for better settings of model NAME: trains, compares on the validation split, writes a report.

@@ -157,9 +157,9 @@ def baselines(plan: Plan, dataset: Dataset, split: str) -> dict[str, Mapping[str
     """Return the outputs of the candidates of a task for a split, by their titles, without the plan's own one."""
     if not isinstance(plan.task, HasCandidates):
         return {}
-    found, own = {}, plan.selected or plan.model_arguments.get("model")  # --model boosting
+    found = {}
     for name, candidate in plan.task.candidates(dataset.info).items():
-        if name != own and (candidate.fast or dataset.info.counts["train"] <= MOST):
+        if name != plan.selected and (candidate.fast or dataset.info.counts["train"] <= MOST):
             one = plan_of(plan, name, dataset.info)
             data = dataset_of(one, dataset)
             found[candidate.title] = outputs.of_split(one, fitted(one, data), data, split).outputs

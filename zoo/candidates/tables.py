@@ -47,9 +47,13 @@ def linear_model(
 
 def trees(name: str, columns: Sequence[Mapping[str, Any]], num_classes: int = 0, target: Any = None) -> keras.Model:
     """Return a model of boosted trees, which are to be fitted."""
+    return around(TreeEnsemble(outputs=max(num_classes, 1), name="trees"), columns, num_classes, name)
+
+
+def around(layer: Any, columns: Sequence[Mapping[str, Any]], num_classes: int, name: str = "table") -> keras.Model:
+    """Return a layer of numbers and ids of categories, (B, columns) float32, as a model of named columns."""
     inputs, x = ordinal_columns(columns)
-    x = TreeEnsemble(outputs=max(num_classes, 1), name="trees")(x)
-    return _whole(name, columns, inputs, x, num_classes)
+    return _whole(name, columns, inputs, layer(x), num_classes)
 
 
 def _whole(name: str, columns: Any, inputs: Any, x: Any, num_classes: int) -> keras.Model:
@@ -72,7 +76,7 @@ def arrays(table: tabular.Table, info: Info) -> tuple[np.ndarray, np.ndarray, li
     return np.stack(features, 1), target, [c["kind"] == "category" for c in columns]
 
 
-def fit_trees(model: keras.Model, plan: Plan | None, dataset: Dataset) -> None:
+def fit_trees(model: keras.Model, plan: Plan, dataset: Dataset) -> None:
     """Fit the trees of a model, with settings that are chosen on validation."""
     info = dataset.info
     rows = (arrays(tabular.collect(dataset[name]), info) for name in ("train", "validation"))

@@ -165,6 +165,6 @@ def _options(entry: registry.ModelEntry, reserved: set[str]) -> Iterator[Setting
             help=f"Argument of {entry.name}; default {default}.",
         )
     for name, target in entry.flags.items():
-        long = "--data-dir" if target == "data_dir" else f"--set {target}="
+        long = f"--set {target}=" if "." in target else f"--{target.replace('_', '-')}"
         flag = f"--{name.replace('_', '-')}"
         yield SettingOption([flag, f"flag_{name}"], target=target, help=f"Alias of {long}")

@@ -15,8 +15,8 @@ from typing import TYPE_CHECKING, Any
 from pipelines import catalogue, splits
 from pipelines.dataset import IN_MEMORY, Info
 from zoo.core import registry
-from zoo.core.capabilities import HasCandidates
-from zoo.core.recipe import OF_TASKS, Recipe, override
+from zoo.core.capabilities import HasCandidates, Phased
+from zoo.core.recipe import OF_TASKS, Recipe, override, split
 from zoo.core.settings import TrainSettings
 from zoo.core.task import BaseTask
 from zoobase import describe_cause
@@ -54,6 +54,12 @@ class Plan:
     candidates: str = ""  # of the task, which are trained too: "all", "fast", or names with commas
     selected: str = ""  # the candidate that the model is; empty for the named model
     replaced: Mapping[str, Any] = field(default_factory=dict)  # fields of the task, which has those of the candidate
+    network: str = ""  # configuration of the user's own Keras model, in place of that of the builder
+
+    @property
+    def title(self) -> str:
+        """The name of the model, or that of the user's own one."""
+        return json.loads(self.network)["config"]["name"] if self.network else self.model
 
     def load_data(self) -> Dataset:
         """Load and prepare the data."""
@@ -138,6 +144,10 @@ class Plan:
                 if self.selected:
                     return self.task.candidates(info)[self.selected].build(self.model, **self.task.model_args(info))
                 model = registry.get_builder(self.model)(**arguments)
+                if self.network:
+                    from zoo.core import own_network
+
+                    model = own_network.build(self.network, self.task, model, arguments)
         except (TypeError, ValueError) as error:
             raise UsageError(f"{self.model} cannot be built with these arguments: {describe_cause(error)}") from error
         shape = self.task.model_args(info).get("image_shape")
@@ -151,7 +161,7 @@ class Plan:
     def default_candidates(self) -> str:
         """Return the candidates that are trained if no option names some: none if the settings are of a network."""
         spec, recipe = registry.get_spec(self.model), self.recipe
-        of_network = self.init or recipe.compression() or recipe.candidates or recipe.restarts > 1
+        of_network = self.network or self.init or recipe.compression() or recipe.candidates or recipe.restarts > 1
         implied = registry.check_arguments(self.model, recipe.arguments())
         return "" if of_network or dict(self.model_arguments) != implied else spec.candidates
 
@@ -174,13 +184,15 @@ class Plan:
         implied = registry.check_arguments(self.model, self.recipe.arguments())
         changed |= {f"model.{k}": v for k, v in self.model_arguments.items() if k not in implied or implied[k] != v}
         candidates = "" if self.candidates == self.default_candidates() else self.candidates or NETWORK
-        if self.data.get("given"):
-            options = {"recipe": self.recipe_name, "seed": self.seed, "settings": changed, "init": self.init}
-            options |= {"candidates": candidates}
-            arguments = "".join(f", {k}={v!r}" for k, v in options.items() if v not in (None, {}, "", "default"))
-            return f"zoo.train.run({self.model!r}{arguments}, dataset=...)"
-        if self.data["name"] != (defaults.data or spec.data):
+        given = self.data.get("given")
+        if not given and self.data["name"] != (defaults.data or spec.data):
             changed["data"] = self.data["name"]
+        if given or self.network:
+            options = {"recipe": self.recipe_name, "seed": self.seed, "settings": changed, "init": self.init}
+            options |= {"candidates": candidates, "data_dir": self.data["data_dir"]}
+            arguments = "".join(f", {k}={v!r}" for k, v in options.items() if v not in (None, {}, "", "default"))
+            own = (", model=..." if self.network else "") + (", dataset=..." if given else "")
+            return f"zoo.train.run({self.model!r}{arguments}{own})"
         for key, value in changed.items():
             words += ["--set", f"{key}={value if isinstance(value, str) else json.dumps(value)}"]
         words += ["--init", self.init] if self.init else []
@@ -225,9 +237,12 @@ def resolve(settings: TrainSettings) -> Plan:
         model_arguments=registry.check_arguments(name, {**recipe.arguments(), **settings.group("model")}),
         data={"name": data, "data_dir": settings.data_dir, "cache_dir": settings.cache_dir},
         seed=settings.seed,
-        precision=settings.precision,
+        precision="float32" if settings.network else settings.precision,
         init=settings.init,
+        network=settings.network or "",
     )
+    if plan.network:
+        _check_network(plan, settings.group("model"))
     candidates = plan.default_candidates() if settings.candidates is None else settings.candidates
     plan = dataclasses.replace(plan, candidates="" if candidates == NETWORK else candidates)
     if plan.candidates and not isinstance(task, HasCandidates):
@@ -235,6 +250,10 @@ def resolve(settings: TrainSettings) -> Plan:
     if plan.candidates and (of_network := recipe.compression()):
         raise UsageError(
             f"recipe.{of_network[0]} is of a network, and another candidate may be selected: omit --candidates"
+        )
+    if plan.candidates and not {"all", NETWORK} & set(split(plan.candidates)) and (names := settings.group("model")):
+        raise UsageError(
+            f"model.{next(iter(names))} is of the network, which is no candidate of {plan.candidates}; omit it"
         )
     if recipe.qat != "none":
         plan = dataclasses.replace(plan, precision=_precision_of_qat(plan))
@@ -247,6 +266,16 @@ def resolve(settings: TrainSettings) -> Plan:
             "recipe.candidates and --init"
         )
     return plan
+
+
+def _check_network(plan: Plan, given: Iterable[str]) -> None:
+    """Raise UsageError for settings that have no effect with a model of the user."""
+    is_set = {f"model.{name}": True for name in (*given, *plan.averaged)} | {"init": plan.init}
+    is_set |= {"recipe.restarts": plan.recipe.restarts > 1, "recipe.candidates": plan.recipe.candidates}
+    for name in (name for name, value in is_set.items() if value):
+        raise UsageError(f"{name} has no effect with a model of your own, which has its architecture and weights")
+    if isinstance(plan.task, Phased):
+        raise UsageError(f"{plan.model} is trained in phases of its own layers: take mnist_cnn for images of one size")
 
 
 def _precision_of_qat(plan: Plan) -> str:

@@ -24,6 +24,8 @@ from zoobase.plugins import UNREADABLE, catalogue, entry_points, load_module, un
 if TYPE_CHECKING:
     import keras
 
+    from zoo.core.typed import ModelName
+
 Builder = Callable[..., "keras.Model"]
 B = TypeVar("B", bound=Builder)  # a builder keeps its signature
 
@@ -161,7 +163,7 @@ def get_entry(name: str) -> ModelEntry:
     return models[name]
 
 
-def list_models(pattern: str = "*", *, task: str | None = None, pretrained: bool | None = None) -> list[str]:
+def list_models(pattern: str = "*", *, task: str | None = None, pretrained: bool | None = None) -> list[ModelName]:
     """Return the names of models, sorted, without variants. Does not import TensorFlow.
 
     Args:

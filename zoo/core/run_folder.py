@@ -21,6 +21,7 @@ import importlib.metadata
 import json
 import os
 import platform
+import reprlib
 import subprocess
 import sys
 from collections.abc import Iterator, Mapping
@@ -106,8 +107,10 @@ class RunFolder:
 
     @classmethod
     def open(cls, path: str | Path) -> RunFolder:
-        """Return the run in a folder."""
-        run = cls(path)
+        """Return the run in a folder, or in a store, of which it fetches a copy."""
+        store = RunStore.of(path)
+        run = cls(store.path if store else path)
+        run.store = store
         if not (run.path / "config.json").is_file():
             hint = "; it is a bundle" if (run.path / "manifest.json").is_file() else ""
             raise UsageError(f"{run.path} is not a run folder: it has no config.json{hint}")
@@ -166,7 +169,7 @@ class RunFolder:
             saved = flatten(self.read("config.json")["requested"])
         requested = flatten(json.loads(json.dumps(plan.to_json())))  # JSON has no tuples
         return [
-            f"{key}: {saved.get(key)!r} in the run, {requested.get(key)!r} requested"
+            f"{key}: {reprlib.repr(saved.get(key))} in the run, {reprlib.repr(requested.get(key))} requested"
             for key in sorted(saved | requested)
             if saved.get(key) != requested.get(key)
         ]

@@ -22,6 +22,15 @@ class RunStore:
         self.path = cache_root() / "runs" / f"{hashlib.sha256(self.url.encode()).hexdigest()[:20]}-{worker}"
         self._written: dict[str, tuple[int, int]] = {}
 
+    @classmethod
+    def of(cls, place: str | Path | None) -> "RunStore | None":
+        """Return the store of a run with a local copy, if the place is a URL."""
+        if place is None or not remote.is_url(str(place)):
+            return None
+        store = cls(str(place))
+        store.fetch()
+        return store
+
     def fetch(self) -> None:
         """Replace the local copy by what the store holds: nothing for a new run."""
         shutil.rmtree(self.path, ignore_errors=True)

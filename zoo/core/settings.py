@@ -54,6 +54,7 @@ class TrainSettings:
     model_arguments: Mapping[str, Any] = setting(
         {}, "Arguments of the model's builder: the same as model.X of `settings`.", option=None
     )
+    network: str | None = setting(None, "Written by `model=` of `zoo.train.run`.", key="network", option=None)
     data_dir: str | None = setting(None, "Path of your own data.", key="data.data_dir")
     cache_dir: str | None = setting(None, "Folder of prepared data.", key="data.cache_dir")
     out: str | None = setting(None, "Run folder.", shown="runs/NAME/TIME")

@@ -110,7 +110,7 @@ def caller(contract: Contract) -> Callable[[str, Mapping[str, Any]], dict[str, n
     """Return the live model as (endpoint name, arrays by input name) -> arrays by output name."""
     import tensorflow as tf
 
-    functions = {e.name: tf.function(e.call, reduce_retracing=True) for e in contract.endpoints}
+    functions = {e.name: tf.function(e.call, reduce_retracing=True, autograph=False) for e in contract.endpoints}
 
     def call(endpoint: str, inputs: Mapping[str, Any]) -> dict[str, np.ndarray]:
         tensors = {k: tf.constant(v) for k, v in cast_inputs(contract[endpoint], inputs).items()}

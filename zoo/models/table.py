@@ -13,7 +13,6 @@ from typing import Any
 import keras
 from keras import layers
 
-from zoo.candidates import tables
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
@@ -39,7 +38,7 @@ _RECIPE = Recipe(epochs=60, batch_size=64, learning_rate=2e-3, weight_decay=0.01
         paper="Gorishniy 2022, arXiv:2203.05556",
         notes="Tuned gradient boosting is in the same table of every evaluation, with the interval of the difference.",
     ),
-    flags={"target": "task.target_column", "time": "task.time"},
+    flags={"target": "task.target_column", "time": "task.time", "model": "candidates"},
     candidates="all",
 )
 def table(
@@ -51,7 +50,6 @@ def table(
     bins: int = 32,
     dropout: float = 0.1,
     ensemble: int = 1,
-    model: str = "network",
 ) -> keras.Model:
     """Regression or classification of the rows of a table, with lookups and encodings inside the model.
 
@@ -70,11 +68,7 @@ def table(
             normalised value alone.
         dropout: Share of the units that are set to zero in a training step.
         ensemble: Number of networks, each trained from a seed of its own, whose outputs are averaged.
-        model: "network", or "boosting": the trees of scikit-learn's histogram gradient boosting (Ke 2017), which are
-            fitted before the first epoch, and to which the arguments of the network do not apply.
     """
-    if model == "boosting":
-        return tables.trees("table", columns, num_classes)
 
     def build(name: str, prefix: str) -> keras.Model:
         inputs, x = encoded_columns(columns, embedding, prefix, bins)

@@ -16,6 +16,7 @@ from zoo.core import registry
 from zoo.core.capabilities import Explains, Rows
 from zoo.core.plan import read_task, zoo_metadata
 from zoo.core.run_folder import RunFolder, check_source
+from zoo.core.run_store import RunStore
 from zoo.core.task import Query
 from zoo.prediction.inputs import names_of
 from zoo.prediction.table_files import Cells, tables_of
@@ -235,7 +236,7 @@ def load(source: str | Path, runtime: str | None = None, served: str | None = No
     """
     from zoo.core import environment
 
-    path = Path(source)
+    path = Path(store.path if (store := RunStore.of(source)) else source)
     check_source(path)
     shipped = not path.exists() and str(path) in registry.entries()
     is_bundle = (path / "manifest.json").is_file()

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import dataclasses
 import json
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,7 +13,7 @@ from optuna.distributions import distribution_to_json, json_to_distribution
 
 from zoo.core import environment, registry
 from zoo.core.plan import NETWORK, Plan, resolve
-from zoo.core.recipe import override
+from zoo.core.recipe import Optimization, override
 from zoo.core.settings import TrainSettings, check_recipe, layered
 from zoo.search import space as spaces
 from zoo.search.space import Space
@@ -29,11 +30,14 @@ class Search:
     metric: str  # in history.csv, by which trials are compared at the epoch whose weights are kept
     monitor: str  # in history.csv, which is lowest at that epoch
     direction: str  # "minimize" or "maximize"
+    dataset: str = ""  # name of the data, if they were given in Python
 
     def plan(self, parameters: Mapping[str, Any] | None = None) -> Plan:
         """Return the plan of a trial; without parameters, that of the settings that all trials share."""
         settings = self.settings(parameters) if parameters else self.options["settings"]
-        return resolve(TrainSettings.of({**self.options, "name": self.model, "settings": settings}))
+        plan = resolve(TrainSettings.of({**self.options, "name": self.model, "settings": settings}))
+        data = {**plan.data, "name": self.dataset, "given": True}
+        return dataclasses.replace(plan, data=data) if self.dataset else plan
 
     def settings(self, parameters: Mapping[str, Any]) -> dict[str, Any]:
         """Return the settings of a trial, without parameters that have no effect beside the others.
@@ -47,7 +51,8 @@ class Search:
 
     def command(self, parameters: Mapping[str, Any]) -> str:
         """Return the command line that trains, evaluates and exports a model with the parameters of a trial."""
-        return f"{self.plan(parameters).command()} --precision {self.options['precision']}"
+        command, precision = self.plan(parameters).command(), self.options["precision"]
+        return f"{command[:-1]}, precision={precision!r})" if self.dataset else f"{command} --precision {precision}"
 
     @property
     def epochs(self) -> int:
@@ -70,7 +75,13 @@ class Search:
 
 
 def define(
-    model: str, options: Mapping[str, Any], space_file: str | Path | None, minimize: str | None, maximize: str | None
+    model: str,
+    options: Mapping[str, Any],
+    space_file: str | Path | None,
+    minimize: str | None,
+    maximize: str | None,
+    dataset: str = "",
+    has_optimizer: bool = False,
 ) -> Search:
     """Return a search, checked."""
     if minimize and maximize:
@@ -96,6 +107,13 @@ def define(
         )
     if space_file is None:
         space = {k: v for k, v in spaces.default(plan).items() if k not in settings}
+    of_optimizer = {f"recipe.{f.name}" for f in dataclasses.fields(Optimization)} - {
+        "recipe.epochs",
+        "recipe.batch_size",
+    }
+    if has_optimizer and space_file is not None and (names := of_optimizer & set(space)):
+        raise UsageError(f"{min(names)} has no effect, because optimizer= is given: leave it out of {space_file}")
+    space = {key: value for key, value in space.items() if not has_optimizer or key not in of_optimizer}
     search = Search(
         chosen.pop("name"),
         chosen,
@@ -103,6 +121,7 @@ def define(
         metric=maximize or minimize or plan.task.monitor,
         monitor=plan.task.monitor,
         direction="maximize" if maximize else "minimize",
+        dataset=dataset,
     )
     for key, value in spaces.corners(space):
         search.plan({key: value})

@@ -13,6 +13,7 @@ import time
 import warnings
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 import keras
 import optuna
@@ -79,9 +80,15 @@ def open_study(storage: BaseStorage, search: Search) -> optuna.Study:
 
 
 def optimize(
-    study: optuna.Study, folder: Path, search: Search, trials: int, show: Callable[[FrozenTrial], None], waits: bool
+    study: optuna.Study,
+    folder: Path,
+    search: Search,
+    trials: int,
+    show: Callable[[FrozenTrial], None],
+    waits: bool,
+    given: Mapping[str, Any],
 ) -> None:
-    """Train until the study has `trials` trials, and those of other processes have ended."""
+    """Train until the study has `trials` trials, and those of other processes have ended; `given`: data and objects."""
 
     def objective(trial: optuna.Trial) -> float:
         parameters = suggest(trial, search.space)
@@ -92,7 +99,7 @@ def optimize(
             if not run.finished:  # it is if the process of an earlier attempt was killed before it told the value
                 options = {**search.options, "settings": search.settings(parameters), "out": str(run.path)}
                 callback = ReportCurve(trial, search, run)
-                train.run(search.model, **options, evaluate=False, export=False, callbacks=[callback])
+                train.run(search.model, **options, **given, evaluate=False, export=False, callbacks=[callback])
             return curve(run, search)[-1]
         except KeyboardInterrupt:
             RETRY(study, study.get_trials(deepcopy=False)[trial.number])

@@ -40,7 +40,9 @@ class UserObjects:
         if self.loss is not None:
             arguments["loss"] = self.loss
         if self.metrics:
-            arguments["metrics"] = [*arguments.get("metrics", ()), *self.metrics]
+            own = arguments.get("metrics", [])
+            names = {metric.name for metric in own}
+            arguments["metrics"] = [*own, *(one for one in self.metrics if getattr(one, "name", one) not in names)]
         return arguments
 
 

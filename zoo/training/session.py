@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from pathlib import Path
 
 from pipelines.dataset import Dataset, Info
 from zoo.core.plan import Plan
@@ -23,6 +24,7 @@ class Session:
     console: Console = field(default_factory=lambda: Console(quiet=True))  # receives progress
     replicas: Replicas = SINGLE  # the copies of the model that share each batch
     objects: UserObjects = NO_OBJECTS  # callbacks, and what replaces optimizer, loss and metrics
+    initial: Path | None = None  # weights from which a model of the user's own starts
     checkpoint_minutes: float = 0.0  # after how many minutes the state is saved within an epoch; 0 for never
 
     @property

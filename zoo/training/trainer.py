@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-import warnings
 from collections.abc import Sequence
 
 import keras
@@ -11,7 +10,6 @@ import keras
 from pipelines.dataset import Dataset
 from pipelines.feeding import Feed
 from zoo import weights
-from zoo.candidates import selection
 from zoo.compression import distillation, quantization
 from zoo.compression.constraints import Compression
 from zoo.core.capabilities import Initializes, Phased, Previews
@@ -87,7 +85,7 @@ def train(session: Session) -> CheckpointCallback:
     """Train a model by `fit` as the recipe states; the run folder holds the complete state, from which it resumes."""
     plan, dataset, replicas = session.plan, session.dataset, session.replicas
     replicas.check(plan.recipe)
-    if isinstance(plan.task, Phased) and not plan.selected:
+    if isinstance(plan.task, Phased):
         for name in plan.recipe.compression():
             raise UsageError(
                 f"recipe.{name} is not possible with {plan.model}, which is trained in phases, the first on cached "
@@ -100,15 +98,13 @@ def train(session: Session) -> CheckpointCallback:
         return transfer.train(session, fit)
     training, validation = plan.feed(dataset, "train", training=True), plan.feed(dataset, "validation")
     model = initial_model(plan, dataset, replicas)
+    if session.initial:
+        load_file(model, session.initial)
     return fit(model, session, replicas.served(training, plan, dataset), validation)
 
 
 def initial_model(plan: Plan, dataset: Dataset, replicas: Replicas = SINGLE) -> keras.Model:
     """Build the model of a plan with the weights from which its training starts."""
-    if plan.selected:
-        model = selection.fitted(plan, dataset)
-        model.trainable = bool(plan.recipe.compression())  # else it is fitted
-        return model
     keras.utils.set_random_seed(plan.seed)
     with dtype_policy(plan.precision), replicas.scope():
         model = plan.build(dataset.info)
@@ -128,9 +124,6 @@ def fit(model: keras.Model, session: Session, training: Feed, validation: Feed) 
     if quantized:
         stock, model = model, quantization.quantize(model, recipe.qat)
         save = functools.partial(quantization.save_file, model, stock)
-    if not model.trainable_variables:  # fitted before, such as trees: one epoch evaluates it
-        warnings.filterwarnings("ignore", "The model does not have any trainable weights")
-        recipe = dataclasses.replace(recipe, epochs=1)
     training, evaluated = replicas.share(training), replicas.share(validation)
     steps = training.steps(recipe.batch_size)
     size = replicas.validation_size(evaluated.count, max(recipe.batch_size, 256))

@@ -26,7 +26,7 @@ def build_with_weights(name: str, weights: str, arguments: Mapping[str, Any]) ->
     """Build a model and load weights; omitted arguments are those with which the weights were trained."""
     file, trained = locate(name, weights)
     model = registry.get_builder(name)(**{**trained, **arguments})
-    _load(model, name, file, trained)
+    _load(model, name, file, trained if arguments else {})
     return model
 
 

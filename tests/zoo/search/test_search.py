@@ -7,6 +7,8 @@ import signal
 import sys
 from pathlib import Path
 
+import keras
+import numpy as np
 import pytest
 from click.testing import CliRunner
 
@@ -231,3 +233,29 @@ def test_a_training_without_evaluation_reads_no_test_split(tmp_path):
     summary = train.run("mnist", settings=settings, precision="float32", out=str(tmp_path / "run"), evaluate=False)
     assert "metrics" not in summary
     assert not (tmp_path / "run" / "evaluation.json").exists()
+
+
+@pytest.mark.extended
+def test_data_and_objects_in_python(tmp_path):
+    """With an optimizer of one's own its settings are not searched; the printed call takes the data again."""
+    x = np.random.default_rng(0).normal(size=(120, 3))
+    given = {"dataset": (x, (x[:, 0] > 0).astype(int)), "optimizer": keras.optimizers.SGD(0.1)}
+    given["metrics"] = [keras.metrics.SparseTopKCategoricalAccuracy(1, name="top")]
+    options = {"settings": {"recipe.epochs": 1, "model.units": [4]}}
+    summary = tune.run("table", trials=2, out=tmp_path / "out", maximize="val_top", options=options, **given)
+    assert (summary["trials"], summary["metric"]) == (2, "val_top")
+    assert set(summary["best"]["parameters"]) == {"recipe.batch_size", "model.dropout"}
+    assert summary["command"].startswith("zoo.train.run('table', ")
+    assert summary["command"].endswith("dataset=..., precision='float32')")
+    with pytest.raises(UsageError, match=r"searches on data in memory, arrays: give dataset= again"):
+        tune.run("table", trials=3, out=tmp_path / "out", resume=True)
+    space = tmp_path / "space.toml"
+    space.write_text("recipe.learning_rate = {low = 1e-4, high = 1e-2}")
+    with pytest.raises(UsageError, match=r"recipe\.learning_rate has no effect, because optimizer= is given"):
+        tune.run("table", space=space, out=tmp_path / "other", **given)
+
+
+@pytest.mark.parametrize("option", ["candidates", "out", "resume", "quantize"])
+def test_options_that_a_trial_does_not_have(option, tmp_path):
+    with pytest.raises(UsageError, match=f"{option} has no effect in a search"):
+        tune.run("mnist", out=tmp_path / "out", options={option: "all"})

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import pandas as pd
 import pytest
+from click.testing import CliRunner
 
 import pipelines
 import zoo
@@ -368,7 +369,7 @@ def test_a_parquet_file_is_a_table(homes, file, tmp_path):
 @pytest.mark.parametrize("target", ["kind", pytest.param("price", marks=pytest.mark.proof)])
 def test_boosted_trees_are_trained_and_exported(file, target, tmp_path):
     """Categories, dates and missing numbers; regression has a link function, too."""
-    options = {"data_dir": str(file), "settings": {"model.model": "boosting", "task.target_column": target}}
+    options = {"data_dir": str(file), "candidates": "boosting", "settings": {"task.target_column": target}}
     summary = train.run("table", out=str(tmp_path / "run"), **options)
     assert summary["epochs"] == 1
     assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
@@ -399,11 +400,14 @@ def test_a_rare_class_is_in_every_split_and_has_metrics_of_its_own(tmp_path):
 
 
 def test_arguments_of_a_network_are_none_of_boosting(file, tmp_path):
-    settings = {"model.model": "boosting", "model.units": [8]}
-    with pytest.raises(UsageError, match=r"model\.units is of a network: omit it with --model boosting"):
-        train.run("table", data_dir=str(file), settings=settings, out=str(tmp_path / "run"))
-    with pytest.raises(UsageError, match=r"unknown model\.model 'bosting'.*boosting"):
-        train.run("table", data_dir=str(file), settings={"model.model": "bosting"}, out=str(tmp_path / "run"))
+    options = {"data_dir": str(file), "candidates": "boosting", "settings": {"model.units": [8]}}
+    with pytest.raises(UsageError, match=r"model\.units is of the network, which is no candidate of boosting"):
+        train.run("table", out=str(tmp_path / "run"), **options)
+    words = ["table", "--data-dir", str(file), "--out", str(tmp_path / "run"), "--model"]
+    result = CliRunner().invoke(train.main, [*words, "bosting"])  # the same option
+    assert "unknown candidate 'bosting'; did you mean boosting" in str(result.exception)
+    result = CliRunner().invoke(train.main, [*words, "boosting", "--print-config"])
+    assert json.loads(result.output)["candidates"] == "boosting"
 
 
 @pytest.mark.extended

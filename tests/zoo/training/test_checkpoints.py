@@ -12,9 +12,10 @@ import numpy as np
 import pytest
 from click.testing import CliRunner
 
+import zoo
 from tests.zoo.conftest import DATA, fit
 from tests.zoo.distribution.two_workers import SETTINGS, last_state
-from zoo import train
+from zoo import evaluate, train
 from zoo.core.plan import make_plan
 from zoo.core.run_folder import RunFolder
 from zoo.core.settings import TrainSettings
@@ -260,3 +261,17 @@ def test_a_run_in_a_store_is_resumed_on_another_machine(undisturbed, tmp_path, m
     assert all(np.array_equal(found[name], value) for name, value in expected.items())
     assert (tmp_path / "copy" / "summary.json").is_file()
     assert len(checkpoints.states(tmp_path / "copy" / "checkpoints")) == checkpoints.MAX_STATES
+
+
+@pytest.mark.extended
+def test_commands_of_a_run_in_a_store_name_its_url_and_read_it(tmp_path, monkeypatch, capsys):
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "one"))
+    url = f"memory://{tmp_path.name}/named"
+    settings = {"data": "digits", "recipe.epochs": 1, "recipe.limit": 100}
+    summary = fit("mnist", url, settings, console=Console())
+    assert capsys.readouterr().out.endswith(f"next: python -m zoo.evaluate {url}\n")
+    monkeypatch.setenv("ZOO_CACHE", str(tmp_path / "two"))
+    result = evaluate.run(url, console=Console())
+    assert result["metrics"] == summary["metrics"]
+    assert capsys.readouterr().out.endswith(f"next: python -m zoo.predict {url} FILE...\n")
+    assert zoo.load(url).predict([np.zeros((28, 28), np.uint8)])[0].rows

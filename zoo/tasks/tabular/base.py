@@ -86,6 +86,12 @@ class TabularTask(BaseTask):
 
         return tables.ladder(len(info.class_names or ()))
 
+    def around(self, network: keras.Model, reference: keras.Model, **arguments: Any) -> keras.Model:
+        """Return a model of named columns around a network of their numbers, and ids of categories, (B, columns)."""
+        from zoo.candidates import tables
+
+        return tables.around(network, arguments["columns"], arguments.get("num_classes", 0))
+
     def code_snippets(self, info: Info) -> dict[str, str]:
         """Return Python that encodes a row as the lookups of the SavedModel do; none if no column is a string."""
         categories = any(c["kind"] == "category" for c in info.statistics["columns"])

@@ -27,7 +27,6 @@ if TYPE_CHECKING:
     from pipelines.feeding import Feed
 
 PARTS = ("train", "validation", "test")
-MODELS = ("network", "boosting")
 LEAST = 2  # rows of a split: the metrics of one are not numbers
 
 
@@ -124,22 +123,6 @@ class Table(TabularTask):
     def sequential(self) -> bool:
         """Whether the rows are in the order of time."""
         return bool(self.time)
-
-    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
-        """Raise UsageError for a model that is neither a network nor boosting, or a setting that it does not have."""
-        if (model := arguments.get("model", MODELS[0])) not in MODELS:
-            raise unknown("model.model", model, MODELS)
-        of_network = sorted(set(arguments) - {"model"})
-        if model == "boosting" and of_network:
-            raise UsageError(f"model.{of_network[0]} is of a network: omit it with --model boosting")
-
-    def initialize(self, model: keras.Model, dataset: Dataset) -> None:
-        """Fit the trees of a model that has some; nothing of it is trained by gradients."""
-        if not any(layer.name == "trees" for layer in model.get_layer("core").layers):
-            return
-        from zoo.candidates import tables
-
-        tables.fit_trees(model, None, dataset)
 
     # === What the kind of the target decides ===
 
