@@ -57,8 +57,7 @@ class Entry:
 
 def entries() -> dict[str, Entry]:
     """Return every dataset by name, in alphabetical order, without importing any of them."""
-    # A file that cannot be read, and a name that is taken, are left out with a warning in the log. Files without a
-    # function `load` are no datasets: a folder may hold models and datasets.
+    # What cannot be read, or is taken, is left out with a warning. Files without `load` are no datasets, such as models.
     datasets: dict[str, Entry] = {}
     for entry in _sources():
         if entry.name in datasets:

@@ -203,8 +203,7 @@ def take(table: Table, rows: Any) -> Table:
 
 def equal_rows(table: Table) -> np.ndarray:
     """Return a number for each row, int (rows,), the same for equal rows, unless these are equal by chance."""
-    # By chance, if the columns were independent, each row would have another one that is equal; or one in twenty rows
-    # is the same, as in a table of a few categories.
+    # By chance, were the columns independent, each row would have an equal one; or one row in twenty is the same.
     columns = [np.unique(values.astype(str), return_inverse=True)[1] for values in table.values()]
     numbers = np.unique(np.stack(columns, 1), axis=0, return_inverse=True)[1].ravel()
     count = len(numbers)

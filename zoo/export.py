@@ -132,8 +132,7 @@ def with_trained(quantize: Sequence[str], plan: Plan) -> tuple[str, ...]:
 
 def check_data(plan: Plan, info: Info, quantize: Sequence[str]) -> None:
     """Raise UsageError if quantised files of this data cannot pass, before a training of hours ends in that."""
-    # Ranges are measured on training examples. Where the metric is a share of N test examples, its drop has a 95 %
-    # interval that reaches 3 / N even if no answer changes.
+    # Ranges are measured on training examples. A drop of a share of N examples has an interval of at least 3 / N.
     counts = info.counts
     for kind in QAT[plan.recipe.qat]:
         QUANTIZATIONS[kind].check_installed()

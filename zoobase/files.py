@@ -70,8 +70,7 @@ def locked(path: Path, wait: bool = True, create: bool = True) -> Iterator[int]:
 @contextlib.contextmanager
 def staging(parent: Path, prefix: str) -> Iterator[Path]:
     """Yield a new folder PREFIX... in `parent`, which is removed at the end unless it was renamed."""
-    # It is locked while this process lives. Folders of that prefix that no process locks are of killed processes: they
-    # are removed first.
+    # Locked while this process lives; folders of that prefix that none locks are of killed processes: removed.
     parent.mkdir(parents=True, exist_ok=True)
     remove_abandoned(parent, prefix)
     with contextlib.ExitStack() as stack:

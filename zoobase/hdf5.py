@@ -21,8 +21,7 @@ HEAP = b"GCOL\x01"  # of strings of variable length
 
 def open_hdf5(source: Path | bytes, name: str | os.PathLike[str] | None = None) -> h5py.File:
     """Open an HDF5 file for reading; CheckFailed if anything is before or behind it, or it would read other files."""
-    # HDF5 searches its signature behind any number of other bytes, and links, datasets and virtual datasets can name
-    # any other file of the machine, which would be read in their stead.
+    # HDF5 finds its signature behind other bytes, and links and virtual datasets would read any file of the machine.
     import h5py
 
     name = name or source

@@ -48,8 +48,7 @@ def match(
     reference: Sequence[Tensor], candidate: Sequence[Tensor], requested: Mapping[str, str] | None = None
 ) -> list[list[Pair]]:
     """Return all possible pairings of tensors, best first; `requested` {reference: candidate} takes precedence."""
-    # Tensors with the same name, or with a unique dtype and shape, are paired identically in all of them; the others in
-    # every permutation, from which only values can choose.
+    # Those of the same name, or of a unique dtype and shape, are pairs; the others are permuted: values choose.
     left, right = {t.name: t for t in reference}, {t.name: t for t in candidate}
     fixed: list[Pair] = []
 

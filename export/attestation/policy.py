@@ -38,8 +38,7 @@ class Policy:
     # the upper end of the 95 % interval of the metric drop of every quantised file; a file whose drop was not measured
     # is refused. None for no limit.
     max_drop: float | None = None
-    # the least share of table rows, vocabulary and units that the golden inputs reached; refused where it was not
-    # measured. None for no limit.
+    # the least share of table rows, vocabulary and units that was reached; refused where not measured; None: no limit
     min_coverage: float | None = None
     reservations: Sequence[str] = ()  # kinds of reservations that are admitted
     confined: bool = True  # whether the kernel must have confined the proof

@@ -49,8 +49,7 @@ def _readme(
     folder: Path, contract: Contract, certificate: Certificate, manifest: Mapping[str, Any], device: str | None
 ) -> str:
     """Return the text of `README.md`, given the line about devices."""
-    # The card has the keys title, description, licence, data, intervals (metric: [low, high]), command, notes,
-    # images and code ({heading: Python}). HTML and links in these texts are shown as text.
+    # `card`: title, description, licence, data, intervals (metric: [low, high]), command, notes, images, code; no HTML.
     card, name = {**manifest["card"], "metrics": manifest["metrics"]}, manifest["name"]
     formats = {a["format"]: a for a in manifest["artifacts"] if a["state"] is None}
     parts = [header(card, formats)]

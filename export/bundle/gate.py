@@ -141,8 +141,7 @@ def reservation(folder: Path, artifact: Mapping[str, Any], allow: Collection[str
 
 def code_refusal(folder: Path, dependency: Mapping[str, Any] | None, trust: Collection[str]) -> str | None:
     """Return why the code that Keras files of a bundle need is not imported, or None."""
-    # Only installed packages are imported: ours, or those that the user trusts by name; never from the bundle or the
-    # current folder.
+    # Only installed packages are imported, ours or trusted by name; never from the bundle or the current folder.
     packages = sorted({name.partition(".")[0] for name in (dependency or {}).get("modules", ())})
     unknown = [name for name in packages if name not in TRUSTED and name not in trust]
     if unknown:

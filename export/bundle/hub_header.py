@@ -22,8 +22,7 @@ ALIASES = {"cc0": "cc0-1.0", "apache 2.0": "apache-2.0"}
 
 def header(card: Mapping[str, Any], formats: Iterable[str]) -> str:
     """Return the header with its delimiters: licence and tags; `card` as of `export.bundle.card`."""
-    # `library_name` is left out: "keras" would promise `keras.saving.load_model("hf://...")`, which reads an unpacked
-    # `.keras` file, and not the bundle.
+    # No `library_name`: "keras" promises `keras.saving.load_model("hf://...")`, which cannot read the bundle.
     licence = " ".join(str(card.get("licence") or "").split())
     identifier, lines = ALIASES.get(licence.lower(), licence.lower()), []
     if identifier in LICENCES.split():

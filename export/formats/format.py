@@ -106,8 +106,7 @@ class Format:
     is_drawn: bool = True  # whether Netron draws its files
     # `(path, contract) -> why` what a file says of itself is not what the contract says, or None
     contradiction: Callable[[Path, Contract], str | None] | None = None
-    # returns why a file that was just written cannot be read back, from the error; such a file is withheld. None where
-    # that is a failure.
+    # returns from the error why a file just written is unreadable and so withheld; None where that is a failure
     unreadable: Callable[[str], str] | None = None
     quantizations: tuple[QuantizedForm, ...] = ()  # the quantised forms that it has
     # `(model, contract, folder, quantization, calibration, keep_float) -> Artifact`, as `write`

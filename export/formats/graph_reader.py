@@ -289,8 +289,7 @@ def _unknown(operations: Iterable[str]) -> Iterator[str]:
 
 def _unlisted(graph: _Graph) -> list[str]:
     """Return the operators that are not on the list of inference operators."""
-    # Saving belongs to the saver, and a table that is read from a file to the assets of the artifact; anywhere else
-    # these read or write files.
+    # Saving belongs to the saver, reading a table to the assets; anywhere else these read or write files.
     everything = graph.everything()
     saver = graph.saves_by_name() if {*everything.values()} & {*SAVING, *RESTORING} else set()
     operators = {op for key, op in everything.items() if key not in saver}

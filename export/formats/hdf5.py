@@ -24,8 +24,7 @@ CAUSES = {
 
 def write(model: Any, contract: Contract, folder: Path, version: int) -> Artifact:
     """Write `model.h5`."""
-    # The optimizer is left out: with it a loss given by name ("mse") makes the file unreadable, and its state is not
-    # restored anyway.
+    # Without the optimizer, which is not restored anyway: a loss given by name ("mse") makes the file unreadable.
     import h5py
     import keras
 

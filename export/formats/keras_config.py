@@ -121,8 +121,7 @@ def count_parameters(file: h5py.File) -> int:
 @contextlib.contextmanager
 def explicit_vocabularies(model: Any) -> Iterator[None]:
     """Include the vocabulary of every adapted lookup layer in its configuration, as if given to the constructor."""
-    # Otherwise Keras writes a file that it cannot load ("Table not initialized"). Only lookup layers of Keras that the
-    # configuration of the model contains are supported.
+    # Else Keras writes what it cannot load ("Table not initialized"). Only Keras' lookup layers in the configuration.
     adapted = {layer: vocabulary for layer in model._flatten_layers() if (vocabulary := _adapted_vocabulary(layer))}
     try:
         for layer, vocabulary in adapted.items():

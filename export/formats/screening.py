@@ -20,8 +20,7 @@ END = b"PK\x05\x06"  # of the record at the end of a zip file, 22 bytes with its
 
 def check_content(path: Path, format: str) -> None:
     """Check that a file is of this format for every loader that could open it, and that nothing surrounds it."""
-    # A zip file is read from its end and an HDF5 file from wherever its signature is, so that one file can be two: what
-    # is inspected would not be what is loaded.
+    # A zip file is read from its end, HDF5 from its signature: of a file that is both, another part would be inspected.
     names = BY_NAME.get(format, ())
     if names and not path.name.endswith(names):
         raise CheckFailed(f"{path} is refused: its content is of format {format}, its name is not; name it *{names[0]}")

@@ -23,8 +23,7 @@ class Policy:
     resolution: float = 1.2e-7  # RMS difference that is always allowed: one float32 step at one
     # a row of extreme values is not compared where inputs moved by two steps change the reference by more
     jump: float = 1e-2
-    # smallest share of table rows and vocabularies that golden inputs must read, or the proof is shallow; below one
-    # because tables have free rows
+    # least share of table rows and vocabularies that inputs must read, or the proof is shallow; tables have free rows
     reached: float = 0.9
     # smallest share of units that are active (not zero, not saturated) in some row; ReLU units may be zero for all
     active: float = 0.5

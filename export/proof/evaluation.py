@@ -299,8 +299,7 @@ def default_metrics(endpoint: Endpoint) -> Metrics:
 
 def run_live(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
     """Return the outputs of the live model for all rows."""
-    # It runs in graph mode, because an eager functional model keeps the outputs of all layers: 20 GB for 256
-    # photographs.
+    # In graph mode: an eager functional model keeps the outputs of all layers, 20 GB for 256 photographs.
     import tensorflow as tf
 
     dtypes = {t.name: t.dtype for t in endpoint.inputs}

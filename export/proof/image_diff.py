@@ -22,8 +22,7 @@ def write_image_diffs(
     runs: Mapping[str, Mapping[str, Outputs]],
 ) -> None:
     """Write `parity_ENDPOINT.png` into a folder for each endpoint that returns an image (N, H, W, 1 or 3)."""
-    # Each row shows the reference, the output of an artifact, and the difference, amplified by the factor in its title.
-    # Artifacts with bitwise equal images share a row.
+    # A row: reference, output, and difference times the factor in its title; bitwise equal images share one.
     for endpoint in contract.endpoints:
         comparisons = list(_comparisons(endpoint, cases[endpoint.name], runs))
         if comparisons:

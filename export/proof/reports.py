@@ -15,8 +15,7 @@ SARIF_SCHEMA = "https://json.schemastore.org/sarif-2.1.0.json"
 
 def to_junit(certificate: Certificate, name: str) -> str:
     """Return the XML of one test suite."""
-    # A row that decides the verdict is a failure, or an error if it did not run; any other that did not pass is
-    # skipped.
+    # A row that decides is a failure, or an error if it did not run; any other that did not pass is skipped.
     suite = ET.Element("testsuite", name=name)
     counts = {"failure": 0, "error": 0, "skipped": 0}
     for row in certificate.rows:

@@ -22,8 +22,7 @@ RUNTIME = "structure"  # of a SavedModel, whose functions are traced again
 
 def compare_files(request: ProofRequest) -> list[Row]:
     """Write every file again from the Keras file, itself included, and return a row for each: it is compared whole."""
-    # The same versions of the converters must be installed. Ranges of activations are not compared, for they come from
-    # data that a bundle does not hold.
+    # The versions of the converters must be the same. Ranges of activations need data, which a bundle does not hold.
     usable = [a for a in request.artifacts if a.state is None]
     native = next((a for a in usable if a.format == NATIVE), None)
     rows, files = {}, []

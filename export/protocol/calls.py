@@ -149,8 +149,7 @@ def feature_scales(cases: Sequence[Mapping[str, Any]]) -> dict[str, np.ndarray]:
 
 def perturb(inputs: Arrays, scales: Mapping[str, np.ndarray], seed: int = 0) -> Arrays:
     """Return inputs with every real value moved by `PERTURBATION_STEPS` steps of its dtype at its feature's scale."""
-    # A result that is exact for inputs that close is as accurate as a program in that dtype can be (backward stability;
-    # Higham 2002, section 1.5).
+    # A result that is exact for inputs that close is as accurate as can be (backward stability; Higham 2002, 1.5).
     rng = np.random.default_rng(seed)
 
     def moved(value: np.ndarray, scale: np.ndarray) -> np.ndarray:

@@ -38,8 +38,7 @@ def layers_of(model: Any) -> list[Any]:
 @contextlib.contextmanager
 def intercepted(layers: Iterable[Any], wrapped: Callable[[Any], Callable[..., Any]]) -> Iterator[None]:
     """Replace the `call` of each layer by `wrapped(layer)` inside the context."""
-    # Keras has no hook on a layer's call, and a subclass would need a copy of the model: the instance gets an
-    # attribute.
+    # Keras has no hook on a call, and a subclass would need a copy of the model: the instance gets an attribute.
     layers = list(layers)
     for layer in layers:
         object.__setattr__(layer, "call", wrapped(layer))

@@ -82,8 +82,7 @@ class Capabilities:
     serves: bool = False  # whether REST requests are answered too
     # `(artifact, opened) -> messages`: further checks after the cases have run
     check: Callable[..., list[str]] | None = None
-    # `(artifact, opened) -> (name, array) of each constant`, compared with the model's weights; None where they cannot
-    # be read
+    # `(artifact, opened) -> (name, array)` of constants to compare with the weights; None if they cannot be read
     constants: Callable[..., Iterable[tuple[str, np.ndarray]] | None] | None = None
     exact: bool = True  # whether the artifact stores every weight as it is; see `weight_sums.compare`
     facts: Callable[..., dict[str, int]] | None = None  # `(artifact, opened) -> {name: number}`, such as its memory
@@ -104,14 +103,12 @@ class Runtime:
     open: Callable[..., Opened]
     # `() -> {library: version}`; None for the version of the distribution
     versions: Callable[[], dict[str, str]] | None = None
-    # whether a bundle that holds one of its formats is incomplete without it; else only where that format was requested
-    # by name
+    # whether a bundle with one of its formats is incomplete without it; else only if the format was requested
     required: bool = False
     # whether it is optional: it may skip endpoints, and does not decide the verdict unless it is required
     extra: bool = False
     on_request: bool = False  # whether it runs only if it is named, because it takes seconds
-    # a file in the module's folder that it needs and that not every build contains, or None. Without it the runtime is
-    # not required.
+    # a file of the module that not every build contains; without it the runtime is not required. None: none
     library: str | None = None
     # returns the version, or None, of a runtime that is not a Python package
     probe: Callable[[], str | None] | None = None

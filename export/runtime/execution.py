@@ -150,8 +150,7 @@ def _run_runtime(
 
 def saved_models_named_by(file: Path) -> list[str]:
     """Return what a model whose code is trusted reads besides its file: SavedModels that its configuration names."""
-    # The configuration is a JSON file, or in a `.keras` file.
-    # Layers around a SavedModel load it from a folder, or from the cache of TensorFlow Hub.
+    # Of a JSON file or `.keras`. Layers around a SavedModel load a folder, or the cache of TensorFlow Hub.
     named = [os.environ.get("TFHUB_CACHE_DIR") or str(cache_root() / "tfhub")]
     with contextlib.suppress(OSError, KeyError, ValueError, zipfile.BadZipFile):  # no such file, or a damaged one
         with zipfile.ZipFile(file) if file.suffix == ".keras" else contextlib.nullcontext() as archive:

@@ -52,8 +52,7 @@ def has_apt() -> None:
 
 def fetch_debian(package: str, folder: Path, sha256: str = "", also: Sequence[str] = ()) -> Path:
     """Download a Debian package with apt-get, which checks its signature chain, and unpack it; needs no root."""
-    # If the package is not in the package lists of the machine, current lists are downloaded to a private folder.
-    # Returns the folder that corresponds to `/`; `also` are packages that it needs.
+    # Without an entry in the machine's package lists, private ones are downloaded. The folder corresponds to `/`.
     try:
         run(["apt-get", *_APT_BOUNDS, "download", package, *also], cwd=folder, seconds=300)
     except SourceUnavailable:

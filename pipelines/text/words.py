@@ -85,8 +85,7 @@ def encode_tensor(texts: tf.Tensor, vocabulary: Sequence[str], length: int) -> t
 
 def look_up(words: tf.RaggedTensor, vocabulary: Sequence[str]) -> tf.RaggedTensor:
     """Return the ids of words (B, None), int32 of the same shape, in a graph without a look-up table."""
-    # A word is looked up by its hash in a sorted array, so that no resource has to be initialised or tracked where the
-    # graph is loaded.
+    # By its hash in a sorted array: no resource must be initialised or tracked where the graph is loaded.
     find = finder(vocabulary[2:], missing=-1)
     word_ids = find(words.flat_values) + 2
     return words.with_flat_values(word_ids)

@@ -93,8 +93,7 @@ def search(
     progress: Callable[[str], None],
 ) -> tuple[list[Candidate], dict[str, Variant]]:
     """Write and measure all candidates."""
-    # Post-training quantisation comes first; then int8 with operators that stay float, if int8 alone is not within the
-    # budget; then models that are trained further.
+    # First post-training quantisation; then int8 with operators that stay float, if needed; then further training.
     own = Variant("", subject.model, with_formats(subject.contract), subject.simulation)
     variants = {own.name: own}
     progress(f"post-training: {', '.join(FORMS)}")

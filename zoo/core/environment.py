@@ -58,8 +58,7 @@ def _is_for_users(record: logging.LogRecord) -> bool:
 
 def _limit_malloc_arenas() -> None:
     """Limit glibc's malloc to one arena per core instead of eight, so that threads reuse each other's freed memory."""
-    # The peak memory of a feed of a million examples from disk falls from 1.5 to 1.1 GB at the same speed (`benchmarks
-    # growth_feed`).
+    # The peak memory of a feed of a million examples from disk falls from 1.5 to 1.1 GB (`benchmarks growth_feed`).
     with contextlib.suppress(OSError, AttributeError):  # not available in other C libraries
         if "MALLOC_ARENA_MAX" not in os.environ:  # the user's own setting takes precedence
             ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, max(2, os.cpu_count() or 1))

@@ -137,8 +137,7 @@ def _with_defaults(builder: Builder, name: str, defaults: Mapping[str, Any]) -> 
 
 def entries() -> dict[str, ModelEntry]:
     """Return every model by name, in alphabetical order, without importing any of them."""
-    # A file that cannot be read, and a name that an earlier file has registered, are left out with a warning in the
-    # log.
+    # A file that cannot be read, and a name that is taken, are left out with a warning in the log.
     models: dict[str, ModelEntry] = {}
     for module, path in _sources():
         try:

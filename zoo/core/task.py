@@ -110,14 +110,12 @@ class BaseTask:
     """
 
     title: str  # name of the problem, such as "image classification"
-    # inputs of `predict`: "images" (files, or folders of them), "files" or "texts"; empty if models do not predict on
-    # single inputs. A task that sets it is `Predicts`.
+    # inputs of `predict`: "images" (files or folders), "files", "texts"; "" if there are none. Set by `Predicts`.
     accepts = ""
     adversarial = False  # whether a model's `compile` takes `g_optimizer` and `d_optimizer`, not `optimizer`
     output = ""  # name of the output, if the model has one output whose layer has another name; else empty
     monitor = "val_loss"  # name in the logs of the validation quantity that selects the best epoch; lower is better
-    # those of the recipe fields `OF_TASKS` that the task's examples, losses and models use. Others are refused, because
-    # they would have no effect.
+    # recipe fields of `OF_TASKS` that the task uses; others are refused, because they would have no effect
     supports: frozenset[str] = frozenset()
     required_features: tuple[str, ...] = ()  # names of the features that examples must have
     counts_examples = False  # whether the first metric is a share of the examples, of which one is the smallest change

@@ -25,8 +25,7 @@ def area_weights(side: int, smaller: int) -> np.ndarray:
 
 def crop(image: tf.Tensor, boxes: tf.Tensor, side: int) -> tf.Tensor:
     """Return squares (B * K, side, side, C) of images (B, H, W, C) at boxes (B, K, 4), bilinear, zero outside."""
-    # The coordinates are those of mtcnn, which divides by the size of an image where `tf.image.crop_and_resize` takes
-    # its last pixel as one.
+    # Coordinates are those of mtcnn, in units of the size; `tf.image.crop_and_resize` takes the last pixel as one.
     height, width, channels = image.shape[1:]
     pixels = tf.reshape(image, (-1, height * width, channels))
 

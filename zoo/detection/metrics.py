@@ -26,8 +26,7 @@ def best(outputs: Mapping[str, np.ndarray], lowest: float = LOWEST) -> np.ndarra
 
 def distinct(detections: np.ndarray) -> np.ndarray:
     """Return the detections (D, 6) of one image, best first, without those that repeat a better one."""
-    # Two cells beside each other may both find an object, with nearly the same score and box. What is shown has it
-    # once; the metrics are of all.
+    # Two neighbouring cells may find the same object. What is shown has it once; the metrics are of all.
     kept: list[int] = []
     for i in np.flatnonzero(detections[:, 5] > 0):
         better = detections[kept]

@@ -51,8 +51,7 @@ def of_classes(
     calibration: np.ndarray, labels: np.ndarray, test: np.ndarray, truth: np.ndarray, groups: np.ndarray | None = None
 ) -> dict[str, Any]:
     """Return coverage, its 95 % interval, and size of the sets of classes at least as probable as a bound."""
-    # The bound is chosen by probabilities (N, classes) for calibration: one of them, because 1 - (1 - p) may be more
-    # than p. It is measured on those of test, perhaps with groups (N,).
+    # The bound is a probability (N, classes) of calibration, because 1 - (1 - p) may be more than p; measured on test.
     bound = max(-threshold(-calibration[np.arange(len(labels)), labels]), 0.0)
     sets = test >= bound
     covered = _coverage(sets[np.arange(len(truth)), truth], len(labels), groups)

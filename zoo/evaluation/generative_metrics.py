@@ -107,8 +107,7 @@ def averaged_pixels(channels: int) -> FeatureExtractor:
 
 def frechet_distance(mean: Any, covariance: Any, other_mean: Any, other_covariance: Any) -> tf.Tensor:
     """Return |m - n|^2 + tr(A + B - 2 (A B)^(1/2)) of means m, n (D,) and covariances A, B (D, D), float64."""
-    # The trace of the root is the sum of the roots of the eigenvalues of A^(1/2) B A^(1/2), which is symmetric: no
-    # value becomes complex, even with fewer examples than features.
+    # The trace of the root by the eigenvalues of the symmetric A^(1/2) B A^(1/2): never complex, even of few examples.
     values, vectors = tf.linalg.eigh(covariance)
     root = (vectors * tf.sqrt(tf.maximum(values, 0.0))) @ tf.transpose(vectors)
     shared = tf.sqrt(tf.maximum(tf.linalg.eigvalsh(root @ other_covariance @ root), 0.0))

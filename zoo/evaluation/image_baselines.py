@@ -89,8 +89,7 @@ def translations(
     train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray], inputs: np.ndarray
 ) -> dict[str, np.ndarray]:
     """Return what ridge regression of pixels, and the mean of nearest training inputs, make of images."""
-    # float32 (M, H, W, C) in [0, 255] by baseline. The penalty and the number of neighbours have the lowest mean
-    # squared error on validation.
+    # float32 (M, H, W, C) in [0, 255] by baseline; penalty and neighbours have the lowest squared error on validation
     from sklearn.linear_model import Ridge
     from sklearn.neighbors import NearestNeighbors
 

@@ -63,8 +63,7 @@ def get(name: str) -> Backbone:
             "ImageNet, by Keras",
         )
     if name.startswith("https://") or Path(name).is_dir():
-        # `hub.KerasLayer` is a tf_keras layer, which Keras 3 does not accept: `SavedModel` wraps the loaded object and
-        # tracks each of its variables. A `.keras` file with it needs the folder or the download.
+        # Keras 3 does not accept `hub.KerasLayer`: `SavedModel` tracks its variables. A `.keras` file needs the folder.
         return Backbone(functools.partial(_build_saved_model, name), None, f"SavedModel {name}")
     raise unknown("backbone", name, (*scales, *APPLICATIONS))
 
@@ -162,8 +161,7 @@ def _load(handle: str) -> Any:
 
 def _folder(handle: str) -> str:
     """Return the folder of a SavedModel, which is downloaded if necessary."""
-    # tensorflow_hub is imported only for a download, because it imports the legacy tf_keras, a module that the
-    # verification of artifacts does not allow.
+    # Only for a download: tensorflow_hub imports tf_keras, which the verification of artifacts does not allow.
     if folder := _downloaded(handle):
         return folder
     import tensorflow_hub as hub

@@ -94,8 +94,7 @@ def _fused_call(
     layer: keras.layers.BatchNormalization, inputs: Any, training: bool | None = None, mask: Any = None
 ) -> Any:
     """Normalise (B, H, W, C) over all axes but the last, as the layer does."""
-    # The fused kernel returns the variance with Bessel's correction n/(n-1), which is removed because Keras' moving
-    # variance does not have it.
+    # Keras' moving variance is without Bessel's correction n/(n-1), which the fused kernel applies.
     train = bool(training) and layer.trainable
     # The kernel accepts bfloat16 images, but requires scale, offset and statistics in float32.
     y, mean, variance = tf.compat.v1.nn.fused_batch_norm(

@@ -17,8 +17,7 @@ Tensors = dict[str, Any]
 
 def encoded_columns(columns: Columns, embedding: int, prefix: str = "", bins: int = 0) -> tuple[Tensors, Any]:
     """Return inputs {column: (B,) int64 id, 0 for an unknown category, or float32}, and features (B, F)."""
-    # `embedding` 0 is one-hot; `bins` intervals of the piecewise linear encoding of numbers, beside their normalised
-    # value.
+    # `embedding` 0 is one-hot; `bins` intervals of the piecewise linear encoding of numbers, beside the number
     inputs, parts, numbers, edges = {}, [], [], []
     for column in columns:
         name = column["name"]

@@ -85,8 +85,7 @@ def as_category(value: Any) -> Any:
 
 def default(plan: Plan) -> Space:
     """Return the space of a model's recipe if the user gives none."""
-    # A tenth to ten times its learning rate, half to twice its batch size, common values of weight decay, and the
-    # dropout if the builder has it. Adversarial models keep weight decay and dropout.
+    # Learning rate x 0.1 to 10, batch size x 0.5 to 2, weight decay and dropout; adversarial models keep these two.
     recipe, options = plan.recipe, registry.get_entry(plan.model).defaults
     sizes = sorted({max(1, recipe.batch_size // 2), recipe.batch_size, 2 * recipe.batch_size})
     space: Space = {

@@ -73,8 +73,7 @@ def faster(pairs: Sequence[Sequence[float]]) -> str:
 
 def has_bfloat16() -> bool:
     """Whether the processor or a GPU has bfloat16 arithmetic that may be used."""
-    # Where `ONEDNN_MAX_CPU_ISA` excludes what the processor has, TensorFlow aborts when it multiplies bfloat16
-    # matrices.
+    # TensorFlow aborts in bfloat16 matrices where `ONEDNN_MAX_CPU_ISA` excludes what the processor has.
     return onednn.instruction_set() in ("AMX", "AVX-512 BF16") or bool(tf.config.list_physical_devices("GPU"))
 
 
@@ -90,8 +89,7 @@ def processor() -> str:
 
 def fit_to_budget(plan: Plan, dataset: Dataset, console: Console) -> Plan:
     """Return the plan with its epochs lowered to what this machine can train in `recipe.minutes`."""
-    # The speed is measured on a temporary model: a few steps and a validation batch. The last epoch may be cut off: see
-    # `callbacks.TimeBudget`.
+    # By a few steps and a validation batch of a temporary model. The last epoch may be cut: `callbacks.TimeBudget`.
     recipe = plan.recipe
     if not recipe.minutes or isinstance(plan.task, Phased):  # phases differ in speed; each has a deadline
         return plan

@@ -11,8 +11,7 @@ from zoobase.console import Console
 
 def table(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
     """Return the weights of some models, or of all: {"model", "weights", "state", "bytes", "licence", ...}."""
-    # The state is "shipped" (in the package), "downloaded" (when it is first used) or "" (no weights); `trained_on` is
-    # what the weights know.
+    # The state is "shipped" in the package, "downloaded" at first use or ""; `trained_on` is what the weights know.
     from zoo.core import registry, weight_files
 
     rows = []

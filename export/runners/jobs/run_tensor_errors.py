@@ -21,8 +21,7 @@ def rank_operators(
     float_file: bytes, quantized_file: bytes, signature: str, inputs: Mapping[str, np.ndarray]
 ) -> list[dict[str, Any]]:
     """Return the operators whose results both files have, those that add most noise first; each row is one call."""
-    # "sqnr_db": signal-to-quantization-noise ratio of the result in dB; "added": noise power, in units of the signal
-    # power, that the inputs of the operator do not have
+    # "sqnr_db": of the result; "added": noise over signal power that the inputs of the operator do not have
     power: dict[str, np.ndarray] = {}
     count = len(next(iter(inputs.values())))
     rows = [{name: value[i : i + 1] for name, value in inputs.items()} for i in range(count)]
@@ -137,8 +136,7 @@ def _signature(file: bytes, signature: str) -> tuple[Any, Any]:
 
 def layer_of(tensor: str) -> str:
     """Return the layer in the name of a tensor, which names everything that was fused into its operator."""
-    # TensorFlow numbers the scopes of a model that is traced again; where the scope of the model has such a number,
-    # that of the layer is left out, too.
+    # TensorFlow numbers the scopes of a retraced model: with such a number that of the layer is left out, too.
     model, *layers = [part for part in tensor.split(";")[0].split("/") if part]
     names = [NUMBER.sub("", name) if NUMBER.search(model) else name for name in layers[:-1] if name != "batchnorm"]
     return "/".join(names) or tensor

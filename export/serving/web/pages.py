@@ -149,8 +149,7 @@ def _fields(endpoint: Endpoint, contract: Contract) -> list[dict[str, Any]] | No
 
 def _choices(tensor: Tensor, contract: Contract) -> list[list[Any]] | None:
     """Return [[value, name], ...] of an input that holds one of a vocabulary, or None."""
-    # An id NAME_id is that of the input NAME of another endpoint where it counts one value more than its vocabulary
-    # has: Keras' StringLookup keeps id 0 for all other values.
+    # The id NAME_id of the input NAME of another endpoint has one value more: Keras' StringLookup has id 0 for others.
     if tensor.vocabulary is not None and tensor.meaning != "text":
         return [[value, str(value)] for value in tensor.vocabulary]
     if tensor.meaning != "token" or not tensor.name.endswith("_id"):

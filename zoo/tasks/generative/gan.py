@@ -161,8 +161,7 @@ def draw_noise(count: int, size: int, seed: int) -> np.ndarray:
 
 def interpolate_noise(count: int, size: int, seed: int, steps: int = STEPS) -> np.ndarray:
     """Return `count` interpolations of `steps` points between random noise vectors, float32 (count * steps, size)."""
-    # The interpolation is spherical (White 2016, arXiv:1609.04468): the midpoint of a linear one has a smaller norm
-    # than the noise of the training.
+    # Spherical (White 2016, arXiv:1609.04468): a linear midpoint has a smaller norm than the noise of the training.
     ends = draw_noise(2 * count, size, seed).astype(np.float64)
     return np.concatenate([_slerp(a, b, steps) for a, b in zip(ends[::2], ends[1::2], strict=True)]).astype(np.float32)
 

@@ -56,8 +56,7 @@ class TransferLearning(PhotoClassification):
     tune_rate: float = 2e-4  # learning rate of the second phase
     pretrained: bool = True  # False starts from random weights
     baseline: bool = True  # whether to evaluate a logistic regression on the same frozen features as a baseline
-    # whether temperature and class weights are corrected on validation, so that the exported model's probabilities are
-    # those of the data
+    # whether temperature and class weights are corrected on validation, for the probabilities of the data
     calibrated: bool = True
 
     supports = frozenset({"augment", "label_smoothing"})

@@ -94,8 +94,7 @@ def _of_kind(cells: Sequence[str], name: str, columns: Columns) -> np.ndarray:
 
 def endpoint(base: Endpoint, columns: Columns, types: Mapping[str, str]) -> Endpoint:
     """Return `rows`: the columns of the file, with dates as ISO 8601 strings, -> the outputs of `base`."""
-    # A number that is NaN, a category that is empty or one of the usual marks, and a string that is no date are
-    # missing. Only SavedModels carry it.
+    # Missing: NaN, an empty category or a usual mark of one, a string that is no date. Only SavedModels carry it.
     from export.contract import Endpoint, Tensor
 
     described = {column["name"]: column for column in columns}

@@ -57,8 +57,7 @@ def _as_list(value: Any) -> list[Any]:
 
 def enable_stateful_training(model: keras.Model, steps_per_epoch: int) -> None:
     """Make a compiled model train statefully: a batch starts with the states of the previous one."""
-    # The states are not part of the saved model, and are zero at the beginning of each epoch, so that a resumed
-    # training gives the same result as an uninterrupted one.
+    # The states are not saved, and are zero when an epoch begins: a resumed training equals an uninterrupted one.
     if other := [layer for layer in model.layers if _state_shapes(layer) and not isinstance(layer, layers.RNN)]:
         raise UsageError(f"task.carry is for recurrent networks: {other[0].name} is a {type(other[0]).__name__}")
     variables = [

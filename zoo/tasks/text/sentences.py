@@ -114,8 +114,7 @@ class SentenceClassification(WordPieceTask):
     tune_rate: float = 1e-4  # learning rate of the second phase
     pretrained: bool = True  # False starts from random weights
     baseline: bool = True  # whether to evaluate a logistic regression on the same frozen features as a baseline
-    # whether the temperature is corrected on validation, so that the exported model's probabilities are those of the
-    # data
+    # whether the temperature is corrected on validation, for the probabilities of the data
     calibrated: bool = True
 
     views = 1  # views of each training text: 1, because texts are not augmented
