@@ -57,7 +57,7 @@ class Entry:
 
 def entries() -> dict[str, Entry]:
     """Return every dataset by name, in alphabetical order, without importing any of them."""
-    # What cannot be read, or is taken, is left out with a warning. Files without `load` are no datasets, such as models.
+    # What cannot be read, or is taken, is left out with a warning. Files without `load` are no datasets.
     datasets: dict[str, Entry] = {}
     for entry in _sources():
         if entry.name in datasets:

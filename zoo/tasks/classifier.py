@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from zoo.core.recipe import Recipe
-from zoo.core.task import BaseTask, Prediction
+from zoo.core.task import BaseTask, Prediction, SplitEvaluation
 
 if TYPE_CHECKING:
     import keras
+    from matplotlib.figure import Figure
 
     from pipelines.dataset import Info
 
@@ -76,6 +77,13 @@ class ClassifierTask(BaseTask):
     def probabilities(self, outputs: Mapping[str, np.ndarray]) -> np.ndarray:
         """Return the probabilities of the classes (N, classes), float64."""
         return softmax(outputs["logits"].astype(np.float64))
+
+    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
+        """Yield the confusion matrix."""
+        from zoo.evaluation import plots
+
+        matrix = np.array(evaluation.metrics["confusion_matrix"])
+        yield "confusion_matrix", plots.confusion_matrix(matrix, evaluation.info.class_names or ())
 
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return the `top_k` classes with their probabilities."""

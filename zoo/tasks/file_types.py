@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -18,12 +18,10 @@ from zoo.tasks.classifier import ClassifierTask
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-    from matplotlib.figure import Figure
 
     from export.contract import Contract, Endpoint
     from pipelines.dataset import Info
     from pipelines.feeding import Feed
-    from zoo.core.task import SplitEvaluation
 
 PADDING = 256  # the token that is no byte
 _SPACE = b" \t\n\r\x0b\x0c"
@@ -99,13 +97,6 @@ class FileTypeClassification(ClassifierTask):
             base, lambda t: encode_tensor(t, self.size), name="file", labels=info.class_names, tensor="content"
         )
         return Contract((base, file), labels=info.class_names)
-
-    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
-        """Yield the confusion matrix."""
-        from zoo.evaluation import plots
-
-        matrix = np.array(evaluation.metrics["confusion_matrix"])
-        yield "confusion_matrix", plots.confusion_matrix(matrix, evaluation.info.class_names)
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
         """Return the tokens of a file; DataError if it cannot be read."""

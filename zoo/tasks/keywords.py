@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -19,12 +19,10 @@ from zoobase.errors import DataError
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-    from matplotlib.figure import Figure
 
     from export.contract import Contract, Endpoint
     from pipelines.dataset import Info
     from pipelines.feeding import Feed
-    from zoo.core.task import SplitEvaluation
 
 
 @dataclass(frozen=True)
@@ -84,13 +82,6 @@ class KeywordClassification(ClassifierTask):
         )
         logits = Tensor("logits", "float32", (None, info.num_classes), "logits")
         return Contract((tensor_endpoint(served, [samples], [logits]),), labels=info.class_names)
-
-    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
-        """Yield the confusion matrix."""
-        from zoo.evaluation import plots
-
-        matrix = np.array(evaluation.metrics["confusion_matrix"])
-        yield "confusion_matrix", plots.confusion_matrix(matrix, evaluation.info.class_names or ())
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
         """Return the loudest second of a recording; DataError if it cannot be read, or is silent."""

@@ -17,12 +17,10 @@ from zoo.core.task import BaseTask, Prediction, Query
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-    from matplotlib.figure import Figure
 
     from export.contract import Contract, Endpoint
     from pipelines.dataset import Info
     from pipelines.feeding import Feed
-    from zoo.core.task import SplitEvaluation
 
 PITCHES = 360
 CENTS = np.linspace(0, 7180, PITCHES) + 1997.3794084376191  # of the pitches, from C1 (32.7 Hz) on
@@ -86,10 +84,6 @@ class PitchEstimation(BaseTask):
             "raw_chroma_accuracy": float(np.mean(chroma < 50)),
             "median_error_cents": float(np.median(error)),
         }
-
-    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
-        """Yield nothing."""
-        return iter(())
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
         """Return the loudest frame of a WAV file; DataError if it cannot be read."""

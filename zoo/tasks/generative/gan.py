@@ -107,11 +107,8 @@ class ImageGeneration(ImageTask):
         from zoo.evaluation import outputs as inference
         from zoo.evaluation.generative_metrics import compare_sets, feature_extractor_for, mode_coverage, noise_like
 
-        extractor, real, fake = (
-            feature_extractor_for(dataset.info, self.shape(dataset.info)),
-            evaluation.truth,
-            evaluation.outputs["image"],
-        )
+        extractor = feature_extractor_for(dataset.info, self.shape(dataset.info))
+        real, fake = evaluation.truth, evaluation.outputs["image"]
         training = feed("train").take(image_baselines.MIXTURE_IMAGES).batches(1000, augmented=False)
         images = np.concatenate([image.numpy() for image, *_ in training])
         mixture = image_baselines.sample_mixture(images, len(real))

@@ -95,24 +95,23 @@ class UnpairedImageTranslation(ImageTranslation):
         # bound) and `cycle_error` (the mean absolute difference of input and reconstruction, of pixels in [0, 1]), and
         # `compared`. If the feature extractor has classes, `taken_for_target` is the fraction of images that are
         # classified as the most frequent class of the target domain.
-        from zoo.evaluation.generative_metrics import (
-            REAL_HALVES,
-            collect,
-            compare_sets,
-            feature_extractor_for,
-            target_class_share,
-        )
+        from zoo.evaluation import generative_metrics
+        from zoo.evaluation.generative_metrics import collect
 
-        extractor = feature_extractor_for(dataset.info, self.shape(dataset.info))
+        extractor = generative_metrics.feature_extractor_for(dataset.info, self.shape(dataset.info))
         extra: dict[str, Any] = {}
         compared: dict[str, dict[str, float]] = {}
         cycles: dict[str, np.ndarray] = {}
         for (direction, (source, target)), inverse in zip(DOMAINS.items(), reversed(DOMAINS), strict=True):
             inputs, outputs, real = evaluation.inputs[source], evaluation.outputs[target], evaluation.inputs[target]
-            rows = compare_sets(extractor, real, outputs, {"untranslated": inputs})
+            rows = generative_metrics.compare_sets(extractor, real, outputs, {"untranslated": inputs})
             if extractor.classify is not None:
-                for name, images in (("this model", outputs), (REAL_HALVES, real), ("untranslated", inputs)):
-                    rows[name]["taken_for_target"] = target_class_share(extractor, real, images)
+                for name, images in (
+                    ("this model", outputs),
+                    (generative_metrics.REAL_HALVES, real),
+                    ("untranslated", inputs),
+                ):
+                    rows[name]["taken_for_target"] = generative_metrics.target_class_share(extractor, real, images)
             compared |= {f"{direction}: {name}": row for name, row in rows.items()}
             row, upper_bound = rows["this model"], rows["untranslated"]["frechet_distance"]
             endpoint = contract[inverse]

@@ -43,13 +43,20 @@ class Classification(ImageTask, ClassifierTask):
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
-        """Return (pixels uint8 (H, W, C), label int64), augmented by the recipe's policy while training."""
+        """Return (pixels uint8 (H, W, C), label int64[, weight float32]), in training augmented, perhaps weighted."""
+        import tensorflow as tf
 
-        def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
-            return self.preprocess(example["image"], info), example["label"]
+        weights = self.class_weights(info) if training else None
+
+        def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
+            pair = self.preprocess(example["image"], info), example["label"]
+            return pair if weights is None else (*pair, tf.gather(weights, example["label"]))
 
         augment = pipelines.augment.policy(recipe.augment, info.num_classes) if training else None
         return pipelines.feed(split, decode=decode, augment=augment)
+
+    def class_weights(self, info: Info) -> np.ndarray | None:
+        """Return None: all classes have the same weight."""
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (pixels -> logits) and `bytes` (encoded images -> probabilities, labels)."""
@@ -112,21 +119,6 @@ class PhotoClassification(Classification):
     fit: str = "crop"
     # exponent of the class weights: 0 for no class weights, 1 for equal total weights of all classes
     balance: float = 0.5
-
-    def examples(
-        self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
-    ) -> Feed:
-        """Return (pixels uint8 (H, W, C), label int64), and for training the class weight, float32."""
-        weights = self.class_weights(info) if training else None
-
-        def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, ...]:
-            pair = self.preprocess(example["image"], info), example["label"]
-            return pair if weights is None else (*pair, tf.gather(weights, example["label"]))
-
-        import tensorflow as tf
-
-        augment = pipelines.augment.policy(recipe.augment, info.num_classes) if training else None
-        return pipelines.feed(split, decode=decode, augment=augment)
 
     def candidates(self, info: Info) -> dict[str, Candidate]:
         """Return none: the first result of transfer learning is logistic regression on the features."""

@@ -122,7 +122,7 @@ class Detection(ImageTask):
     def reduce(self, batch: SplitEvaluation) -> SplitEvaluation:
         """Return the best detections of each image (N, D, 6), and which of them are hits (N, D, 10)."""
         detections = average_precision.best(self._decoded(batch.outputs, batch.info))
-        return dataclasses.replace(batch, inputs={}, outputs=_matched(detections, batch.truth))
+        return dataclasses.replace(batch, inputs={}, outputs=matched(detections, batch.truth))
 
     def _decoded(self, outputs: Mapping[str, np.ndarray], info: Info) -> dict[str, np.ndarray]:
         from zoo.detection.decoding import decode
@@ -148,7 +148,7 @@ class Detection(ImageTask):
         if len(evaluation.truth) <= WINDOWS_EXAMPLES:
             windows = fit_windows(training)
             found = np.concatenate([windows.detect(images.numpy()) for images, _ in test.batches(inference.BATCH)])
-            baselines["linear classifier of gradients in windows"] = _matched(found, evaluation.truth)
+            baselines["linear classifier of gradients in windows"] = matched(found, evaluation.truth)
         shown = inference.collect(contract["serving_default"], test.take(SHOWN), info)
         detections = average_precision.best(self._decoded(shown.outputs, info), self.threshold)
         arrays = {"image": shown.inputs["image"], "true": shown.truth, "predicted": detections}
@@ -181,16 +181,13 @@ class Detection(ImageTask):
 
     def show(self, argument: str, outputs: Mapping[str, np.ndarray], info: Info, top_k: int) -> Prediction:
         """Return every object of a score of at least `threshold`, the best first, in pixels of the model's image."""
-        return self._described(argument, self._found(outputs, info), info)
+        batch = {name: np.asarray(outputs[name])[None] for name in ("logits", "distances")}
+        return self._described(argument, _distinct(self._decoded(batch, info), self.threshold), info)
 
     def _described(self, argument: str, found: np.ndarray, info: Info) -> Prediction:
         rows = tuple(box_row(argument, info.class_names[int(label)], score, box) for *box, label, score in found)
         lines = tuple(box_line(row) for row in rows)
         return Prediction(lines=lines or (f"no object of a score of at least {self.threshold:g}",), rows=rows)
-
-    def _found(self, outputs: Mapping[str, np.ndarray], info: Info) -> np.ndarray:
-        batch = {name: np.asarray(outputs[name])[None] for name in ("logits", "distances")}
-        return _distinct(self._decoded(batch, info), self.threshold)
 
 
 def box_row(argument: str, label: str, score: float, box: Sequence[float]) -> dict[str, Any]:
@@ -216,6 +213,7 @@ def _distinct(decoded: Mapping[str, np.ndarray], threshold: float) -> np.ndarray
     return average_precision.distinct(average_precision.best(decoded, threshold)[0])
 
 
-def _matched(detections: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+def matched(detections: np.ndarray, truth: np.ndarray) -> dict[str, np.ndarray]:
+    """Return detections (N, D, 6), which are hits of boxes (N, M, 6), and which do not count, (N, D, 10) each."""
     hits, uncounted = average_precision.match(detections, truth)
     return {"detections": detections, "hits": hits, "uncounted": uncounted}

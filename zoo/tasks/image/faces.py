@@ -13,7 +13,7 @@ from zoo.core.recipe import Recipe
 from zoo.core.task import Prediction, Query, SplitEvaluation
 from zoo.detection import metrics as average_precision
 from zoo.tasks.image.base import ImageTask
-from zoo.tasks.image.detection import Detection, box_line, box_row, rounded
+from zoo.tasks.image.detection import Detection, box_line, box_row, matched, rounded
 
 if TYPE_CHECKING:
     import keras
@@ -75,9 +75,7 @@ class FaceDetection(ImageTask):
         """Return the faces of each image (N, K, 6), and which of them are hits (N, K, 10)."""
         boxes, scores = batch.outputs["boxes"], batch.outputs["scores"][..., None]
         detections = np.concatenate([boxes, np.zeros_like(scores), scores], axis=-1)
-        hits, uncounted = average_precision.match(detections, batch.truth)
-        outputs = {"detections": detections, "hits": hits, "uncounted": uncounted}
-        return dataclasses.replace(batch, inputs={}, outputs=outputs)
+        return dataclasses.replace(batch, inputs={}, outputs=matched(detections, batch.truth))
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return average precision at an IoU of 0.5 first, which boxes of other conventions reach, too."""

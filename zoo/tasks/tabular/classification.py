@@ -7,8 +7,6 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
 from zoo.core.task import SplitEvaluation
 from zoo.tasks.classifier import ClassifierTask, softmax
 from zoo.tasks.tabular.base import TabularTask
@@ -45,7 +43,7 @@ class TabularClassification(TabularTask, ClassifierTask):
         """Yield the confusion matrix and the calibration curve."""
         from zoo.evaluation import plots
 
-        probabilities, matrix = softmax(evaluation.outputs[self.output]), evaluation.metrics["confusion_matrix"]
-        yield "confusion_matrix", plots.confusion_matrix(np.array(matrix), evaluation.info.class_names)
+        yield from super().figures(evaluation)
+        probabilities = softmax(evaluation.outputs[self.output])
         correct = probabilities.argmax(axis=-1) == evaluation.truth
         yield "calibration", plots.calibration(probabilities.max(axis=-1), correct)

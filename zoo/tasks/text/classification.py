@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from types import ModuleType
 from typing import TYPE_CHECKING, Any, ClassVar, Literal
@@ -22,7 +22,6 @@ from zoo.tasks.text import hashed_ngrams, lengths, tokenizer_snippets
 if TYPE_CHECKING:
     import keras
     import tensorflow as tf
-    from matplotlib.figure import Figure
 
     from export.contract import Contract, Endpoint, Tensor
     from pipelines.dataset import Dataset, Info
@@ -125,13 +124,6 @@ class TextClassifier(ClassifierTask):
         return dataclasses.replace(
             evaluation, baselines={"TF-IDF of words and characters, linear SVM": {"predicted": predicted}}
         )
-
-    def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
-        """Yield the confusion matrix."""
-        from zoo.evaluation import plots
-
-        matrix = np.array(evaluation.metrics["confusion_matrix"])
-        yield "confusion_matrix", plots.confusion_matrix(matrix, evaluation.info.class_names)
 
     def parse(self, argument: str, endpoint: Endpoint, info: Info) -> dict[str, np.ndarray]:
         """Return the token ids of a text."""
