@@ -121,7 +121,10 @@ def certify(
     def more_cases(description: Description, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> list[GoldenCase]:
         every = [*cases, *_corners(endpoint), *_beyond(endpoint)]
         if READABLE[description.format].needs_code:
-            every, summary = _in_process_covering(description.path, endpoint, every)
+            with tempfile.TemporaryDirectory(prefix="covering-") as scratch:
+                write_golden(Path(scratch, "cases"), {endpoint.name: every})
+                summary = _in_process(description.path, {"endpoint": endpoint.to_json()}, Path(scratch))
+                every += read_golden(Path(scratch, "more"), Contract((endpoint,)))[endpoint.name]
             coverage.update({endpoint.name: summary} if summary else {})
         unsampled[endpoint.name] = _unsampled(endpoint, every)
         return every[len(cases) :]
@@ -213,17 +216,6 @@ def _in_process(path: Path, job: Mapping[str, Any], scratch: Path, others: Seque
     if problem:
         raise CheckFailed(f"{path} cannot be loaded: the process {problem}")
     return result
-
-
-def _in_process_covering(
-    path: Path, endpoint: Endpoint, cases: Sequence[GoldenCase]
-) -> tuple[list[GoldenCase], dict[str, Any]]:
-    """Return the cases with those that cover the Keras model at a path, and the summary of what they reached."""
-    with tempfile.TemporaryDirectory(prefix="covering-") as scratch:
-        write_golden(Path(scratch, "cases"), {endpoint.name: cases})
-        summary = _in_process(path, {"endpoint": endpoint.to_json()}, Path(scratch))
-        more = read_golden(Path(scratch, "more"), Contract((endpoint,)))[endpoint.name]
-    return [*cases, *more], summary
 
 
 def _covering(model: Any, endpoint: Endpoint, cases: Sequence[GoldenCase]) -> tuple[list[GoldenCase], dict[str, Any]]:

@@ -35,7 +35,9 @@ def open_hdf5(source: Path | bytes, name: str | os.PathLike[str] | None = None) 
         if _has_endless_heap(source if isinstance(source, bytes) else stream):
             raise OSError(f"{name} is damaged: its strings have no end")
         file = stack.enter_context(h5py.File(io.BytesIO(source) if isinstance(source, bytes) else source, "r"))
-        if stream.seek(0, os.SEEK_END) != _end(head):
+        # The superblock, whose version is behind the signature, states the size behind two addresses of 8 bytes.
+        start = {0: 40, 1: 44, 2: 28, 3: 28}.get(head[len(MAGIC)])
+        if start is None or stream.seek(0, os.SEEK_END) != struct.unpack_from("<Q", head, start)[0]:
             raise CheckFailed(f"{name} is refused: it has other content behind its HDF5 file; write it again without")
         if found := _find_external(file):
             raise CheckFailed(f"{name} is refused: its {found}, so that reading it would read another file")
@@ -53,12 +55,6 @@ def find_signature(path: Path) -> int | None:
                 return offset
             offset = 2 * offset or 512
     return None
-
-
-def _end(head: bytes) -> int | None:
-    """Return the size of a file as its superblock, whose version is the byte behind the signature, states it."""
-    start = {0: 40, 1: 44, 2: 28, 3: 28}.get(head[len(MAGIC)])  # behind two other addresses of 8 bytes
-    return None if start is None else struct.unpack_from("<Q", head, start)[0]
 
 
 def _has_endless_heap(content: bytes | BinaryIO) -> bool:

@@ -148,14 +148,10 @@ class SavedModel:
         elif kind == "constant":
             item.constant.operation = self._nodes[item.constant.operation]
         if index < len(self._tracked.nodes):
-            fields.append(self._of_checkpoint(index))
+            tracked = self._tracked.nodes[index]  # what the checkpoint says, and whether it leads to the same objects
+            edges, others = ([(e.local_name, e.node_id) for e in o.children] for o in (tracked, self.objects[index]))
+            fields.append([edges == others, _bytes(_without(tracked, "children"))])
         return kind, repr([*fields, _bytes(item)]).encode()
-
-    def _of_checkpoint(self, index: int) -> list[Any]:
-        """Return what the checkpoint says of an object, and whether it leads to the same objects there."""
-        item = self._tracked.nodes[index]
-        edges, others = ([(e.local_name, e.node_id) for e in o.children] for o in (item, self.objects[index]))
-        return [edges == others, _bytes(_without(item, "children"))]
 
     # === Graph and functions ===
 

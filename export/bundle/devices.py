@@ -97,6 +97,8 @@ def _litert(
     more = ", ".join(f"`{other['path']}`" for other in others if other["endpoints"] == file["endpoints"])
     free = any(None in tensor.shape[1:] for tensor in (*endpoint.inputs, *endpoint.outputs))
     labels = contract.labels
+    ranged = [f"{t.name}: {text}" for t in endpoint.inputs if (text := " ".join(range_text(t).split())[:60])]
+    fill = f"fill the inputs{f' ({chr(59).join(ranged)})' if ranged else ''}"
     parts += [
         f"The code is the same for {more}." if more else "",
         f"A size ? is known only at run time; {FREE} stands for it in the code below." if free else "",
@@ -108,7 +110,7 @@ def _litert(
         fenced("swift", "swift", values | _swift(endpoint, batch, labels)),
         _checked("Swift"),
         "## C++",
-        fenced("cpp", "cpp", values | _cpp(endpoint, batch) | {"fill": _filling(endpoint)}),
+        fenced("cpp", "cpp", values | _cpp(endpoint, batch) | {"fill": fill}),
         _checked("C++"),
         *device_libraries.program(file["path"], endpoint, versions.get("litert_c")),
         *device_libraries.microcontrollers(folder, certified),
@@ -130,12 +132,6 @@ def _scores(endpoint: Endpoint, labels: Sequence[str] | None) -> Tensor | None:
     """Return the output that has a score for each label of one example, or None."""
     found = (t for t in endpoint.outputs if t.meaning in ("logits", "probabilities") and len(t.shape) == 2)
     return next((t for t in found if labels and t.shape[-1] == len(labels) and t.dtype == "float32"), None)
-
-
-def _filling(endpoint: Endpoint) -> str:
-    """Return how the inputs are filled, as a remark."""
-    ranged = [f"{t.name}: {text}" for t in endpoint.inputs if (text := " ".join(range_text(t).split())[:60])]
-    return f"fill the inputs{f' ({chr(59).join(ranged)})' if ranged else ''}"
 
 
 def _kotlin(endpoint: Endpoint, batch: int | None, labels: Sequence[str] | None) -> dict[str, str]:

@@ -32,7 +32,7 @@ def diff(one: str | os.PathLike[str], other: str | os.PathLike[str]) -> dict[str
     changes = {
         "verdict": list(_values(*({"verdict": layout.read_verdict(folder)} for folder in folders))),
         "formats": list(_values(*formats)),
-        "contract": list(_contract(*(m["contract"] for m in manifests))),
+        "contract": list(_values(*(dict(_facts(m["contract"])) for m in manifests))),
         "labels": list(_labels(*(m["contract"]["labels"] for m in manifests))),
         "metrics": list(_values(*(m.get("metrics", {}) for m in manifests))),
         "weights": list(_weights(*folders)),
@@ -54,12 +54,6 @@ def _values(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
             if all(isinstance(v[key], (int, float)) and not isinstance(v[key], bool) for v in (one, other)):
                 change = f" ({other[key] - one[key]:+.4g})"
             yield f"{key}: {one[key]} -> {other[key]}{change}"
-
-
-def _contract(one: Mapping[str, Any], other: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the changes of endpoints and tensors."""
-    flat = [dict(_facts(contract)) for contract in (one, other)]
-    yield from _values(*flat)
 
 
 def _facts(contract: Mapping[str, Any]) -> Iterator[tuple[str, Any]]:

@@ -21,10 +21,14 @@ trust_option = click.option(
 )
 
 
-def show(console: Console, data: Any, *lines: str) -> None:
-    """Print a result as JSON, or else, unless --quiet, as lines of text."""
+def show(console: Console, data: Any, *lines: str, table: tuple[Sequence[str], Sequence[Any]] = ((), ())) -> None:
+    """Print a result as JSON, or else, unless --quiet, as a table, its head and its rows, and lines of text."""
     console.result(data)
-    for line in lines if not console.json and not console.quiet else ():
+    if console.json or console.quiet:
+        return
+    if table[1]:
+        print_table(*table)
+    for line in lines:
         echo(line)
 
 

@@ -103,18 +103,15 @@ def repair_command(
             raise ExportError(f"{path} holds no TFLite file")
     inputs = read_samples(samples) if samples else None
     results = {file: repair(file, new, target=target, samples=inputs, trust=trust) for file, new in files.items()}
-    console.result([result.to_json() for result in results.values()])
     is_wrong = any(result.left for result in results.values())
-    if not console.json and not console.quiet:
-        rows = [
-            (file.name, name, before.verdict, result.after[name].verdict if result.after else "nothing to rewrite")
-            for file, result in results.items()
-            for name, before in result.before.items()
-        ]
-        print_table(("file", "runtime", "before", "after"), rows)
-        for file, result in results.items():
-            for text in (*result.repairs, *result.left):
-                echo(f"{file.name}: {text}")
+    rows = [
+        (file.name, name, before.verdict, result.after[name].verdict if result.after else "nothing to rewrite")
+        for file, result in results.items()
+        for name, before in result.before.items()
+    ]
+    lines = [f"{file.name}: {text}" for file, r in results.items() for text in (*r.repairs, *r.left)]
+    head = ("file", "runtime", "before", "after")
+    show(console, [result.to_json() for result in results.values()], *lines, table=(head, rows))
     if not console.json and (is_wrong or not console.quiet):
         verdict = "wrong on the GPU still" if is_wrong else "right on the GPU"
         file = next(iter(files))

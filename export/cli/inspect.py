@@ -6,7 +6,7 @@ from typing import Any
 
 import click
 
-from export.cli import PATH, print_table, trust_option
+from export.cli import PATH, print_table, show, trust_option
 from export.contract import shape_text
 from export.runners import RUNTIMES
 from zoobase import Console, common_options
@@ -98,14 +98,10 @@ def diff_command(bundle_a: Path, bundle_b: Path, exit_code: bool, console: Conso
     from export.bundle.diff import diff
 
     changes = diff(bundle_a, bundle_b)
-    if console.json:
-        console.result({"same": not changes, "changes": changes})
-    elif not console.quiet:
-        rows = [(section if i == 0 else "", text) for section, texts in changes.items() for i, text in enumerate(texts)]
-        if rows:
-            print_table(("", "change"), rows)
-        summary = f"{sum(map(len, changes.values()))} changes" if changes else "no changes"
-        echo(f"{bundle_b}: {summary}. Next: python -m export compare {bundle_a}/model.keras {bundle_b}/model.keras")
+    rows = [(section if i == 0 else "", text) for section, texts in changes.items() for i, text in enumerate(texts)]
+    summary = f"{len(rows) or 'no'} changes"
+    text = f"{bundle_b}: {summary}. Next: python -m export compare {bundle_a}/model.keras {bundle_b}/model.keras"
+    show(console, {"same": not changes, "changes": changes}, text, table=(("", "change"), rows))
     sys.exit(1 if changes and exit_code else 0)
 
 

@@ -6,11 +6,10 @@ from pathlib import Path
 
 import click
 
-from export.cli import PATH, print_table, show, trust_option
+from export.cli import PATH, show, trust_option
 from export.cli.inputs import read_samples
 from export.proof.certificate import describe_drop
 from zoobase import Console, common_options
-from zoobase.console import echo
 
 
 @click.command("matrix")
@@ -40,16 +39,14 @@ def matrix_command(
     given = read_samples(samples) if samples else None
     options = {"samples": given, "trust": trust, "progress": _progress(console)}
     cells = runs.matrix(bundle, releases(runtimes), chosen, **options)
-    if console.json:
-        console.result([runs.to_json(cell) for cell in cells])
-    elif not console.quiet:
-        rows = [
-            (c.artifact, c.release, c.variant, c.state, "" if c.difference is None else f"{c.difference:.1e}", c.reason)
-            for c in cells
-        ]
-        print_table(("artifact", "release", "variant", "state", "largest error", ""), rows)
-        counts = ", ".join(f"{sum(c.state == s for c in cells)} {s}" for s in dict.fromkeys(c.state for c in cells))
-        echo(f"{bundle}: {counts}. Next: python -m export upgrade {bundle} --to PACKAGE==VERSION")
+    rows = [
+        (c.artifact, c.release, c.variant, c.state, "" if c.difference is None else f"{c.difference:.1e}", c.reason)
+        for c in cells
+    ]
+    counts = ", ".join(f"{sum(c.state == s for c in cells)} {s}" for s in dict.fromkeys(c.state for c in cells))
+    text = f"{bundle}: {counts}. Next: python -m export upgrade {bundle} --to PACKAGE==VERSION"
+    head = ("artifact", "release", "variant", "state", "largest error", "")
+    show(console, [runs.to_json(cell) for cell in cells], text, table=(head, rows))
     states = {cell.state for cell in cells}
     sys.exit(1 if runs.DIFFERENT in states else 3 if runs.NOT_RUN in states else 0)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import click
 
-from export.cli import PATH, print_table, trust_option
+from export.cli import PATH, show, trust_option
 from zoobase import Console, common_options
 from zoobase.console import echo
 from zoobase.errors import ExportError
@@ -36,11 +36,8 @@ def serve_check_command(
     from export.serving.servecheck import check_serving
 
     report = check_serving(base_path, require=require, trust=trust, url=url, progress=console.progress)
-    if console.json:
-        console.result(report.to_json())
-    elif not console.quiet:
-        rows = [(level.name, level.state, level.reason or level.details) for level in report.levels]
-        print_table(("level", "state", ""), rows)
+    rows = [(level.name, level.state, level.reason or level.details) for level in report.levels]
+    show(console, report.to_json(), table=(("level", "state", ""), rows))
     if not console.json and (not console.quiet or report.exit_code):
         from export.bundle.tf_serving import docker_command
 
@@ -94,15 +91,10 @@ def serve_command(
             echo(served.example)
             if served.page:
                 echo(f"Open {served.page}")
-        _wait_for_end()
-
-
-def _wait_for_end() -> None:
-    """Wait for Ctrl-C, or for SIGTERM."""
-    signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end as usual, with exit code 0
-    with contextlib.suppress(KeyboardInterrupt):
-        while True:
-            signal.pause()
+        signal.signal(signal.SIGTERM, signal.default_int_handler)  # an end as usual, with exit code 0
+        with contextlib.suppress(KeyboardInterrupt):
+            while True:
+                signal.pause()
 
 
 @click.command("servers")
@@ -122,9 +114,8 @@ def servers_command(names: tuple[str, ...], console: Console) -> None:
     for name in small if "all" in names else names:
         install(ENVIRONMENTS[name], console.progress)
     states = {name: str(e.folder) if e.installed else None for name, e in ENVIRONMENTS.items()}
-    if console.json:
-        console.result(states)
-    elif not console.quiet:
-        rows = [(name, "yes" if e.installed else "no", re.sub("==.*", "", e.requirements[0]), e.purpose)
-                for name, e in ENVIRONMENTS.items()]  # fmt: skip
-        print_table(("name", "installed", "package", "what it is"), rows)
+    rows = [
+        (name, "yes" if e.installed else "no", re.sub("==.*", "", e.requirements[0]), e.purpose)
+        for name, e in ENVIRONMENTS.items()
+    ]
+    show(console, states, table=(("name", "installed", "package", "what it is"), rows))

@@ -2,6 +2,7 @@
 
 import sys
 from pathlib import Path
+from typing import Any
 
 import click
 
@@ -25,21 +26,11 @@ from zoobase.files import write_atomic
 @trust_option
 @common_options
 def command(
-    bundle: Path,
-    runtimes: tuple[str, ...],
-    require: tuple[str, ...],
-    junit: Path | None,
-    sarif: Path | None,
-    signer: Path | None,
-    deep: bool | None,
-    served: Path | None,
-    trust: tuple[str, ...],
-    console: Console,
+    bundle: Path, runtimes: tuple[str, ...], junit: Path | None, sarif: Path | None, console: Console, **options: Any
 ) -> None:
     """Run every artifact of BUNDLE again. Exit code 0 pass, 1 fail, 2 wrong usage, 3 a requirement is not available."""
     from export.verifier import verify_bundle
 
-    options = {"require": require, "trust": trust, "signer": signer, "deep": deep, "served": served}
     certificate = verify_bundle(bundle, runtimes=runtimes or None, **options)
     if junit or sarif:
         from export.proof import reports

@@ -107,7 +107,10 @@ def _outputs(model: Any, result: Any, inputs: Sequence[Tensor], rows: int) -> li
     flat = flatten(result)
     if not isinstance(flat, Mapping):
         flat = dict(zip(_names(model, len(flat)), flat, strict=True))
-    meaning = "probabilities" if _is_softmax(model) and len(flat) == 1 else "tensor"
+    last = (getattr(model, "layers", None) or [None])[-1]
+    function = getattr(getattr(last, "activation", None), "__name__", "")
+    is_softmax = function == "softmax" or type(last).__name__ == "Softmax"
+    meaning = "probabilities" if is_softmax and len(flat) == 1 else "tensor"
     for name, value in flat.items():
         shape = tuple(value.shape)
         if not shape or (shape[0] or 0) % rows:
@@ -135,9 +138,3 @@ def _output(name: str, value: Any, meaning: str, inputs: Sequence[Tensor]) -> Te
     inner = shape[1:] if fixed else (*(None for _ in shape[1:-1]), *shape[-1:])
     dtype = str(value.dtype if isinstance(value.dtype, str) else value.dtype.name)
     return Tensor(name, "float32" if dtype == "bfloat16" else dtype, (None, *inner), meaning)
-
-
-def _is_softmax(model: Any) -> bool:
-    layers = getattr(model, "layers", None) or [None]
-    activation = getattr(layers[-1], "activation", None)
-    return getattr(activation, "__name__", "") == "softmax" or type(layers[-1]).__name__ == "Softmax"

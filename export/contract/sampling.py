@@ -48,7 +48,11 @@ def sample_values(tensor: Tensor, rows: int, rng: np.random.Generator, sizes: in
     if tensor.meaning == "token" or np.dtype(tensor.dtype).kind in "iub":
         first, last = np.asarray(low).astype(np.int64), np.asarray(high).astype(np.int64)
         values = rng.integers(first, last + 1, shape)
-        return _sequences(values, rng).astype(tensor.dtype) if _is_padded(tensor) else values.astype(tensor.dtype)
+        # ids in which 0 is legal, which usually is padding
+        is_padded = (
+            tensor.meaning == "token" and len(tensor.shape) == 2 and tensor.low == 0 and np.ndim(tensor.high) == 0
+        )
+        return (_sequences(values, rng) if is_padded else values).astype(tensor.dtype)
     if tensor.ranges:
         return rng.uniform(low, high, shape).astype(tensor.dtype)
     if tensor.meaning in ("image", "state", "probabilities") or bounded:
@@ -67,11 +71,6 @@ def raw_values(tensor: Tensor, rows: int, rng: np.random.Generator) -> np.ndarra
     if is_photo and (tensor.low, tensor.high) == (0, 255):
         return np.rint(sample_values(tensor, rows, rng))
     return None
-
-
-def _is_padded(tensor: Tensor) -> bool:
-    """Return whether a tensor holds sequences of token ids in which 0 is legal, which usually is padding."""
-    return tensor.meaning == "token" and len(tensor.shape) == 2 and tensor.low == 0 and np.ndim(tensor.high) == 0
 
 
 def _sequences(ids: np.ndarray, rng: np.random.Generator) -> np.ndarray:

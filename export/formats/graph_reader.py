@@ -91,7 +91,11 @@ def describe_graph(description: Description) -> None:
         "external": [op for op in description.operations if op not in {*allowed_operators(), *TABLE_FILES, *CLOCKS}],
         "branches": list(data_branches([graph.nodes[name] for scope, name in served if not scope], graph.functions)),
     }
-    description.unlisted = _unlisted(graph)
+    # Saving belongs to the saver, reading a table to the assets; anywhere else these read or write files.
+    everything = graph.everything()
+    saver = graph.saves_by_name() if {*everything.values()} & {*SAVING, *RESTORING} else set()
+    operators = {op for key, op in everything.items() if key not in saver}
+    description.unlisted = sorted(operators - allowed_operators().keys() - set(graph.functions) - set(TABLE_FILES))
     description.risks = list(_risks(graph, description.unlisted))
     if len(tags) > 1:
         description.risks.append(f"it has {len(tags)} graphs, with the tags {', '.join(tags)}: loaders choose by tags")
@@ -287,15 +291,6 @@ def _unknown(operations: Iterable[str]) -> Iterator[str]:
     return (op for op in operations if op_def_registry.get(op) is None)
 
 
-def _unlisted(graph: _Graph) -> list[str]:
-    """Return the operators that are not on the list of inference operators."""
-    # Saving belongs to the saver, reading a table to the assets; anywhere else these read or write files.
-    everything = graph.everything()
-    saver = graph.saves_by_name() if {*everything.values()} & {*SAVING, *RESTORING} else set()
-    operators = {op for key, op in everything.items() if key not in saver}
-    return sorted(operators - allowed_operators().keys() - set(graph.functions) - set(TABLE_FILES))
-
-
 def _risks(graph: _Graph, unlisted: list[str]) -> Iterator[str]:
     if unlisted:
         yield (
@@ -304,7 +299,7 @@ def _risks(graph: _Graph, unlisted: list[str]) -> Iterator[str]:
         )
     if not graph.tables_are_assets():
         yield "its graph reads a table from a file that is not among its assets"
-    if names := [name for name in graph.asset_files if not _is_plain(name)]:
+    if names := [name for name in graph.asset_files if name in ("", ".", "..") or set(name) & set("/\\\0")]:
         yield f"its asset {names[0]} lies outside its folder"
 
 
@@ -314,10 +309,6 @@ def allowed_operators() -> dict[str, str]:
     # "random", "stateful", or "reading": a graph that holds it answers the same in every call
     lines = [line.split() for line in ALLOWED.read_text(encoding="utf-8").splitlines() if not line.startswith("#")]
     return {operator: "".join(kind) for operator, *kind in lines}
-
-
-def _is_plain(name: str) -> bool:
-    return bool(name) and name not in (".", "..") and not set(name) & set("/\\\0")
 
 
 def _parameters(description: Description) -> int | None:

@@ -409,7 +409,11 @@ def attach(file: bytes, metadata: Mapping[str, Any], files: Mapping[str, bytes])
     builder.minalign = ALIGNMENT
     # an offset is counted from the end of what is written here, so those in the file behind it are negative
     buffers, entries = ([-position for position in old.elements(field)] for field in (BUFFERS, METADATA))
-    content = _vector_of_bytes(builder, pack(metadata))
+    data = pack(metadata)
+    builder.StartVector(1, len(data), 16)  # as the schema says
+    builder.head -= len(data)
+    builder.Bytes[builder.head : builder.head + len(data)] = data
+    content = int(builder.EndVector())
     builder.StartObject(1)
     builder.PrependUOffsetTRelativeSlot(0, content, 0)
     buffers.append(builder.EndObject())
@@ -442,13 +446,6 @@ def _moved(model: _Model, shift: int) -> bytes:
             if start > 1:  # 0 and 1 mean that the buffer is in the FlatBuffer
                 encode.Write(number_types.Uint64Flags.packer_type, file, position + place, start + shift)
     return bytes(file)
-
-
-def _vector_of_bytes(builder: Any, data: bytes) -> int:
-    builder.StartVector(1, len(data), 16)  # as the schema says
-    builder.head -= len(data)
-    builder.Bytes[builder.head : builder.head + len(data)] = data
-    return int(builder.EndVector())
 
 
 def _vector_of(builder: Any, offsets: Sequence[int]) -> int:

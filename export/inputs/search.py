@@ -168,23 +168,19 @@ def _as_hypothesis(file: ImageFile, recipe: ImagePreprocessing, shape: Shape) ->
         decoder = dct_scale(size, shape[:2], recipe.fit)
         size = tuple(-(-side // scale_of(decoder)) for side in size)
         rows, columns, _ = geometry(size, shape[:2], recipe.fit, recipe.share)
+    own = geometry(size, shape[:2], recipe.fit, recipe.share)  # the first fit that means the same for this size
+    fit = next((name for name in FITS if geometry(size, shape[:2], name) == own), recipe.fit)
     names = {values: name for name, values in SCALES.items()}
     fitted = replace(
         recipe,
         decoder=decoder,
         resize=chosen(recipe.resize, rows, columns),
         alpha=recipe.alpha if file.has_alpha else "white",
-        fit=_canonical_fit(size, shape, recipe.fit, recipe.share),
+        fit=fit,
         fill=recipe.fill if box[2:] != shape[:2] else 0.0,
     )
     scale = names.get((recipe.scale, recipe.offset)) or _scale_text(np.array(recipe.scale), np.array(recipe.offset))
     return Hypothesis("NHWC", orientation, fitted, 0.0, scale)
-
-
-def _canonical_fit(size: tuple[int, ...], shape: Shape, fit: str, share: float) -> str:
-    """Return the first fit that means the same for images of this size."""
-    own = geometry(size, shape[:2], fit, share)
-    return next((name for name in FITS if geometry(size, shape[:2], name) == own), fit)
 
 
 def _geometries(size: tuple[int, ...], shape: Shape) -> dict[object, tuple[str, float]]:
@@ -250,7 +246,8 @@ class _Search:
                 source, spans = (image, (rows, columns)) if fit.startswith("cut") else (reduced, (rows, columns))
                 pixels = resize(source, *_on(source, image, spans), "bilinear_antialias")
                 for index, (_, view) in enumerate(self.views):
-                    if _is_padding(view, box):
+                    border = _border(view, box)
+                    if not border.size or border.std(0).max() <= 0.01 * view.std():  # constant outside the box
                         theirs = _cut(view, box).mean(-1)
                         apart = 1 - _correlation(_cells(pixels[..., 0]), _cells(theirs)) ** 2
                         found.append((apart, len(found), _Place(index, orientation, alpha, fit, share)))
@@ -357,12 +354,6 @@ def _window(view: np.ndarray) -> tuple[slice, slice]:
     starts = [range(0, max(1, side - WINDOW + 1), WINDOW // 2) for side in view.shape[:2]]
     parts = [(slice(y, y + WINDOW), slice(x, x + WINDOW)) for y, x in itertools.product(*starts)]
     return max(parts, key=lambda part: view[part].var())
-
-
-def _is_padding(view: np.ndarray, box: Box) -> bool:
-    """Return whether a tensor is constant outside a box."""
-    border = _border(view, box)
-    return not border.size or float(border.std(0).max()) <= 0.01 * float(view.std())
 
 
 def _border(view: np.ndarray, box: Box) -> np.ndarray:

@@ -28,8 +28,10 @@ class Coverage:
 
     def summary(self) -> dict[str, Any]:
         """Return the JSON form for the certificate."""
-        tables, vocabulary, units, branches = self._tables(), self._vocabulary(), self._units(), self._branches()
-        not_taken = branches["not_taken"]
+        tables, vocabulary, units = self._tables(), self._vocabulary(), self._units()
+        traced, called = self.observer.traced, self.observer.called
+        not_taken = sorted(self.observer.name(key) for key in traced - self.observer.opaque - called)
+        branches = {"layers": len(traced - self.observer.opaque | called), "not_taken": not_taken}
         unreached = [
             *_unread(tables, "rows", self.policy.reached),
             *_unread(vocabulary, "values", self.policy.reached),
@@ -72,11 +74,6 @@ class Coverage:
             "active": sum(active for active, _ in counts.values()),
             "layers": low,
         }
-
-    def _branches(self) -> dict[str, Any]:
-        traced = self.observer.traced - self.observer.opaque
-        not_taken = sorted(self.observer.name(key) for key in traced - self.observer.called)
-        return {"layers": len(traced | self.observer.called), "not_taken": not_taken}
 
 
 def _unread(figures: Mapping[str, Mapping[str, int]], kind: str, share: float) -> list[str]:

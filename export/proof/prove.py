@@ -94,7 +94,11 @@ def prove(
     rows += required_but_absent(rows, require)
     environment = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
     environment |= {"onednn": onednn.is_chosen(), "instruction_set": onednn.instruction_set()}
-    environment["confinement"] = confinement = _confinement(runs)
+    # The least of those that loaded artifacts; runtimes that use a network, such as a browser, do not count.
+    reports = [run.report for (name, _), run in runs.items() if run.report and not RUNTIMES[name].process.network]
+    states = (report["confinement"] for report in reports)
+    confinement = min(states, key=lambda state: (state["landlock"], not state["network"]), default=None)
+    environment["confinement"] = confinement
     if confinement is not None and not (confinement["landlock"] and not confinement["network"]):
         rows.append(Row("processes", "bundle", None, (Finding(NOT_CONFINED, NOT_RUN),)))
     if request.images:
@@ -161,13 +165,6 @@ def _examples(request: ProofRequest) -> dict[str, Any]:
         names = [case.name for case in compared]
         found[endpoint] = {"rows": sum(sizes), "batches": sorted({*sizes}), "cases": names}
     return found
-
-
-def _confinement(runs: Mapping[tuple[str, str], ArtifactRun]) -> dict[str, Any] | None:
-    """Return how far the kernel confined the processes that loaded artifacts: the least of them; None if none ran."""
-    # Those of runtimes that use a network, such as a browser, do not count.
-    reports = [run.report for (name, _), run in runs.items() if run.report and not RUNTIMES[name].process.network]
-    return min((r["confinement"] for r in reports), key=lambda s: (s["landlock"], not s["network"]), default=None)
 
 
 def _may_be_rounding(request: ProofRequest, runs: tolerances.Runs, floor: Floor, policy: Policy) -> bool:

@@ -86,7 +86,8 @@ class TableSearch:
                 count = min(step, rows - start)
                 inputs = {t.name: sample_values(t, count, rng) for t in endpoint.inputs}
                 for values in (v for v in listed if len(queues[v.tensor.name])):
-                    part = _part(queues[values.tensor.name], start, count, values.width(limit))
+                    queue, width = queues[values.tensor.name], values.width(limit)  # after its end it begins again
+                    part = queue[np.arange(start * width, (start + count) * width).reshape(count, width) % len(queue)]
                     inputs[values.tensor.name] = packed_values(values.tensor, part)
                     self._note(values, part)
                 if self._run(endpoint, inputs):
@@ -210,11 +211,6 @@ def _row_scales(outputs: Sequence[Any], rows: int) -> np.ndarray:
         if value.ndim and len(value) == rows and value.size:
             scales = np.maximum(scales, np.abs(value.reshape(rows, -1)).max(axis=1))
     return scales
-
-
-def _part(queue: np.ndarray, start: int, count: int, width: int) -> np.ndarray:
-    """Return rows `start` to `start + count` of a queue of choices, (count, width); after its end it begins again."""
-    return queue[np.arange(start * width, (start + count) * width).reshape(count, width) % len(queue)]
 
 
 def _batches(endpoint: Endpoint, inputs: Mapping[str, np.ndarray]) -> Iterator[dict[str, np.ndarray]]:

@@ -247,18 +247,13 @@ def _compare(
         raise CheckFailed(f"the new version rejects {where}, which the old one answers: {one_line(error)}") from error
     times[0].append(between - started)
     times[1].append(time.perf_counter() - between)
-    tensors = _decisive(before, name)
+    # Of a classifier its classes must agree: trained again it has other features. Of any other model all outputs.
+    classes = {e.name: [t for t in e.outputs if t.meaning in CLASSES] for e in before.endpoints.values()}
+    tensors = classes[name] if any(classes.values()) else before.endpoints[name].outputs
     rows = min(len(np.atleast_1d(value)) for value in expected.values())
     agrees = [agreeing_rows(t, expected[t.name], outputs[t.name], rows, TOLERANCE) for t in tensors]
     if rows and agrees:
         agreement.add(np.logical_and.reduce(agrees), where)
-
-
-def _decisive(version: OpenVersion, name: str) -> list[Tensor]:
-    """Return the outputs that must agree: the classes of a classifier, all outputs of any other model."""
-    # A classifier that was trained again has other features, so endpoints of a classifier without classes only run.
-    classes = {e.name: [t for t in e.outputs if t.meaning in CLASSES] for e in version.endpoints.values()}
-    return classes[name] if any(classes.values()) else list(version.endpoints[name].outputs)
 
 
 def _evaluate(before: OpenVersion, after: OpenVersion, arrays: Mapping[str, np.ndarray]) -> dict[str, Any]:

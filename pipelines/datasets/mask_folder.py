@@ -29,8 +29,6 @@ LAYOUT = "with the sub-folders images and masks, whose files have the same names
 CLASSES = "classes.txt"
 FEATURES = {"image": "image file bytes", "mask": "grey PNG bytes, class ids; 255 is ignored"}
 
-Pairs = dict[str, list[tuple[Path, Path]]]  # split -> (image, mask)
-
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
     shares, grouping = splits.grouping(split, splits.FILES)
@@ -40,7 +38,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     if missing := [folder.name for folder in folders if not folder.is_dir()]:
         raise DataError(f"{root} has no folder {' and no folder '.join(missing)}; it must be a folder {LAYOUT}", USAGE)
     skipped: dict[str, str] = {}
-    pairs = _matched(paired.of_folders(root, *folders), skipped)
+    pairs = paired.matched(paired.of_folders(root, *folders), skipped, ("images", "masks"))
     files = paired.examine(NAME, [path for part in pairs.values() for pair in part for path in pair], cache_dir)
     names = _class_names(root)
     pixels = _count(root, files, [pair for part in pairs.values() for pair in part], names, skipped)
@@ -61,17 +59,6 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
         statistics={"image_shape": paired.shape_of(parts, paired.SHAPE)},
     )
     return paired.with_groups(dataset, root, parts, grouping)
-
-
-def _matched(layout: paired.PairedLayout, skipped: dict[str, str]) -> Pairs:
-    pairs: Pairs = {}
-    for split, domains in layout.files.items():
-        images, mask_files = domains.get("A", {}), domains.get("B", {})
-        pairs[split] = [(images[name], mask_files[name]) for name in sorted(images.keys() & mask_files.keys())]
-        for name in sorted(images.keys() ^ mask_files.keys()):
-            path, other = (images[name], "masks") if name in images else (mask_files[name], "images")
-            skipped[display_path(layout.root, path)] = f"there is no file of this name in {other}"
-    return pairs
 
 
 def _class_names(root: Path) -> tuple[str, ...]:

@@ -31,7 +31,7 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     root = paired.root(NAME, data_dir, LAYOUT)
     skipped: dict[str, str] = {}
     layout = paired.find(root)
-    pairs = _halves(root) if layout is None else _matched(layout, skipped)
+    pairs = _halves(root) if layout is None else paired.matched(layout, skipped)
     if not any(pairs.values()):
         raise DataError(f"there are no pairs in {root}; --data-dir needs a folder {LAYOUT}", USAGE)
     images = paired.examine(NAME, [p for part in pairs.values() for pair in part for p in pair if p], cache_dir)
@@ -44,17 +44,6 @@ def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None
     parts = paired.divide(root, files, policy, skipped, min_domains=1, grouping=grouping)
     examples = {s: _examples([(p.path, partner_of[p.path]) for _, p in part]) for s, part in parts.items()}
     return paired.with_groups(paired.own_dataset(NAME, root, parts, examples, skipped, split), root, parts, grouping)
-
-
-def _matched(layout: paired.PairedLayout, skipped: dict[str, str]) -> Pairs:
-    pairs: Pairs = {}
-    for split, domains in layout.files.items():
-        a, b = domains.get("A", {}), domains.get("B", {})
-        pairs[split] = [(a[name], b[name]) for name in sorted(a.keys() & b.keys())]
-        for name in sorted(a.keys() ^ b.keys()):
-            unmatched = a.get(name) or b.get(name)
-            skipped[stratified_split.display_path(layout.root, unmatched)] = "the other domain has no file of this name"
-    return pairs
 
 
 def _halves(root: Path) -> Pairs:

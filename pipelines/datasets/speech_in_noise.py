@@ -47,7 +47,8 @@ def mix(words: list[np.ndarray], random: np.random.Generator) -> tuple[np.ndarra
     recording, speech = np.zeros(length), np.zeros(STEPS, np.float32)
     start = int(random.integers(0, length // 2))
     for word in words:
-        loud = _loudness(word.astype(np.float64))
+        steps = word[: len(word) // STEP * STEP].astype(np.float64).reshape(-1, STEP)
+        loud = np.sqrt(np.mean(steps**2, axis=1))
         spoken = np.flatnonzero(loud > SPOKEN * loud.max())
         if not len(spoken) or start + len(word) > length:
             break
@@ -61,8 +62,3 @@ def mix(words: list[np.ndarray], random: np.random.Generator) -> tuple[np.ndarra
     recording += noise * 10 ** (-random.uniform(*DECIBELS) / 20)
     recording *= random.uniform(0.05, 0.9) / np.abs(recording).max()
     return np.round(recording * 2**15).clip(-(2**15), 2**15 - 1).astype(np.int16), speech
-
-
-def _loudness(samples: np.ndarray) -> np.ndarray:  # (N,) -> (N // 512,)
-    steps = samples[: len(samples) // STEP * STEP].reshape(-1, STEP)
-    return np.sqrt(np.mean(steps**2, axis=1))

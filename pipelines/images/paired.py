@@ -102,6 +102,20 @@ def split_of(folder: str) -> str:
     return next((s for s, names in stratified_split.FOLDERS.items() if folder.lower() in names), "")
 
 
+def matched(
+    layout: PairedLayout, skipped: dict[str, str], domains: tuple[str, str] = ("the other domain", "the other domain")
+) -> dict[str, list[tuple[Path, Path]]]:
+    """Return the files of both domains with the same name, by split; `skipped` gets the others."""
+    pairs: dict[str, list[tuple[Path, Path]]] = {}
+    for split, files in layout.files.items():
+        a, b = files.get("A", {}), files.get("B", {})
+        pairs[split] = [(a[name], b[name]) for name in sorted(a.keys() & b.keys())]
+        for name in sorted(a.keys() ^ b.keys()):
+            place = stratified_split.display_path(layout.root, a.get(name) or b[name])
+            skipped[place] = f"there is no file of this name in {domains[name in a]}"
+    return pairs
+
+
 def _files_by_name(folder: Path) -> Iterator[tuple[str, Path]]:
     for path in class_folders.files_below(folder):
         yield path.relative_to(folder).with_suffix("").as_posix(), path

@@ -78,14 +78,15 @@ def read(module: str, path: Path, mtime_ns: int) -> tuple[ModelEntry, ...]:
         for decorator in node.decorator_list:
             if isinstance(decorator, ast.Call) and ast.unparse(decorator.func).split(".")[-1] == "register":
                 arguments = {k.arg: k.value for k in decorator.keywords}
+                task = arguments.get("task")
                 doc = ast.get_docstring(node) or ast.get_docstring(tree) or ""
                 entry = ModelEntry(
                     name=node.name,
                     module=module,
                     summary=doc.strip().split("\n")[0],
                     data=_literal(arguments.get("data"), "?"),
-                    task=_class_name(arguments.get("task")),
-                    task_module=_module_of(arguments.get("task"), origins, module),
+                    task=ast.unparse(task.func).split(".")[-1] if isinstance(task, ast.Call) else "?",
+                    task_module=_module_of(task, origins, module),
                     options=tuple(_options(node.args)),
                     flags=_literal(arguments.get("flags"), {}),
                     **_of_card(arguments.get("card")),
@@ -159,11 +160,6 @@ def _items(node: ast.AST | None) -> dict[str, ast.AST]:
     """Return the values of a dictionary by its literal keys."""
     pairs = zip(node.keys, node.values, strict=True) if isinstance(node, ast.Dict) else []
     return {key.value: value for key, value in pairs if isinstance(key, ast.Constant)}
-
-
-def _class_name(node: ast.AST | None) -> str:
-    """Return the name of the class or function of a call."""
-    return ast.unparse(node.func).split(".")[-1] if isinstance(node, ast.Call) else "?"
 
 
 def _module_of(node: ast.AST | None, origins: Mapping[str, str], module: str) -> str:

@@ -24,7 +24,11 @@ def prepare() -> None:
         raise UsageError("TF_USE_LEGACY_KERAS is set, and this zoo needs Keras 3: unset it and run again")
     if os.environ.get("KERAS_BACKEND", "tensorflow") != "tensorflow":
         raise _other_backend(os.environ["KERAS_BACKEND"])
-    _limit_malloc_arenas()
+    # glibc has eight arenas a core. With one, threads reuse each other's freed memory: the peak of a feed of a million
+    # examples from disk falls from 1.5 to 1.1 GB (`benchmarks growth_feed`). Other C libraries have no such option.
+    if "MALLOC_ARENA_MAX" not in os.environ:  # the user's own setting takes precedence
+        with contextlib.suppress(OSError, AttributeError):
+            ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, max(2, os.cpu_count() or 1))
     try:
         with quiet_import():
             import keras
@@ -46,22 +50,12 @@ def prepare() -> None:
             "Keras is configured for channels_first, and this zoo needs channels_last: "
             "set image_data_format in ~/.keras/keras.json"
         )
-    logging.getLogger("tensorflow").addFilter(_is_for_users)
+    if not os.environ.get("ZOO_DEBUG"):  # users cannot act on it: retracing is our business
+        logging.getLogger("tensorflow").addFilter(
+            lambda record: "triggered tf.function retracing" not in str(record.msg)
+        )
     warnings.filterwarnings("ignore", message="`shuffle=True` was passed, but will be ignored")
     _ready = True
-
-
-def _is_for_users(record: logging.LogRecord) -> bool:
-    """Return whether a message of TensorFlow's log is one that a user can act on: retracing is our business."""
-    return "triggered tf.function retracing" not in str(record.msg) or bool(os.environ.get("ZOO_DEBUG"))
-
-
-def _limit_malloc_arenas() -> None:
-    """Limit glibc's malloc to one arena per core instead of eight, so that threads reuse each other's freed memory."""
-    # The peak memory of a feed of a million examples from disk falls from 1.5 to 1.1 GB (`benchmarks growth_feed`).
-    with contextlib.suppress(OSError, AttributeError):  # not available in other C libraries
-        if "MALLOC_ARENA_MAX" not in os.environ:  # the user's own setting takes precedence
-            ctypes.CDLL("libc.so.6").mallopt(_M_ARENA_MAX, max(2, os.cpu_count() or 1))
 
 
 def _other_backend(name: str) -> UsageError:

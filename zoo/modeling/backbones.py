@@ -54,7 +54,9 @@ class Backbone:
 
 def get(name: str) -> Backbone:
     """Return a backbone by name; UsageError with the closest matches for an unknown name."""
-    if name in (scales := _lite_scales()):
+    models = [entry for entry in registry.entries().values() if entry.module == "zoo.models.efficientnet_lite"]
+    scales = {entry.name: (entry.defaults["width"], entry.defaults["depth"]) for entry in models} | {TINY: (0.25, 0.3)}
+    if name in scales:
         return _lite(name, *scales[name])
     if name in APPLICATIONS:
         return Backbone(
@@ -199,12 +201,6 @@ def _build_saved_model(name: str, image_shape: Sequence[int], level: str) -> ker
             f"{name} returns {tuple(embedding.shape)}; a backbone must return one embedding per image (B, D)"
         )
     return keras.Model(image, embedding, name="backbone")
-
-
-def _lite_scales() -> dict[str, tuple[float, float]]:
-    """Return width and depth of each EfficientNet-Lite of this zoo."""
-    models = [entry for entry in registry.entries().values() if entry.module == "zoo.models.efficientnet_lite"]
-    return {entry.name: (entry.defaults["width"], entry.defaults["depth"]) for entry in models} | {TINY: (0.25, 0.3)}
 
 
 def _lite(name: str, width: float, depth: float) -> Backbone:

@@ -95,7 +95,9 @@ class FaceCascade(keras.Model):
     def call(self, image: Any, training: bool | None = None) -> dict[str, Any]:
         """Return the faces of images (B, H, W, 3)."""
         pixels = (tf.cast(image, tf.float32) - 127.5) / 128.0
-        scores, boxes = cascade.best(*self._proposals(pixels))
+        of_levels = [self._level(pixels, scale) for scale in self.scales]
+        scores, boxes = (tf.concat(parts, axis=1) for parts in zip(*of_levels, strict=True))
+        scores, boxes = cascade.best(scores, PROPOSALS, boxes)
         scores = cascade.suppress(scores, boxes, OVERLAP)
         scores, boxes, _ = self._refined(self.rnet, pixels, scores, boxes, THRESHOLDS[1])
         scores = cascade.suppress(scores, boxes, OVERLAP)
@@ -111,12 +113,6 @@ class FaceCascade(keras.Model):
             "landmarks": tf.reshape(landmarks * rows, (-1, FACES, 5, 2)),
             "count": tf.cast(tf.reduce_sum(is_face, axis=1), tf.int32),
         }
-
-    def _proposals(self, pixels: Any) -> tuple[Any, int, Any]:
-        """Return the scores (B, N) and the boxes (B, N, 4) of the best windows of each level of the pyramid."""
-        of_levels = [self._level(pixels, scale) for scale in self.scales]
-        scores, boxes = (tf.concat(parts, axis=1) for parts in zip(*of_levels, strict=True))
-        return scores, PROPOSALS, boxes
 
     def _level(self, pixels: Any, scale: float) -> tuple[Any, Any]:
         of_sides = {

@@ -91,7 +91,9 @@ class Linear(layers.Layer):
         """
         word_ngrams = np.zeros(self.word_ngrams.shape, np.int32)
         for i, word in enumerate(vocabulary[2:], 2):
-            buckets = [1 + zlib.crc32(ngram.encode()) % (self.parts - 1) for ngram in _ngrams(word)]
+            whole = f"<{word}>"
+            ngrams = list(dict.fromkeys(whole[j : j + n] for n in NGRAM_SIZES for j in range(len(whole) - n + 1)))
+            buckets = [1 + zlib.crc32(ngram.encode()) % (self.parts - 1) for ngram in ngrams[:MAX_NGRAMS]]
             word_ngrams[i, : len(buckets)] = buckets
         count = np.count_nonzero(word_ngrams, axis=1)[:, None]
         self.word_ngrams.assign(word_ngrams)
@@ -120,11 +122,6 @@ class Linear(layers.Layer):
 def _sum_rows(table: Any, indices: Any, mask: Any) -> Any:
     """Return the sum of the rows (..., C) of a table at the indices (..., n) that are not masked."""
     return ops.sum(ops.take(table, indices, axis=0) * ops.expand_dims(ops.cast(mask, table.dtype), -1), axis=-2)
-
-
-def _ngrams(word: str) -> list[str]:
-    whole = f"<{word}>"
-    return list(dict.fromkeys(whole[i : i + n] for n in NGRAM_SIZES for i in range(len(whole) - n + 1)))[:MAX_NGRAMS]
 
 
 # === Functional Model ===

@@ -17,23 +17,17 @@ def convert(job: dict[str, Any]) -> dict[str, Any]:
     sys.argv = ["tf2onnx", "--saved-model", job["saved_model"], "--output", job["out"]]
     sys.argv += ["--signature_def", job["signature"], "--opset", str(job["opset"])]
     try:
+        import onnx
         from tf2onnx import convert as tf2onnx
 
         tf2onnx.main()
-        _forget_the_folder(job["out"])
+        model = onnx.load(job["out"])
+        model.graph.doc_string = ""  # the path of the SavedModel, of this machine
+        onnx.save(model, job["out"])
         return {"error": None, "unknown": unknown(job["out"]), "versions": versions}
     except Exception as error:
         message = f"{type(error).__name__}: {' '.join(str(error).split())}"[:400]
         return {"error": message, "unknown": [], "versions": versions}
-
-
-def _forget_the_folder(file: str) -> None:
-    """Remove the path of the SavedModel, of this machine, from a graph."""
-    import onnx
-
-    model = onnx.load(file)
-    model.graph.doc_string = ""
-    onnx.save(model, file)
 
 
 def unknown(file: str) -> list[str]:

@@ -120,16 +120,12 @@ def _text_options(
         return options | {"states": following}
     if states or len(token.shape) != 2:
         return None
-    return options | {"length": token.shape[1], "raw": _raw_endpoint(endpoint, contract)}
-
-
-def _raw_endpoint(endpoint: Endpoint, contract: Contract) -> str | None:
-    """Return the endpoint that takes the text itself and returns the same outputs; the page is checked against it."""
     names = {t.name for t in endpoint.outputs}
-    for other in contract.endpoints:
-        if [t.meaning for t in other.inputs] == ["text"] and names <= {t.name for t in other.outputs}:
-            return other.name
-    return None
+    of_text = (e for e in contract.endpoints if [t.meaning for t in e.inputs] == ["text"])
+    raw = next(
+        (e.name for e in of_text if names <= {t.name for t in e.outputs}), None
+    )  # the page is checked against it
+    return options | {"length": token.shape[1], "raw": raw}
 
 
 def _fields(endpoint: Endpoint, contract: Contract) -> list[dict[str, Any]] | None:

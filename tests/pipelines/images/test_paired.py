@@ -99,7 +99,7 @@ def test_pairs_are_matched_by_file_name(layout, crops, tmp_path, cache):
             save(tmp_path / paths[1], 255 - crop)
     data = pipelines.load("paired", tmp_path, cache)
     assert sum(data.info.counts.values()) == 11
-    assert list(data.info.skipped.values()) == ["the other domain has no file of this name"]
+    assert list(data.info.skipped.values()) == ["there is no file of this name in the other domain"]
     assert data.info.counts["test"] == (4 if "split" in layout else 2)
     for split in SPLITS:
         for pair in data[split]:

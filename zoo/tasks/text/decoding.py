@@ -4,6 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 from typing import Any, NamedTuple
 
 import numpy as np
+from scipy.special import log_softmax
 
 
 def generate(
@@ -82,7 +83,7 @@ def beam_search(
         for h in (h for h in beam if not h.ended):
             token = np.array([h.tokens[-1] if h.tokens else start], np.int32)
             outputs = step({"token": token, "state": h.state, **inputs})
-            log_probabilities = _log_softmax(outputs["logits"][0].astype(np.float64))
+            log_probabilities = log_softmax(outputs["logits"][0].astype(np.float64))
             log_probabilities[:end] = -np.inf
             for best in np.argsort(-log_probabilities, kind="stable")[:width]:
                 attention = (*h.attention, outputs["attention"][0])
@@ -92,8 +93,3 @@ def beam_search(
         if all(h.ended for h in beam):
             break
     return beam
-
-
-def _log_softmax(logits: np.ndarray) -> np.ndarray:
-    logits = logits - logits.max()
-    return logits - np.log(np.exp(logits).sum())

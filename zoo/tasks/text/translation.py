@@ -193,7 +193,8 @@ class Translation(BaseTask):
         outputs |= {"errors": errors, "tokens": tokens, "text": np.array(predictions, object), **evaluation.outputs}
         remarks, extra = [], {}
         if self._writes_words:
-            outputs["reference"] = np.array(self._references(dataset[evaluation.split]), object)
+            words, examples = Tokenizer((), "words"), dataset[evaluation.split].as_numpy_iterator()
+            outputs["reference"] = np.array([" ".join(words.split(_text(e["target"]))) for e in examples], object)
             try:
                 sequence_metrics.sentence_scores(predictions[:1], outputs["reference"][:1])
             except MissingError as error:
@@ -219,11 +220,6 @@ class Translation(BaseTask):
         arrays = {"tokens": greedy["tokens"][:SHOWN], "attention": greedy["attention"][:SHOWN]}
         metrics |= {"mistakes": mistakes[:20]} | ({"remarks": remarks} if remarks else {})
         return dataclasses.replace(evaluation, outputs=outputs, metrics=metrics, arrays=arrays)
-
-    def _references(self, split: tf.data.Dataset) -> list[str]:
-        """Return the words of the targets of a split, also those that are not in the vocabulary."""
-        words = Tokenizer((), "words")
-        return [" ".join(words.split(_text(example["target"]))) for example in split.as_numpy_iterator()]
 
     def bundle_assets(self, info: Info) -> dict[str, bytes]:
         """Return the vocabulary: a JSON list whose index is the token id."""
