@@ -156,16 +156,7 @@ def _write_mask(path: Path, mask: np.ndarray | None) -> None:
 @kept.option
 @shell.common_options
 def main(
-    source: str,
-    inputs: tuple[str, ...],
-    top_k: int,
-    category_names: str | None,
-    direction: str | None,
-    nearest: str | None,
-    out: str | None,
-    runtime: str | None,
-    is_kept: bool,
-    console: Console,
+    source: str, inputs: tuple[str, ...], out: str | None, is_kept: bool, console: Console, **options: Any
 ) -> None:
     """Predict on image files of any size and mode, folders of them, or texts, with the model of a run or a bundle.
 
@@ -179,7 +170,6 @@ def main(
     images, -o may name an image file: several images are placed below each other in it. If it predicts masks, -o may
     name a folder, with / at its end: it gets one PNG per input, whose values are class ids.
     """
-    options = {"top_k": top_k, "category_names": category_names, "direction": direction, "runtime": runtime}
     if out is not None and out.endswith(".parquet"):
         raise UsageError("a table is a .csv file: -o FILE.csv; examples/cluster/ray_predict.py writes Parquet files")
     if out == "-" and console.json:
@@ -193,9 +183,10 @@ def main(
     results = masks or (Path(out).parent if out not in (None, "-") else "." if to_table else tempfile.gettempdir())
     if store := RunStore.of(source):
         source = str(store.path)
-    confine_prediction(source, inputs, (category_names, nearest), results)
-    with kept.preferred(source, runtime, is_kept, console, direction) as (opened, options["runtime"]):
-        result = run(opened, inputs, **options, masks=masks, nearest=nearest, console=console)
+    confine_prediction(source, inputs, (options["category_names"], options["nearest"]), results)
+    chosen = (options["runtime"], is_kept, console, options["direction"])
+    with kept.preferred(source, *chosen) as (opened, options["runtime"]):
+        result = run(opened, inputs, **options, masks=masks, console=console)
         if masks is not None:
             console.print(f"written: masks in {masks}")
         elif out is None and any(row["input"] not in inputs for row in result.rows):  # of a folder, or a table
