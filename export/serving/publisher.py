@@ -86,9 +86,9 @@ def publish(
     base = Path(base_path).absolute()
     if version not in CHOSEN and os.path.lexists(base / str(number := choose_version(version, base))):
         raise _taken(number, base)  # before the bundle is verified
-    saved_model = proven_saved_model(Path(source), trust, allow, policy)
-    check = None if requirements is None else check_update(_newest(base)[1], saved_model.path, requirements)
-    return dataclasses.replace(saved_model.copy(base, version), check=check)
+    folder, *content, attestation = proven_saved_model(Path(source), trust, allow, policy)
+    check = None if requirements is None else check_update(_newest(base)[1], folder, requirements)
+    return dataclasses.replace(publish_folder(folder, base, *content, version, attestation), check=check)
 
 
 def rollback(base_path: str | os.PathLike[str], *, expect: int | None = None) -> Published:
@@ -134,24 +134,15 @@ def _origin(version: int, folder: Path) -> int:
     return json.loads(path.read_text()).get("copy_of", version) if path.is_file() else version
 
 
-@dataclass(frozen=True)
-class ProvenSavedModel:
-    """The SavedModel of a bundle that may be published."""
-
-    path: Path  # its version folder in the bundle
-    checksums: Mapping[str, str]  # {relative path: sha256} of its files
-    record: Mapping[str, Any]  # what `assets.extra/published.json` will hold
-    attestation: bytes | None = None  # the envelopes of the bundle, or None
-
-    def copy(self, base: Path, version: int | str = "next") -> Published:
-        """Write it as a version; it raises what `publish_folder` raises."""
-        return publish_folder(self.path, base, self.checksums, self.record, version, self.attestation)
-
-
 def proven_saved_model(
     folder: Path, trust: Collection[str] = (), allow: Collection[str] = (), policy: str | os.PathLike[str] | None = None
-) -> ProvenSavedModel:
-    """Return the SavedModel of a bundle, if `publish` may publish it; it raises what `publish` raises."""
+) -> tuple[Path, dict[str, str], dict[str, Any], bytes | None]:
+    """Return the SavedModel of a bundle, if `publish` may publish it; it raises what `publish` raises.
+
+    Returns:
+        Its version folder, {relative path: sha256} of its files, the record that is published with it, and the
+        envelopes of the bundle, or None.
+    """
     rules = read_policy(Path(policy)) if policy is not None else None
     if rules is not None:
         admit(folder, rules)
@@ -178,7 +169,7 @@ def proven_saved_model(
     record |= {key: manifest[key] for key in ("created", "producer", "contract")}
     envelopes = envelopes_of(folder)
     attestation = envelopes.read_bytes() if envelopes.is_file() else None
-    return ProvenSavedModel(folder / path, checksums, record, attestation)
+    return folder / path, checksums, record, attestation
 
 
 @functools.cache
