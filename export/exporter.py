@@ -1,10 +1,12 @@
 """Export a model: write every format, prove it, and publish the bundle only if the proof passes."""
 
+import contextlib
 import datetime
 import functools
 import inspect
 import json
 import os
+import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
@@ -236,8 +238,10 @@ def _write_and_prove(request: ExportRequest, folder: Path, version: int) -> tupl
         coverage=coverage.summary(),
         request={"formats": list(request.formats), "quantize": list(request.quantization.forms)},
     )
-    tflite.clean(folder)
-    onnx.clean(folder)
+    for converted in (tflite, onnx):
+        shutil.rmtree(folder / converted.SCRATCH, ignore_errors=True)
+        with contextlib.suppress(OSError):  # it is not there, or holds files
+            (folder / converted.FORMAT.name).rmdir()
     withhold(folder, artifacts, certificate)
     manifest = {
         "schema": 1,

@@ -197,7 +197,13 @@ def main(
 def _write(result: PredictionResult, out: str | None, console: Console) -> None:
     """Write a table or an image and the JSON; ZooError if an input has no prediction."""
     if out is not None and Path(out).suffix.lower() in IMAGE_SUFFIXES:
-        _write_images(Path(out), result.images, result.problems, console)
+        from zoo.evaluation.images import tile, write
+
+        if not result.images and not result.problems:
+            raise MissingError(f"this model does not predict images: {out} would be empty; give -o a .csv file")
+        if result.images:
+            write(Path(out), tile(list(result.images.values()), columns=1))
+            console.print(f"written: {out}")
     elif out is not None and result.rows:
         write_csv(out, result.rows)
         if out != "-":
@@ -205,16 +211,6 @@ def _write(result: PredictionResult, out: str | None, console: Console) -> None:
     console.result({"predictions": result.rows, "problems": result.problems})
     if result.problems:
         raise ZooError("; ".join(result.problems))
-
-
-def _write_images(out: Path, images: dict[str, np.ndarray], problems: list[str], console: Console) -> None:
-    from zoo.evaluation.images import tile, write
-
-    if not images and not problems:
-        raise MissingError(f"this model does not predict images: {out} would be empty; give -o a .csv file")
-    if images:
-        write(out, tile(list(images.values()), columns=1))
-        console.print(f"written: {out}")
 
 
 if __name__ == "__main__":

@@ -4,7 +4,6 @@ Its quantised form has integer weights and pairs of QuantizeLinear and Dequantiz
 """
 
 import importlib.util
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
 from pathlib import Path
@@ -22,7 +21,7 @@ from zoobase.errors import Unsupported
 from zoobase.requirements import install_command
 
 OPSET = 18  # the largest that tf2onnx 1.17 writes
-SCRATCH = ".onnx-work"  # in the staging folder; `clean` removes it
+SCRATCH = ".onnx-work"  # in the staging folder; the exporter removes it
 EXTERNAL = 1  # of TensorProto.DataLocation
 QUANTIZATIONS = (QuantizedForm("qdq", "int8", "int8", Budget(15.0, 0.95), ("tf2onnx", "onnx", "onnxruntime"), "onnx"),)
 BATCH = 32  # rows of a call of the calibration
@@ -87,13 +86,6 @@ def _job(model: Any, endpoint: Endpoint, scratch: Path, out: Path) -> dict[str, 
     save(model, [endpoint], scratch / "saved_model")
     folder = str(scratch / "saved_model")
     return {"saved_model": folder, "out": str(out), "signature": endpoint.name, "opset": OPSET}
-
-
-def clean(folder: Path) -> None:
-    """Remove the scratch files of conversions, and the folder of ONNX files if it is empty."""
-    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
-    if (folder / "onnx").is_dir() and not any((folder / "onnx").iterdir()):
-        (folder / "onnx").rmdir()
 
 
 def _convert(artifact: Artifact, job: dict[str, Any], scratch: Path) -> None:

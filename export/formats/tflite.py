@@ -4,7 +4,6 @@ One file of float32, and one for each of its quantised forms. Inputs and outputs
 """
 
 import re
-import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import replace
@@ -35,7 +34,7 @@ QUANTIZATIONS = (
 SIMULATED = "int8"  # the form that may have the ranges of a training
 OF_TRAINING = "of quantization-aware training"
 FLOAT = dict.fromkeys(("weights", "activations"))  # the types of a file that is not quantised
-SCRATCH = ".tflite-work"  # in the staging folder; `clean` removes it
+SCRATCH = ".tflite-work"  # in the staging folder; the exporter removes it
 RANDOM = frozenset({"RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"})
 STATEFUL = frozenset({"VAR_HANDLE", "ASSIGN_VARIABLE", "CALL_ONCE"})
 
@@ -71,13 +70,6 @@ def write_quantized(
         raise Unsupported(f"no endpoint of the contract is carried by TFLite {quantization.name}")
     kept = keep_float if quantization.may_keep_float else 0
     return _prepare(model, endpoints, folder, contract, quantization, rows, kept)
-
-
-def clean(folder: Path) -> None:
-    """Remove the scratch files of conversions, and the folder of TFLite files if it is empty."""
-    shutil.rmtree(folder / SCRATCH, ignore_errors=True)
-    if (folder / "tflite").is_dir() and not any((folder / "tflite").iterdir()):
-        (folder / "tflite").rmdir()
 
 
 def _prepare(

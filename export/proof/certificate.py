@@ -209,22 +209,18 @@ def worst_difference(row: Row) -> str:
     """Return the largest difference of a row and its tolerance, in units of the row, as text."""
     # For a quantised file: its lowest signal-to-quantization-noise ratio and the metric drop.
     if any("quantised" in endpoint for endpoint in row.endpoints.values()):
-        return _quantization_loss(row)
+        outputs = [(f, e["budget"]) for e in row.endpoints.values() for f in e["quantised"].values()]
+        ratios = [(f["sqnr_db"], budget["sqnr_db"]) for f, budget in outputs if f["sqnr_db"] is not None]
+        parts = ["SQNR {:.0f} dB (at least {:.0f})".format(*min(ratios))] if ratios else []
+        counts = [f["top1"] for f, _ in outputs if "top1" in f]
+        parts += ["top-1 {}/{}".format(*min(counts, key=lambda c: c[0] / max(c[1], 1)))] if counts else []
+        parts += [describe_drop(e["evaluation"]) for e in row.endpoints.values() if "evaluation" in e]
+        return "; ".join(parts)
     figures = [f for endpoint in row.endpoints.values() for f in endpoint.get("outputs", {}).values()]
     if not figures:
         return ""
     largest = max(figures, key=lambda f: f["max_error"] / f["tolerance"])
     return f"{largest['max_error']:.1e} ({largest['tolerance']:.0e})"
-
-
-def _quantization_loss(row: Row) -> str:
-    outputs = [(f, e["budget"]) for e in row.endpoints.values() for f in e["quantised"].values()]
-    ratios = [(f["sqnr_db"], budget["sqnr_db"]) for f, budget in outputs if f["sqnr_db"] is not None]
-    parts = ["SQNR {:.0f} dB (at least {:.0f})".format(*min(ratios))] if ratios else []
-    counts = [f["top1"] for f, _ in outputs if "top1" in f]
-    parts += ["top-1 {}/{}".format(*min(counts, key=lambda c: c[0] / max(c[1], 1)))] if counts else []
-    parts += [describe_drop(e["evaluation"]) for e in row.endpoints.values() if "evaluation" in e]
-    return "; ".join(parts)
 
 
 def unmatched_weights(weights: Mapping[str, Any]) -> str:

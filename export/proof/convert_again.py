@@ -8,7 +8,7 @@ import dataclasses
 import json
 import sys
 import threading
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -52,17 +52,6 @@ def _endpoint(model: Any, data: Mapping[str, Any]) -> Endpoint:
     return dataclasses.replace(Endpoint.from_json(data), call=call)
 
 
-def _calibration(golden: Path, endpoints: Sequence[str], scratch: Path) -> dict[str, str]:
-    """Return files with golden inputs in place of calibration data, for ranges that are not compared."""
-    files = {}
-    for endpoint in endpoints:
-        stored = read_arrays(golden / f"{endpoint}.inputs.npz")
-        rows = {name: value for (case, name), value in stored.items() if case == CALIBRATING}
-        files[endpoint] = str(scratch / f"{endpoint}.npz")
-        np.savez(files[endpoint], allow_pickle=False, **rows)
-    return files
-
-
 def _written(job: Mapping[str, Any], model: Any, file: Mapping[str, Any], scratch: Path) -> Path:
     """Return the file that the converter, or Keras, writes now."""
     again = scratch / "again"
@@ -80,7 +69,11 @@ def _written(job: Mapping[str, Any], model: Any, file: Mapping[str, Any], scratc
     if is_tflite:
         work |= {"signatures": file["endpoints"], "calibration": {}, "keep_float": 0}
         if quantization and quantization.is_calibrated:
-            work["calibration"] = _calibration(Path(job["folder"], "golden"), file["endpoints"], out.parent)
+            for endpoint in file["endpoints"]:  # golden inputs, for ranges that are not compared
+                stored = read_arrays(Path(job["folder"], "golden", f"{endpoint}.inputs.npz"))
+                rows = {name: value for (case, name), value in stored.items() if case == CALIBRATING}
+                work["calibration"][endpoint] = str(out.with_name(f"{endpoint}.npz"))
+                np.savez(work["calibration"][endpoint], allow_pickle=False, **rows)
         types = quantization.types() if quantization else tflite.FLOAT
         if quantization and quantization.modules:
             exact = str(out.with_suffix(".exact"))

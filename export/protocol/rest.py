@@ -169,7 +169,11 @@ def _map(value: Any, function: Any) -> Any:
 
 def _array(value: Any, dtype: Any) -> np.ndarray:
     if dtype == "string" or np.dtype(dtype).kind in "OSU":
-        return _string_array(value)
+        flat: list[bytes] = []
+        _map(value, lambda v: flat.append(base64.b64decode(v["b64"]) if isinstance(v, dict) else v.encode()))
+        array = np.empty(len(flat), object)
+        array[:] = flat
+        return array.reshape(_shape(value))
     expected = np.dtype(dtype)
     try:
         kind = np.array(value).dtype.kind
@@ -185,14 +189,6 @@ def _check(item: Any, dtype: np.dtype[Any]) -> None:
     kinds = {"f": (int, float), "b": (bool,)}.get(dtype.kind, (int,))
     if not isinstance(item, kinds) or (isinstance(item, bool) and dtype.kind != "b"):
         raise TypeError(f"JSON Value: {json.dumps(item)} is not of expected type: {dtype}")
-
-
-def _string_array(value: Any) -> np.ndarray:
-    flat: list[bytes] = []
-    _map(value, lambda item: flat.append(base64.b64decode(item["b64"]) if isinstance(item, dict) else item.encode()))
-    array = np.empty(len(flat), object)
-    array[:] = flat
-    return array.reshape(_shape(value))
 
 
 def _shape(value: Any) -> Shape:

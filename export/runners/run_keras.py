@@ -27,8 +27,16 @@ def load_model(artifact: dict[str, Any], examples: dict[str, Any]) -> Any:
 
     path = Path(artifact["path"])
     if artifact["format"] == "weights":
-        return _rebuild(path, artifact, examples)
-    model = keras.saving.load_model(path, _by_plain_name(), compile=False, safe_mode=True)
+        config = json.loads((path.parent / "model.config.json").read_text())
+        model = keras.saving.deserialize_keras_object(config, safe_mode=True)
+        if not model.built or not model.variables:  # a subclassed model has no variables before its first call
+            endpoint = artifact["endpoints"][0]
+            functions_of(model, endpoint)["main"](examples[endpoint["name"]])
+        model.load_weights(path)
+        return model
+    registered = keras.saving.get_custom_objects()
+    by_name = {getattr(value, "__name__", key): value for key, value in registered.items()}  # HDF5 omits the package
+    model = keras.saving.load_model(path, by_name, compile=False, safe_mode=True)
     if artifact["format"] == "keras" and not model.variables and _holds_weights(path):
         raise ValueError(
             f"the file has weights and {type(model).__name__} comes back without any: it calls self.build() in "
@@ -45,29 +53,6 @@ def _holds_weights(path: Path) -> bool:
     with zipfile.ZipFile(path) as archive, h5py.File(io.BytesIO(archive.read("model.weights.h5"))) as file:
         file.visititems(lambda name, item: names.append(name) if isinstance(item, h5py.Dataset) else None)
     return any(not name.startswith("optimizer") for name in names)
-
-
-def _by_plain_name() -> dict[str, Any]:
-    """Return the registered classes by plain name, because HDF5 files omit the package of a subclassed model."""
-    import keras
-
-    return {
-        getattr(registered, "__name__", key): registered
-        for key, registered in keras.saving.get_custom_objects().items()
-    }
-
-
-def _rebuild(path: Path, artifact: dict[str, Any], examples: dict[str, Any]) -> Any:
-    """Return the model of `model.config.json` with its weights."""
-    import keras
-
-    config = json.loads((path.parent / "model.config.json").read_text())
-    model = keras.saving.deserialize_keras_object(config, safe_mode=True)
-    if not model.built or not model.variables:  # a subclassed model has no variables before its first call
-        endpoint = artifact["endpoints"][0]
-        functions_of(model, endpoint)["main"](examples[endpoint["name"]])
-    model.load_weights(path)
-    return model
 
 
 def functions_of(model: Any, endpoint: dict[str, Any]) -> dict[str, runner.Function]:

@@ -44,20 +44,16 @@ def read(path: str | os.PathLike, height: int, width: int, channels: int, fit: s
         if header(content)[0] not in NATIVE:
             content = _as_png(content)
         image = _exact(content, height, width, fit) if fit in pixels.FITS else None
-        if image is None:
-            return _by_tensorflow(content, height, width, channels, fit)
-        return pixels.grey(image) if channels == 1 else image
+        if image is not None:
+            return pixels.grey(image) if channels == 1 else image
+        tf = import_tensorflow()
 
+        from pipelines.images import decoding
 
-def _by_tensorflow(content: bytes, height: int, width: int, channels: int, fit: str) -> np.ndarray:
-    tf = import_tensorflow()
-
-    from pipelines.images import decoding
-
-    try:
-        return decoding.decode(tf.constant(content), height, width, channels, fit).numpy()
-    except tf.errors.OpError as error:
-        raise ValueError(reason(error)) from error
+        try:
+            return decoding.decode(tf.constant(content), height, width, channels, fit).numpy()
+        except tf.errors.OpError as error:
+            raise ValueError(reason(error)) from error
 
 
 def _exact(content: bytes, height: int, width: int, fit: str) -> np.ndarray | None:

@@ -57,7 +57,13 @@ def get(name: str) -> Backbone:
     models = [entry for entry in registry.entries().values() if entry.module == "zoo.models.efficientnet_lite"]
     scales = {entry.name: (entry.defaults["width"], entry.defaults["depth"]) for entry in models} | {TINY: (0.25, 0.3)}
     if name in scales:
-        return _lite(name, *scales[name])
+        width, depth = scales[name]  # some have ImageNet weights from a Python package
+        pretrained = name != TINY and "imagenet" in registry.get_entry(name).weights
+        return Backbone(
+            lambda shape, level: efficientnet_lite.features("backbone", shape, width, depth, level),
+            functools.partial(_pretrain_lite, name) if pretrained else None,
+            "ImageNet" if pretrained else "",
+        )
     if name in APPLICATIONS:
         return Backbone(
             functools.partial(_build_application, name),
@@ -201,17 +207,6 @@ def _build_saved_model(name: str, image_shape: Sequence[int], level: str) -> ker
             f"{name} returns {tuple(embedding.shape)}; a backbone must return one embedding per image (B, D)"
         )
     return keras.Model(image, embedding, name="backbone")
-
-
-def _lite(name: str, width: float, depth: float) -> Backbone:
-    """Return an EfficientNet-Lite of this zoo, some of which have ImageNet weights from a Python package."""
-    pretrained = name != TINY and "imagenet" in registry.get_entry(name).weights
-    pretrain = functools.partial(_pretrain_lite, name) if pretrained else None
-    return Backbone(
-        lambda shape, level: efficientnet_lite.features("backbone", shape, width, depth, level),
-        pretrain,
-        "ImageNet" if pretrained else "",
-    )
 
 
 def _pretrain_lite(name: str, model: keras.Model) -> None:

@@ -90,7 +90,13 @@ class BundlePages:
         with quiet_stderr():  # LiteRT logs its delegates
             golden = {page.endpoint.name: golden_of(page, cases, functions[page.endpoint.name]) for page in self.pages}
         (site / "golden.json").write_text(json.dumps(golden), encoding="utf-8")
-        self._write_picture(site, cases, functions)
+        page = self.pages[0]  # its image, if it has one, is that of the model in a gallery; `picture` is its HTML
+        inputs = rows_of(page.endpoint, cases[page.endpoint.name])
+        call, writes = functions[page.endpoint.name], "states" in page.options
+        texts = [facts.continuation(page, call)] if writes else [pair["text"] for pair in _texts(page, cases)]
+        self.picture, content = facts.picture(page, in_batches(call, inputs, 1) | inputs, texts)
+        if content is not None:
+            (site / "picture.png").write_bytes(content)
         for page in self.pages:
             form = (HERE / "forms" / f"{page.form}.html").read_text(encoding="utf-8")
             data = {"heading": page.heading, "endpoint": page.endpoint.to_json(), "options": page.options}
@@ -114,18 +120,6 @@ class BundlePages:
         if energies is None or known.endpoint != page.endpoint.name:
             return {}
         return {"lowest_energy": float(np.quantile(energies, UNLIKE))}
-
-    def _write_picture(
-        self, site: Path, cases: Mapping[str, Sequence[GoldenCase]], functions: Mapping[str, Function]
-    ) -> None:
-        """Write the image of the model in a gallery, if it has one; `picture` is its HTML."""
-        page = self.pages[0]
-        inputs = rows_of(page.endpoint, cases[page.endpoint.name])
-        call, writes = functions[page.endpoint.name], "states" in page.options
-        texts = [facts.continuation(page, call)] if writes else [pair["text"] for pair in _texts(page, cases)]
-        self.picture, content = facts.picture(page, in_batches(call, inputs, 1) | inputs, texts)
-        if content is not None:
-            (site / "picture.png").write_bytes(content)
 
     def _page(self, root: str, script: str, form: str, data: Mapping[str, Any]) -> str:
         headings = [page.heading for page in self.pages]

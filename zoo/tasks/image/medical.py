@@ -86,7 +86,11 @@ class MedicalClassification(TransferLearning):
             scores |= {k: rows[1][k] for k in ("sensitivity", "specificity")}
             scores |= self._second_auc(scores["auc"], probabilities, truth, info)
         for label, (_, row) in enumerate(plain["per_class"].items()):
-            row |= _one_against_rest(truth == label, probabilities[:, label], probabilities.argmax(-1) == label)
+            is_class, chosen = truth == label, probabilities.argmax(-1) == label
+            both = is_class.any() and not is_class.all()
+            row["sensitivity"] = float(metrics.recall_score(is_class, chosen, zero_division=0))
+            row["specificity"] = float(metrics.recall_score(~is_class, ~chosen, zero_division=0))
+            row["auc"] = float(metrics.roc_auc_score(is_class, probabilities[:, label])) if both else None
         name = info.class_names[positive]
         return {
             "accuracy": plain.pop("accuracy"),
@@ -238,14 +242,3 @@ def error_summary(name: str, row: Mapping[str, Any]) -> str:
         f"{1 - row['sensitivity']:.1%}, at most {1 - worst:.1%}), {row['falsely_raised']} of {negatives} others "
         f"falsely positive (type I error {1 - row['specificity']:.1%}, at most {1 - least:.1%})"
     )
-
-
-def _one_against_rest(truth: np.ndarray, probability: np.ndarray, predicted: np.ndarray) -> dict[str, float]:
-    from sklearn import metrics
-
-    scores = {
-        "sensitivity": float(metrics.recall_score(truth, predicted, zero_division=0)),
-        "specificity": float(metrics.recall_score(~truth, ~predicted, zero_division=0)),
-    }
-    both = truth.any() and not truth.all()
-    return scores | {"auc": float(metrics.roc_auc_score(truth, probability)) if both else None}
