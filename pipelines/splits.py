@@ -157,8 +157,7 @@ def bounds(policy: tuple[int, int, int], count: int) -> tuple[int, int]:
 
 def limited(dataset: Dataset, limit: int) -> Dataset:
     """Return a dataset with at most `limit` examples of each split (0 for all), in their order."""
-    # The choice is random, the same in every call, and stratified by the feature `label` if there is one: every class
-    # keeps its share and at least one example. The statistics of `info` remain those of the whole training split.
+    # Random, the same in every call, stratified by `label` if there is one; statistics remain those of all of train.
     if not limit:
         return dataset
     classes = dataset.info.num_classes or 1

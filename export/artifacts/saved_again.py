@@ -81,8 +81,7 @@ class _Placeholders:
 
 def differences(model: Any, native: Path, folder: Path, endpoints: Sequence[Endpoint], again: Path) -> list[str]:
     """Return clauses about what differs; raise Incomparable."""
-    # `native` is the Keras file of the model, `folder` the SavedModel, `again` where it is written again. The calls of
-    # the endpoints are those of the model; those that the Keras file does not carry are not called.
+    # `native` is the Keras file, `folder` the SavedModel, written to `again`; what `native` lacks is not called.
     import keras
 
     not_carried = [endpoint.name for endpoint in endpoints if not endpoint.is_carried_by(NATIVE)]

@@ -32,11 +32,9 @@ class Policy:
     """What a bundle must hold; a rule that the file does not name has the value here."""
 
     verdict: Sequence[str] = (PASS,)  # verdicts that are admitted
-    # public keys (PEM), relative to the file, one of which must have signed the attestation. Without any, a bundle is
-    # checked by its own certificate, which whoever can write the folder can write.
+    # public keys (PEM), relative to the file, of which one must have signed; without, its own certificate counts
     signers: Sequence[Path] = ()
-    # the upper end of the 95 % interval of the metric drop of every quantised file; a file whose drop was not measured
-    # is refused. None for no limit.
+    # the upper end of the 95 % interval of the drop of each quantised file; refused where not measured; None: no limit
     max_drop: float | None = None
     # the least share of table rows, vocabulary and units that was reached; refused where not measured; None: no limit
     min_coverage: float | None = None

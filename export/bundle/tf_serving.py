@@ -14,8 +14,7 @@ PINNED = "2.19.1"  # of the image of TF Serving in the compose file and in examp
 
 def write_warmup(saved_model: Path, endpoints: Iterable[Endpoint], cases: Mapping[str, Sequence[GoldenCase]]) -> int:
     """Write the calls that TF Serving makes before it serves a version, from golden cases; return how many."""
-    # Each record is a `PredictionLog` with the response of the reference, so that a record of another model can be
-    # detected by its response too. TF Serving reads only the request. One invalid record makes it reject the model.
+    # With the response, which shows a record of another model; TF Serving rejects a model for one invalid request.
     import tensorflow as tf
 
     path = saved_model / WARMUP

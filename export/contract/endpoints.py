@@ -34,8 +34,7 @@ def bytes_endpoint(
     base: Endpoint, preprocess: Callable[[Any], Any], name: str = "bytes", labels: Sequence[str] | None = None
 ) -> Endpoint:
     """Return an endpoint `image_bytes` (B,) string -> the outputs of `base`, which takes one image."""
-    # `preprocess` is the pure TensorFlow function of the input pipeline: scalar string -> one image. With `labels` it
-    # also returns `probabilities` (float32, one a label), `label` (string) and `score` (float32) of the largest.
+    # `preprocess` is that of the feed: string -> image. With `labels` also `probabilities`, `label` and its `score`.
     image, scores = _single(base, labels)
 
     def call(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -98,8 +97,7 @@ def text_endpoint(
     tensor: str = "text",
 ) -> Endpoint:
     """Return an endpoint `text` (B,) string -> the outputs of `base`, which takes token ids."""
-    # `preprocess` is the pure TensorFlow function of the input pipeline: strings (B,) -> ids (B, ...). Golden texts are
-    # made of `vocabulary`, the words that it knows: the others are the same to it.
+    # `preprocess` is that of the feed: strings (B,) -> ids. Golden texts have words of `vocabulary`: others are alike.
     tokens, scores = _single(base, labels)
 
     def call(values: Mapping[str, Any]) -> dict[str, Any]:
@@ -148,8 +146,7 @@ def step_endpoint(
     step: Callable[..., Sequence[Any]], token: Tensor, states: Sequence[Tensor], output: Tensor, name: str = "step"
 ) -> Endpoint:
     """Return the endpoint that advances a recurrent model by one token, its states explicit inputs and outputs."""
-    # Every state `s` (meaning "state") is returned as `next_s`, the value of `s` in the next call; the initial state is
-    # zeros. The batch size is one, because conversion of a recurrent step to TFLite needs a fixed batch size.
+    # A state `s` is returned as `next_s`; at first it is zeros. Batch size 1: TFLite needs a fixed one of such a step.
     following = tuple(dataclasses.replace(state, name=f"next_{state.name}") for state in states)
     outputs = (output, *following)
 

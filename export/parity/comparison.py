@@ -268,8 +268,7 @@ def _range_violations(cases: Sequence[GoldenCase], declared_tensors: Sequence[Te
 
 def count_other_answers(cases: Sequence[GoldenCase]) -> dict[str, tuple[int, int]]:
     """Return {output: (rows that are not the most frequent answer, all rows)} over the compared cases."""
-    # The fewer rows differ from the most frequent answer, the less it means that two models agree. Rows of different
-    # shapes are counted apart; an output without a batch dimension is one row for each case.
+    # The fewer rows differ from the most frequent answer, the less agreement means. Rows of each shape apart.
     rows: dict[str, dict[tuple[int, ...], list[np.ndarray]]] = {}
     for case in (c for c in cases if c.compared):
         size = len(next(iter(case.inputs.values())))

@@ -23,8 +23,8 @@ def run_reference(
     contract: Contract, cases: Mapping[str, list[GoldenCase]], weights: Sequence[Any] = ()
 ) -> ArtifactRun:
     """Run every endpoint through its own `call`, and put the outputs into the cases."""
-    # Rows near the constants that it compares with are added to the cases. Where no input holds real numbers that could
-    # be moved by their rounding, the weights are, for one more call of small cases, and then have their values again.
+    # With rows near the constants that it compares with. Where no input has real numbers to be moved by their rounding,
+    # the weights are moved, for one more call of small cases.
     with quiet_stderr():  # decoders also log the errors that they raise
         run = _run(contract, cases, weights)
         gc.collect()  # so that TensorFlow logs about calls that raised while stderr is silenced

@@ -157,8 +157,7 @@ _STEPS = 1024
 
 def mixup(batch: tuple[Any, ...], keys: tf.Tensor, *, num_classes: int, alpha: float = 0.2) -> tuple[Any, ...]:
     """Mix each example with the previous one in the batch (Zhang 2018, arXiv:1710.09412)."""
-    # images (B, H, W, C), labels integer (B,)[, weights] -> labels float32 (B, num_classes). The share is drawn from
-    # Beta(alpha, alpha) by the key; the partner depends on the batch, and is the same in every run of an epoch.
+    # Labels integer (B,) become float32 (B, num_classes). The share is of Beta(alpha, alpha), the partner of the batch.
     from scipy import stats
 
     quantiles = stats.beta.ppf((np.arange(_STEPS) + 0.5) / _STEPS, alpha, alpha)

@@ -46,9 +46,8 @@ class Boosting:
 def fit_boosting(train: Rows, validation: Rows, classes: int = 0) -> Boosting:
     """Fit histogram gradient boosting (Ke 2017), whose settings are chosen on validation rows, which also end it."""
     # Of a regression, loss and transform of the target come first, by the mean absolute error: squared, absolute and,
-    # for targets without negative values, Poisson and squared on log1p. Then, from `SEARCHED` validation rows on,
-    # leaves and learning rate are searched; of classes by the log loss. Inputs (rows, columns) have categories as ids
-    # and NaN for what is missing. Where trees are many or slow, fewer iterations are possible: not of the lower rate.
+    # without negative targets, Poisson and squared on log1p. From `SEARCHED` validation rows on, leaves and learning
+    # rate are searched, of classes by the log loss; not the lower rate where trees are many or slow.
     from sklearn import ensemble
 
     (x, y, categories), (held_x, held_y, _) = train, validation

@@ -22,8 +22,7 @@ LEAST_RANGE = 1e-6  # of an activation that is always 0
 
 def channel_axes(variable: keras.Variable, layer: keras.Layer) -> tuple[int, ...]:
     """Return the axes of a kernel that have a scale for each index: its output channels, as TFLite has them."""
-    # Because every output channel has its own scale, batch normalisation behind the layer need not be folded into the
-    # kernel while training: rounding commutes with the positive factor, or its negative, of a channel.
+    # Each output channel has a scale: rounding commutes with the factor of a batch normalisation behind the layer.
     rank = len(variable.shape)
     is_depthwise = isinstance(layer, keras.layers.DepthwiseConv1D | keras.layers.DepthwiseConv2D)
     if is_depthwise or variable.name == "depthwise_kernel":  # (..., C, multiplier)
@@ -37,8 +36,7 @@ def channel_axes(variable: keras.Variable, layer: keras.Layer) -> tuple[int, ...
 
 def round_symmetric(kernel: Any, bits: int, axes: Sequence[int]) -> Any:
     """Return a kernel rounded to the integers of so many bits times a scale for each channel."""
-    # The integers are [-(2^(bits-1) - 1), 2^(bits-1) - 1]. The gradient passes through unchanged (Bengio 2013,
-    # arXiv:1308.3432). Rounding twice changes nothing.
+    # To [-(2^(bits-1) - 1), 2^(bits-1) - 1]. The gradient passes through unchanged (Bengio 2013, arXiv:1308.3432).
     largest = 2 ** (bits - 1) - 1
     others = [axis for axis in range(len(kernel.shape)) if axis not in axes]
     peak = ops.max(ops.abs(kernel), axis=others, keepdims=True)

@@ -19,8 +19,7 @@ def in_image(points: np.ndarray, original: np.ndarray, start: np.ndarray, scale:
 
 def draw(image: np.ndarray, rows: np.ndarray, names: Sequence[str], points: np.ndarray | None = None) -> np.ndarray:
     """Return uint8 (H, W, 3): an image with boxes in the colour of their class, enlarged if it is small."""
-    # rows (M, 5 or 6): left, top, right, bottom, class, and perhaps a score, which is shown below 1; rows of a negative
-    # class are not drawn. points (M, P, 2) are dots.
+    # rows (M, 5 or 6): box, class, perhaps a score, shown below 1; not of a negative class. points (M, P, 2): dots.
     scale = max(1, SIDE // max(image.shape[:2]))
     pixels = np.clip(np.broadcast_to(image, (*image.shape[:2], 3)), 0, 255).astype(np.uint8)
     canvas = np.ascontiguousarray(pixels.repeat(scale, axis=0).repeat(scale, axis=1))

@@ -185,8 +185,7 @@ def compare_sets(
     extractor: FeatureExtractor, real: np.ndarray, fake: np.ndarray, others: Mapping[str, np.ndarray]
 ) -> dict[str, dict[str, float]]:
     """Return {row: {frechet_distance, precision, recall}} of generated images (N, H, W, C) and others."""
-    # Rows are "this model", `REAL_HALVES` (the lower bound: one half of the real images against the other), and
-    # `others`, such as a trivial generator: an upper bound.
+    # Rows: "this model"; `REAL_HALVES` of the real images, a lower bound; `others`, such as noise, an upper bound.
     features = collect(extractor.features, real)
     pairs = {"this model": (features, collect(extractor.features, fake)), REAL_HALVES: (features[::2], features[1::2])}
     pairs |= {name: (features, collect(extractor.features, images)) for name, images in others.items()}

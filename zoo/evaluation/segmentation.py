@@ -20,8 +20,7 @@ def confusion(truth: np.ndarray, predicted: np.ndarray, num_classes: int) -> np.
 
 def scores(matrix: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
     """Return the metrics of a confusion matrix (classes, classes) of pixels."""
-    # `mean_iou` (the Jaccard index), `pixel_accuracy` and `mean_dice` (the F1 score of pixels), means over the classes
-    # that occur in the truth or in the predictions; `per_class` with None for a class that occurs in neither.
+    # IoU is the Jaccard index, Dice the F1 score of pixels; classes in neither truth nor predictions do not count.
     hits, true, predicted = np.diag(matrix), matrix.sum(axis=1), matrix.sum(axis=0)
     union = true + predicted - hits
     occurs = union > 0

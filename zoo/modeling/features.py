@@ -17,8 +17,7 @@ def without_head(model: keras.Model) -> keras.Model:
 
 def feature_maps(model: keras.Model) -> keras.Model:
     """Return the model of an image classifier's feature maps: image -> {"stride_2": (B, H/2, W/2, C), ...}."""
-    # For each resolution, the last map before the layer "logits" that has it; strides are rounded to powers of two. Of
-    # a transformer, the last tokens of the patches are a map, too. The layers are shared.
+    # The last map of each resolution before "logits", also of a transformer's patches; strides are powers of two.
     x, maps, learned, size = model.input, {}, False, ()
     if len(getattr(x, "shape", ())) != 4:
         raise UsageError(f"{model.name} does not take images (B, H, W, C): it has no feature maps")

@@ -23,8 +23,7 @@ def names_of(arguments: Sequence[str], are_images: bool) -> list[str]:
 
 def expand(arguments: Sequence[str]) -> Iterator[str]:
     """Yield the names of files in the order of the arguments; what a folder or a pattern stands for is sorted."""
-    # A folder stands for the image files in it and its sub-folders, a pattern such as `photos/**/*.jpg` for the files
-    # that it matches. Both may be in a store: `s3://bucket/photos/`, `gs://bucket/*.jpg`.
+    # A folder stands for the images below it, `photos/**/*.jpg` for what it matches; both may be at s3:// or gs://.
     for argument in arguments:
         if not argument:  # Path("") is the current folder
             raise UsageError("'' is not the name of a file")

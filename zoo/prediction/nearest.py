@@ -18,8 +18,7 @@ def nearest(
     opened: Predictor, inputs: Sequence[str], file: str | Path, top_k: int
 ) -> Iterator[tuple[str, list[dict[str, Any]]]]:
     """Yield each text with its `top_k` nearest of a file: {"input", "rank", "text", "similarity"}."""
-    # The file is a .csv or .tsv with the column `text`, or has a text a line. Its vectors are computed each time:
-    # for many texts, a library such as FAISS keeps an index.
+    # A .csv or .tsv with the column `text`, or a text a line. For many texts a library such as FAISS keeps an index.
     outputs = [tensor.name for tensor in opened.contract["serving_default"].outputs]
     if opened.task.accepts != "texts" or outputs != ["embedding"]:
         raise MissingError(

@@ -36,8 +36,7 @@ from zoobase.files import write_with_checksum
 
 def train_best(session: Session) -> CheckpointCallback:
     """Train every candidate of the recipe with every seed, as `train` does; return the best by validation loss."""
-    # Each training has its own run folder below `restarts/`, so that an interrupted series can be resumed. If the model
-    # is the mean of several ensemble, these are the trainings, and all of them are kept.
+    # Each has its own run folder below `restarts/`, so that a series can be resumed; those of an ensemble are kept.
     plans, console, folder = session.plan.trainings(), session.console, session.folder
     if plans == [session.plan]:
         return train(session)

@@ -205,8 +205,7 @@ def _head(model: keras.Model, embedding: np.ndarray) -> keras.Model:
     standardise = model.get_layer(STANDARDISE)
     variance = embedding.var(axis=(0, 1), dtype=np.float64)
     standardise.moving_mean.assign(embedding.mean(axis=(0, 1), dtype=np.float64))
-    # Lower bound of the variance, relative because networks differ in scale: a feature that is almost constant on the
-    # training images must not be amplified for new ones.
+    # A feature that is almost constant in training must not be amplified later; relative, as scales of networks differ.
     standardise.moving_variance.assign(np.maximum(variance, 1e-3 * (variance.mean() or 1.0)))
     standardise.trainable = False  # its statistics are exact; those of batches would be noisier
     x = start = keras.Input(embedding.shape[-1:], name=EMBEDDING)

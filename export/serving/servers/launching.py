@@ -33,8 +33,7 @@ def running(
     reads: Sequence[str | os.PathLike[str]] | None = None,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run a server for the duration of the block, with a temporary folder of its own."""
-    # `is_ready` is called until it is True; it may raise CheckFailed to give up. The kernel forbids all but `reads`,
-    # installed packages and `writes`; None for a server that confines the process in which it loads.
+    # `is_ready` may raise CheckFailed. The kernel forbids all but `reads` and packages; None: it confines itself.
     with tempfile.TemporaryDirectory(prefix="server-") as scratch:
         log, own = Path(scratch) / "log", Path(scratch) / "own"
         own.mkdir()
