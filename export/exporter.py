@@ -271,8 +271,8 @@ def _write(request: ExportRequest, folder: Path, format: str, version: int, obst
         return FORMATS[format].write(request.model, request.contract, folder, version)
 
     artifact = _written(write, Artifact(format, format, ()))
-    for path in layout.partial_files(folder, format) if artifact.state == UNSUPPORTED else ():
-        path.unlink()
+    for name in FORMATS[format].files if artifact.state == UNSUPPORTED else ():
+        (folder / name).unlink(missing_ok=True)  # Keras leaves empty files
     return artifact
 
 

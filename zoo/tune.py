@@ -156,7 +156,7 @@ def _open(
         study = studies.open_study(opened, search)
         if stored is None and (defaults := space.defaults_within(search.plan(), search.space)) is not None:
             study.enqueue_trial(defaults, {studies.DEFAULT: True})
-    return study, search, studies.has_heartbeat(opened)
+    return study, search, isinstance(opened, studies.RDBStorage)  # which notices killed processes
 
 
 @click.command("tune")

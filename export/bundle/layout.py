@@ -240,11 +240,6 @@ def publish_marked(folder: Path, target: Path, suffix: str) -> Path:
     return publish(folder, path)
 
 
-def partial_files(folder: Path, format: str) -> list[Path]:
-    """Return the files left by a failed writer: Keras leaves empty files."""
-    return [folder / name for name in FORMATS[format].files if (folder / name).exists()]
-
-
 def flush(folder: Path, deep: bool = True) -> None:
     """Flush the files of a folder to disk."""
     for path in [*(folder.rglob("*") if deep else ()), folder]:

@@ -38,17 +38,10 @@ def _records(endpoint: Endpoint, cases: Sequence[GoldenCase]) -> Iterator[bytes]
         size = endpoint.batch or rows
         inputs = {t.name: tf.make_tensor_proto(case.inputs[t.name][:size], dtype=t.dtype) for t in endpoint.inputs}
         outputs = {name: tf.make_tensor_proto(value[:size]) for name, value in case.outputs.items()}
-        serialized = ({name: t.SerializeToString() for name, t in tensors.items()} for tensors in (inputs, outputs))
-        yield encode_log(endpoint.name, *serialized)
-
-
-def encode_log(signature: str, inputs: Mapping[str, bytes], outputs: Mapping[str, bytes]) -> bytes:
-    """Return a PredictionLog of a request and the response to it, whose tensors are serialised TensorProto messages.
-
-    Source: tensorflow_serving/apis/{prediction_log,predict,model}.proto; `run_tensorflow.decode_log` reads it.
-    """
-    request = _field(1, _field(3, signature.encode())) + _map(2, inputs)
-    return _field(6, _field(1, request) + _field(2, _map(1, outputs)))
+        given, answers = ({name: t.SerializeToString() for name, t in part.items()} for part in (inputs, outputs))
+        # of tensorflow_serving/apis/{prediction_log,predict,model}.proto; `run_tensorflow.decode_log` reads it
+        request = _field(1, _field(3, endpoint.name.encode())) + _map(2, given)
+        yield _field(6, _field(1, request) + _field(2, _map(1, answers)))
 
 
 def _map(number: int, values: Mapping[str, bytes]) -> bytes:

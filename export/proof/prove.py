@@ -91,7 +91,10 @@ def prove(
                     row = _undecided(request, *arguments, measured, policy, row)
             rows.append(row)
     rows += _input_rows(request, runtimes, {*wanted, *require}, plan)
-    rows += required_but_absent(rows, require)
+    present = {row.runtime for row in rows} | {row.format for row in rows}
+    text = "required, but nothing in this bundle is or runs on"
+    missing = [name for name in require if name not in present]
+    rows += [Row(name, name, None, (Finding(f"{text} {name}", NOT_RUN),), required=True) for name in missing]
     environment = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
     environment |= {"onednn": onednn.is_chosen(), "instruction_set": onednn.instruction_set()}
     # The least of those that loaded artifacts; runtimes that use a network, such as a browser, do not count.
@@ -370,11 +373,3 @@ def absent(runtime: Runtime, runtimes: Sequence[str] | None) -> str:
     if runtime.library:
         return f"the installed {runtime.distribution} does not contain {runtime.library}"
     return f"{runtime.name} is not installed; {runtime.install or f'pip install {runtime.distribution}'}"
-
-
-def required_but_absent(rows: Sequence[Row], require: Sequence[str]) -> list[Row]:
-    """Return a row for every required name that has no row."""
-    names_with_rows = {row.runtime for row in rows} | {row.format for row in rows}
-    missing = [name for name in require if name not in names_with_rows]
-    text = "required, but nothing in this bundle is or runs on"
-    return [Row(name, name, None, (Finding(f"{text} {name}", NOT_RUN),), required=True) for name in missing]

@@ -86,12 +86,6 @@ def suppress(scores: tf.Tensor, boxes: tf.Tensor, most: float, of_smaller: bool 
     return tf.where(covered > 0, NONE, scores)
 
 
-def refine(boxes: tf.Tensor, regression: tf.Tensor) -> tf.Tensor:
-    """Return boxes (B, K, 4) whose edges are moved by shares of their sides, (B, K, 4)."""
-    sides = boxes[..., 2:] - boxes[..., :2] + 1
-    return boxes + regression * tf.concat([sides, sides], axis=-1)
-
-
 def squares(boxes: tf.Tensor) -> tf.Tensor:
     """Return the squares (B, K, 4) of the larger sides of boxes, around their centres."""
     sides = boxes[..., 2:] - boxes[..., :2]

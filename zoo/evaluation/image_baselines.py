@@ -57,12 +57,6 @@ def linear_probe(
     return float(model.score(test_codes, test_labels))
 
 
-def pixels_and_labels(batches: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return pixels (N, H*W*C) in [0, 1] and labels (N,) of batches of (images, labels)."""
-    images, labels = zip(*((np.asarray(x), np.asarray(y)) for x, y, *_ in batches), strict=True)
-    return flat(np.concatenate(images)), np.concatenate(labels)
-
-
 def best_svc(train: tuple[np.ndarray, np.ndarray], validation: tuple[np.ndarray, np.ndarray]) -> Any:
     """Return an SVC (Cortes, Vapnik 1995) with an RBF kernel; C is the best on validation of 1, 3, 10, 30."""
     from sklearn.svm import SVC
@@ -75,8 +69,8 @@ def flat(images: np.ndarray) -> np.ndarray:
     return images.reshape(len(images), -1).astype(np.float32) / 255.0
 
 
-def image_pairs(batches: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray, np.ndarray]:
-    """Return the inputs and the targets (N, H, W, C) of batches of pairs of images."""
+def pairs_of(batches: Iterable[tuple[Any, Any]]) -> tuple[np.ndarray, np.ndarray]:
+    """Return the inputs (N, ...) and the targets (N, ...) of all batches."""
     inputs, targets = zip(*((np.asarray(x), np.asarray(y)) for x, y, *_ in batches), strict=True)
     return np.concatenate(inputs), np.concatenate(targets)
 

@@ -137,7 +137,8 @@ class FaceCascade(keras.Model):
         patches = cascade.crop(pixels, boxes, network.input_shape[1])
         outputs = {k: tf.reshape(v, (-1, boxes.shape[1], v.shape[-1])) for k, v in network(patches).items()}
         odds = tf.where(scores > cascade.NONE, cascade.log_odds(outputs["logits"], threshold), cascade.NONE)
-        refined = cascade.refine(boxes, outputs["boxes"])
+        sides = boxes[..., 2:] - boxes[..., :2] + 1  # by shares of which the edges are moved
+        refined = boxes + outputs["boxes"] * tf.concat([sides, sides], axis=-1)
         points = cascade.place(boxes, outputs["landmarks"]) if "landmarks" in outputs else refined
         return cascade.best(odds, FACES, refined, points)
 

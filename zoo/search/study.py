@@ -54,11 +54,6 @@ def open_storage(place: str) -> BaseStorage:
         raise UsageError(f"--storage cannot be opened ({type(error).__name__}): give a URL or a path") from error
 
 
-def has_heartbeat(storage: BaseStorage) -> bool:
-    """Return whether the trials of killed processes are noticed."""
-    return isinstance(storage, RDBStorage)
-
-
 def stored(storage: BaseStorage, model: str) -> Search | None:
     """Return the search for a model in a storage, if there is one."""
     if model not in optuna.get_all_study_names(storage):

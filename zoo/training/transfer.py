@@ -135,7 +135,8 @@ def _features(model: keras.Model, session: Session) -> dict[str, dict[str, np.nd
     plain = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, augment=policy))
     views = task.views if policy != "none" else 1
     settings = [info.to_json(), task.feature_settings(info), policy, views, plan.seed, _digest(body)]
-    folder = cache_folder(cache_root(plan.data["cache_dir"]) / "features", cache_key(settings))
+    key = hashlib.sha256(json.dumps(settings, sort_keys=True, default=list).encode()).hexdigest()[:20]
+    folder = cache_folder(cache_root(plan.data["cache_dir"]) / "features", key)
 
     def compute(split: str) -> dict[str, np.ndarray]:
         training = split == "train"
@@ -269,11 +270,6 @@ def cache_folder(root: Path, name: str) -> Path:
     for old in sorted(root.iterdir(), key=lambda path: path.stat().st_mtime)[:-MAX_ENTRIES]:
         shutil.rmtree(old, ignore_errors=True)
     return folder
-
-
-def cache_key(settings: Any) -> str:
-    """Return a short digest of everything that determines the features."""
-    return hashlib.sha256(json.dumps(settings, sort_keys=True, default=list).encode()).hexdigest()[:20]
 
 
 def as_feed(arrays: dict[str, np.ndarray]) -> Feed:

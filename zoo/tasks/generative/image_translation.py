@@ -144,7 +144,7 @@ class PairedImageTranslation(ImageTranslation):
         truth, inputs = evaluation.truth, evaluation.inputs["image"]
         images = {"the input": inputs, "mean of all targets": np.broadcast_to(_mean(feed("train")), truth.shape)}
         if inputs[0].size <= FITTED_PIXELS:
-            pairs = [image_baselines.image_pairs(feed(name).batches(500)) for name in ("train", "validation")]
+            pairs = [image_baselines.pairs_of(feed(name).batches(500)) for name in ("train", "validation")]
             images |= image_baselines.translations(*pairs, inputs)
         baselines = {name: {"translated": translated} for name, translated in images.items()}
         best = max(self.metrics(outputs, truth, dataset.info)["psnr_db"] for outputs in baselines.values())

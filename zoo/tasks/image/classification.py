@@ -86,7 +86,8 @@ class Classification(ImageTask, ClassifierTask):
             return evaluation
         from zoo.evaluation import image_baselines
 
-        arrays = [image_baselines.pixels_and_labels(feed(name).batches(500)) for name in ("train", "validation")]
+        pairs = (image_baselines.pairs_of(feed(name).batches(500)) for name in ("train", "validation"))
+        arrays = [(image_baselines.flat(images), labels) for images, labels in pairs]
         predicted = image_baselines.best_svc(*arrays).predict(image_baselines.flat(evaluation.inputs["image"]))
         return dataclasses.replace(
             evaluation, baselines={"support vector classifier (scikit-learn)": {"predicted": predicted}}

@@ -1,7 +1,7 @@
 """Decoding of token sequences: sampling, greedy decoding and beam search."""
 
 from collections.abc import Callable, Mapping, Sequence
-from typing import Any, NamedTuple
+from typing import NamedTuple
 
 import numpy as np
 from scipy.special import log_softmax
@@ -44,11 +44,6 @@ def sampler(
         return int(random.choice(nucleus, p=scaled[nucleus] / scaled[nucleus].sum()))
 
     return choose
-
-
-def sampler_options(options: Mapping[str, Any]) -> dict[str, Any]:
-    """Return the arguments of `sampler` among the options of a command."""
-    return {k: v for k, v in options.items() if k in ("temperature", "top_p")}
 
 
 class Hypothesis(NamedTuple):

@@ -224,9 +224,8 @@ class LanguageModeling(BaseTask):
         # Options: prompt, length (200 tokens), temperature (1; 0 is greedy), top_p (1).
         prompt = options.get("prompt") or "\n"
         states = {t.name: np.zeros(t.shape, np.float32) for t in contract["step"].inputs if t.meaning == "state"}
-        choose = decoding.sampler(
-            seed, excluded=[info.vocabulary.index(pipelines.text.UNKNOWN)], **decoding.sampler_options(options)
-        )
+        given = {name: options[name] for name in ("temperature", "top_p") if name in options}
+        choose = decoding.sampler(seed, excluded=[info.vocabulary.index(pipelines.text.UNKNOWN)], **given)
         ids = decoding.generate(
             lambda inputs: call("step", inputs), states, self.encode(prompt, info), options.get("length", 200), choose
         )
