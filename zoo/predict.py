@@ -113,6 +113,8 @@ def run(
         return PredictionResult(rows, problems, images)
     arguments = names_of(others, opened.task.accepts == "images")
     if masks is not None:
+        from pipelines.images.masks import encode
+
         stems = Counter(Path(argument).stem for argument in arguments)
         if twice := next((stem for stem, count in stems.items() if count > 1), None):
             raise UsageError(f"two inputs are named {twice}: their masks would have the same name; predict them apart")
@@ -128,18 +130,12 @@ def run(
         if prediction.image is not None:
             images[argument] = prediction.image
         if masks is not None:
-            _write_mask(Path(masks) / f"{Path(argument).stem}.png", prediction.mask)
+            if prediction.mask is None:
+                raise MissingError("this model does not predict masks: -o FOLDER is for segmentation")
+            write_atomic(Path(masks) / f"{Path(argument).stem}.png", encode(prediction.mask, colours=True))
     if len(problems) == len(arguments) and codes == {MissingError.exit_code}:
         raise MissingError("; ".join(problems))
     return PredictionResult(rows, problems, images)
-
-
-def _write_mask(path: Path, mask: np.ndarray | None) -> None:
-    from pipelines.images import masks
-
-    if mask is None:
-        raise MissingError("this model does not predict masks: -o FOLDER is for segmentation")
-    write_atomic(path, masks.encode(mask, colours=True))
 
 
 @click.command("predict")

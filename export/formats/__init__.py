@@ -22,9 +22,8 @@ def format_of(quantize: str) -> Format:
 
 def with_formats(contract: Contract) -> Contract:
     """Return a contract in which every endpoint names the formats that carry it."""
-    # An endpoint that names none is carried by every format that can represent it: one that holds the model's classes
-    # has the model's own call only, which is the first endpoint, and one without strings has the endpoints without
-    # strings.
+    # An endpoint that names none is carried by every format that can represent it: one with the model's classes has
+    # its own call only, the first endpoint, and one without strings the endpoints without strings.
     carried, endpoints = {format.name: format.carries(contract) for format in FORMATS.values()}, []
     for endpoint in contract.endpoints:
         able = tuple(name for name, of_format in carried.items() if endpoint in of_format)

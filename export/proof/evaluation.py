@@ -247,9 +247,8 @@ def paired_drop(
     groups: np.ndarray | None = None,
 ) -> dict[str, Any]:
     """Return the drop of the first metric with its 95 % confidence interval, by the delete-a-group jackknife."""
-    # The drop is positive where the artifact is worse: a difference for scores, a fraction of the reference's value for
-    # errors. If no group changed, the interval is plus or minus 3 / N (Hanley and Lippman-Hand 1983), of a
-    # single group plus or minus 1: nothing is known of others.
+    # Positive where the artifact is worse: a difference of scores, a fraction of the reference's errors. If no group
+    # changed, the interval is plus or minus 3 / N (Hanley, Lippman-Hand 1983), of one group plus or minus 1.
 
     def drop(subset: Any) -> tuple[str, float, float, float]:
         a, b = ({k: v[subset] for k, v in outputs.items()} for outputs in (reference, value))

@@ -91,9 +91,9 @@ def prove(
                     row = _undecided(request, *arguments, measured, policy, row)
             rows.append(row)
     rows += _input_rows(request, runtimes, {*wanted, *require}, plan)
-    present = {row.runtime for row in rows} | {row.format for row in rows}
+    stated = {row.runtime for row in rows} | {row.format for row in rows}
     text = "required, but nothing in this bundle is or runs on"
-    missing = [name for name in require if name not in present]
+    missing = [name for name in require if name not in stated]
     rows += [Row(name, name, None, (Finding(f"{text} {name}", NOT_RUN),), required=True) for name in missing]
     environment = {"python": platform.python_version(), "machine": platform.machine(), "cores": os.cpu_count()}
     environment |= {"onednn": onednn.is_chosen(), "instruction_set": onednn.instruction_set()}

@@ -79,11 +79,10 @@ def run_endpoint(
     functions: Mapping[str, Function], cases: list[dict[str, Any]], batch: int | None, measure_noise: bool
 ) -> Outputs:
     """Run every case of an endpoint."""
-    # The variants of a case are "main", which is compared with the reference, and "again", an identical second call of
-    # the first compared case. Where noise is measured there are also "batch_1" (one row at a time), "batch_2n" (the
-    # same rows in batches of twice the size), "perturbed" and "perturbed_own_scale" (every real input moved by two
-    # steps of its dtype, at the scale of its feature and at its own scale), and the other keys of `functions` (such as
-    # "graph").
+    # The variants of a case are "main", which is compared with the reference, and "again", a second call of the first
+    # compared case. Where noise is measured also "batch_1" (a row at a time), "batch_2n" (batches of twice the size),
+    # "perturbed" and "perturbed_own_scale" (every real input moved by two steps of its dtype, at the scale of its
+    # feature and at its own), and the other keys of `functions` (such as "graph").
     results = Outputs()
     first = next((case["name"] for case in cases if case["compared"]), None)
     scales = feature_scales(cases)

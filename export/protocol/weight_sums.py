@@ -98,9 +98,8 @@ def compare(
     expected: Sequence[Mapping[str, Any]], constants: Iterable[tuple[str, np.ndarray]], exact: bool
 ) -> dict[str, Any]:
     """Return {"matched", "of", "unmatched": names, "findings": messages}."""
-    # `exact`: the artifact stores every weight as it is, so that a weight that is not in it is an error. Else one may
-    # be folded into another or quantised, which is only counted; but it is an error if the artifact has the same
-    # constant with some slices changed.
+    # `exact`: every weight is stored as it is: one that is not there is an error. Else it may be folded or quantised,
+    # which is only counted; but the same constant with some slices changed is an error.
     values = [np.asarray(array) for _, array in constants]
     unused = {i: _Constant(value) for i, value in enumerate(values) if value.dtype.kind not in "OSU"}
     keys = {i: constant.key(exact) for i, constant in unused.items()}

@@ -188,10 +188,9 @@ def run_script(
     memory: int | None = None,
 ) -> ProcessResult:
     """Run `runners/<script>` on a job in a process of its own and wait for it."""
-    # It finds the folders of the runners and of the protocol on its path, and the packages that are named. The kernel
-    # confines it to what is named here, the scratch folder and the libraries, before it loads anything of the job: see
-    # `export.protocol.machine`. Its temporary files are in the scratch folder. `seconds` are of CPU time, which
-    # does not depend on what else the machine computes.
+    # It finds the folders of the runners and of the protocol on its path, and the packages that are named. Before it
+    # loads anything of the job, the kernel confines it to what is named here, the scratch folder, which has its
+    # temporary files, and the libraries: see `export.protocol.machine`. `seconds` are of CPU time.
     path, folder = RUNNERS / script, folder.resolve()
     job_file, log_file = folder / f"{path.name}.json", folder / f"{path.name}.log"
     limit, writes = time_limit(), [*writes]

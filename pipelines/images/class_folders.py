@@ -42,9 +42,8 @@ def load(
     name: str, folder: str | os.PathLike, cache_dir: str | os.PathLike | None = None, split: str = "official"
 ) -> Dataset:
     """Read a folder of images: {"image": encoded bytes, "label": int64, "file": path below the folder}."""
-    # Missing splits are taken from train by the digests of the contents, so that names do not matter, and an image is
-    # never in two splits. Files that cannot be decoded are skipped, see `info.skipped`. The policy may end in " by
-    # folder" or " by name REGEX".
+    # Missing splits are taken from train by the digests of the contents: an image is never in two splits. What cannot
+    # be decoded is skipped, see `info.skipped`. The policy may end in " by folder" or " by name REGEX".
     shares, grouping = splits.grouping(split, splits.FILES)
     policy = splits.percentages(shares)
     root = Path(folder).expanduser().absolute()

@@ -220,8 +220,7 @@ def _pretrain_lite(name: str, model: keras.Model) -> None:
 def pyramid(name: str, image_shape: Sequence[int], stages: int) -> keras.Model:
     """Return the features of a backbone at each size, with random weights: the encoder of a segmentation."""
     # image (B, H, W, 3) in [0, 255] -> a list of (B, H / 2**i, W / 2**i, C_i) for i = 1 to `stages`: the outputs of
-    # the last layer of each size, which is often the widest. Its name is that of the backbone, whose `pretrain` takes
-    # it.
+    # the last layer of each size, often the widest. It has the name of the backbone, whose `pretrain` takes it.
     if image_shape[-1] != 3:
         raise UsageError(f"{name} takes images of 3 channels, not {image_shape[-1]}: use --set task.channels=3")
     whole = get(name).build(image_shape, "last")

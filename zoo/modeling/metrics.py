@@ -8,8 +8,14 @@ from keras import ops
 from zoo.modeling.losses import SparseCategoricalCrossentropy
 
 
+class _Mean(keras.metrics.MeanMetricWrapper):
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {"name": self.name, "dtype": self.dtype}
+
+
 @keras.saving.register_keras_serializable("zoo")
-class Accuracy(keras.metrics.MeanMetricWrapper):
+class Accuracy(_Mean):
     """Accuracy of logits (B, C) for labels: integer (B,), or (B, C) class probabilities if examples are mixed.
 
     Keras' metrics accept one of the two forms; training may mix examples while validation does not.
@@ -18,33 +24,21 @@ class Accuracy(keras.metrics.MeanMetricWrapper):
     def __init__(self, name: str = "accuracy", dtype: str | None = None) -> None:
         super().__init__(_hits, name=name, dtype=dtype)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"name": self.name, "dtype": self.dtype}
-
 
 @keras.saving.register_keras_serializable("zoo")
-class CrossEntropy(keras.metrics.MeanMetricWrapper):
+class CrossEntropy(_Mean):
     """Cross-entropy of logits (B, ..., C) and labels as for `Accuracy`: the loss without smoothing and penalties."""
 
     def __init__(self, name: str = "cross_entropy", dtype: str | None = None) -> None:
         super().__init__(SparseCategoricalCrossentropy().call, name=name, dtype=dtype)
 
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"name": self.name, "dtype": self.dtype}
-
 
 @keras.saving.register_keras_serializable("zoo")
-class SequenceErrorRate(keras.metrics.MeanMetricWrapper):
+class SequenceErrorRate(_Mean):
     """Share of sequences with a wrong token, of logits (B, T, C) for token ids (B, T), where id 0 is padding."""
 
     def __init__(self, name: str = "sequence_error_rate", dtype: str | None = None) -> None:
         super().__init__(_wrong_sequences, name=name, dtype=dtype)
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {"name": self.name, "dtype": self.dtype}
 
 
 def _wrong_sequences(y_true: Any, y_pred: Any) -> Any:

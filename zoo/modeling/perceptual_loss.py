@@ -107,8 +107,7 @@ def style_loss(
 ) -> tf.Tensor:
     """Return the squared difference of Gram matrices, averaged over the layers with their weights: (B,)."""
     # The term of a layer is 1 / (4 C^2) times the sum over its matrix. Gatys also divides by the square of the number
-    # of positions; here each Gram matrix is divided by its own, so that content and style images may have different
-    # sizes.
+    # of positions; here each Gram matrix is divided by its own: content and style may have different sizes.
     weights = weights or (1.0,) * len(grams)
     terms = []
     for (name, gram), weight in zip(grams.items(), weights, strict=True):

@@ -34,10 +34,9 @@ WORTH = 1.15  # times as fast
 
 def choose_precision(plan: Plan, dataset: Dataset, console: Console, workers: int = 1) -> Plan:
     """Return the plan with "auto" resolved: bfloat16 if it trains this model faster on this machine."""
-    # Processors without bfloat16 arithmetic emulate it, so float32 is chosen without a measurement; and so it is for
-    # several workers, whose operations may not differ, and for a training that takes no longer than the measurement.
-    # Otherwise a few steps of each precision are timed in turn, and the choice is remembered for this model, batch size
-    # and machine.
+    # float32 without a measurement on processors that emulate bfloat16, for several workers, whose operations may not
+    # differ, and for a training that takes no longer than the measurement. Else a few steps of each precision are timed
+    # in turn, and the choice is remembered for this model, batch size and machine.
     if plan.precision != "auto":
         return plan
     few = math.ceil(dataset.info.counts["train"] / plan.recipe.batch_size) * plan.recipe.epochs < LEAST_STEPS

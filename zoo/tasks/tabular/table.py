@@ -62,7 +62,7 @@ class Table(TabularTask):
         if "cells" not in dataset.info.statistics:
             if settings := [f"task.{name}" for name, value in dataclasses.asdict(self).items() if value]:
                 raise UsageError(f"{', '.join(settings)} is about a CSV file: {dataset.info.name} has types and splits")
-            return _with_quantiles(_with_class_numbers(dataset) if dataset.info.class_names else dataset)
+            return _with_types(dataset)
         parts = {name: tabular.collect(dataset[name]) for name in PARTS}
         table = {name: np.concatenate([part[name] for part in parts.values()]) for name in parts["train"]}
         target, groups, time = (self._column(setting, table) for setting in ("target_column", "groups", "time"))
@@ -168,20 +168,16 @@ class Table(TabularTask):
         return self._of(info).show(argument, outputs, info, top_k)
 
 
-def _with_quantiles(dataset: Dataset) -> Dataset:
-    """Return a table whose columns are also described by quantiles and by the share of missing numbers."""
-    columns = tabular.with_quantiles(dataset.info.statistics["columns"], tabular.collect(dataset.train))
-    info = dataclasses.replace(dataset.info, statistics=dataset.info.statistics | {"columns": columns})
-    return dataclasses.replace(dataset, info=info)
-
-
-def _with_class_numbers(dataset: Dataset) -> Dataset:
-    """Return a table with the target as int64: one with numbers of classes has it as float32."""
-    target = dataset.info.statistics["target"]["name"]
-    parts = {name: tabular.collect(dataset[name]) for name in PARTS}
-    converted = {name: part | {target: part[target].astype(np.int64)} for name, part in parts.items()}
-    info = dataclasses.replace(dataset.info, features={**dataset.info.features, target: "int64"})
-    return Dataset(**{name: tabular.dataset(part) for name, part in converted.items()}, info=info)
+def _with_types(dataset: Dataset) -> Dataset:
+    """Return a table with quantiles and the share of missing numbers; numbers of classes, float32, become int64."""
+    info, parts = dataset.info, {name: tabular.collect(dataset[name]) for name in PARTS}
+    columns = tabular.with_quantiles(info.statistics["columns"], parts["train"])
+    info = dataclasses.replace(info, statistics=info.statistics | {"columns": columns})
+    if info.class_names:
+        target = info.statistics["target"]["name"]
+        parts = {name: part | {target: part[target].astype(np.int64)} for name, part in parts.items()}
+        info = dataclasses.replace(info, features={**info.features, target: "int64"})
+    return Dataset(**{name: tabular.dataset(part) for name, part in parts.items()}, info=info)
 
 
 def _divide(

@@ -176,8 +176,7 @@ class Translation(BaseTask):
     ) -> SplitEvaluation:
         """Add the exact match and the token error rate of greedy decoding, and the exact match of beam search."""
         # Translations into words are also scored by BLEU and chrF, if sacrebleu is installed: against the words of the
-        # target as the tokenizer splits them, lower case without punctuation, also those that are not in the
-        # vocabulary.
+        # target as the tokenizer splits them, also those that are not in the vocabulary.
         from zoo.evaluation import outputs as inference
         from zoo.evaluation import sequence_metrics
 
