@@ -90,7 +90,7 @@ class BundlePages:
         with quiet_stderr():  # LiteRT logs its delegates
             golden = {page.endpoint.name: golden_of(page, cases, functions[page.endpoint.name]) for page in self.pages}
         (site / "golden.json").write_text(json.dumps(golden), encoding="utf-8")
-        page = self.pages[0]  # its image, if it has one, is that of the model in a gallery; `picture` is its HTML
+        page = self.pages[0]  # its image, if it has one, is that of the model in a gallery
         inputs = rows_of(page.endpoint, cases[page.endpoint.name])
         call, writes = functions[page.endpoint.name], "states" in page.options
         texts = [facts.continuation(page, call)] if writes else [pair["text"] for pair in _texts(page, cases)]
