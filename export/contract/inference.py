@@ -98,7 +98,9 @@ def _with_meanings(model: Any, inputs: Sequence[Tensor], samples: Mapping[str, n
     provenance = trace_inputs(model, inputs, lambda values: model(arrange(endpoint, values), training=False))
     layers = layers_of(model)
     kinds = {kind_of(layer) for layer in layers} - {None}
-    tables = ranges.unclaimed_tables(layers, provenance.reached)
+    claimed = {id(reach.layer) for reaches in provenance.reached.values() for reach in reaches}
+    sizes = (ranges.table_size(layer) for layer in layers if id(layer) not in claimed)
+    tables = [size for size in sizes if size is not None]
     declared = getattr(model, "inputs", None) or ()
     masks = {inputs[i].name for i in mask_inputs(model, [tensor for _, tensor in _named(model, declared)])}
     tensors = []

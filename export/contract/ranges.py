@@ -1,7 +1,7 @@
 """The legal values of an input, from the layers that it reaches: tables, lookups, statistics, rescalings."""
 
 import dataclasses
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -166,9 +166,3 @@ def _is_usual(affine: tuple[np.ndarray, np.ndarray], pixels: tuple[float, float]
     low, high = float(ends.min()), float(ends.max())
     is_unit = max(abs(low), abs(high)) <= 4 and high - low >= 0.5
     return is_unit or (low >= -160 and high <= 256 and high - low >= 200)
-
-
-def unclaimed_tables(layers: Sequence[Any], reached: Mapping[str, Sequence[Reach]]) -> list[int]:
-    """Return the sizes of the tables that no input reaches."""
-    claimed = {id(reach.layer) for reaches in reached.values() for reach in reaches}
-    return [size for layer in layers if id(layer) not in claimed and (size := table_size(layer)) is not None]

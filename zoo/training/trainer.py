@@ -3,7 +3,6 @@
 import dataclasses
 import functools
 import json
-from collections.abc import Sequence
 
 import keras
 
@@ -52,27 +51,22 @@ def train_best(session: Session) -> CheckpointCallback:
         console.print(f"best by validation loss: training {best + 1}, {_describe(plans[best])}")
     if session.replicas.is_chief:
         kept = trainings if session.plan.ensemble > 1 else trainings[best : best + 1]
-        if session.plan.averaged:
-            _assemble(session, kept)
+        if session.plan.averaged:  # the weights of a mean, of models or of mirror images, from those of the models
+            from zoo.modeling.blocks import assemble
+
+            plan = dataclasses.replace(session.plan, candidate=kept[0].plan.candidate)
+            model, trained = plan.build(session.info), []
+            for training in kept:
+                trained.append(training.plan.build(session.info))
+                load_file(trained[-1], training.folder.weights)
+            assemble(model, trained)
+            save_file(model, folder.weights)
         else:
             check_file(kept[0].folder.weights)
             write_with_checksum(folder.weights, kept[0].folder.weights.read_bytes())
         folder.write_history(results[best].rows)
         folder.select(session.info, candidate=plans[best].candidate)
     return results[best]
-
-
-def _assemble(session: Session, trainings: Sequence[Session]) -> None:
-    """Write the weights of a mean, of several models or of mirror images, from those of the models alone."""
-    from zoo.modeling.blocks import assemble
-
-    plan = dataclasses.replace(session.plan, candidate=trainings[0].plan.candidate)
-    model, trained = plan.build(session.info), []
-    for training in trainings:
-        trained.append(training.plan.build(session.info))
-        load_file(trained[-1], training.folder.weights)
-    assemble(model, trained)
-    save_file(model, session.folder.weights)
 
 
 def _describe(plan: Plan) -> str:

@@ -44,7 +44,12 @@ def serving(folder: Path, endpoints: Sequence[Endpoint], name: str, http: int, g
     """Serve a SavedModel for the duration of the block."""
     # "serving_default" becomes the model NAME, another signature the model NAME-SIGNATURE.
     models = {e.name: name if e.name == "serving_default" else f"{name}-{e.name}" for e in endpoints}
-    binary, backends = _program()
+    package = TRITON.packages / "pytriton" / "tritonserver"
+    binary, backends = package / "bin" / "tritonserver", package / "backends"
+    stub = package / "python_backend_stubs" / f"{sys.version_info.major}.{sys.version_info.minor}"
+    copy = backends / "python" / "triton_python_backend_stub"
+    if not copy.exists():  # the wheel leaves it to its user
+        shutil.copy(stub / copy.name, copy)
     # the backend embeds Python, and finds the packages of the first interpreter in PATH
     path = os.pathsep.join([str(TRITON.python.parent), os.environ.get("PATH", os.defpath)])
     environment = {c_api.VARIABLE: str(c_api.folder()), "PATH": path}
@@ -59,16 +64,6 @@ def serving(folder: Path, endpoints: Sequence[Endpoint], name: str, http: int, g
         command += ["--allow-metrics=false", "--disable-auto-complete-config", "--model-control-mode=none"]
         with launching.running(command, lambda: launching.fetch(ready) == "", environment):
             yield Address(f"127.0.0.1:{http}", f"127.0.0.1:{grpc}", models)
-
-
-def _program() -> tuple[Path, Path]:
-    """Return Triton's binary and the folder of its backends, to which the wheel leaves the copy of one file."""
-    package = TRITON.packages / "pytriton" / "tritonserver"
-    stub = package / "python_backend_stubs" / f"{sys.version_info.major}.{sys.version_info.minor}"
-    copy = package / "backends" / "python" / "triton_python_backend_stub"
-    if not copy.exists():
-        shutil.copy(stub / copy.name, copy)
-    return package / "bin" / "tritonserver", package / "backends"
 
 
 def write_model(folder: Path, saved_model: Path, endpoint: Endpoint) -> None:

@@ -71,7 +71,13 @@ def write_site(
         if len(bundle_pages) > 1:
             _write_gallery(site, bundle_pages, folders)
         write_assets(site / "assets", LocalPages.script)
-        _write_runtime(runtime, site / "assets" / "litert")
+        (site / "assets" / "litert").mkdir()
+        for path in (path for path in runtime.iterdir() if litert_js.WEBGPU not in path.name):
+            copy = site / "assets" / "litert" / path.name
+            if path.suffix == ".wasm":  # compressed, because a static server need not compress it
+                copy.with_name(f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
+            else:
+                shutil.copyfile(path, copy)
         write_worker(site)
         record = {"schema": 1, "writer": WRITER, "litert_js": litert_js.versions()}
         layout.write_json(site / MARK, record | {"bundles": [s.folder.resolve().name for s in bundle_pages]})
@@ -115,16 +121,6 @@ def write_assets(folder: Path, script: str) -> None:
         shutil.copyfile(HERE / "static" / name, folder / name)
     for form in HEADINGS:
         shutil.copyfile(HERE / "forms" / f"{form}.js", folder / f"{form}.js")
-
-
-def _write_runtime(runtime: Path, folder: Path) -> None:
-    """Copy LiteRT.js without WebGPU, with its WebAssembly compressed: a static server need not compress it."""
-    folder.mkdir()
-    for path in (path for path in runtime.iterdir() if litert_js.WEBGPU not in path.name):
-        if path.suffix == ".wasm":
-            (folder / f"{path.name}.gz").write_bytes(gzip.compress(path.read_bytes(), mtime=0))
-        else:
-            shutil.copyfile(path, folder / path.name)
 
 
 def write_worker(site: Path) -> None:
