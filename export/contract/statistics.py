@@ -19,6 +19,7 @@ from export.contract import Endpoint, Tensor
 FILE = "assets.extra/training_statistics.json"  # of a SavedModel
 ROWS = 1000  # of the training split that are kept, and at most stored, of each feature
 LEAST_ROWS, BATCH = 50, 64
+NUMBERS = 2**19  # in the rows of a call
 MOST_COLUMNS = 64  # a row with more numbers is summarized
 MOST_CATEGORIES = 50  # a string input with more distinct values is a text
 DIGITS = 6  # significant ones of a stored number
@@ -68,7 +69,9 @@ def write(saved_model: Path, endpoint: Endpoint, inputs: Rows, unseen: Rows | No
 
 def answers(endpoint: Endpoint, inputs: Rows) -> dict[str, np.ndarray]:
     """Return the features of the answers of an endpoint with its call."""
-    rows, size = len(next(iter(inputs.values()), ())), endpoint.batch or BATCH
+    # A Keras model that is called eagerly holds the activations of all layers until it returns.
+    rows, numbers = len(next(iter(inputs.values()), ())), sum(value[:1].size for value in inputs.values())
+    size = endpoint.batch or max(1, min(BATCH, NUMBERS // max(1, numbers)))
     parts = []
     for start in range(0, rows - rows % (endpoint.batch or 1), size):
         outputs = endpoint.call({name: value[start : start + size] for name, value in inputs.items()})
