@@ -1,12 +1,10 @@
 """Export a model: write every format, prove it, and publish the bundle only if the proof passes."""
 
-import contextlib
 import datetime
 import functools
 import inspect
 import json
 import os
-import shutil
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import KW_ONLY, dataclass, field, replace
 from pathlib import Path
@@ -20,7 +18,16 @@ from export.bundle.layout import Bundle, choose_path, choose_saved_model_version
 from export.bundle.npu import with_npu_report
 from export.contract import Artifact, Contract, check_exportable, statistics, with_labels
 from export.contract.inference import infer_contract
-from export.formats import DEFAULT_FORMATS, FORMATS, QUANTIZATIONS, format_of, onnx, saved_model, tflite, with_formats
+from export.formats import (
+    DEFAULT_FORMATS,
+    FORMATS,
+    QUANTIZATIONS,
+    format_of,
+    remove_scratch,
+    saved_model,
+    tflite,
+    with_formats,
+)
 from export.formats.keras import merged_weights
 from export.formats.obstacles import check_graph_names, code_dependency, unimportable
 from export.parity.cases import write_golden
@@ -238,10 +245,7 @@ def _write_and_prove(request: ExportRequest, folder: Path, version: int) -> tupl
         coverage=coverage.summary(),
         request={"formats": list(request.formats), "quantize": list(request.quantization.forms)},
     )
-    for converted in (tflite, onnx):
-        shutil.rmtree(folder / converted.SCRATCH, ignore_errors=True)
-        with contextlib.suppress(OSError):  # it is not there, or holds files
-            (folder / converted.FORMAT.name).rmdir()
+    remove_scratch(folder)
     withhold(folder, artifacts, certificate)
     manifest = {
         "schema": 1,

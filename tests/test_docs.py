@@ -145,7 +145,7 @@ def tracked(path):
 def test_the_reference_can_be_read_in_the_repository():
     text = pages.api_page("zoo")
     build = text.partition("## zoo.build\n")[2].partition("\n## ")[0]
-    assert "zoo.build(\n    name: str,\n" in build
+    assert "zoo.build(\n    name: ModelName,\n" in build
     assert "    *,\n    include_top: bool = True,\n" in build
     assert "**Raises**\n\n- `UsageError`: " in build
     assert re.search(r"\*\*Example\*\*\n\n```python\n>>> ", build)

@@ -1,6 +1,9 @@
 """One file per format, each with its record, `FORMAT`; they are collected here, and nothing else lists them."""
 
+import contextlib
+import shutil
 from dataclasses import replace
+from pathlib import Path
 
 from export.contract import Contract
 from export.contract.quantization import QuantizedForm
@@ -18,6 +21,14 @@ DEFAULT_FORMATS = tuple(format.name for format in FORMATS.values() if format.is_
 def format_of(quantize: str) -> Format:
     """Return the format of a quantised form, such as "int8"."""
     return next(format for format in FORMATS.values() if QUANTIZATIONS[quantize] in format.quantizations)
+
+
+def remove_scratch(folder: Path) -> None:
+    """Remove what conversions left in a staging folder, and the folders of formats in which nothing was written."""
+    for converted in (tflite, onnx):
+        shutil.rmtree(folder / converted.SCRATCH, ignore_errors=True)
+        with contextlib.suppress(OSError):  # it is not there, or holds files
+            (folder / converted.FORMAT.name).rmdir()
 
 
 def with_formats(contract: Contract) -> Contract:

@@ -60,7 +60,7 @@ def read_job() -> dict[str, Any]:
     end_with_parent()
     if job["memory"]:
         resource.setrlimit(resource.RLIMIT_DATA, (job["memory"], job["memory"]))
-    if seconds := job.get("seconds"):
+    if seconds := job.get("cpu_seconds"):
         soft = math.ceil(seconds)  # SIGXCPU, and SIGKILL a little later
         resource.setrlimit(resource.RLIMIT_CPU, tuple(_limit(s, resource.RLIMIT_CPU) for s in (soft, soft + 5)))
     return job

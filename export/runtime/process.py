@@ -202,7 +202,7 @@ def run_script(
         "reads": [*map(os.path.realpath, reads), *paths, str(path)],
         "writes": [str(folder), *map(os.path.realpath, writes)],
     }
-    limits = {"memory": memory or memory_limit(), "seconds": seconds, "confine": allowed | {"network": network}}
+    limits = {"memory": memory or memory_limit(), "cpu_seconds": seconds, "confine": allowed | {"network": network}}
     job_file.write_text(json.dumps(job | limits))
     environment = {"TMPDIR": str(folder), **(environment or {})}
     files = {"script": str(path), "job": str(job_file), "log": str(log_file), "cwd": str(folder)}

@@ -15,7 +15,7 @@ import numpy as np
 from export.contract import Artifact, Contract
 from export.contract.quantization import check_modules
 from export.contract.simulation import Simulation
-from export.formats import QUANTIZATIONS, format_of, onnx, tflite, with_formats
+from export.formats import QUANTIZATIONS, format_of, remove_scratch, tflite, with_formats
 from export.proof.evaluation import Evaluation, measure_drops
 from export.protocol.arrays import save_arrays
 from export.runtime import process
@@ -151,8 +151,7 @@ def _write(
             sizes = {"size": len(content), "gzip": len(gzip.compress(content, 9))}
             candidate = dataclasses.replace(candidate, path=path, **sizes)
             artifact = dataclasses.replace(artifact, path=path, finish=None)
-        tflite.clean(place)
-        onnx.clean(place)
+        remove_scratch(place)
         written[candidate] = artifact
     return written
 
