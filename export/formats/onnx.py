@@ -21,7 +21,7 @@ from zoobase.errors import Unsupported
 from zoobase.requirements import install_command
 
 OPSET = 18  # the largest that tf2onnx 1.17 writes
-SCRATCH = ".onnx-work"  # in the staging folder; the exporter removes it
+SCRATCH = ".onnx-work"  # in the staging folder; `formats.remove_scratch` removes it
 EXTERNAL = 1  # of TensorProto.DataLocation
 QUANTIZATIONS = (QuantizedForm("qdq", "int8", "int8", Budget(15.0, 0.95), ("tf2onnx", "onnx", "onnxruntime"), "onnx"),)
 BATCH = 32  # rows of a call of the calibration

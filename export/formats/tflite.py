@@ -34,7 +34,7 @@ QUANTIZATIONS = (
 SIMULATED = "int8"  # the form that may have the ranges of a training
 OF_TRAINING = "of quantization-aware training"
 FLOAT = dict.fromkeys(("weights", "activations"))  # the types of a file that is not quantised
-SCRATCH = ".tflite-work"  # in the staging folder; the exporter removes it
+SCRATCH = ".tflite-work"  # in the staging folder; `formats.remove_scratch` removes it
 RANDOM = frozenset({"RANDOM_UNIFORM", "RANDOM_STANDARD_NORMAL", "MULTINOMIAL"})
 STATEFUL = frozenset({"VAR_HANDLE", "ASSIGN_VARIABLE", "CALL_ONCE"})
 
