@@ -61,8 +61,8 @@ def test_callbacks_and_metrics(tmp_path):
 
 @pytest.mark.extended
 def test_mlflow_by_a_callback_of_the_current_folder(tmp_path):
-    """The module and the command of docs/how-to/train.md, with MLflow's store of plain files."""
-    page = (ROOT / "docs" / "how-to" / "train.md").read_text()
+    """The module and the command of docs/how-to/train-in-python.md, with MLflow's store of plain files."""
+    page = (ROOT / "docs" / "how-to" / "train-in-python.md").read_text()
     (tmp_path / "tracking.py").write_text(re.search(r"```python\n(import mlflow\n.*?)```", page, re.DOTALL).group(1))
     command = shlex.split(re.search(r"^    python (.* --callback .*)$", page, re.MULTILINE).group(1))
     command += ["--no-export", *(f"--set={name}={value}" for name, value in DIGITS.items())]
