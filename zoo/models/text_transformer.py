@@ -22,14 +22,14 @@ LONGEST_WAVE = 10_000.0  # of the rotary positions, in tokens / (2 pi)
 
 
 def _rotate(x: Any, positions: Any) -> Any:
-    """Rotate the pairs (i, i + size/2) of vectors by angles that grow with the position: (..., T, heads, size).
+    """Rotate the pairs (i, i + size/2) of vectors by angles that grow with the position: (B, heads, T, size).
 
     The product of a rotated query and a rotated key depends on the difference of their positions only.
     """
     half = x.shape[-1] // 2
     frequencies = (LONGEST_WAVE ** -(np.arange(half) / half)).astype(np.float32)
     angles = ops.expand_dims(ops.cast(positions, "float32"), -1) * frequencies
-    cos, sin = (ops.cast(ops.expand_dims(f(angles), -2), x.dtype) for f in (ops.cos, ops.sin))
+    cos, sin = (ops.cast(f(angles), x.dtype) for f in (ops.cos, ops.sin))
     a, b = x[..., :half], x[..., half:]
     return ops.concatenate([a * cos - b * sin, a * sin + b * cos], axis=-1)
 
@@ -71,7 +71,8 @@ class CausalBlock(layers.Layer):
         distances = positions[:, None] - positions[None]
         mask = ops.where(ops.logical_and(distances >= 0, distances < self.window), 0.0, MASKED)
         y = self._attend(query, key, self._of_heads(value, length), mask)
-        x = x + self.drop(self.attended(ops.reshape(y, (-1, length, width))), training=training)
+        y = ops.reshape(ops.swapaxes(y, 1, 2), (-1, length, width))
+        x = x + self.drop(self.attended(y), training=training)
         return x + self.drop(self._dense(x), training=training)
 
     def step(self, x: Any, states: Any) -> tuple[Any, list[Any]]:
@@ -82,27 +83,24 @@ class CausalBlock(layers.Layer):
         """
         keys, values, count = states
         parts = ops.split(self.query_key_value(self.attention_norm(x)), 3, axis=-1)
-        query, key, value = (ops.reshape(part, (-1, self.heads, 1, x.shape[-1] // self.heads)) for part in parts)
-        keys, values = (
-            ops.concatenate([past[:, :, 1:], new], axis=2)
-            for past, new in ((keys, _rotate(key, count)), (values, value))
-        )
-        scores = ops.matmul(_rotate(query, count) * query.shape[-1] ** -0.5, ops.swapaxes(keys, 2, 3))
+        query, key, value = (self._of_heads(part, 1) for part in parts)
+        position = ops.reshape(count, (-1, 1, 1))
+        query, key = _rotate(query, position), _rotate(key, position)
+        keys, values = (ops.concatenate([past[:, :, 1:], new], axis=2) for past, new in ((keys, key), (values, value)))
         ages = np.arange(self.window, dtype=np.float32) - (self.window - 1)
-        mask = ops.minimum(ages + ops.reshape(count, (-1, 1, 1, 1)), 0.0) * -MASKED  # 0 where there is a token
-        y = ops.matmul(ops.softmax(scores + mask), values)
-        x = x + self.attended(ops.reshape(y, (-1, x.shape[-1])))
+        mask = ops.minimum(ages + ops.expand_dims(position, 1), 0.0) * -MASKED  # 0 where there is a token
+        x = x + self.attended(ops.reshape(self._attend(query, keys, values, mask), (-1, x.shape[-1])))
         return x + self._dense(x), [keys, values, count + 1.0]
 
-    def _of_heads(self, x: Any, length: Any) -> Any:  # (B, ..., D) -> (B, length, heads, D / heads)
-        return ops.reshape(x, (-1, length, self.heads, x.shape[-1] // self.heads))
+    def _of_heads(self, x: Any, length: Any) -> Any:  # (B, ..., D) -> (B, heads, length, D / heads)
+        return ops.swapaxes(ops.reshape(x, (-1, length, self.heads, x.shape[-1] // self.heads)), 1, 2)
 
     def _attend(self, query: Any, key: Any, value: Any, mask: Any) -> Any:
-        """Attend: queries (B, Q, heads, size), keys and values (B, K, heads, size); the mask is added to scores."""
-        scores = ops.einsum("bqhd,bkhd->bhqk", query, key)
+        """Attend: queries (B, heads, Q, size), keys and values (B, heads, K, size); the mask is added to scores."""
+        scores = ops.matmul(query, ops.swapaxes(key, 2, 3))
         scores = scores + ops.cast(mask, scores.dtype)
         weights = ops.softmax(ops.cast(scores, "float32") * query.shape[-1] ** -0.5)
-        return ops.einsum("bhqk,bkhd->bqhd", ops.cast(weights, scores.dtype), value)
+        return ops.matmul(ops.cast(weights, scores.dtype), value)
 
     def _dense(self, x: Any) -> Any:
         return self.output_layer(self.hidden(self.norm(x)))
