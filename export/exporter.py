@@ -35,7 +35,7 @@ from export.parity.golden import cases_for, check_samples
 from export.parity.rest_requests import write_requests
 from export.proof.certificate import FAIL, PASS, RESERVED, UNSUPPORTED, Certificate, ProofRequest
 from export.proof.coverage import Coverage
-from export.proof.evaluation import Quantization, with_simulation
+from export.proof.evaluation import Quantization, run_live, with_simulation
 from export.proof.layer_diff import with_worst_layers, write_layers
 from export.proof.prove import check_names, prove
 from export.proof.reference import run_reference
@@ -220,7 +220,10 @@ def _write_and_prove(request: ExportRequest, folder: Path, version: int) -> tupl
         if artifact.format == saved_model.FORMAT.name and artifact.state is None:
             tf_serving.write_warmup(folder / artifact.path, contract.carried_by(artifact.format), cases)
             if checks.training:
-                statistics.write(folder / artifact.path, contract.endpoints[0], checks.training, checks.validation)
+                first = contract.endpoints[0]
+                unseen = {n: v[: len(v) - len(v) % (first.batch or 1)] for n, v in (checks.validation or {}).items()}
+                outputs = run_live(first, unseen) if any(map(len, unseen.values())) else {}
+                statistics.write(folder / artifact.path, first, checks.training, outputs)
     for quantize in request.quantization.forms:
         progress(f"writing {format_of(quantize).name} {quantize}")
         artifacts.append(_write_quantized(request, folder, quantize))

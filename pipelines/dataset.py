@@ -77,7 +77,8 @@ class Dataset:
     validation: tf.data.Dataset
     test: tf.data.Dataset
     info: Info
-    feeds: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)  # that others keep here
+    # the feeds of small splits by their settings, so that these are decoded once
+    feeds: dict[Any, Any] = field(default_factory=dict, init=False, repr=False, compare=False)
 
     @classmethod
     def of_columns(cls, columns: Mapping[str, Mapping[str, Any]], info: Info) -> Dataset:

@@ -41,7 +41,7 @@ CALIBRATION = 256  # training examples on which ranges are measured
 QUICK = ("saved_model", "tflite")  # what servers and devices run
 DEVICE, DEVICES = ("tflite",), ("mediapipe", "litert_c", "tflite_micro")  # formats and further runtimes of devices
 SEARCHED, FILES = 2000, 8  # test examples among which classes are searched; golden files, as many as "real" rows
-MISTAKEN, FEW = 100, 10  # test examples on which mistakes of applications are tried, and in one call
+MISTAKEN = 100  # test examples on which mistakes of applications are tried
 GOLDEN = 32  # real examples of the test split among the golden inputs
 SENTENCE = 400  # bytes of a text among them
 MOST_STATISTICS = 2**23  # numbers in the examples whose statistics are written
@@ -325,8 +325,6 @@ def _texts(contract: Contract, examples: Sequence[Mapping[str, Any]]) -> dict[st
 
 def _mistakes(endpoint: Endpoint, info: Info, examples: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Return the accuracy of a classifier of images under mistakes of applications; {} for another model."""
-    import numpy as np
-
     from export.contract import Contract
     from export.contract.preprocessing import ImagePreprocessing
     from export.inputs.mistakes import accuracies
@@ -338,14 +336,8 @@ def _mistakes(endpoint: Endpoint, info: Info, examples: Sequence[Mapping[str, An
     if not (isinstance(tensor.preprocessing, ImagePreprocessing) and is_classifier and "label" in examples[0]):
         return {}
     call = inference.caller(Contract((endpoint,)))
-
-    def scores_of(images: np.ndarray) -> dict[str, np.ndarray]:
-        """Return the outputs for a few images at a time, whose activations fit in memory."""
-        parts = [call(endpoint.name, {tensor.name: images[i : i + FEW]}) for i in range(0, len(images), FEW)]
-        return {name: np.concatenate([part[name] for part in parts]) for name in parts[0]}
-
     files, truth = [row["image"] for row in examples], [int(row["label"]) for row in examples]
-    return accuracies(scores_of, endpoint, tensor, files, truth)
+    return accuracies(lambda images: call(endpoint.name, {tensor.name: images}), endpoint, tensor, files, truth)
 
 
 def _statistics(endpoint: Endpoint, plan: Plan, dataset: Dataset) -> dict[str, Any]:

@@ -18,8 +18,7 @@ from export.contract import Endpoint, Tensor
 
 FILE = "assets.extra/training_statistics.json"  # of a SavedModel
 ROWS = 1000  # of the training split that are kept, and at most stored, of each feature
-LEAST_ROWS, BATCH = 50, 64
-NUMBERS = 2**19  # in the rows of a call
+LEAST_ROWS = 50
 MOST_COLUMNS = 64  # a row with more numbers is summarized
 MOST_CATEGORIES = 50  # a string input with more distinct values is a text
 DIGITS = 6  # significant ones of a stored number
@@ -58,25 +57,13 @@ class Statistics:
         return cls(data["endpoint"], int(data["rows"]), numbers, data["categories"], data["outside"], data["missing"])
 
 
-def write(saved_model: Path, endpoint: Endpoint, inputs: Rows, unseen: Rows | None = None) -> None:
-    """Write the statistics of training rows into a SavedModel; those of answers need `unseen` rows."""
-    statistics = collect(endpoint, inputs, answers(endpoint, unseen) if unseen else {})
+def write(saved_model: Path, endpoint: Endpoint, inputs: Rows, outputs: Rows) -> None:
+    """Write the statistics of training rows into a SavedModel, and of outputs for other rows, if there are any."""
+    statistics = collect(endpoint, inputs, of_outputs(endpoint.outputs, outputs) if outputs else {})
     if statistics is not None:
         path = saved_model / FILE
         path.parent.mkdir(exist_ok=True)
         path.write_text(json.dumps(statistics.to_json()), encoding="utf-8")
-
-
-def answers(endpoint: Endpoint, inputs: Rows) -> dict[str, np.ndarray]:
-    """Return the features of the answers of an endpoint with its call."""
-    # A Keras model that is called eagerly holds the activations of all layers until it returns.
-    rows, numbers = len(next(iter(inputs.values()), ())), sum(value[:1].size for value in inputs.values())
-    size = endpoint.batch or max(1, min(BATCH, NUMBERS // max(1, numbers)))
-    parts = []
-    for start in range(0, rows - rows % (endpoint.batch or 1), size):
-        outputs = endpoint.call({name: value[start : start + size] for name, value in inputs.items()})
-        parts.append(of_outputs(endpoint.outputs, {name: np.asarray(value) for name, value in outputs.items()}))
-    return {name: np.concatenate([part[name] for part in parts]) for name in (parts or [{}])[0]}
 
 
 def collect(endpoint: Endpoint, inputs: Rows, answered: Rows) -> Statistics | None:
