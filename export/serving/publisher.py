@@ -86,9 +86,10 @@ def publish(
     base = Path(base_path).absolute()
     if version not in CHOSEN and os.path.lexists(base / str(number := choose_version(version, base))):
         raise _taken(number, base)  # before the bundle is verified
-    folder, *content, attestation = proven_saved_model(Path(source), trust, allow, policy)
+    folder, checksums, record, attestation = proven_saved_model(Path(source), trust, allow, policy)
     check = None if requirements is None else check_update(_newest(base)[1], folder, requirements)
-    return dataclasses.replace(publish_folder(folder, base, *content, version, attestation), check=check)
+    published = publish_folder(folder, base, checksums, record, version, attestation)
+    return dataclasses.replace(published, check=check)
 
 
 def rollback(base_path: str | os.PathLike[str], *, expect: int | None = None) -> Published:

@@ -22,7 +22,8 @@ def best_ngram(
 
 def kneser_ney(train: np.ndarray, test: np.ndarray, size: int, orders: Sequence[int]) -> dict[int, np.ndarray]:
     """Return {order: float64 (M,)}: the probability of each test token by modified Kneser-Ney smoothing."""
-    # Chen, Goodman 1999, doi:10.1006/csla.1999.0128; down to the uniform distribution. size ** max(orders) < 2 ** 63.
+    # Chen, Goodman 1999, doi:10.1006/csla.1999.0128; interpolated down to the uniform distribution. Ids are in
+    # 0..size-1, and `size ** max(orders)` below 2 ** 63. The first tokens have the context that there is.
     tables = [np.unique(_grams(train, n, size), return_counts=True) for n in range(1, max(orders) + 1)]
     probability, result = np.full(len(test), 1.0 / size), {}
     for n, (grams, counts) in enumerate(tables, start=1):

@@ -16,8 +16,9 @@ IMAGES = 1000
 
 def whiten(model: keras.Model, inputs: Any) -> None:
     """Set filters of the first `Conv2D` to whitened principal components of patches, and to their negatives."""
-    # Their outputs are uncorrelated and of similar variance, so that the next layers learn faster; further filters keep
-    # their values. All are trained, other than in Jordan 2024, arXiv:2404.00498, section 3.2.
+    # Their outputs are uncorrelated and of similar variance, so that the next layers learn faster. Those of the largest
+    # variance come first, as many as the layer has filters; further filters keep their values. All are trained, other
+    # than in Jordan 2024, arXiv:2404.00498, section 3.2.
     layer = next((layer for layer in model.layers if hasattr(layer, "kernel")), None)
     if type(layer) is not layers.Conv2D:
         raise UsageError(f"recipe.whiten needs a model that begins with a convolution, and this {model.name} does not")

@@ -92,7 +92,7 @@ assert decisions.tolist() == [0, 0, 0, 1]
 # %% [markdown] why
 # AND is 1 only where both inputs are 1, so the bias must lie between one and two weights below zero. With weights of 1 the sum
 # $z$ is -1.5, -0.5, -0.5 and 0.5, which is positive in the last row only. Every bias between -2 and -1 gives the same decisions:
-# the data does not fix the line, it only leaves room for it.
+# the data does not fix the line, many lines separate it.
 
 # %% [markdown]
 # ### 2. Logical XOR

@@ -86,7 +86,7 @@ assert plain > 0.95
 assert flipped < 0.7
 
 # %% [markdown] why
-# An augmentation must not change the label. A mirrored 2 is a shape that no writer produces, and the classifier, which was
+# An augmentation must not change the label. A flipped 2 is a shape that no writer produces, and the classifier, which was
 # trained on upright twos, takes many of them for other digits; a rotation by 180 degrees turns a 6 into a 9. Another brightness
 # leaves the digit what it is. For photographs of flowers a flip is right: which augmentations are allowed depends on the data.
 

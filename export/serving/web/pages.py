@@ -122,9 +122,8 @@ def _text_options(
         return None
     names = {t.name for t in endpoint.outputs}
     of_text = (e for e in contract.endpoints if [t.meaning for t in e.inputs] == ["text"])
-    raw = next(
-        (e.name for e in of_text if names <= {t.name for t in e.outputs}), None
-    )  # the page is checked against it
+    # the endpoint that takes the text itself and returns the same outputs; the page is checked against it
+    raw = next((e.name for e in of_text if names <= {t.name for t in e.outputs}), None)
     return options | {"length": token.shape[1], "raw": raw}
 
 
