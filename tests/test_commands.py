@@ -97,6 +97,7 @@ import pandas, sklearn
 """
 
 
+@pytest.mark.extended
 def test_a_command_imports_keras_without_what_is_optional():
     assert commands.run("-c", LEFT_OUT.replace("PROCESS", "True"), fresh=True).stdout == "0\n"
 

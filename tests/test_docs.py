@@ -38,6 +38,8 @@ from zoo.core.recipe import Recipe
 from zoo.evaluation import plots
 from zoobase.errors import ZooError
 
+pytestmark = pytest.mark.extended  # of the repository, not of what the packages do
+
 PAGE = (Path(recipes.__file__).parent / "recipes.md").read_text()
 RESULTS = json.loads((recipes.IMAGES / "results.json").read_text())
 

@@ -27,7 +27,7 @@ MODULES = (
     *("pipelines.text.characters", "pipelines.text.words", "pipelines.pairs"),
 )
 # what these show is tested elsewhere, too
-SLOW = {"export.bundle.loader", "export.serving.servecheck", "export.certifier"}
+SLOW = {"export.bundle.loader", "export.serving.publisher", "export.serving.servecheck", "export.certifier"}
 
 
 def public_functions():

@@ -12,6 +12,8 @@ import pytest
 
 from tests.commands import run
 
+pytestmark = pytest.mark.extended  # of the repository, not of what the packages do
+
 ROOT = Path(__file__).parent.parent
 
 # What each package may import of the others.

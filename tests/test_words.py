@@ -10,6 +10,8 @@ import pytest
 from docs import pages
 from tests.test_docs import FILES, ROOT, text_of
 
+pytestmark = pytest.mark.extended  # of the repository, not of what the packages do
+
 WORDS = {  # not this (a pattern): but this
     r"pictures?": "image",
     r"critics?": "discriminator",

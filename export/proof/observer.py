@@ -9,7 +9,7 @@ import numpy as np
 
 from export.contract import Contract
 from export.contract.provenance import is_reverse, kind_of
-from export.protocol.layers import first_tensor, intercepted, layers_of
+from export.protocol.layers import compiled, first_tensor, intercepted, layers_of, loops
 
 MARGIN = 1e-6  # a unit is saturated where its activation is this close to an end of its range
 ENDS = {  # of activations that saturate
@@ -39,6 +39,7 @@ class Observer:
         self._observes_units = {key for key, layer in self.layers.items() if _has_units(layer)}
         self._lookups = {k for k, layer in self.layers.items() if kind_of(layer) == "IndexLookup" and not layer.invert}
         self._eager = self._enabled = False
+        self._loops = 0  # recurrent layers that run in an eager call
 
     @contextlib.contextmanager
     def observing(self, contract: Contract) -> Iterator[Contract]:
@@ -64,15 +65,28 @@ class Observer:
         return run
 
     def _wrapped(self, layer: Any) -> Callable[..., Any]:
-        inner, key = layer.call, id(layer)
+        import tensorflow as tf
+
+        inner, key, is_loop = compiled(layer), id(layer), loops(layer)
 
         def call(*args: Any, **options: Any) -> Any:
-            result = inner(*args, **options)
-            if self._enabled:
+            is_eager_loop = is_loop and tf.executing_eagerly()
+            self._loops += is_eager_loop
+            try:
+                result = inner(*args, **options)
+            finally:
+                self._loops -= is_eager_loop
+            if self._loops and not tf.executing_eagerly():  # a step of a loop is recorded when it runs, not now
+                tf.py_function(lambda x, y: self._record_step(key, x, y), [args[0], result[0]], [])
+            elif self._enabled:
                 self._record(key, args, options, result)
             return result
 
         return call
+
+    def _record_step(self, key: int, inputs: Any, output: Any) -> None:
+        if self._enabled:
+            self._record(key, (inputs,), {}, output)
 
     def _record(self, key: int, args: tuple[Any, ...], options: Mapping[str, Any], result: Any) -> None:
         output = first_tensor(result)

@@ -9,15 +9,18 @@ from typing import Any
 import numpy as np
 
 if __package__:
-    from export.protocol import calls, runner
+    from export.protocol import calls, layers, runner
 else:
     import calls
+    import layers
     import runner
 
 
 def open_artifact(artifact: dict[str, Any], examples: dict[str, Any]) -> runner.Opened:
     """Load a model file and return, for each endpoint, its own call: "main" eager, "graph" compiled."""
     model = load_model(artifact, examples)
+    for layer in filter(layers.loops, layers.layers_of(model)):
+        object.__setattr__(layer, "call", layers.compiled(layer))  # as in the reference
     return {endpoint["name"]: functions_of(model, endpoint) for endpoint in artifact["endpoints"]}
 
 

@@ -12,6 +12,8 @@ from docs import site
 from docs.course import compose, index, notebook
 from docs.course.lessons import LESSONS
 
+pytestmark = pytest.mark.extended  # of the repository, not of what the packages do
+
 COURSE = Path(docs.course.__file__).parent
 NAMES = [lesson.name for lesson in LESSONS]
 

@@ -20,7 +20,7 @@ def folder(trained, tmp_path):
         run.write("evaluation.json", run.read("evaluation.json") | {"metrics": {"accuracy": accuracy}})
         if not run.finished:
             run.finish({"run": str(run.path)})
-    shutil.copytree(trained("bike_sharing"), tmp_path / "runs" / "bikes")
+    shutil.copytree(trained("table"), tmp_path / "runs" / "bikes")
     shutil.copytree(trained("fashion_mnist"), tmp_path / "runs" / "stopped")
     for name in ("summary.json", "evaluation.json", "history.csv"):
         (tmp_path / "runs" / "stopped" / name).unlink(missing_ok=True)
@@ -41,7 +41,7 @@ def test_the_best_run_of_a_dataset_is_first(folder):
         "bikes": "",
         "mnist/good": "",
     }
-    assert [row["model"] for row in runs.run([folder], model="bike_sharing")] == ["bike_sharing"]
+    assert [row["model"] for row in runs.run([folder], model="table")] == ["table"]
 
 
 def test_a_run_that_is_trained_now(folder):

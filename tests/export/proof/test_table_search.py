@@ -61,3 +61,20 @@ def test_where_no_input_is_real_the_weights_are_moved_and_have_their_values_agai
     assert "perturbed" not in measure_noise_floor(
         cases["serving_default"], run_reference(contract, cases).of("serving_default")
     )
+
+
+@pytest.mark.parametrize("layer", [layers.GRU, layers.LSTM, layers.SimpleRNN])
+def test_the_steps_of_recurrent_layers_are_observed(layer):
+    keras.utils.set_random_seed(0)
+    x = keras.Input((6, 3), name="x")
+    model = keras.Model(x, layers.Dense(2)(layers.Bidirectional(layer(4))(layers.Masking()(x))))
+    contract, coverage = infer_contract(model), Coverage(model)
+    with coverage.observer.observing(contract) as observed:
+        run_reference(observed, {e.name: cases_for(e) for e in contract.endpoints})
+    summary = coverage.summary()
+    assert summary["branches"] == {"layers": 7, "not_taken": []}  # with both directions and their cells
+    assert summary["units"]["all"] == 2 * 4 + 2
+    assert summary["units"]["active"] == summary["units"]["all"]
+    graph = contract["serving_default"].call  # nothing of the observer stays in a graph that is traced later
+    operators = load_tensorflow().function(graph).get_concrete_function({"x": np.zeros((1, 6, 3), "float32")}).graph
+    assert "EagerPyFunc" not in str(operators.as_graph_def())

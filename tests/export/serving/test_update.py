@@ -98,6 +98,7 @@ def test_recorded_requests_decide(update, served, tmp_path):
         check_update(served / "1", worse, Requirements(requests=tmp_path / "no"))
 
 
+@pytest.mark.extended
 def test_the_metric_may_not_drop(update, served, tmp_path):
     images = np.random.default_rng(0).uniform(0, 255, (400, 12, 12, 1)).astype("float32")
 

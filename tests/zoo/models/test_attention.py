@@ -12,6 +12,7 @@ import pipelines
 import zoo
 from pipelines.text import sequences
 from pipelines.text.sequences import END, SPECIAL
+from tests.plugins.tiers import first
 from tests.zoo.conftest import FIXTURES
 from zoo import evaluate, predict
 from zoo.core import plan
@@ -21,7 +22,7 @@ from zoo.tasks.text.translation import Translation, _without_common_padding
 from zoobase.errors import UsageError
 
 
-@pytest.fixture(scope="module", params=["bahdanau", "luong"])
+@pytest.fixture(scope="module", params=first(["bahdanau", "luong"]))
 def model(request):
     keras.utils.set_random_seed(1)  # a beam may lose the path of greedy decoding, with other weights
     return zoo.build("attention", vocabulary_size=30, attention=request.param, units=8, embedding_dim=6)

@@ -74,6 +74,7 @@ def test_rentals_are_never_negative():
     assert np.isfinite(rentals).all()
 
 
+@pytest.mark.extended
 def test_rows_of_the_raw_file_of_uci(trained, tmp_path):
     """The columns that the model was trained from, in the units of either source, in any order, with missing cells."""
     raw = tabular.read_csv(FIXTURES / "bike_sharing.csv")

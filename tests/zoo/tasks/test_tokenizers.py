@@ -70,6 +70,7 @@ def test_the_snippet_of_byte_pairs(tmp_path, monkeypatch):
         assert tokens(text).tolist() == byte_pairs.encode(text, index, 12).tolist()
 
 
+@pytest.mark.extended
 def test_the_snippet_of_the_card_equals_the_lookups_of_a_table(trained, monkeypatch):
     bundle = trained("bike_sharing") / "bundle"
     card = (bundle / "README.md").read_text()
