@@ -15,9 +15,9 @@ install = if [ -z "$(LATEST)" ] && [ -f "$(LOCKED)$(1).txt" ]; then \
 	    $(PIP) --require-hashes --requirement "$(LOCKED)$(1).txt" && $(PIP) --no-deps --no-build-isolation --editable .; \
 	else $(PIP) --editable ".[$(2)]"; fi
 EXTRAS = test,dev,docs
-PROGRAMS = chromium nginx docker-compose docker-registry nodejs gcc
+PROGRAMS = chromium nginx docker-compose docker-registry oras nodejs gcc
 PACKAGES = $(PROGRAMS) libc6-dev mesa-vulkan-drivers
-ALL_EXTRAS = $(EXTRAS),onnx,openvino,quantizer,hub,huggingface,signing,registry,attestation,third_party
+ALL_EXTRAS = $(EXTRAS),onnx,openvino,quantizer,hub,huggingface,signing,attestation,third_party
 
 # with it, each of the many processes of a test run compiles these packages again
 unexport PYTHONDONTWRITEBYTECODE

@@ -4,7 +4,6 @@ Reference: https://github.com/secure-systems-lab/dsse. A key is a PEM file, as o
 or RSA. Envelopes without a key, by an identity of OpenID (Sigstore), are bundles of the library `sigstore`.
 """
 
-import base64
 import hashlib
 import json
 from collections.abc import Iterable, Mapping, Sequence
@@ -135,22 +134,13 @@ def _read(path: Path, signer: Path) -> Attestation:
     return Attestation(subjects, {kind: s["predicate"] for kind, s in statements.items()}, signer)
 
 
-def check(target: Path, signers: Sequence[Path], digests: Mapping[str, str] | None = None) -> Attestation:
-    """Return the attestation of a bundle whose every byte is what was signed; `digests` stand for its files."""
+def check(target: Path, signers: Sequence[Path]) -> Attestation:
+    """Return the attestation of a bundle whose every byte is what was signed."""
     attestation = read(envelopes_of(target), signers)
     if CERTIFICATE not in attestation.predicates:
         raise CheckFailed(f"{envelopes_of(target)} has no statement of the type {CERTIFICATE}")
-    check_subjects(str(target), attestation.subjects, digests_of(target) if digests is None else digests)
+    check_subjects(str(target), attestation.subjects, digests_of(target))
     return attestation
-
-
-def claimed_subjects(path: Path) -> Mapping[str, str]:
-    """Return the subjects {path: sha256} in a file of envelopes, whoever has signed it."""
-    try:
-        payload = json.loads(base64.b64decode(json.loads(path.read_bytes().partition(b"\n")[0])["payload"]))
-        return {subject["name"]: subject["digest"]["sha256"] for subject in payload["subject"]}
-    except (ValueError, KeyError, TypeError) as error:
-        raise CheckFailed(f"{path} is no attestation ({error}); python -m export attest writes it") from error
 
 
 def check_subjects(name: str, subjects: Mapping[str, str], digests: Mapping[str, str]) -> None:

@@ -68,31 +68,25 @@ def read_policy(path: Path) -> Policy:
     return Policy(**values | {"signers": [path.parent / name for name in values.get("signers", ())]})
 
 
-def admit(target: Path, policy: Policy, digests: Mapping[str, str] | None = None) -> Mapping[str, Any]:
+def admit(target: Path, policy: Policy) -> Mapping[str, Any]:
     """Return what was attested of a bundle, or of every version of a base path; CheckFailed has every broken rule."""
-    # `digests`, {path: sha256} of all files, stand for those that are not there yet
-    if (
-        digests is None
-        and target.is_dir()
-        and not (target / layout.MANIFEST).exists()
-        and (versions := served_versions(target))
-    ):
+    if target.is_dir() and not (target / layout.MANIFEST).exists() and (versions := served_versions(target)):
         return [admit(target / name, policy) for names in versions.values() for name in names][-1]
-    predicate = _predicate(target, policy, digests)
+    predicate = _predicate(target, policy)
     if problems := list(_violations(predicate, policy)):
         raise CheckFailed(f"{target} is not admitted: {'; '.join(problems)}")
     return predicate
 
 
-def _predicate(target: Path, policy: Policy, digests: Mapping[str, str] | None) -> Mapping[str, Any]:
+def _predicate(target: Path, policy: Policy) -> Mapping[str, Any]:
     """Return the predicate of the certificate, once every file is what was attested."""
-    if digests is None and (target / RECORD).is_file():
+    if (target / RECORD).is_file():
         return _of_version(target, policy)
     if policy.signers:
-        return envelope.check(target, policy.signers, digests).predicates[CERTIFICATE]
-    if digests is None and (damage := layout.find_damage(target)):
+        return envelope.check(target, policy.signers).predicates[CERTIFICATE]
+    if damage := layout.find_damage(target):
         raise CheckFailed(f"{target} is damaged ({damage[0]}); export it again")
-    return describe(layout.read_manifest(target), layout.read_certificate(target), digests or digests_of(target))
+    return describe(layout.read_manifest(target), layout.read_certificate(target), digests_of(target))
 
 
 def _of_version(folder: Path, policy: Policy) -> Mapping[str, Any]:

@@ -29,6 +29,7 @@ PROGRAMS = {  # program -> its package in Debian
     "mesa-vulkan-drivers": "mesa-vulkan-drivers",
     "nginx": "nginx",
     "node": "nodejs",
+    "oras": "oras",
 }
 PREFIX = "needs "  # of the reason of a skip
 

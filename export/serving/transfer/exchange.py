@@ -5,39 +5,34 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-from export.attestation.envelope import envelopes_of
-from export.attestation.policy import Policy, admit, read_policy
 from export.bundle import layout
 from export.bundle.gate import read_proven
 from export.bundle.layout import check_manifest
-from export.serving.transfer.registry import RegistryStore
 from export.serving.transfer.stores import LARGEST_LIST, FolderStore, HubStore, Store, WebStore, save
 from zoobase.errors import CheckFailed, ExportError, Unavailable
-from zoobase.files import discard, locked, remove_abandoned, sha256, write_atomic
+from zoobase.files import discard, locked, remove_abandoned, sha256
 
-STORES = {"file": FolderStore, "https": WebStore, "http": WebStore, "hf": HubStore, "oci": RegistryStore}
+STORES = {"file": FolderStore, "https": WebStore, "http": WebStore, "hf": HubStore}
 LARGEST = 50 * 2**30  # bytes of all files
 MOST_FILES = 10_000
 
 
-def open_store(url: str, insecure: bool = False) -> Store:
-    """Return the store of a URL; nothing is read yet. With `insecure` a registry is asked by http."""
+def open_store(url: str) -> Store:
+    """Return the store of a URL; nothing is read yet."""
     scheme, mark, _ = url.partition("://")
     if not mark or scheme not in STORES:
-        places = "file:///FOLDER, https://..., hf://OWNER/NAME or oci://HOST/NAME:TAG"
-        raise ExportError(f"{url!r} is no place of a bundle; write {places}")
-    if insecure and scheme != "oci":
-        raise ExportError(f"only a registry may be insecure, and {url} is none; leave the option out")
-    return RegistryStore(url, insecure) if scheme == "oci" else STORES[scheme](url)
+        raise ExportError(
+            f"{url!r} is no place of a bundle; write file:///FOLDER, https://... or hf://OWNER/NAME; "
+            "for a registry, oras push"
+        )
+    return STORES[scheme](url)
 
 
-def pull(
-    url: str, out: str | os.PathLike[str], *, policy: str | os.PathLike[str] | None = None, insecure: bool = False
-) -> Path:
+def pull(url: str, out: str | os.PathLike[str]) -> Path:
     """Copy a bundle from another place to a new folder, which appears whole or not at all.
 
     The manifest is read first, then the files that it lists, each of which must have its size and SHA-256. Checksums
@@ -45,20 +40,16 @@ def pull(
     was interrupted goes on with the files that it had.
 
     Args:
-        url: `file:///FOLDER`, `https://HOST/PATH`, `hf://OWNER/NAME[@REVISION]`, `oci://HOST/NAME:TAG` or
-            `oci://HOST/NAME@sha256:DIGEST`, a registry: its newest attestation is written to `OUT.intoto.jsonl`.
+        url: `file:///FOLDER`, `https://HOST/PATH` or `hf://OWNER/NAME[@REVISION]`.
         out: The folder of the bundle; it must not exist.
-        policy: A file that says what the bundle must hold, as of `export admit`: its certificate and its attestation
-            are read first, and no other file of a bundle that is not admitted.
-        insecure: Ask a registry by http.
 
     Returns:
         The path of the bundle.
 
     Raises:
         ExportError: If `out` exists, there is no bundle, or it is larger than the limits or than the disk.
-        CheckFailed: If a file is not the one that the manifest lists, or the policy does not admit the bundle.
-        Unavailable: If a file cannot be read, or the package `huggingface_hub` or `oras` is not installed.
+        CheckFailed: If a file is not the one that the manifest lists.
+        Unavailable: If a file cannot be read, or the package `huggingface_hub` is not installed.
 
     Example:
         >>> pull(Path("bundle").absolute().as_uri(), "pulled").name
@@ -67,34 +58,23 @@ def pull(
     target = Path(out).absolute()
     if os.path.lexists(target):
         raise ExportError(f"{out} exists already; choose another path")
-    rules = None if policy is None else read_policy(Path(policy))
-    store = open_store(url, insecure)
+    store = open_store(url)
     own = {name: _read(store, url, name) for name in (layout.MANIFEST, layout.SUMS)}
     files = _listed(url, own[layout.MANIFEST])
-    digests = {name: hashlib.sha256(content).hexdigest() for name, content in own.items()}
-    digests |= {name: entry["sha256"] for name, entry in files.items()}
-    attestations = store.attestations(digests)
-    if attestations and os.path.lexists(envelopes_of(target)):
-        raise ExportError(f"{envelopes_of(target)} exists already; remove it, or choose another path")
-    with _unfinished(target, digests[layout.MANIFEST]) as folder:
+    with _unfinished(target, hashlib.sha256(own[layout.MANIFEST]).hexdigest()) as folder:
         total, free = sum(entry["bytes"] for entry in files.values()), shutil.disk_usage(folder).free
         if total > free:
             raise ExportError(f"{url} has {total:,} bytes, and the disk of {out} {free:,} free ones; make room")
         (bundle := folder / "bundle").mkdir(exist_ok=True)
         for name, content in own.items():
             (bundle / name).write_bytes(content)
-        attestation = attestations[0] if attestations else None
-        for name in sorted(files, key=lambda name: name != layout.PARITY):  # the certificate first
+        for name in files:
             path = bundle / name
             if not path.is_file() or sha256(path) != files[name]["sha256"]:
                 path.unlink(missing_ok=True)
                 save(store.read(name), path, files[name], f"{url}: {name}")
-            if name == layout.PARITY and rules is not None:
-                attestation = _admitted(url, bundle, rules, attestations, digests)
         if damage := layout.find_damage(bundle):
             raise CheckFailed(f"{url} is damaged ({damage[0]}); push it again")
-        if attestation is not None:
-            write_atomic(envelopes_of(target), attestation)
         return layout.publish(bundle, target)
 
 
@@ -119,26 +99,6 @@ def _unfinished(target: Path, digest: str) -> Iterator[Path]:
             discard(folder)
             raise
     discard(folder)
-
-
-def _admitted(
-    url: str, bundle: Path, rules: Policy, attestations: Sequence[bytes], digests: Mapping[str, str]
-) -> bytes | None:
-    """Return the first attestation with which a policy admits the files that are listed, or None if it needs none."""
-    if rules.signers and not attestations:
-        raise CheckFailed(
-            f"{url} has no attestation, and the policy names signers; attest the bundle and push it again"
-        )
-    problems = []
-    for attestation in attestations or [None]:
-        if attestation is not None:
-            envelopes_of(bundle).write_bytes(attestation)
-        try:
-            admit(bundle, rules, digests)
-            return attestation
-        except CheckFailed as error:
-            problems.append(str(error).replace(str(bundle), url))
-    raise CheckFailed(problems[0])
 
 
 def _read(store: Store, url: str, name: str) -> bytes:
@@ -170,31 +130,27 @@ def _listed(url: str, content: bytes) -> Mapping[str, Any]:
     return files
 
 
-def push(bundle: str | os.PathLike[str], url: str, *, insecure: bool = False) -> str:
+def push(bundle: str | os.PathLike[str], url: str) -> str:
     """Write a whole bundle whose proof passed to another place, all of its files or none.
 
     Args:
         bundle: The bundle.
-        url: `file:///FOLDER`, which must not exist; `hf://OWNER/NAME[@REVISION]`, a repository of the Hugging Face
-            Hub: the bundle is one commit there, and a repository that does not exist is created as a private one; or
-            `oci://HOST/NAME:TAG`, a registry: the files that it lacks are sent, the attestation `BUNDLE.intoto.jsonl`
-            and a bill of materials are attached, and the tag is written last.
-        insecure: Ask a registry by http.
+        url: `file:///FOLDER`, which must not exist, or `hf://OWNER/NAME[@REVISION]`, a repository of the Hugging Face
+            Hub: the bundle is one commit there, and a repository that does not exist is created as a private one.
 
     Returns:
-        Where it is: a path or a URL, of a registry by digest.
+        Where it is: a path or a URL.
 
     Raises:
         ExportError: If `bundle` is not one, or none can be written to the URL.
-        CheckFailed: If it is damaged, its proof did not pass, its attestation is of other files, or the Hub or the
-            registry refuses it.
-        Unavailable: If the registry is not reached, or the package `huggingface_hub` or `oras` is not installed.
+        CheckFailed: If it is damaged, its proof did not pass, or the Hub refuses it.
+        Unavailable: If the package `huggingface_hub` is not installed.
 
     Example:
         >>> push("bundle", (Path.cwd() / "copy").as_uri()).rpartition("/")[2]
         'copy'
     """
-    store = open_store(url, insecure)
+    store = open_store(url)
     store.check_writable()
     folder = Path(bundle)
     files = read_proven(folder, "is pushed")["files"]

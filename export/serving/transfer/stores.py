@@ -6,7 +6,7 @@ import hashlib
 import os
 import re
 import urllib.parse
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any, Protocol
 
@@ -33,10 +33,6 @@ class Store(Protocol):
 
     def write(self, bundle: Path, files: Mapping[str, Mapping[str, Any]]) -> str:
         """Write the files of a bundle, {name: {"sha256", "bytes"}}, all or none; return where they are."""
-
-    def attestations(self, digests: Mapping[str, str]) -> Sequence[bytes]:
-        """Return the attestations that the place holds of the files {name: sha256}; only a registry holds some."""
-        return ()
 
 
 def save(blocks: Iterator[bytes], path: Path, entry: Mapping[str, Any], source: str) -> None:
