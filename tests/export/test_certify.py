@@ -100,6 +100,7 @@ def test_a_row_of_a_large_table_is_found(conversions):
     assert not seeded_bugs.fixed_tolerance(conversion, model, files["dead_row"])
 
 
+@pytest.mark.extended
 def test_what_only_contrast_reaches_is_found_by_the_certificate_alone(tmp_path):
     signs = np.empty(192)
     signs[np.argsort(np.random.default_rng(1).random(192))] = np.repeat([1.0, -1.0], 96)

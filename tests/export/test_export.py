@@ -65,6 +65,7 @@ def test_saved_models_hold_their_weights_once(bundles):
     assert sum(int(np.prod(shape)) for shape in weights) == model.count_params()  # the rest is random state
 
 
+@pytest.mark.extended
 def test_rows_state_the_code_that_they_need(bundles):
     rows = rows_of(bundles("built").certificate)
     needs_code, needs_none = ("keras", "hdf5", "weights"), ("saved_model", "c_api", "tflite")
@@ -102,7 +103,7 @@ def test_steps_agree_with_forward(bundles):
         np.testing.assert_allclose(outputs["logits"][0], expected, atol=1e-6)
 
 
-@pytest.mark.parametrize("loss", ["mse", None])
+@pytest.mark.parametrize("loss", first(["mse", None]))
 def test_compiled_models_can_be_loaded_from_hdf5(tmp_path, loss):
     """A loss given by name makes Keras' own .h5 unreadable; ours can be loaded with compile=True."""
     model, _ = create("two_by_two")
@@ -167,6 +168,7 @@ def test_invalid_arguments_are_reported(tmp_path, bundles):
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.extended
 def test_functions_that_autograph_converts_are_no_foreign_code(tmp_path, capfd):
     """The generated module lies in the temporary folder; the warning about retracing is not for the user."""
     image = keras.Input((8, 8, 8), name="image")

@@ -81,7 +81,7 @@ def test_train_in_fit(fashion, decode):
     assert (epochs[0] != epochs[1]).any()
 
 
-@pytest.mark.parametrize("location", first(["memory", "disk", "none"], 2))
+@pytest.mark.parametrize("location", first(["memory", "disk", "none"]))
 def test_epochs_are_different_permutations_and_can_be_resumed(fashion, decode, location, tmp_path, monkeypatch):
     monkeypatch.setenv("ZOO_CACHE", str(tmp_path))
     feed = pipelines.feed(fashion.train, decode=decode, cache=location)

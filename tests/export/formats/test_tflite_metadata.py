@@ -210,6 +210,7 @@ def test_a_file_without_metadata_fails(damaged):
     assert (row.state, row.reason) == ("fail", "it has no metadata")
 
 
+@pytest.mark.extended
 def test_quantized_files_have_the_same_metadata(tmp_path):
     model, contract = create("functional_cnn")
     calibration = {"image": np.random.default_rng(0).uniform(0, 255, (100, 12, 12, 1)).astype("float32")}

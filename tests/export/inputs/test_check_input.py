@@ -60,6 +60,7 @@ def test_what_the_libraries_did_is_named(mistakes, named):
     assert found.best.residual < 0.5
 
 
+@pytest.mark.extended
 def test_what_cannot_be_separated_is_listed_and_not_called_a_mistake():
     image = Image.fromarray(np.repeat(np.asarray(PHOTOGRAPHS[1].convert("L"))[..., None], 3, 2))  # grey: RGB is BGR
     data, tensor = benchmark.feed(image, case(colour="BGR"), (96, 96, 3))
@@ -68,6 +69,7 @@ def test_what_cannot_be_separated_is_listed_and_not_called_a_mistake():
     assert "BGR" in found.similar["colour"]
 
 
+@pytest.mark.extended
 def test_a_tensor_that_is_no_image_is_not_explained():
     data, _ = benchmark.feed(PHOTOGRAPHS[1], case(), (96, 96, 3))
     random = np.random.default_rng(0)

@@ -152,6 +152,7 @@ def requests(tmp_path):
     return tmp_path / "requests.jsonl"
 
 
+@pytest.mark.extended
 def test_requests_like_the_training_rows_are_no_drift_and_others_are(bundle, requests):
     report = check_drift(bundle, requests)
     assert (report.requests, report.skipped, report.rows, report.differences, report.exit_code) == (8, 4, 400, (), 0)

@@ -87,6 +87,7 @@ def test_a_file_of_a_fixed_batch_size_is_given_its_batches(bundles, installed):
     assert cell.state in (runs.EQUAL, runs.WITHIN), cell.reason
 
 
+@pytest.mark.extended
 def test_a_quantised_file_is_compared_as_the_certificate_does(installed, tmp_path):
     model = keras.Sequential([keras.Input((8,), name="x"), keras.layers.Dense(64, "relu"), keras.layers.Dense(4)])
     bundle = export_model(model, tmp_path / "bundle", formats=("tflite",), quantization=Quantization(("dynamic",)))

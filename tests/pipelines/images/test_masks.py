@@ -129,6 +129,7 @@ def test_image_and_mask_are_decoded_to_one_geometry(fit, size):
 # === Datasets ===
 
 
+@pytest.mark.extended
 def test_scenes_hold_the_garments_that_their_masks_name(cache):
     data = pipelines.load("garment_scenes", FIXTURES / "fashion_mnist", cache)
     assert data.info.num_classes == 11

@@ -53,6 +53,7 @@ def test_edges_are_thin_lines_where_it_is_steep():
     assert (edges(tf.fill([28, 28, 1], tf.constant(90, tf.uint8))).numpy() == 255).all()
 
 
+@pytest.mark.extended
 def test_grey_is_the_grey_of_the_colours(cache, tmp_path):
     for i, image in enumerate(list(photographs().values())[:4]):
         image.save(tmp_path / f"{i}.png")
@@ -188,6 +189,7 @@ def test_cycle_gan_is_read_in_the_available_configuration(tfds_folder, cache):
     assert divided.info.counts == {"train": 6, "validation": 2, "test": 2}
 
 
+@pytest.mark.extended
 def test_celeb_a_contains_images_only(tfds_folder, cache, crops, tmp_path):
     data = pipelines.load("celeb_a", tfds_folder, cache)
     assert data.info.counts == {"train": 6, "validation": 2, "test": 3}

@@ -92,6 +92,7 @@ def test_records_are_read_by_what_reads_tf_examples(fashion, folder):
     assert features["label"].int64_list.value[:] == [first["label"]]
 
 
+@pytest.mark.extended
 def test_other_file_systems_of_tensorflow(fashion, folder, tmp_path):
     """`ram://` is in TensorFlow, as gs:// is, and is read by the same calls."""
     for path in folder.glob("*.*"):
@@ -202,6 +203,7 @@ def stored(tmp_path):
     store.rm("/stored", recursive=True)
 
 
+@pytest.mark.extended
 def test_shards_in_a_store_are_copied_when_they_are_read(stored, tmp_path):
     loaded = pipelines.load("shards", stored, tmp_path / "cache")
     assert list((tmp_path / "cache").rglob("*.tfrecord")) == []
@@ -211,6 +213,7 @@ def test_shards_in_a_store_are_copied_when_they_are_read(stored, tmp_path):
     assert np.array_equal(first["image"], next(pipelines.load("digits").train.as_numpy_iterator())["image"])
 
 
+@pytest.mark.extended
 def test_a_damaged_shard_in_a_store_is_named(stored, tmp_path):
     import fsspec
 

@@ -88,6 +88,7 @@ def test_frames_in_python_and_in_a_graph_are_the_same(size):
         np.testing.assert_array_equal(expected[2], samples[320 - 32 : 320 + 32])
 
 
+@pytest.mark.extended
 def test_tones_are_the_same_each_time_and_have_their_pitch():
     frames, cents = tones.synthesise(50, 3)
     again, _ = tones.synthesise(50, 3)

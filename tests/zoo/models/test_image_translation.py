@@ -103,6 +103,7 @@ def test_the_pool_exchanges_images():
     np.testing.assert_array_equal(pool(many).numpy()[20:], many[20:])
 
 
+@pytest.mark.extended
 def test_the_discriminators_are_trained_with_the_pool():
     model = zoo.build("cyclegan", filters=(2, 4), depth=1, pool=6)
     a = RANDOM.integers(0, 256, (6, 28, 28, 1))
@@ -126,6 +127,7 @@ def test_direction_swaps_input_and_target():
         np.testing.assert_array_equal(batches["a2b"][i], batches["b2a"][1 - i])
 
 
+@pytest.mark.extended
 def test_both_images_of_a_pair_get_the_same_augmentation():
     planned = plan.make_plan("pix2pix", settings={"recipe.augment": "flip,shift"}, data_dir=FASHION)
     garments = pipelines.load("fashion_mnist", FASHION)

@@ -11,6 +11,7 @@ import pipelines
 import zoo
 import zoobase.errors
 from pipelines.text import words_and_characters
+from tests.plugins.tiers import first
 from tests.zoo.conftest import FIXTURES
 from zoo import sample
 from zoo.core import plan
@@ -224,7 +225,7 @@ def test_kneser_ney_by_hand():
     np.testing.assert_allclose(text_baselines.kneser_ney(train, test, 3, [2])[2], expected)
 
 
-@pytest.mark.parametrize("order", [1, 2, 3, 6])
+@pytest.mark.parametrize("order", first([3, 1, 2, 6]))
 def test_kneser_ney_probabilities_sum_to_one(ids, order):
     tokens, size = ids
     for context in (tokens[-order - 5 : -5], np.zeros(order, tokens.dtype)):  # one that occurs, one that does not

@@ -128,7 +128,7 @@ def test_the_length_of_texts_is_that_of_the_data(tmp_path):
     assert "of the training texts are longer" in cut
 
 
-@pytest.mark.parametrize("name", only(zoo.list_models(), {"mnist", "sentiment", "table", "detector", "forecast"}))
+@pytest.mark.parametrize("name", only(zoo.list_models(), {"mnist", "sentiment", "table", "forecast"}))
 def test_no_claims_of_other_data(name):
     spec = zoo.get_spec(name)
     path = data_dir(name)

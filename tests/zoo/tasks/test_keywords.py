@@ -55,6 +55,7 @@ def test_the_size_is_that_of_the_paper():
     assert model.get_layer("conv").output.shape == (None, 25, 5, 64)
 
 
+@pytest.mark.extended
 def test_the_noise_of_the_folder_is_added_in_training():
     info = (data := pipelines.load("spoken_numbers", data_dir=data_dir("keywords"))).info
     assert info.class_names == ("_silence_", "down", "stay", "up")

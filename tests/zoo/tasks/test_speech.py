@@ -90,6 +90,7 @@ def test_segments_are_those_of_the_original(digits):
     assert found == SEGMENTS[digits]
 
 
+@pytest.mark.extended
 def test_words_in_noise_are_labelled():
     data = pipelines.load("speech_in_noise", data_dir=data_dir("silero_vad"))
     rows = list(data.test.as_numpy_iterator())

@@ -26,7 +26,7 @@ def _tokens(code, folder, monkeypatch):
     return names["tokens"]
 
 
-@pytest.mark.parametrize("name", only(MODELS, {"attention", "sentiment", "text_rnn"}, {"text"}))  # trained anyway
+@pytest.mark.parametrize("name", only(MODELS, {"attention"}, {"text"}))  # trained anyway
 def test_the_snippet_of_the_card_equals_the_text_endpoint(trained, name, monkeypatch):
     bundle = trained(name) / "bundle"
     (code,) = re.findall(

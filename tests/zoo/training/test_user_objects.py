@@ -180,6 +180,7 @@ def test_other_data_is_refused(folder):
         evaluate.run(folder, dataset=texts())
 
 
+@pytest.mark.extended
 def test_an_unfinished_run_is_resumed_with_its_data_only(folder, tmp_path):
     run = shutil.copytree(folder, tmp_path / "run")
     (run / "summary.json").unlink()
