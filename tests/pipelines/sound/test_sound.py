@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import pipelines
 from pipelines import sound, splits
-from pipelines.datasets import spoken_numbers, tones
+from pipelines.datasets import spoken_letters, spoken_numbers, tones
 from pipelines.sound.frames import loudest
 from pipelines.sound.reading import resample
 from zoobase.errors import DataError
@@ -251,6 +251,31 @@ def test_the_voices_of_training_and_validation_differ():
         for split, count in spoken_numbers.COUNTS[synthesiser].items():
             assert np.bincount([label for s, label, _ in rows if s == split]).tolist() == [count] * 24
         assert rows == list(spoken_numbers.plan(synthesiser, names))
+
+
+@pytest.mark.needs("sound")
+def test_a_speaker_of_letters_is_in_one_split(tmp_path, monkeypatch):
+    import soundfile
+
+    monkeypatch.setattr(spoken_letters, "NOISE", 10)
+    for i, language in enumerate(spoken_letters.LANGUAGES):
+        (tmp_path / "package" / language / "alpha").mkdir(parents=True)
+        rows = []
+        for j, letter in enumerate("ABDFHKLMNOSTW"):
+            tone = np.sin(np.arange(4000) * (0.05 + 0.01 * j + 0.001 * i))
+            soundfile.write(tmp_path / "package" / language / "alpha" / f"a-{j}.ogg", tone, 16000)
+            rows.append(f'<sound name="{letter}" file="{language}/alpha/a-{j}.ogg" />')
+        (tmp_path / "package" / language / "sounds.xml").write_text("\n".join(rows))
+    (tmp_path / "stage").mkdir()
+    spoken_letters._write(tmp_path / "package", tmp_path / "stage")
+    data = pipelines.load("spoken_letters", tmp_path / "stage")
+    assert data.info.class_names == (*spoken_letters.LETTERS, "_silence_", "_unknown_")
+    assert sum(data.info.counts.values()) == len(spoken_letters.LANGUAGES) * 12 + 10
+    speakers = {
+        part: {row["_group"] for row in data[part].as_numpy_iterator()} - {b"pink.wav"} for part in data.info.counts
+    }
+    assert set.union(*speakers.values()) == {language.encode() for language in spoken_letters.LANGUAGES}
+    assert sum(map(len, speakers.values())) == len(spoken_letters.LANGUAGES)
 
 
 def test_columns_are_read_as_they_were_written(tmp_path):
