@@ -11,7 +11,7 @@ import numpy as np
 
 import pipelines
 from zoo.core.recipe import Recipe
-from zoo.core.task import Prediction, Query, SplitEvaluation
+from zoo.core.task import Candidate, Prediction, Query, SplitEvaluation
 from zoo.detection import metrics as average_precision
 from zoo.tasks.image.base import ImageTask
 
@@ -129,6 +129,20 @@ class Detection(ImageTask):
 
         decoded = decode(outputs["logits"], outputs["distances"], *self.shape(info)[:2])
         return {name: np.asarray(value) for name, value in decoded.items()}
+
+    def candidates(self, info: Info) -> Mapping[str, Candidate]:
+        """Return logistic regression of gradients."""
+        from zoo.candidates import boxes
+
+        return boxes.ladder()
+
+    def losses(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> np.ndarray:
+        """Return 1 minus the average precision of each image (N,), over all IoU and of all classes together."""
+        hits, counted = (outputs["hits"], ~outputs["uncounted"])
+        precision = hits.cumsum(axis=1) / np.maximum(counted.cumsum(axis=1), 1)
+        objects = ((truth[..., 4] >= 0) & (truth[..., 5] == 0)).sum(axis=1)
+        found = (precision * (hits & counted)).sum(axis=1).mean(axis=-1)
+        return np.where(objects, 1.0 - found / np.maximum(objects, 1), 0.0)
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return mean average precision, that at an IoU of 0.5 and 0.75, average recall, and those of each class."""
