@@ -1,7 +1,7 @@
-"""A candidate for boxes: gradients and colours around each cell, logistic regression of its class, ridge of its box.
+"""A candidate for boxes: logistic regression of the class of each cell, and ridge regression of its box.
 
-References: Dalal, Triggs 2005, doi:10.1109/CVPR.2005.177 (directions of gradients); Dollar 2014,
-doi:10.1109/TPAMI.2014.2300479 (channels at several scales).
+References: Dalal, Triggs 2005, doi:10.1109/CVPR.2005.177 (directions of gradients, normalised); Dollar 2014,
+doi:10.1109/TPAMI.2014.2300479 (colours and gradients as channels).
 """
 
 from collections.abc import Sequence
@@ -14,100 +14,88 @@ from pipelines.dataset import Dataset
 from zoo.candidates import linear
 from zoo.core.plan import Plan
 from zoo.core.task import Candidate
-from zoo.detection.decoding import STRIDE, centres
+from zoo.detection.decoding import COARSEST, STRIDE, centres
 from zoo.detection.loss import NEAR, gaussians
 
-DIRECTIONS = 8  # of gradients, each of which has a channel
-SCALES = (1, 2, 4)  # cells of a mean, and from one neighbour to the next
-SIDE = 5  # neighbours of a cell in each direction of which its class is a function
-COARSEST = 16  # pixels, of which the sides of the padded image are multiples, as those of `detector`
-IMAGES, EMPTY = 500, 12  # training images, and cells without an object of each
-STRENGTHS = (1e-4, 1e-3, 1e-2)
+DIRECTIONS = 8  # of gradients, with a channel each
+NEIGHBOURS = ((1, 5), (3, 3))  # cells of a mean, which is the distance of neighbours too, and neighbours in a row
+IMAGES, EMPTY = 1000, 12  # of a split, and cells without an object of each
+STRENGTHS = (1e-3, 1e-2)
 
 
 def ladder() -> dict[str, Candidate]:
     """Return the candidate of boxes."""
-    return {"linear": Candidate("logistic regression of gradients", cells, _fit)}
+    return {"linear": Candidate("logistic regression of gradients", cells, _fit, fast=True)}
 
 
 def cells(name: str, num_classes: int, image_shape: Sequence[int]) -> keras.Model:
-    """Return a linear detector, with the inputs and outputs of `detector`."""
+    """Return a detector whose outputs are linear in the colours and the gradients around a cell."""
     image = keras.Input(tuple(image_shape), name="image")
     x = layers.ZeroPadding2D([(0, -side % COARSEST) for side in image_shape[:2]], name="pad")(image)
     x = layers.Rescaling(1 / 127.5, -1, name="rescale")(x)
-    directions = layers.Conv2D(
-        DIRECTIONS, 3, padding="same", use_bias=False, activation="relu", trainable=False, name="gradients"
-    )
-    x = layers.Concatenate(name="channels")([x, directions(x)])
-    x = layers.AveragePooling2D(STRIDE, name="cells")(x)
-    maps = []
-    for n in SCALES:
-        mean = layers.AveragePooling2D(n, 1, "same", name=f"mean_{n}")(x) if n > 1 else x
-        contrast = layers.LayerNormalization(epsilon=1e-3, center=False, scale=False, name=f"contrast_{n}")(mean)
-        maps.append(layers.Concatenate(name=f"features_{n}")([mean, contrast]))
-    logits, edges = (
-        layers.Add(name=output)(
-            [
-                layers.Conv2D(
-                    size, SIDE, padding="same", dilation_rate=n, use_bias=n == SCALES[0], name=f"{output}_{n}"
-                )(y)
-                for n, y in zip(SCALES, maps, strict=True)
-            ]
-        )
-        for output, size in (("logits", num_classes + 1), ("edges", 4))
-    )
-    distances = layers.ReLU(1.0, name="distances")(edges)
-    y, x = np.mgrid[-1:2, -1:2]
+    gradients = layers.Conv2D(DIRECTIONS, 3, padding="same", use_bias=False, activation="relu", name="gradients")
+    colours, edges = (layers.AveragePooling2D(STRIDE)(y) for y in (x, gradients(x)))
+    outputs: dict[str, list[keras.KerasTensor]] = {"logits": [], "edges": []}
+    for n, count in NEIGHBOURS:
+        parts = [layers.AveragePooling2D(n, 1, "same")(y) if n > 1 else y for y in (colours, edges)]
+        parts[1] = layers.LayerNormalization(epsilon=1e-4, center=False, scale=False)(parts[1])
+        features = layers.Concatenate(name=f"features_{n}")(parts)
+        for output, size in (("logits", num_classes + 1), ("edges", 4)):
+            layer = layers.Conv2D(size, count, padding="same", dilation_rate=n, dtype="float32", name=f"{output}_{n}")
+            outputs[output].append(layer(features))
+    logits = layers.Add(dtype="float32", name="logits")(outputs["logits"])
+    distances = layers.Add(dtype="float32", name="edges")(outputs["edges"])
+    distances = layers.ReLU(1.0, dtype="float32", name="distances")(distances)
+    y, x = np.mgrid[-1:2, -1:2][..., None]
     angles = 2 * np.pi * np.arange(DIRECTIONS) / DIRECTIONS
-    kernel = (x[..., None] * np.cos(angles) + y[..., None] * np.sin(angles)) / (6 * image_shape[-1])
-    directions.set_weights([np.repeat(kernel[:, :, None], image_shape[-1], axis=2)])
-    return keras.Model(image, layers.Concatenate(name="cells_outputs")([logits, distances]), name=name)
-
-
-def _examples(model: keras.Model, plan: Plan, dataset: Dataset, split: str) -> list[np.ndarray]:
-    """Return features and classes of cells, and features and distances of cells near the centre of an object."""
-    body = keras.Model(model.input, [model.get_layer(f"features_{n}").output for n in SCALES])
-    random, parts = np.random.default_rng(0), []
-    height, width = model.input_shape[1:3]
-    for images, rows, *_ in plan.feed(dataset, split).take(IMAGES).batches(100):
-        maps, rows = [np.asarray(m) for m in body(images, training=False)], np.asarray(rows)
-        h, w = maps[0].shape[1:3]
-        near = np.asarray(gaussians(rows, h, w))
-        places = centres(h, w)
-        sizes = np.array([width, height, width, height], np.float32)
-        patches = [_patches(m, n) for m, n in zip(maps, SCALES, strict=True)]
-        for i, of_image in enumerate(rows):
-            nearness = near[i].max(axis=0)
-            label = of_image[near[i].argmax(axis=0), 4].astype(int) + 1
-            is_centre, is_near = nearness > 0.999, nearness >= NEAR
-            empty = random.permutation(np.argwhere(nearness < 0.5))[:EMPTY]
-            chosen = np.concatenate([np.argwhere(is_centre), empty])
-            boxes = np.argwhere(is_near)
-            box = of_image[near[i].argmax(axis=0)[is_near], :4]
-            at = places[is_near]
-            distances = np.concatenate([at - box[:, :2], box[:, 2:] - at], axis=1) / sizes
-            x, z = (np.concatenate([p[i][tuple(c.T)].reshape(len(c), -1) for p in patches], 1) for c in (chosen, boxes))
-            parts.append((x, np.concatenate([label[is_centre], np.zeros(len(empty), int)]), z, distances))
-    return [np.concatenate(part) for part in zip(*parts, strict=True)]
-
-
-def _patches(maps: np.ndarray, n: int) -> np.ndarray:
-    """Return the neighbours of each cell (B, h, w, SIDE, SIDE, C) of maps (B, h, w, C), `n` cells apart."""
-    reach = SIDE // 2 * n
-    padded = np.pad(maps, [(0, 0), (reach, reach), (reach, reach), (0, 0)])
-    windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * reach + 1, 2 * reach + 1), axis=(1, 2))
-    return np.moveaxis(windows[..., ::n, ::n], 3, -1)
+    kernel = (x * np.cos(angles) + y * np.sin(angles)) / (6 * image_shape[-1])  # of the mean of the colours
+    gradients.set_weights([np.repeat(kernel[:, :, None], image_shape[-1], axis=2)])
+    return keras.Model(image, layers.Concatenate(dtype="float32", name="cells")([logits, distances]), name=name)
 
 
 def _fit(model: keras.Model, plan: Plan, dataset: Dataset) -> None:
-    (x, y, near, distances), (held, labels, *_) = (
-        _examples(model, plan, dataset, split) for split in ("train", "validation")
-    )
-    classes = dataset.info.num_classes + 1
-    fitted = {"logits": linear.logistic_regression(x, y, classes, (held, labels), grouped=True, strengths=STRENGTHS)}
-    pairs = [linear.ridge_regression(near, d) for d in distances.T]
-    fitted["edges"] = (np.concatenate([kernel for kernel, _ in pairs], 1), np.concatenate([bias for _, bias in pairs]))
+    x, y, near, distances = _examples(model, plan, dataset, "train")
+    held = _examples(model, plan, dataset, "validation")[:2]
+    fitted = {"logits": linear.logistic_regression(x, y, dataset.info.num_classes + 1, held, True, STRENGTHS)}
+    if len(near):  # there is an object
+        fitted["edges"] = linear.ridge_regression(near, distances)
     for output, (kernel, bias) in fitted.items():
-        for n, part in zip(SCALES, np.split(kernel, len(SCALES)), strict=True):
+        for n, _ in NEIGHBOURS:
             layer = model.get_layer(f"{output}_{n}")
-            layer.set_weights([part.reshape(layer.kernel.shape), *([bias] if layer.use_bias else [])])
+            part, kernel = np.split(kernel, [layer.kernel.shape[0] ** 2 * layer.kernel.shape[2]])
+            layer.set_weights([part.reshape(layer.kernel.shape), bias])
+            bias = np.zeros_like(bias)
+
+
+def _examples(model: keras.Model, plan: Plan, dataset: Dataset, split: str) -> list[np.ndarray]:
+    """Return features (N, F) and classes (N,) of cells, and features and distances (M, 4) of those near a centre."""
+    body = keras.Model(model.input, [model.get_layer(f"features_{n}").output for n, _ in NEIGHBOURS])
+    random, examples = np.random.default_rng(0), []
+    height, width = model.input_shape[1:3]
+    for images, rows, *_ in plan.feed(dataset, split).take(IMAGES).batches(linear.BATCH):
+        maps = [np.asarray(x) for x in body(images, training=False)]
+        patches = [_patches(x, n, count) for x, (n, count) in zip(maps, NEIGHBOURS, strict=True)]
+        of_objects = np.asarray(gaussians(rows, *maps[0].shape[1:3]))
+        for i, objects in enumerate(np.asarray(rows)):
+            nearness, own = of_objects[i].max(axis=0), objects[of_objects[i].argmax(axis=0)]
+            empty = random.permutation(np.argwhere(nearness < 0.5))[:EMPTY]
+            centre, near = np.argwhere(nearness > 0.999), np.argwhere(nearness >= NEAR)
+            x, z = (
+                np.concatenate(
+                    [patch[i][tuple(at.T)].reshape(len(at), patch[0, 0, 0].size) for patch in patches], axis=1
+                )
+                for at in (np.concatenate([centre, empty]), near)
+            )
+            labels = np.concatenate([own[tuple(centre.T)][:, 4] + 1, np.zeros(len(empty))])
+            at, edges = centres(*nearness.shape)[tuple(near.T)], own[tuple(near.T)][:, :4]
+            distances = np.concatenate([at - edges[:, :2], edges[:, 2:] - at], axis=1)
+            examples.append((x, labels.astype(int), z, distances / [width, height, width, height]))
+    return [np.concatenate(part) for part in zip(*examples, strict=True)]
+
+
+def _patches(maps: np.ndarray, n: int, count: int) -> np.ndarray:
+    """Return the neighbours of each cell, `n` cells apart, (B, h, w, count, count, C) of maps (B, h, w, C)."""
+    reach = count // 2 * n
+    padded = np.pad(maps, [(0, 0), (reach, reach), (reach, reach), (0, 0)])
+    windows = np.lib.stride_tricks.sliding_window_view(padded, (2 * reach + 1, 2 * reach + 1), axis=(1, 2))
+    return np.moveaxis(windows[..., ::n, ::n], 3, -1)

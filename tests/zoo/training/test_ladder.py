@@ -173,6 +173,7 @@ def test_the_layer_is_the_tfidf_of_scikit_learn():
         ("mnist_cnn", "linear"),
         ("keywords", "parts"),
         ("sentiment", "tfidf"),
+        ("detector", "linear"),
         pytest.param("table", "additive", marks=pytest.mark.proof),
         pytest.param("bike_sharing", "boosting", marks=pytest.mark.proof),
     ],

@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 EDGES = ("left", "top", "right", "bottom")
 SHOWN = 8  # images of a figure
-WINDOWS_EXAMPLES = 2000  # up to which the baseline takes a minute or two
 PRIOR = 0.01  # initial probability of an object at a cell, so that the many empty ones do not drown the others
 
 
@@ -152,21 +151,13 @@ class Detection(ImageTask):
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Compare with a linear classifier of windows."""
-        # On a few thousand images at most, because it takes a twentieth of a second for each.
-        from zoo.detection.baseline import fit_windows
+        """Add the images of the figure, with their boxes."""
         from zoo.evaluation import outputs as inference
 
-        info, training, test = dataset.info, feed("train"), feed(evaluation.split)
-        baselines = {}
-        if len(evaluation.truth) <= WINDOWS_EXAMPLES:
-            windows = fit_windows(training)
-            found = np.concatenate([windows.detect(images.numpy()) for images, _ in test.batches(inference.BATCH)])
-            baselines["linear classifier of gradients in windows"] = matched(found, evaluation.truth)
-        shown = inference.collect(contract["serving_default"], test.take(SHOWN), info)
-        detections = average_precision.best(self._decoded(shown.outputs, info), self.threshold)
+        shown = inference.collect(contract["serving_default"], feed(evaluation.split).take(SHOWN), dataset.info)
+        detections = average_precision.best(self._decoded(shown.outputs, dataset.info), self.threshold)
         arrays = {"image": shown.inputs["image"], "true": shown.truth, "predicted": detections}
-        return dataclasses.replace(evaluation, baselines=baselines, arrays=arrays)
+        return dataclasses.replace(evaluation, arrays=arrays)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield held-out images, with the true and with the predicted boxes."""
