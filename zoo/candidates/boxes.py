@@ -34,12 +34,18 @@ def cells(name: str, num_classes: int, image_shape: Sequence[int]) -> keras.Mode
     x = layers.ZeroPadding2D([(0, -side % COARSEST) for side in image_shape[:2]], name="pad")(image)
     x = layers.Rescaling(1 / 127.5, -1, name="rescale")(x)
     gradients = layers.Conv2D(DIRECTIONS, 3, padding="same", use_bias=False, activation="relu", name="gradients")
-    colours, edges = (layers.AveragePooling2D(STRIDE)(y) for y in (x, gradients(x)))
+    colours, edges = (
+        layers.AveragePooling2D(STRIDE, name=f"{name}_of_cells")(y)
+        for name, y in (("colours", x), ("gradients", gradients(x)))
+    )
     outputs: dict[str, list[keras.KerasTensor]] = {"logits": [], "edges": []}
     for n, count in NEIGHBOURS:
-        parts = [layers.AveragePooling2D(n, 1, "same")(y) if n > 1 else y for y in (colours, edges)]
-        parts[1] = layers.LayerNormalization(epsilon=1e-4, center=False, scale=False)(parts[1])
-        features = layers.Concatenate(name=f"features_{n}")(parts)
+        colour, edge = (
+            layers.AveragePooling2D(n, 1, "same", name=f"mean_of_{name}_{n}")(y)
+            for name, y in (("colours", colours), ("gradients", edges))
+        )
+        edge = layers.LayerNormalization(epsilon=1e-4, center=False, scale=False, name=f"contrast_{n}")(edge)
+        features = layers.Concatenate(name=f"features_{n}")([colour, edge])
         for output, size in (("logits", num_classes + 1), ("edges", 4)):
             layer = layers.Conv2D(size, count, padding="same", dilation_rate=n, dtype="float32", name=f"{output}_{n}")
             outputs[output].append(layer(features))

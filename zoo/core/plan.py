@@ -146,7 +146,7 @@ class Plan:
     def build(self, info: Info) -> keras.Model:
         """Build the model; called inside the scope in which it is trained."""
         if self.members:
-            from zoo.core.mean import mean_of
+            from zoo.core.replacements import mean_of
 
             return mean_of({name: plan.build(info) for name, plan in self.members.items()}, self.task, info)
         arguments = self.arguments(info)
@@ -156,9 +156,9 @@ class Plan:
                     return self.task.candidates(info)[self.selected].build(self.model, **self.task.model_args(info))
                 model = registry.get_builder(self.model)(**arguments)
                 if self.network:
-                    from zoo.core import own_network
+                    from zoo.core import replacements
 
-                    model = own_network.build(self.network, self.task, model, arguments)
+                    model = replacements.build(self.network, self.task, model, arguments)
         except (TypeError, ValueError) as error:
             raise UsageError(f"{self.model} cannot be built with these arguments: {describe_cause(error)}") from error
         shape = self.task.model_args(info).get("image_shape")

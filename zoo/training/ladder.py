@@ -9,8 +9,8 @@ from typing import Any
 from pipelines.dataset import Dataset
 from zoo.candidates import selection
 from zoo.candidates.selection import NETWORK, Trial
-from zoo.core.mean import mean_of
 from zoo.core.plan import MEAN, Plan
+from zoo.core.replacements import mean_of
 from zoo.core.run_folder import RunFolder
 from zoo.core.weight_files import check_file, save_file
 from zoo.evaluation import outputs

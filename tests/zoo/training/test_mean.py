@@ -11,8 +11,8 @@ import zoo
 from export import export_model
 from tests.zoo.conftest import data_dir
 from zoo import evaluate, export, train
-from zoo.core.mean import mean_of
 from zoo.core.plan import make_plan
+from zoo.core.replacements import mean_of
 from zoo.core.run_folder import RunFolder
 from zoo.tasks.classifier import softmax
 from zoobase.errors import UsageError
