@@ -219,7 +219,8 @@ def test_without_objects_nothing_is_found(linear):
 def test_the_loss_of_an_image_is_by_its_average_precision():
     truth = np.concatenate([rows((0, 0, 10, 10, 0), (20, 20, 30, 30, 0)), rows()])
     found = np.zeros((2, 3, 6), np.float32)
-    found[0, :2] = [(40, 40, 50, 50, 0, 0.9), (0, 0, 10, 10, 0, 0.8)]  # a wrong one first: half of one of two
+    wrong, right = (40, 40, 50, 50, 0), (0, 0, 10, 10, 0)
+    found[0] = [(*wrong, 0.9), (*right, 0.8), (*wrong, 0.7)]  # one of two, at a precision of a half
     found[1, 0] = (0, 0, 10, 10, 0, 0.9)  # where there is nothing to find
     kept = dict(zip(("hits", "uncounted"), metrics.match(found, truth), strict=True))
     assert Detection().losses(kept, truth).tolist() == [0.75, 0.0]

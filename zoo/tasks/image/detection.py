@@ -137,10 +137,10 @@ class Detection(ImageTask):
 
     def losses(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> np.ndarray:
         """Return 1 minus the average precision of each image (N,), over all IoU and of all classes together."""
-        hits, counted = (outputs["hits"], ~outputs["uncounted"])
-        precision = hits.cumsum(axis=1) / np.maximum(counted.cumsum(axis=1), 1)
+        hits = outputs["hits"]
+        precision = hits.cumsum(axis=1) / np.maximum((~outputs["uncounted"]).cumsum(axis=1), 1)
         objects = ((truth[..., 4] >= 0) & (truth[..., 5] == 0)).sum(axis=1)
-        found = (precision * (hits & counted)).sum(axis=1).mean(axis=-1)
+        found = (precision * hits).sum(axis=1).mean(axis=-1)
         return np.where(objects, 1.0 - found / np.maximum(objects, 1), 0.0)
 
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
