@@ -444,6 +444,8 @@ def _unused_path(path: Path, suffixes: Iterable[str]) -> Path:
 
 
 def _card(source: _Source, suffix: str) -> dict[str, Any]:
+    from zoo.candidates.selection import title_of
+
     plan, info = source.plan, source.info
     spec, entry = registry.get_spec(plan.model), registry.get_entry(plan.model)
     task = plan.task
@@ -452,11 +454,12 @@ def _card(source: _Source, suffix: str) -> dict[str, Any]:
     reference = f"Reference: {spec.card.paper}." if is_default or not spec.card.describes_data else ""
     summary = f"{plan.title}, a Keras model of one's own, for {task.title}." if plan.network else entry.summary
     facts = [OWN] if info.is_own else [info.source, f"licence {info.licence}", info.homepage]
-    chosen = task.candidates(info)[plan.selected].title if plan.selected else ""
+    chosen = title_of(plan, info) if plan.selected else ""
+    either = "either" if plan.members else "a network"
     limitations = spec.card.limitations if is_default else spec.card.notes
     return {
         "title": f"{plan.title}{' ' + suffix if suffix else ''}",
-        "description": f"{chosen.capitalize()}, selected in place of a network. {summary}" if chosen else summary,
+        "description": f"{chosen.capitalize()}, selected in place of {either}. {summary}" if chosen else summary,
         "licence": None if info.is_own else spec.card.licence,
         "data": f"{info.name}: " + "; ".join(filter(None, facts)),
         "metrics": source.metrics,

@@ -175,7 +175,7 @@ def _own_network(
     """Return settings, objects and data for a model of the user's own."""
     import keras
 
-    from zoo.core import own_network
+    from zoo.core import replacements
 
     if chosen.resume is not None:
         raise UsageError("model= is not for resume=: repeat the call with the same out=, which resumes the run")
@@ -189,11 +189,11 @@ def _own_network(
     keras.utils.set_random_seed(plan.seed)
     network = objects["model"]
     network = network(info) if callable(network) and not isinstance(network, keras.Model) else network
-    own = {"network": own_network.to_config(network)}
+    own = {"network": replacements.to_config(network)}
     compiled = keras.saving.deserialize_keras_object(network.get_compile_config()) if network.compiled else {}
     objects |= {k: objects[k] or compiled.get(k) for k in ("optimizer", "loss", "metrics")} | {"model": network}
     if info.class_names:
-        objects["loss"] = own_network.loss_of(network, objects["loss"])
+        objects["loss"] = replacements.loss_of(network, objects["loss"])
     return TrainSettings.of(chosen.given, own), objects, dataset
 
 

@@ -28,7 +28,8 @@ def quiet_import() -> Iterator[None]:
     """Hide what TensorFlow logs when it is imported in the block, unless ZOO_DEBUG is set (`--debug`).
 
     C++ prints a line about missing CUDA before it reads any log level. In the process of a command Keras is imported
-    without `OPTIONAL`, which takes a third of the CPU time.
+    without `OPTIONAL`, which takes a third of the CPU time, and later collections of garbage do not visit what was
+    imported.
     """
     visible = "tensorflow" in sys.modules or os.environ.get("ZOO_DEBUG")
     with contextlib.nullcontext() if visible else quiet_stderr(), without_garbage_collection():
@@ -39,6 +40,8 @@ def quiet_import() -> Iterator[None]:
         finally:
             for name in left_out:
                 del sys.modules[name]
+            if Console.is_process:
+                gc.freeze()
 
 
 @contextlib.contextmanager

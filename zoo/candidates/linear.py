@@ -110,13 +110,14 @@ def logistic_regression(
 
 
 def ridge_regression(x: np.ndarray, y: np.ndarray) -> Fitted:
-    """Fit ridge regression whose penalty has the lowest squared error when each example is left out in turn."""
+    """Fit ridge regression of (N,) or (N, outputs), with the least squared error when each example is left out."""
     from sklearn.linear_model import RidgeCV
 
     z, mean, scale = _standardised(x)
-    unit = float(y.std()) or 1.0
-    model = RidgeCV(PENALTIES).fit(z, (y - y.mean()) / unit)
-    kernel, bias = model.coef_[:, None] * unit, np.array([model.intercept_ * unit + y.mean()])
+    y = y.reshape(len(y), -1)
+    unit = np.where(y.std(axis=0) > 0, y.std(axis=0), 1.0)
+    model = RidgeCV(PENALTIES).fit(z, (y - y.mean(axis=0)) / unit)
+    kernel, bias = model.coef_.reshape(y.shape[1], -1).T * unit, model.intercept_ * unit + y.mean(axis=0)
     return unscaled(kernel, bias, mean, scale)
 
 

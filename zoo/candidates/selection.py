@@ -12,7 +12,7 @@ from export.parity.intervals import jackknife
 from pipelines.dataset import Dataset, Info
 from zoo.candidates import linear
 from zoo.core.capabilities import Classifies, HasCandidates, HasLosses, Regresses
-from zoo.core.plan import NETWORK, Plan
+from zoo.core.plan import MEAN, NETWORK, Plan
 from zoo.core.recipe import split
 from zoo.core.run_folder import CANDIDATES, RunFolder
 from zoo.core.task import BaseTask, SplitEvaluation
@@ -37,6 +37,13 @@ def names_of(plan: Plan, info: Info) -> list[str]:
     if wanted == {CONSTANT}:
         raise UsageError("the candidate constant is for comparison only: name another one as well")
     return [name for name in ladder if name in wanted]
+
+
+def title_of(plan: Plan, info: Info) -> str:
+    """Return what the model of a plan is: the title of the candidate, or of both of which it is the mean."""
+    titles = {name: candidate.title for name, candidate in plan.task.candidates(info).items()} | {NETWORK: plan.title}
+    first, *second = [titles[name] for name in (plan.selected or NETWORK).split(MEAN)]
+    return f"mean of {first} and {second[0]}" if second else first
 
 
 def plan_of(plan: Plan, name: str, info: Info) -> Plan:

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
 
 
 NETWORK = "network"  # the candidate that is the named model itself
+MEAN = "+"  # between the names of two candidates of which the model is the mean
 ALONE = {"ensemble": 1, "flip_tta": False}  # builder arguments of a model that averages nothing
 
 
@@ -52,7 +53,7 @@ class Plan:
     init: str | None = None  # initial weights: a run, a bundle, a weights file or "default"; None for random ones
     candidate: int = 0  # index of the architecture if the recipe has candidates; after training, that of the best one
     candidates: str = ""  # of the task, which are trained too: "all", "fast", or names with commas
-    selected: str = ""  # the candidate that the model is; empty for the named model
+    selected: str = ""  # the candidate that the model is, or two with `MEAN`; empty for the named model
     replaced: Mapping[str, Any] = field(default_factory=dict)  # fields of the task, which has those of the candidate
     network: str = ""  # configuration of the user's own Keras model, in place of that of the builder
 
@@ -126,6 +127,12 @@ class Plan:
             for i in range(averaged.get("ensemble", recipe.restarts))
         ]
 
+    @property
+    def members(self) -> dict[str, Plan]:
+        """The plans of the two candidates of which the model is the mean; empty if it is one candidate."""
+        names = self.selected.split(MEAN) if MEAN in self.selected else ()
+        return {name: dataclasses.replace(self, selected="" if name == NETWORK else name) for name in names}
+
     def feed(self, dataset: Dataset, split: str, training: bool = False) -> Feed:
         """Return the feed of a split in the form of the model's inputs; a small split is decoded once."""
         arguments = self.arguments(dataset.info)
@@ -138,6 +145,10 @@ class Plan:
 
     def build(self, info: Info) -> keras.Model:
         """Build the model; called inside the scope in which it is trained."""
+        if self.members:
+            from zoo.core.replacements import mean_of
+
+            return mean_of({name: plan.build(info) for name, plan in self.members.items()}, self.task, info)
         arguments = self.arguments(info)
         try:
             with step(f"while the model {self.model} was built"):
@@ -145,9 +156,9 @@ class Plan:
                     return self.task.candidates(info)[self.selected].build(self.model, **self.task.model_args(info))
                 model = registry.get_builder(self.model)(**arguments)
                 if self.network:
-                    from zoo.core import own_network
+                    from zoo.core import replacements
 
-                    model = own_network.build(self.network, self.task, model, arguments)
+                    model = replacements.build(self.network, self.task, model, arguments)
         except (TypeError, ValueError) as error:
             raise UsageError(f"{self.model} cannot be built with these arguments: {describe_cause(error)}") from error
         shape = self.task.model_args(info).get("image_shape")

@@ -1,1 +1,1 @@
-"""Detection of objects: boxes of the outputs of a model, their loss, their metrics, and a baseline."""
+"""Detection of objects: boxes of the outputs of a model, their loss, and their metrics."""

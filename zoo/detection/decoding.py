@@ -15,6 +15,7 @@ import numpy as np
 from keras import ops
 
 STRIDE = 4  # pixels between cells
+COARSEST = 16  # stride of the smallest feature maps: images are padded to a multiple of it
 STEEPNESS = 4.0  # a cell beside one of 1 + 1/4 times its score or more has the score zero
 
 

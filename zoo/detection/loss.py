@@ -39,15 +39,8 @@ class DetectionLoss(keras.losses.Loss):
         logits, distances = outputs[..., :-4], outputs[..., -4:]
         h, w = logits.shape[1:3]
         edges, labels = rows[..., :4], ops.cast(rows[..., 4], "int32")
-        valid = ops.cast(ops.logical_and(labels >= 0, rows[..., 5] < 0.5), "float32")  # (B, M)
-        size = ops.maximum(edges[..., 2:] - edges[..., :2], 1.0)
-        middle = (edges[..., 2:] + edges[..., :2]) / 2
-        limits = np.array([w - 1, h - 1], np.float32)
-        cell = STRIDE * (ops.clip(ops.floor(middle / STRIDE), 0.0, limits) + 0.5)  # of the centre of each object
-        away = (centres(h, w)[None, None] - cell[:, :, None, None]) / (SPREAD * size[:, :, None, None])
-        gaussian = valid[..., None, None] * ops.exp(-0.5 * ops.sum(away**2, axis=-1))  # (B, M, h, w)
-
-        count = ops.maximum(ops.sum(valid, axis=-1), 1.0)
+        gaussian = gaussians(rows, h, w)
+        count = ops.maximum(ops.sum(_valid(rows), axis=-1), 1.0)
         log_p = ops.log_softmax(logits, axis=-1)
         centre = ops.cast(gaussian > 0.999, "float32")  # the one cell of an object in which its centre is
         one_hot = ops.one_hot(ops.maximum(labels, 0), logits.shape[-1] - 1, dtype="float32")
@@ -69,6 +62,21 @@ class DetectionLoss(keras.losses.Loss):
         """Return the constructor's arguments."""
         own = {"height": self.height, "width": self.width, "box_weight": self.box_weight}
         return {**super().get_config(), **own}
+
+
+def gaussians(rows: Any, height: int, width: int) -> Any:
+    """Return a Gaussian of each object around the cell of its centre (B, M, h, w); zero of one that is ignored."""
+    edges = rows[..., :4]
+    size = ops.maximum(edges[..., 2:] - edges[..., :2], 1.0)
+    middle = (edges[..., 2:] + edges[..., :2]) / 2
+    limits = np.array([width - 1, height - 1], np.float32)
+    cell = STRIDE * (ops.clip(ops.floor(middle / STRIDE), 0.0, limits) + 0.5)  # of the centre of each object
+    away = (centres(height, width)[None, None] - cell[:, :, None, None]) / (SPREAD * size[:, :, None, None])
+    return _valid(rows)[..., None, None] * ops.exp(-0.5 * ops.sum(away**2, axis=-1))
+
+
+def _valid(rows: Any) -> Any:
+    return ops.cast(ops.logical_and(rows[..., 4] >= 0, rows[..., 5] < 0.5), "float32")  # (B, M)
 
 
 def generalised_iou(a: Any, b: Any) -> Any:

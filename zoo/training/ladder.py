@@ -2,12 +2,15 @@
 
 import dataclasses
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from pipelines.dataset import Dataset
 from zoo.candidates import selection
-from zoo.candidates.selection import NETWORK
-from zoo.core.plan import Plan
+from zoo.candidates.selection import NETWORK, Trial
+from zoo.core.plan import MEAN, Plan
+from zoo.core.replacements import mean_of
 from zoo.core.run_folder import RunFolder
 from zoo.core.weight_files import check_file, save_file
 from zoo.evaluation import outputs
@@ -35,16 +38,20 @@ def train(session: Session) -> Any:
         raise UsageError("--candidates is not possible on several replicas; omit it")
     if plan.selected:  # by an earlier call, which did not end
         return Fitted(folder.history())
-    names, start = selection.names_of(plan, info), time.monotonic()
-    titles = {name: candidate.title for name, candidate in plan.task.candidates(info).items()} | {NETWORK: plan.model}
-    trials, results = [], []
-    for name in names:
-        inner = _session(session, name, start)
+    names, start, trials, results = selection.names_of(plan, info), time.monotonic(), [], []
+
+    def add(inner: Session) -> None:
         result, seconds = _trained(inner)
-        model = inner.folder.model()
-        evaluation = outputs.of_split(inner.folder.plan(), model, inner.dataset, "validation")
-        trials.append(selection.trial(name, titles[name], seconds, plan.task, evaluation))
+        own = inner.folder.plan()
+        evaluation = outputs.of_split(own, inner.folder.model(), inner.dataset, "validation")
+        title = selection.title_of(own, inner.info)
+        trials.append(selection.trial(own.selected or NETWORK, title, seconds, plan.task, evaluation))
         results.append((inner, result))
+
+    for name in names:
+        add(_session(session, name, start))
+    if mean := _mean(session, trials, [inner for inner, _ in results]):
+        add(mean)  # the most expensive
     i = selection.write(trials, folder, console, blocks=plan.task.sequential)
     inner, result = results[i]
     check_file(inner.folder.weights)
@@ -61,7 +68,24 @@ def _session(session: Session, name: str, start: float) -> Session:
     if plan.recipe.minutes and name == NETWORK:
         left = max(plan.recipe.minutes - (time.monotonic() - start) / 60, 0.01)
         plan = dataclasses.replace(plan, recipe=dataclasses.replace(plan.recipe, minutes=left))
-    dataset = selection.dataset_of(plan, session.dataset)
+    return _inner(session, name, plan, selection.dataset_of(plan, session.dataset))
+
+
+def _mean(session: Session, trials: Sequence[Trial], inner: Sequence[Session]) -> Session | None:
+    """Return the session of the mean of the two best candidates; None where these have no mean."""
+    choices = [i for i, one in enumerate(trials) if one.name != selection.CONSTANT]
+    best = sorted(sorted(choices, key=lambda i: trials[i].losses.mean())[:2])
+    plans = [inner[i].folder.plan() for i in best]
+    if len(best) < 2 or plans[0].task != plans[1].task:  # of two tasks, the inputs differ
+        return None
+    served = plans[0].task.served(inner[best[0]].folder.model())[""]
+    if len(plans[0].task.contract(served, inner[best[0]].info)["serving_default"].outputs) > 1:
+        return None
+    name = MEAN.join(trials[i].name for i in best)
+    return _inner(session, name, dataclasses.replace(plans[1], selected=name), inner[best[1]].dataset)
+
+
+def _inner(session: Session, name: str, plan: Plan, dataset: Dataset) -> Session:
     inner = dataclasses.replace(session.inner(f"candidates/{name}", plan), dataset=dataset)
     if not RunFolder.exists(inner.folder.path):
         inner.folder.save_config(plan, dataset.info, {"requested": plan.to_json()})
@@ -78,7 +102,9 @@ def _trained(session: Session) -> tuple[Any, float]:
         calibration.calibrate_best(session)
         return result, round(sum(row["seconds"] for row in result.rows), 1)
     if not (folder.path / RECORD).is_file():
-        save_file(selection.fitted(plan, session.dataset), folder.weights)
+        members = {name: RunFolder(folder.path.parent / name).model() for name in plan.members}
+        model = mean_of(members, plan.task, session.info) if members else selection.fitted(plan, session.dataset)
+        save_file(model, folder.weights)
         folder.write(RECORD, {"epoch": 1.0, "seconds": round(time.monotonic() - start, 3)})
     row = folder.read(RECORD)
     return Fitted([row]), round(row["seconds"], 1)

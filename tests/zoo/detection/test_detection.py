@@ -14,10 +14,12 @@ import zoo
 from export.proof.evaluation import paired_drop
 from tests.pipelines.images.test_boxes import coco
 from tests.zoo.detection.coco import by_pycocotools
+from zoo.candidates import selection
 from zoo.core import plan
 from zoo.detection import metrics
 from zoo.detection.decoding import STRIDE, decode
 from zoo.detection.loss import DetectionLoss
+from zoo.evaluation import outputs
 from zoo.prediction import predictor
 from zoo.tasks.image.detection import Detection
 
@@ -157,6 +159,71 @@ def test_cells_beside_a_better_one_are_suppressed_without_a_jump():
     assert np.abs(scores[2] - scores[1]).max() < 1e-4
     logits[0, 1, 2] = logits[0, 1, 1] - np.array([0, 0, 0, 23.5])
     assert np.asarray(decode(logits, distances, 32, 32)["scores"])[0, place] == 0
+
+
+# === The candidate ===
+
+
+def scenes(content, root):
+    """Replace the images by one dark scene of 32x48 each, with a red square or a green bar, and their boxes."""
+    random = np.random.default_rng(0)
+    content["annotations"] = []
+    for i, image in enumerate(content["images"]):
+        pixels = random.integers(0, 60, (32, 48, 3), np.uint8)
+        width, height = ((10, 10), (16, 6))[i % 2]
+        left, top = random.integers(0, 48 - width), random.integers(0, 32 - height)
+        pixels[top : top + height, left : left + width, i % 2] = 220
+        Image.fromarray(pixels).save(root / "images" / image["file_name"])
+        image.update(height=32, width=48)
+        box = [int(v) for v in (left, top, width, height)]
+        own = {"id": i, "image_id": image["id"], "category_id": (7, 3)[i % 2], "bbox": box, "iscrowd": 0}
+        content["annotations"].append(own)
+
+
+@pytest.fixture(scope="module")
+def linear(tmp_path_factory):
+    root = tmp_path_factory.mktemp("scenes")
+    data = coco(root / "data", 200, lambda content: scenes(content, root / "data"))
+    planned = plan.make_plan("detector", data_dir=str(data), candidates="linear", settings={"task.fit": "pad"})
+    return planned, planned.load_data()
+
+
+def test_linear_regression_finds_what_differs_by_colour_and_shape(linear):
+    planned, dataset = linear
+    one = selection.plan_of(planned, "linear", dataset.info)
+    model = selection.fitted(one, dataset)
+    assert model.output_shape == selection.plan_of(planned, "network", dataset.info).build(dataset.info).output_shape
+    evaluation = outputs.of_split(one, model, dataset, "validation")
+    scored = one.task.metrics(evaluation.outputs, evaluation.truth, dataset.info)
+    assert scored["average_precision_50"] > 0.9
+    assert scored["mean_average_precision"] > 0.4
+    losses = one.task.losses(evaluation.outputs, evaluation.truth)
+    assert losses.mean() == pytest.approx(1 - scored["mean_average_precision"], abs=0.2)
+
+
+def test_without_objects_nothing_is_found(linear):
+    planned, dataset = linear
+    empty = {
+        name: dataset[name].map(
+            lambda e: {**e, "labels": e["labels"][:0], "boxes": e["boxes"][:0], "ignored": e["ignored"][:0]}
+        )
+        for name in ("train", "validation", "test")
+    }
+    dataset = pipelines.Dataset(**empty, info=dataset.info)
+    one = selection.plan_of(planned, "linear", dataset.info)
+    evaluation = outputs.of_split(one, selection.fitted(one, dataset), dataset, "validation")
+    assert not evaluation.outputs["detections"][..., 5].any()
+    assert not one.task.losses(evaluation.outputs, evaluation.truth).any()
+
+
+def test_the_loss_of_an_image_is_by_its_average_precision():
+    truth = np.concatenate([rows((0, 0, 10, 10, 0), (20, 20, 30, 30, 0)), rows()])
+    found = np.zeros((2, 3, 6), np.float32)
+    wrong, right = (40, 40, 50, 50, 0), (0, 0, 10, 10, 0)
+    found[0] = [(*wrong, 0.9), (*right, 0.8), (*wrong, 0.7)]  # one of two, at a precision of a half
+    found[1, 0] = (0, 0, 10, 10, 0, 0.9)  # where there is nothing to find
+    kept = dict(zip(("hits", "uncounted"), metrics.match(found, truth), strict=True))
+    assert Detection().losses(kept, truth).tolist() == [0.75, 0.0]
 
 
 # === A trained model ===

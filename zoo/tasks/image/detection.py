@@ -11,7 +11,7 @@ import numpy as np
 
 import pipelines
 from zoo.core.recipe import Recipe
-from zoo.core.task import Prediction, Query, SplitEvaluation
+from zoo.core.task import Candidate, Prediction, Query, SplitEvaluation
 from zoo.detection import metrics as average_precision
 from zoo.tasks.image.base import ImageTask
 
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
 
 EDGES = ("left", "top", "right", "bottom")
 SHOWN = 8  # images of a figure
-WINDOWS_EXAMPLES = 2000  # up to which the baseline takes a minute or two
 PRIOR = 0.01  # initial probability of an object at a cell, so that the many empty ones do not drown the others
 
 
@@ -130,6 +129,20 @@ class Detection(ImageTask):
         decoded = decode(outputs["logits"], outputs["distances"], *self.shape(info)[:2])
         return {name: np.asarray(value) for name, value in decoded.items()}
 
+    def candidates(self, info: Info) -> Mapping[str, Candidate]:
+        """Return logistic regression of gradients."""
+        from zoo.candidates import boxes
+
+        return boxes.ladder()
+
+    def losses(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray) -> np.ndarray:
+        """Return 1 minus the average precision of each image (N,), over all IoU and of all classes together."""
+        hits = outputs["hits"]
+        precision = hits.cumsum(axis=1) / np.maximum((~outputs["uncounted"]).cumsum(axis=1), 1)
+        objects = ((truth[..., 4] >= 0) & (truth[..., 5] == 0)).sum(axis=1)
+        found = (precision * hits).sum(axis=1).mean(axis=-1)
+        return np.where(objects, 1.0 - found / np.maximum(objects, 1), 0.0)
+
     def metrics(self, outputs: Mapping[str, np.ndarray], truth: np.ndarray, info: Info) -> dict[str, Any]:
         """Return mean average precision, that at an IoU of 0.5 and 0.75, average recall, and those of each class."""
         arrays = (outputs[name] for name in ("detections", "hits", "uncounted"))
@@ -138,21 +151,13 @@ class Detection(ImageTask):
     def evaluate_extra(
         self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
     ) -> SplitEvaluation:
-        """Compare with a linear classifier of windows."""
-        # On a few thousand images at most, because it takes a twentieth of a second for each.
-        from zoo.detection.baseline import fit_windows
+        """Add the images of the figure, with their boxes."""
         from zoo.evaluation import outputs as inference
 
-        info, training, test = dataset.info, feed("train"), feed(evaluation.split)
-        baselines = {}
-        if len(evaluation.truth) <= WINDOWS_EXAMPLES:
-            windows = fit_windows(training)
-            found = np.concatenate([windows.detect(images.numpy()) for images, _ in test.batches(inference.BATCH)])
-            baselines["linear classifier of gradients in windows"] = matched(found, evaluation.truth)
-        shown = inference.collect(contract["serving_default"], test.take(SHOWN), info)
-        detections = average_precision.best(self._decoded(shown.outputs, info), self.threshold)
+        shown = inference.collect(contract["serving_default"], feed(evaluation.split).take(SHOWN), dataset.info)
+        detections = average_precision.best(self._decoded(shown.outputs, dataset.info), self.threshold)
         arrays = {"image": shown.inputs["image"], "true": shown.truth, "predicted": detections}
-        return dataclasses.replace(evaluation, baselines=baselines, arrays=arrays)
+        return dataclasses.replace(evaluation, arrays=arrays)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield held-out images, with the true and with the predicted boxes."""

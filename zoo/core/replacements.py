@@ -1,16 +1,19 @@
-"""A Keras model of the user in place of a model of the zoo: stored as its configuration, and rebuilt from it."""
+"""What takes the place of the model of a builder: a Keras model of the user, and the mean of two candidates."""
 
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 import keras
+from keras import layers
 
+from pipelines.dataset import Info
 from zoo.core.task import BaseTask
 from zoobase import describe_cause
 from zoobase.errors import UsageError
 
 LINKS = ("softmax", "sigmoid")  # last activations of classifiers, which are left out: what is exported are logits
+CORE = "core"  # the layer of a model of named columns that takes ids in place of strings
 
 
 def to_config(model: keras.Model) -> str:
@@ -93,3 +96,39 @@ def loss_of(network: keras.Model, loss: Any) -> Any:
     if "crossentropy" in str(getattr(loss, "name", loss)).lower().replace("_", ""):
         return None
     raise UsageError(f"{network.name} ends in a {link}, which is left out: give a loss of logits")
+
+
+# === The mean of two candidates ===
+
+
+def mean_of(models: Mapping[str, keras.Model], task: BaseTask, info: Info) -> keras.Model:
+    """Return the mean of two models by name: of their outputs, or the logits of the mean of the probabilities."""
+    first, *_ = models.values()
+    (output,) = task.contract(first, info)["serving_default"].outputs
+    name, inputs, of_columns = first.name, first.input, isinstance(first.input, dict)
+    parts = [model.get_layer(CORE) if of_columns else model for model in models.values()]
+    output_name = parts[0].output_names[0]
+    for own, part in zip(models, parts, strict=True):
+        part.name = f"{own}_candidate"
+    x = (
+        {k: keras.Input(v.shape[1:], dtype=v.dtype, name=k) for k, v in parts[0].input.items()}
+        if of_columns
+        else inputs
+    )
+    y = _mean([part(x) for part in parts], output_name, output.meaning == "logits")
+    if of_columns:  # the lookups are shared
+        ids = {layer.name: layer.output for layer in first.layers if isinstance(layer, layers.StringLookup)}
+        y = keras.Model(x, y, name=CORE)({k: ids.get(f"{k}_lookup", v) for k, v in inputs.items()})
+    return keras.Model(inputs, y, name=name)
+
+
+def _mean(outputs: Sequence[Any], name: str, are_logits: bool) -> Any:
+    if not are_logits:
+        return layers.Average(dtype="float32", name=name)(outputs)
+    # log(exp(a) + exp(b)) of the logarithms of two probabilities: no probability depends on that of 2, by which the
+    # mean is less
+    logs = [layers.Activation("log_softmax", dtype="float32", name=f"log_{i}")(y) for i, y in enumerate(outputs)]
+    low, high = layers.Minimum(dtype="float32", name="low")(logs), layers.Maximum(dtype="float32", name="high")(logs)
+    gap = layers.Subtract(dtype="float32", name="gap")([low, high])
+    rest = layers.Activation("softplus", dtype="float32", name="rest")(gap)
+    return layers.Add(dtype="float32", name=name)([high, rest])
