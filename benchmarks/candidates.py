@@ -56,6 +56,7 @@ TRIPS: dict[str, tuple[str, str, tuple[Wheel, str] | None, dict[str, Any]]] = {
     ),
     "words": ("recordings, spoken numbers (`spoken_numbers`)", "keywords", None, {}),
     "masks": ("300 scenes with masks (`garment_scenes`)", "unet", None, {"recipe.limit": 300}),
+    "boxes": ("300 images with boxes (`garment_boxes`)", "detector", None, {"recipe.limit": 300}),
 }
 LIMITS = {"reviews": 2000, "encoder": 2000}
 

@@ -15,7 +15,8 @@ import numpy as np
 
 import pipelines
 from pipelines import splits
-from pipelines.dataset import GROUP, Dataset
+from pipelines.dataset import Dataset
+from pipelines.splits import GROUP
 
 EPOCHS = 80
 T = 2.447  # Student's t of 95 % with six degrees of freedom
