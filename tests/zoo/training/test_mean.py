@@ -17,6 +17,7 @@ from zoo.core.run_folder import RunFolder
 from zoo.tasks.classifier import softmax
 from zoobase.errors import UsageError
 
+pytestmark = pytest.mark.extended  # a ladder has a test in the first tier
 TARGET = {"task.target_column": "target"}
 SLOPES = [f"slope{i}" for i in range(14)]
 
