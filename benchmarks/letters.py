@@ -62,7 +62,7 @@ def main() -> None:
         titles = {one["name"]: one["title"] for one in choice["candidates"]}
         selected.append(choice["selected"])
         for title, metrics in summary["compared"].items():
-            name = titles[choice["selected"]] if title == "this model" else title
+            name = titles[choice["selected"]] if title == "this model" else title.removesuffix(", network")
             found.setdefault(name, []).append(metrics["accuracy"])
         print(json.dumps({name: round(values[-1], 4) for name, values in found.items()}), selected[-1], flush=True)
     network = next(values for name, values in found.items() if name.startswith("keywords"))
