@@ -1,4 +1,4 @@
-"""Image generation from noise by a GAN, with latent interpolation."""
+"""Image generation from noise, with latent interpolation: by a GAN, or of a class by flow matching."""
 
 from __future__ import annotations
 
@@ -65,8 +65,10 @@ class ImageGeneration(ImageTask):
         """Return a function that generates images from the same noise in every epoch."""
         from zoo.evaluation.images import tile, to_uint8
 
-        noise = draw_noise(PREVIEWED, model.generator.input_shape[-1], seed=0)
-        return lambda: tile(list(to_uint8(np.asarray(model.generator(noise, training=False)))))
+        (served,) = self.served(model).values()
+        endpoint = self.contract(served, info)["serving_default"]
+        inputs = inputs_of(endpoint, draw_noise(PREVIEWED, endpoint.inputs[0].shape[-1], seed=0))
+        return lambda: tile(list(to_uint8(np.asarray(endpoint.call(inputs)["image"]))))
 
     def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
         """Return the generator alone."""
@@ -122,8 +124,9 @@ class ImageGeneration(ImageTask):
             "compared": compared,
             **mode_coverage(extractor, real, fake),
         }
-        call = inference.caller(contract)
-        images = generate_images(call, interpolate_noise(5, evaluation.inputs["noise"].shape[-1], seed=0))
+        endpoint = contract["serving_default"]
+        inputs = inputs_of(endpoint, interpolate_noise(5, endpoint.inputs[0].shape[-1], seed=0), rows=STEPS)
+        images = generate_images(inference.caller(contract), inputs)
         arrays = {"between": np.stack(images).reshape(5, -1, *real.shape[1:])}
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra}, arrays=arrays)
 
@@ -142,18 +145,33 @@ class ImageGeneration(ImageTask):
         """Return a grid of `count` images; with `interpolate`, each row is a latent interpolation."""
         from zoo.evaluation.images import tile
 
-        endpoint: Endpoint = contract["serving_default"]
+        endpoint = contract["serving_default"]
         size, count = endpoint.inputs[0].shape[-1], options.get("count")
         if options.get("interpolate"):
             noise, columns = interpolate_noise(count or 8, size, seed), STEPS
         else:
             noise, columns = draw_noise(count or 16, size, seed), None
-        return Prediction(image=tile(generate_images(call, noise), columns))
+        inputs = inputs_of(endpoint, noise, columns or 1, self.class_id(options, info))
+        return Prediction(image=tile(generate_images(call, inputs), columns))
+
+    def class_id(self, options: Mapping[str, Any], info: Info) -> int | None:
+        """Return the class that is asked for, or None; UsageError if there is no such class."""
+        return None
 
 
 def draw_noise(count: int, size: int, seed: int) -> np.ndarray:
     """Return standard normal noise, float32 (count, size)."""
     return np.random.default_rng(seed).standard_normal((count, size)).astype(np.float32)
+
+
+def inputs_of(
+    endpoint: Endpoint, noise: np.ndarray, rows: int = 1, class_id: int | None = None
+) -> dict[str, np.ndarray]:
+    """Return the inputs of an endpoint for noise (N, size): of one class, or all in turn, each for `rows` rows."""
+    first, *others = endpoint.inputs
+    turns = np.arange(len(noise)) // rows
+    ids = {t.name: turns % (t.high + 1) if class_id is None else np.full_like(turns, class_id) for t in others}
+    return {first.name: noise} | {t.name: t.array(ids[t.name]) for t in others}
 
 
 def interpolate_noise(count: int, size: int, seed: int, steps: int = STEPS) -> np.ndarray:
@@ -171,9 +189,10 @@ def _slerp(a: np.ndarray, b: np.ndarray, steps: int) -> np.ndarray:
 
 
 def generate_images(
-    call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]], noise: np.ndarray
+    call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]], inputs: Mapping[str, np.ndarray]
 ) -> list:
-    """Return an image uint8 (H, W, C) for each row of noise, one by one because TFLite files have batch size 1."""
+    """Return an image uint8 (H, W, C) for each row of inputs, one by one because TFLite files have batch size 1."""
     from zoo.evaluation.images import to_uint8
 
-    return [to_uint8(call("serving_default", {"noise": row[None]})["image"][0]) for row in noise]
+    rows = ({name: values[i : i + 1] for name, values in inputs.items()} for i in range(len(inputs["noise"])))
+    return [to_uint8(call("serving_default", row)["image"][0]) for row in rows]

@@ -1,0 +1,226 @@
+"""Images of a class from noise by flow matching, with a small U-Net.
+
+Reference: Lipman, Chen, Ben-Hamu, Nickel, Le 2023, arXiv:2210.02747, and Liu, Gong, Liu 2023, arXiv:2209.03003: the
+velocity on straight paths from noise to images; Ho, Salimans 2022, arXiv:2207.12598: guidance without a classifier;
+Esser 2024, arXiv:2403.03206: logit-normal times; Dhariwal, Nichol 2021, arXiv:2105.05233: the blocks.
+Train:     python -m zoo.train flow_matching
+"""
+
+import math
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+from keras import layers, ops
+
+from zoo.core.recipe import Recipe
+from zoo.core.registry import register
+from zoo.core.spec import Card
+from zoo.modeling.losses import MultiLossModel
+from zoo.tasks.generative.class_images import ClassImageGeneration
+from zoobase.errors import UsageError
+
+GROUPS = 8  # of group normalization
+FREQUENCIES = 2 * np.pi * np.geomspace(0.25, 32, 16).astype(np.float32)  # of the sinusoids of the time
+
+# === Layers ===
+
+
+def _normalized(x: Any, scale: Any, shift: Any) -> Any:
+    """Return group normalization of (B, H, W, C) times 1 + `scale` plus `shift`, each (B, C), as one multiplication."""
+    # As matrix multiplications of the moments of the channels: Keras' layer takes means of five dimensions, which
+    # XNNPACK does not support.
+    channels = x.shape[-1]
+    groups = math.gcd(GROUPS, channels)
+    average = np.kron(np.eye(groups), np.full([channels // groups] * 2, groups / channels)).astype(np.float32)
+    mean, variance = ops.moments(ops.cast(x, "float32"), axes=(1, 2))
+    center = ops.matmul(mean, average)
+    variance = ops.matmul(variance + ops.square(mean - center), average)
+    scale = (1.0 + ops.cast(scale, "float32")) * ops.rsqrt(variance + 1e-5)
+    shift = ops.cast(shift, "float32") - center * scale
+    scale, shift = (ops.expand_dims(ops.cast(part, x.dtype), (1, 2)) for part in (scale, shift))
+    return x * scale + shift
+
+
+def _modulated(x: Any, condition: Any, name: str) -> Any:  # (B, H, W, C), (B, D) -> (B, H, W, C)
+    parts = layers.Dense(2 * x.shape[-1], kernel_initializer="zeros", name=f"{name}_modulation")(condition)
+    return layers.Activation("silu", name=f"{name}_silu")(_normalized(x, *ops.split(parts, 2, axis=-1)))
+
+
+def _conv(x: Any, filters: int, name: str, size: int = 3, strides: int = 1, **options: Any) -> Any:
+    return layers.Conv2D(filters, size, strides, padding="same", name=name, **options)(x)
+
+
+def _block(x: Any, condition: Any, filters: int, name: str) -> Any:  # (B, H, W, C), (B, D) -> (B, H, W, filters)
+    y = _conv(_modulated(x, condition, f"{name}_0"), filters, f"{name}_conv0")
+    y = _conv(_modulated(y, condition, f"{name}_1"), filters, f"{name}_conv1", kernel_initializer="zeros")
+    x = x if x.shape[-1] == filters else _conv(x, filters, f"{name}_skip", size=1)
+    return layers.Add(name=f"{name}_add")([x, y])
+
+
+def _attention(x: Any, condition: Any, name: str) -> Any:  # (B, H, W, C), (B, D) -> (B, H, W, C)
+    _, height, width, channels = x.shape
+    tokens = layers.Reshape((height * width, channels), name=f"{name}_tokens")(_modulated(x, condition, name))
+    heads = max(1, channels // 32)
+    tokens = layers.MultiHeadAttention(heads, channels // heads, name=name)(tokens, tokens)
+    return layers.Add(name=f"{name}_add")([x, layers.Reshape((height, width, channels), name=f"{name}_image")(tokens)])
+
+
+def _unet(num_classes: int, filters: Sequence[int], depth: int, shape: Sequence[int]) -> keras.Model:
+    """Return the network: point (B, H, W, C), sinusoids (B, 32), class id (B,) -> velocity (B, H, W, C) float32."""
+    point, class_id = keras.Input(tuple(shape), name="point"), keras.Input((), dtype="int32", name="class_id")
+    time = keras.Input((2 * len(FREQUENCIES),), name="time")
+    width = 2 * filters[0]
+    condition = layers.Dense(width, activation="silu", name="time_hidden")(time)
+    condition = layers.Dense(width, name="time_vector")(condition)
+    condition = layers.Add(name="condition")(
+        [condition, layers.Embedding(num_classes + 1, width, name="classes")(class_id)]
+    )
+    condition = layers.Activation("silu", name="condition_silu")(condition)
+    x, skips = _conv(point, filters[0], "in", size=4, strides=2), []
+    for i, f in enumerate(filters):
+        if i:
+            skips.append(x)
+            x = _conv(x, f, f"down{i}", size=2, strides=2)
+        for j in range(depth):
+            x = _block(x, condition, f, f"down{i}_{j}")
+    x = _block(_attention(x, condition, "attention"), condition, filters[-1], "middle")
+    for i, f in reversed(list(enumerate(filters[:-1]))):
+        x = layers.Conv2DTranspose(f, 2, strides=2, name=f"up{i}")(x)
+        x = layers.Concatenate(name=f"up{i}_skip")([x, skips[i]])
+        for j in range(depth):
+            x = _block(x, condition, f, f"up{i}_{j}")
+    x = _modulated(x, condition, "out")
+    x = layers.Conv2DTranspose(
+        shape[-1], 4, strides=2, padding="same", kernel_initializer="zeros", dtype="float32", name="velocity"
+    )(x)
+    return keras.Model({"point": point, "time": time, "class_id": class_id}, x, name="unet")
+
+
+# === Subclassed Model ===
+
+
+@keras.saving.register_keras_serializable("zoo")
+class FlowMatching(MultiLossModel):
+    """Velocities from noise to images, and the sampler that follows them; the arguments are those of `flow_matching`.
+
+    Inputs: {"noise": (B, H * W * C) standard normal, "class_id": (B,) int32}. Output: image (B, H, W, C) float32 in
+    [0, 255].
+    """
+
+    def __init__(
+        self,
+        num_classes: int,
+        filters: Sequence[int],
+        depth: int,
+        steps: int,
+        guidance: float,
+        image_shape: Sequence[int],
+        **kwargs: Any,
+    ) -> None:
+        super().__init__(**kwargs)
+        self.arguments = {"num_classes": num_classes, "filters": list(filters), "depth": depth, "steps": steps}
+        self.arguments |= {"guidance": guidance, "image_shape": list(image_shape)}
+        self.num_classes, self.steps, self.guidance = num_classes, steps, guidance
+        self.image_shape = tuple(image_shape)
+        self.network = _unet(num_classes, filters, depth, image_shape)
+        self.built = True
+
+    def velocity(self, point: Any, time: Any, class_id: Any, training: bool = False) -> Any:
+        """Return d point / d time (B, H, W, C) at points (B, H, W, C) and times (B,) or (1,) in [0, 1]."""
+        phase = ops.expand_dims(time, 1) * FREQUENCIES
+        sinusoids = ops.concatenate([ops.cos(phase), ops.sin(phase)], axis=-1)
+        return self.network({"point": point, "time": sinusoids, "class_id": class_id}, training=training)
+
+    def guided_velocity(self, point: Any, time: float, class_id: Any) -> Any:
+        """Return the velocity of a class, extrapolated by `guidance` from that of no class."""
+        ids = ops.concatenate([class_id, ops.full_like(class_id, self.num_classes)], axis=0)
+        both = self.velocity(ops.concatenate([point, point], axis=0), np.full(1, time, np.float32), ids)
+        of_class, of_none = ops.split(both, 2, axis=0)
+        return of_none + self.guidance * (of_class - of_none)
+
+    def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> Any:
+        """Return images, by the midpoint method."""
+        class_id = ops.cast(inputs["class_id"], "int32")
+        point = ops.reshape(ops.cast(inputs["noise"], "float32"), (-1, *self.image_shape))
+        step = 1.0 / self.steps
+        for i in range(self.steps):
+            middle = point + step / 2 * self.guided_velocity(point, i * step, class_id)
+            point = point + step * self.guided_velocity(middle, (i + 0.5) * step, class_id)
+        return ops.clip(127.5 * point + 127.5, 0.0, 255.0)
+
+    # === Training ===
+
+    def batch_losses(self, inputs: Mapping[str, Any], target: Any, training: bool) -> tuple[Any, ...]:
+        """Return the mean squared error of the velocity between noise and image, at points between them."""
+        image = ops.cast(target, "float32") / 127.5 - 1.0
+        noise = ops.reshape(inputs["noise"], (-1, *self.image_shape))
+        time = ops.reshape(inputs["time"], (-1, 1, 1, 1))
+        velocity = self.velocity(noise + time * (image - noise), inputs["time"], inputs["condition"], training)
+        return (ops.mean(ops.square(velocity - (image - noise)), axis=(1, 2, 3)),)
+
+    # === Config ===
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), **self.arguments}
+
+
+@register(
+    data="fashion_mnist",
+    task=ClassImageGeneration(),
+    recipes={
+        "default": Recipe(
+            epochs=20,
+            batch_size=128,
+            learning_rate=2e-3,
+            optimizer="adam",
+            schedule="cosine",
+            warmup=0.02,
+            clip_norm=1.0,
+            ema=0.999,
+        )
+    },
+    tiny={"filters": (4, 8), "depth": 1, "steps": 1, "recipe.ema": 0.0},
+    card=Card(
+        paper="Lipman, Chen, Ben-Hamu, Nickel, Le 2023, arXiv:2210.02747; Ho, Salimans 2022, arXiv:2207.12598",
+        notes="Generates images of the training domain only.",
+    ),
+)
+def flow_matching(
+    num_classes: int = 10,
+    filters: Sequence[int] = (48, 96),
+    depth: int = 2,
+    steps: int = 5,
+    guidance: float = 1.5,
+    image_shape: Sequence[int] = (28, 28, 1),
+) -> keras.Model:
+    """Images of a class from noise: a velocity field that is followed in a few steps, inside the model.
+
+    Shapes: {"noise": (B, H * W * C) standard normal, "class_id": (B,) int32} -> image (B, H, W, C) float32 in [0, 255].
+
+    Args:
+        num_classes: Number of classes; determined by the data.
+        filters: Filters of the U-Net at half, a quarter, ... of height and width.
+        depth: Residual blocks at each size, on the way down and on the way up.
+        steps: Steps of the midpoint method, of two evaluations of the network each.
+        guidance: 1 is the velocity of the class; more moves further away from images of any class.
+        image_shape: (H, W, C); determined by the data.
+
+    Raises:
+        UsageError: Height or width cannot be halved for each of the filters, or a number is not positive.
+    """
+    if any(side % 2 ** len(filters) for side in image_shape[:2]):
+        raise UsageError(
+            f"images of {image_shape[0]}x{image_shape[1]} cannot be halved {len(filters)} times: use fewer filters"
+        )
+    if min(steps, depth, *filters) < 1:
+        raise UsageError(
+            f"model.steps={steps}, model.depth={depth}, model.filters={list(filters)}: all must be positive"
+        )
+    arguments = (num_classes, filters, depth, steps, guidance, image_shape)
+    model = FlowMatching(*arguments, name="flow_matching")
+    noise = keras.Input((math.prod(image_shape),), name="noise")
+    model({"noise": noise, "class_id": keras.Input((), dtype="int32", name="class_id")})
+    return model
