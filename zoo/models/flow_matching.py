@@ -18,84 +18,72 @@ from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
 from zoo.modeling.losses import MultiLossModel
-from zoo.tasks.generative.class_images import ClassImageGeneration
+from zoo.tasks.generative.image_generation import ClassImageGeneration
 from zoobase.errors import UsageError
 
-GROUPS = 8  # of group normalization
 FREQUENCIES = 2 * np.pi * np.geomspace(0.25, 32, 16).astype(np.float32)  # of the sinusoids of the time
+GROUPS = 8  # of group normalization
 
 # === Layers ===
 
 
-def _normalized(x: Any, scale: Any, shift: Any) -> Any:
-    """Return group normalization of (B, H, W, C) times 1 + `scale` plus `shift`, each (B, C), as one multiplication."""
-    # As matrix multiplications of the moments of the channels: Keras' layer takes means of five dimensions, which
-    # XNNPACK does not support.
-    channels = x.shape[-1]
-    groups = math.gcd(GROUPS, channels)
-    average = np.kron(np.eye(groups), np.full([channels // groups] * 2, groups / channels)).astype(np.float32)
+def _modulated(x: Any, condition: Any, name: str) -> Any:  # (B, H, W, C), (B, D) -> (B, H, W, C)
+    """Return group normalization, scaled and shifted by a linear function of the condition, and SiLU."""
+    # As matrix multiplications of the moments of the channels, and one of the pixels: Keras' layer takes means of five
+    # dimensions, which XNNPACK does not support.
+    size = x.shape[-1] // (groups := math.gcd(GROUPS, x.shape[-1]))
+    average = np.kron(np.eye(groups), np.full((size, size), 1 / size)).astype(np.float32)
+    modulation = layers.Dense(2 * x.shape[-1], kernel_initializer="zeros", dtype="float32", name=f"{name}_modulation")
+    scale, shift = ops.split(modulation(condition), 2, axis=-1)
     mean, variance = ops.moments(ops.cast(x, "float32"), axes=(1, 2))
     center = ops.matmul(mean, average)
-    variance = ops.matmul(variance + ops.square(mean - center), average)
-    scale = (1.0 + ops.cast(scale, "float32")) * ops.rsqrt(variance + 1e-5)
-    shift = ops.cast(shift, "float32") - center * scale
-    scale, shift = (ops.expand_dims(ops.cast(part, x.dtype), (1, 2)) for part in (scale, shift))
-    return x * scale + shift
-
-
-def _modulated(x: Any, condition: Any, name: str) -> Any:  # (B, H, W, C), (B, D) -> (B, H, W, C)
-    parts = layers.Dense(2 * x.shape[-1], kernel_initializer="zeros", name=f"{name}_modulation")(condition)
-    return layers.Activation("silu", name=f"{name}_silu")(_normalized(x, *ops.split(parts, 2, axis=-1)))
-
-
-def _conv(x: Any, filters: int, name: str, size: int = 3, strides: int = 1, **options: Any) -> Any:
-    return layers.Conv2D(filters, size, strides, padding="same", name=name, **options)(x)
+    scale = (1.0 + scale) * ops.rsqrt(ops.matmul(variance + ops.square(mean - center), average) + 1e-5)
+    parts = (scale, shift - center * scale)
+    scale, shift = (ops.cast(ops.reshape(part, (-1, 1, 1, x.shape[-1])), x.dtype) for part in parts)
+    return layers.Activation("silu", name=f"{name}_silu")(x * scale + shift)
 
 
 def _block(x: Any, condition: Any, filters: int, name: str) -> Any:  # (B, H, W, C), (B, D) -> (B, H, W, filters)
-    y = _conv(_modulated(x, condition, f"{name}_0"), filters, f"{name}_conv0")
-    y = _conv(_modulated(y, condition, f"{name}_1"), filters, f"{name}_conv1", kernel_initializer="zeros")
-    x = x if x.shape[-1] == filters else _conv(x, filters, f"{name}_skip", size=1)
+    y = x
+    for i, initializer in enumerate(("glorot_uniform", "zeros")):
+        conv = layers.Conv2D(filters, 3, padding="same", kernel_initializer=initializer, name=f"{name}_conv{i}")
+        y = conv(_modulated(y, condition, f"{name}_{i}"))
+    x = x if x.shape[-1] == filters else layers.Conv2D(filters, 1, name=f"{name}_skip")(x)
     return layers.Add(name=f"{name}_add")([x, y])
 
 
-def _attention(x: Any, condition: Any, name: str) -> Any:  # (B, H, W, C), (B, D) -> (B, H, W, C)
-    _, height, width, channels = x.shape
-    tokens = layers.Reshape((height * width, channels), name=f"{name}_tokens")(_modulated(x, condition, name))
-    heads = max(1, channels // 32)
-    tokens = layers.MultiHeadAttention(heads, channels // heads, name=name)(tokens, tokens)
-    return layers.Add(name=f"{name}_add")([x, layers.Reshape((height, width, channels), name=f"{name}_image")(tokens)])
+def _attention(x: Any, condition: Any) -> Any:  # (B, H, W, C), (B, D) -> (B, H, W, C)
+    tokens = layers.Reshape((-1, x.shape[-1]), name="tokens")(_modulated(x, condition, "attention"))
+    attention = layers.MultiHeadAttention(max(1, x.shape[-1] // 32), min(32, x.shape[-1]), name="attention")
+    image = layers.Reshape(x.shape[1:], name="attention_image")(attention(tokens, tokens))
+    return layers.Add(name="attention_add")([x, image])
 
 
 def _unet(num_classes: int, filters: Sequence[int], depth: int, shape: Sequence[int]) -> keras.Model:
     """Return the network: point (B, H, W, C), sinusoids (B, 32), class id (B,) -> velocity (B, H, W, C) float32."""
     point, class_id = keras.Input(tuple(shape), name="point"), keras.Input((), dtype="int32", name="class_id")
-    time = keras.Input((2 * len(FREQUENCIES),), name="time")
-    width = 2 * filters[0]
-    condition = layers.Dense(width, activation="silu", name="time_hidden")(time)
-    condition = layers.Dense(width, name="time_vector")(condition)
-    condition = layers.Add(name="condition")(
-        [condition, layers.Embedding(num_classes + 1, width, name="classes")(class_id)]
-    )
+    time, width = keras.Input((2 * len(FREQUENCIES),), name="time"), 2 * filters[0]
+    hidden = layers.Dense(width, activation="silu", name="time_hidden")(time)
+    classes = layers.Embedding(num_classes + 1, width, name="classes")(class_id)
+    condition = layers.Add(name="condition")([layers.Dense(width, name="time_vector")(hidden), classes])
     condition = layers.Activation("silu", name="condition_silu")(condition)
-    x, skips = _conv(point, filters[0], "in", size=4, strides=2), []
+    x, skips = point, []
     for i, f in enumerate(filters):
-        if i:
-            skips.append(x)
-            x = _conv(x, f, f"down{i}", size=2, strides=2)
+        x = layers.Conv2D(f, 2 if i else 4, strides=2, padding="same", name=f"down{i}")(x)
         for j in range(depth):
             x = _block(x, condition, f, f"down{i}_{j}")
-    x = _block(_attention(x, condition, "attention"), condition, filters[-1], "middle")
-    for i, f in reversed(list(enumerate(filters[:-1]))):
-        x = layers.Conv2DTranspose(f, 2, strides=2, name=f"up{i}")(x)
+        skips.append(x)
+    x = _block(_attention(x, condition), condition, filters[-1], "middle")
+    for i in reversed(range(len(filters) - 1)):
+        x = layers.Conv2DTranspose(filters[i], 2, strides=2, name=f"up{i}")(x)
         x = layers.Concatenate(name=f"up{i}_skip")([x, skips[i]])
         for j in range(depth):
-            x = _block(x, condition, f, f"up{i}_{j}")
-    x = _modulated(x, condition, "out")
-    x = layers.Conv2DTranspose(
-        shape[-1], 4, strides=2, padding="same", kernel_initializer="zeros", dtype="float32", name="velocity"
-    )(x)
-    return keras.Model({"point": point, "time": time, "class_id": class_id}, x, name="unet")
+            x = _block(x, condition, filters[i], f"up{i}_{j}")
+    last = layers.Conv2DTranspose(
+        shape[-1], 4, 2, padding="same", kernel_initializer="zeros", dtype="float32", name="velocity"
+    )
+    inputs = {"point": point, "time": time, "class_id": class_id}
+    return keras.Model(inputs, last(_modulated(x, condition, "out")), name="unet")
 
 
 # === Subclassed Model ===
@@ -103,7 +91,7 @@ def _unet(num_classes: int, filters: Sequence[int], depth: int, shape: Sequence[
 
 @keras.saving.register_keras_serializable("zoo")
 class FlowMatching(MultiLossModel):
-    """Velocities from noise to images, and the sampler that follows them; the arguments are those of `flow_matching`.
+    """Velocities from noise to images, and a sampler that follows them; the arguments are those of `flow_matching`.
 
     Inputs: {"noise": (B, H * W * C) standard normal, "class_id": (B,) int32}. Output: image (B, H, W, C) float32 in
     [0, 255].
@@ -123,15 +111,15 @@ class FlowMatching(MultiLossModel):
         self.arguments = {"num_classes": num_classes, "filters": list(filters), "depth": depth, "steps": steps}
         self.arguments |= {"guidance": guidance, "image_shape": list(image_shape)}
         self.num_classes, self.steps, self.guidance = num_classes, steps, guidance
-        self.image_shape = tuple(image_shape)
+        self.image_shape, self.built = tuple(image_shape), True
         self.network = _unet(num_classes, filters, depth, image_shape)
-        self.built = True
 
     def velocity(self, point: Any, time: Any, class_id: Any, training: bool = False) -> Any:
         """Return d point / d time (B, H, W, C) at points (B, H, W, C) and times (B,) or (1,) in [0, 1]."""
         phase = ops.expand_dims(time, 1) * FREQUENCIES
         sinusoids = ops.concatenate([ops.cos(phase), ops.sin(phase)], axis=-1)
-        return self.network({"point": point, "time": sinusoids, "class_id": class_id}, training=training)
+        inputs = {"point": point, "time": sinusoids, "class_id": ops.cast(class_id, "int32")}
+        return self.network(inputs, training=training)
 
     def guided_velocity(self, point: Any, time: float, class_id: Any) -> Any:
         """Return the velocity of a class, extrapolated by `guidance` from that of no class."""
@@ -142,9 +130,8 @@ class FlowMatching(MultiLossModel):
 
     def call(self, inputs: Mapping[str, Any], training: bool | None = None) -> Any:
         """Return images, by the midpoint method."""
-        class_id = ops.cast(inputs["class_id"], "int32")
+        class_id, step = inputs["class_id"], 1.0 / self.steps
         point = ops.reshape(ops.cast(inputs["noise"], "float32"), (-1, *self.image_shape))
-        step = 1.0 / self.steps
         for i in range(self.steps):
             middle = point + step / 2 * self.guided_velocity(point, i * step, class_id)
             point = point + step * self.guided_velocity(middle, (i + 0.5) * step, class_id)
@@ -153,10 +140,9 @@ class FlowMatching(MultiLossModel):
     # === Training ===
 
     def batch_losses(self, inputs: Mapping[str, Any], target: Any, training: bool) -> tuple[Any, ...]:
-        """Return the mean squared error of the velocity between noise and image, at points between them."""
+        """Return the squared error (B,) of the velocity from noise to image, at a point between them."""
         image = ops.cast(target, "float32") / 127.5 - 1.0
-        noise = ops.reshape(inputs["noise"], (-1, *self.image_shape))
-        time = ops.reshape(inputs["time"], (-1, 1, 1, 1))
+        noise, time = (ops.reshape(inputs[k], (-1, *s)) for k, s in (("noise", self.image_shape), ("time", (1, 1, 1))))
         velocity = self.velocity(noise + time * (image - noise), inputs["time"], inputs["condition"], training)
         return (ops.mean(ops.square(velocity - (image - noise)), axis=(1, 2, 3)),)
 
@@ -172,14 +158,7 @@ class FlowMatching(MultiLossModel):
     task=ClassImageGeneration(),
     recipes={
         "default": Recipe(
-            epochs=20,
-            batch_size=128,
-            learning_rate=2e-3,
-            optimizer="adam",
-            schedule="cosine",
-            warmup=0.02,
-            clip_norm=1.0,
-            ema=0.999,
+            epochs=20, batch_size=128, learning_rate=5e-3, optimizer="muon", warmup=0.05, clip_norm=1.0, ema=0.995
         )
     },
     tiny={"filters": (4, 8), "depth": 1, "steps": 1, "recipe.ema": 0.0},
@@ -190,8 +169,8 @@ class FlowMatching(MultiLossModel):
 )
 def flow_matching(
     num_classes: int = 10,
-    filters: Sequence[int] = (48, 96),
-    depth: int = 2,
+    filters: Sequence[int] = (32, 64),
+    depth: int = 1,
     steps: int = 5,
     guidance: float = 1.5,
     image_shape: Sequence[int] = (28, 28, 1),

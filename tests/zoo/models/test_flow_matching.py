@@ -83,15 +83,21 @@ def test_the_class_changes_the_image_and_the_batch_does_not(model):
     np.testing.assert_allclose(both[1:], alone, atol=0.05)
 
 
-def test_a_class_is_chosen_by_its_name():
+def test_a_class_is_chosen_by_its_name(model):
     info = pipelines.load("fashion_mnist", FASHION).info
     task = ClassImageGeneration()
-    assert task.class_id({}, info) is None
-    assert task.class_id({"class_name": "Sandal"}, info) == 5
+    contract, calls = task.contract(model, info), []
+
+    def call(endpoint, inputs):
+        calls.append(inputs)
+        return contract[endpoint].call(inputs)
+
+    task.sample(call, contract, {"count": 2, "class_name": "Sandal"}, 0, info)
+    task.sample(call, contract, {"count": 3}, 0, info)
+    assert [int(inputs["class_id"][0]) for inputs in calls] == [5, 5, 0, 1, 2]
+    np.testing.assert_array_equal(calls[0]["noise"], calls[2]["noise"])
     with pytest.raises(UsageError, match="unknown class 'Sandel'; did you mean Sandal"):
-        task.class_id({"class_name": "Sandel"}, info)
-    with pytest.raises(UsageError, match="task.unconditional=1.0 is not valid: it must be between 0 and 1"):
-        plan.make_plan("flow_matching", settings={"task.unconditional": 1.0}, data_dir=FASHION)
+        task.sample(call, contract, {"class_name": "Sandel"}, 0, info)
 
 
 @pytest.mark.extended

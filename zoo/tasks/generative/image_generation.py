@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import pipelines
 from zoo.core.recipe import Recipe
 from zoo.core.task import Prediction, SplitEvaluation
 from zoo.tasks.image.base import ImageTask
+from zoobase.errors import unknown
 
 if TYPE_CHECKING:
     import keras
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
-NOISE = 0x6A  # id of the random stream of the noise
+NOISE, TIME, OMITTED = 0x6A, 0x71, 0xD0  # ids of the random streams of the noise, the times and the omitted classes
+UNCONDITIONAL = 0.1  # share of the examples without their class, from which guidance learns images of any class
 PREVIEWED = 64  # images of the preview grid of an epoch
 SHOWN = 10  # images per row of a figure
 STEPS = 8  # images of a latent interpolation
@@ -151,12 +154,90 @@ class ImageGeneration(ImageTask):
             noise, columns = interpolate_noise(count or 8, size, seed), STEPS
         else:
             noise, columns = draw_noise(count or 16, size, seed), None
-        inputs = inputs_of(endpoint, noise, columns or 1, self.class_id(options, info))
+        name, names = options.get("class_name"), list(info.class_names or ())
+        if name is not None and name not in names:
+            raise unknown("class", name, names)
+        inputs = inputs_of(endpoint, noise, columns or 1, None if name is None else names.index(name))
         return Prediction(image=tile(generate_images(call, inputs), columns))
 
-    def class_id(self, options: Mapping[str, Any], info: Info) -> int | None:
-        """Return the class that is asked for, or None; UsageError if there is no such class."""
-        return None
+
+@dataclass(frozen=True)
+class ClassImageGeneration(ImageGeneration):
+    """Generation of images of a class by flow matching; see `zoo.models.flow_matching`."""
+
+    adversarial = False
+    required_features = ("image", "label")
+    generates = (*ImageGeneration.generates, "class_name")
+    monitor = "val_loss"
+
+    def model_args(self, info: Info) -> dict[str, Any]:
+        """Return the number of classes and the shape of the images."""
+        return {"num_classes": info.num_classes, **super().model_args(info)}
+
+    def examples(
+        self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
+    ) -> Feed:
+        """Return ({"noise", "class_id", "time", "condition"}, image uint8 (H, W, C)).
+
+        Noise is float32 (H * W * C,), time float32 in (0, 1), condition int32: the class, or `num_classes` for none.
+        They depend on example, epoch and seed.
+        """
+        import tensorflow as tf
+
+        from pipelines import stateless_random
+
+        shape = self.shape(info)
+
+        def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            image = pipelines.images.decode(example["image"], *shape, self.fit)
+            return image, tf.cast(example["label"], tf.int32)
+
+        def at_times(batch: tuple, keys: tf.Tensor) -> tuple:
+            image, class_id = batch
+            is_omitted = stateless_random.uniform(keys, OMITTED, 1)[:, 0] < UNCONDITIONAL
+            inputs = {
+                "noise": stateless_random.normal(keys, NOISE, math.prod(shape)),
+                "class_id": class_id,
+                "time": tf.sigmoid(stateless_random.normal(keys, TIME, 1)[:, 0]),  # Esser 2024, arXiv:2403.03206
+                "condition": tf.where(is_omitted, arguments["num_classes"], class_id),
+            }
+            return inputs, image
+
+        return pipelines.feed(split, decode=decode, augment=at_times)
+
+    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
+        """Return {}: the model computes its loss."""
+        return {}
+
+    def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
+        """Return the model: its call is the sampler."""
+        return {"": model}
+
+    def contract(self, served: keras.Model, info: Info) -> Contract:
+        """Return `serving_default`: noise (B, H * W * C) and class_id (B,) -> image (B, H, W, C) in [0, 255]."""
+        from export.contract import Contract, Tensor
+        from export.contract.endpoints import tensor_endpoint
+
+        shape = self.shape(info)
+        noise = Tensor("noise", "float32", (None, math.prod(shape)), "noise")
+        class_id = Tensor("class_id", "int32", (None,), "token", low=0, high=info.num_classes - 1)
+        image = Tensor("image", "float32", (None, *shape), "image", low=0.0, high=255.0)
+        return Contract((tensor_endpoint(served, [noise, class_id], [image], structure="dict"),), info.class_names)
+
+    def evaluate_extra(
+        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
+    ) -> SplitEvaluation:
+        """Add `class_accuracy`, the share of the images that are classified as asked for, and that of the real ones."""
+        from zoo.evaluation.generative_metrics import collect, feature_extractor_for
+
+        evaluation = super().evaluate_extra(evaluation, contract, dataset, feed)
+        extractor = feature_extractor_for(dataset.info, self.shape(dataset.info))
+        if extractor.classify is None or extractor.class_names != tuple(dataset.info.class_names):
+            return evaluation
+        images = {"class_accuracy": evaluation.outputs["image"], "class_accuracy_of_real": evaluation.truth}
+        classes = {name: collect(extractor.classify, values).argmax(-1) for name, values in images.items()}
+        shares = {name: float((ids == evaluation.inputs["class_id"]).mean()) for name, ids in classes.items()}
+        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **shares})
 
 
 def draw_noise(count: int, size: int, seed: int) -> np.ndarray:
