@@ -23,8 +23,7 @@ def run(
 
     Args:
         source: A run folder or a bundle.
-        options: Options of the task: prompt, length, temperature, top_p, count, interpolate,
-            class_name.
+        options: Options of the task: prompt, length, temperature, top_p, count, interpolate, class_name.
         seed: Random seed.
         runtime: keras (the live model of a run), saved_model, c_api (the loader of TF Serving) or tflite; those other
             than keras use a bundle, for a run its own one.

@@ -78,10 +78,12 @@ def form_of(endpoint: Endpoint, contract: Contract, assets: Mapping[str, Any]) -
     if images and image_outputs and all(t.meaning == "noise" for t in rest):
         names = {"images": [t.name for t in images], "noise": [t.name for t in rest]}
         return "translate", names | {"outputs": [t.name for t in image_outputs]}
-    ids = [t for t in endpoint.inputs if t.meaning == "token" and len(t.shape) == 1 and t.high < MAX_FIELDS]
+    ids = [
+        t for t in endpoint.inputs if t.meaning == "token" and len(t.shape) == 1 and t.low == 0 and t.high < MAX_FIELDS
+    ]
     if vectors and len(vectors) + len(ids) == len(endpoint.inputs) and image_outputs:
         names = {"vector": vectors[0].name, "others": [t.name for t in vectors[1:]]}
-        return "latent", names | {"output": image_outputs[0].name, "ids": {t.name: _names(t, contract) for t in ids}}
+        return "latent", names | {"output": image_outputs[0].name, "ids": [t.name for t in ids]}
     if options := _text_options(endpoint, contract, scores, assets):
         return ("generate" if "states" in options else "text"), options
     if fields := _fields(endpoint, contract):
@@ -141,13 +143,6 @@ def _fields(endpoint: Endpoint, contract: Contract) -> list[dict[str, Any]] | No
             entry |= {"low": low, "high": high, "integer": tensor.dtype != "float32"}
             fields.append(entry | {"choices": _choices(tensor, contract)})
     return fields if 0 < len(fields) <= MAX_FIELDS else None
-
-
-def _names(tensor: Tensor, contract: Contract) -> list[list[Any]]:
-    """Return [[id, name], ...] of an input of class ids, by the labels of the contract if it has one for each."""
-    ids = range(int(tensor.low or 0), int(tensor.high) + 1)
-    is_labelled = contract.labels is not None and len(contract.labels) == tensor.high + 1
-    return [[i, contract.labels[i] if is_labelled else str(i)] for i in ids]
 
 
 def _choices(tensor: Tensor, contract: Contract) -> list[list[Any]] | None:

@@ -59,10 +59,11 @@ class ImageGeneration(ImageTask):
         return pipelines.feed(split, decode=decode, augment=with_noise)
 
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
-        """Return the Frechet distance."""
+        """Return the Frechet distance, which adversarial models take."""
         from zoo.evaluation.generative_metrics import FrechetDistance, feature_extractor_for
 
-        return {"distances": [FrechetDistance(feature_extractor_for(info, self.shape(info)))]}
+        extractor = feature_extractor_for(info, self.shape(info))
+        return {"distances": [FrechetDistance(extractor)]} if self.adversarial else {}
 
     def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
         """Return a function that generates images from the same noise in every epoch."""
@@ -107,17 +108,19 @@ class ImageGeneration(ImageTask):
     ) -> SplitEvaluation:
         """Add bounds of the distance and a Gaussian mixture in one table, precision, recall, and mode collapse."""
         # The metrics are `precision`, `recall`, `frechet_to_noise` (relative to the distance of noise), `diversity`,
-        # `compared`, `class_shares` if the feature extractor has classes, `collapsed`, and a sentence in `remarks`.
-        from zoo.evaluation import image_baselines
+        # `compared`, `class_shares` if the feature extractor has classes, `collapsed`, a sentence in `remarks`, and
+        # `class_accuracy`: the share of the images that are classified as the class that was asked for.
+        from zoo.evaluation import generative_metrics, image_baselines
         from zoo.evaluation import outputs as inference
-        from zoo.evaluation.generative_metrics import compare_sets, feature_extractor_for, mode_coverage, noise_like
 
-        extractor = feature_extractor_for(dataset.info, self.shape(dataset.info))
+        extractor = generative_metrics.feature_extractor_for(dataset.info, self.shape(dataset.info))
         real, fake = evaluation.truth, evaluation.outputs["image"]
         training = feed("train").take(image_baselines.MIXTURE_IMAGES).batches(1000, augmented=False)
         images = np.concatenate([image.numpy() for image, *_ in training])
         mixture = image_baselines.sample_mixture(images, len(real))
-        compared = compare_sets(extractor, real, fake, {"Gaussian mixture": mixture, "noise": noise_like(real)})
+        compared = generative_metrics.compare_sets(
+            extractor, real, fake, {"Gaussian mixture": mixture, "noise": generative_metrics.noise_like(real)}
+        )
         row, noise_distance = compared["this model"], compared["noise"]["frechet_distance"]
         extra = {
             "precision": row["precision"],
@@ -125,12 +128,16 @@ class ImageGeneration(ImageTask):
             "frechet_to_noise": row["frechet_distance"] / noise_distance,
             "feature_extractor": extractor.name,  # a key of evaluation.json
             "compared": compared,
-            **mode_coverage(extractor, real, fake),
+            **generative_metrics.mode_coverage(extractor, real, fake),
         }
+        if "class_id" in evaluation.inputs and extractor.class_names == dataset.info.class_names:
+            for name, images in {"class_accuracy": fake, "class_accuracy_of_real": real}.items():
+                predicted = generative_metrics.collect(extractor.classify, images).argmax(-1)
+                extra[name] = float((predicted == evaluation.inputs["class_id"]).mean())
         endpoint = contract["serving_default"]
         inputs = inputs_of(endpoint, interpolate_noise(5, endpoint.inputs[0].shape[-1], seed=0), rows=STEPS)
-        images = generate_images(inference.caller(contract), inputs)
-        arrays = {"between": np.stack(images).reshape(5, -1, *real.shape[1:])}
+        between = np.stack(generate_images(inference.caller(contract), inputs))
+        arrays = {"between": between.reshape(5, -1, *real.shape[1:])}
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra}, arrays=arrays)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
@@ -177,11 +184,8 @@ class ClassImageGeneration(ImageGeneration):
     def examples(
         self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
     ) -> Feed:
-        """Return ({"noise", "class_id", "time", "condition"}, image uint8 (H, W, C)).
-
-        Noise is float32 (H * W * C,), time float32 in (0, 1), condition int32: the class, or `num_classes` for none.
-        They depend on example, epoch and seed.
-        """
+        """Return ({"noise": (H * W * C,), "class_id", "time" in (0, 1), "condition"}, image uint8 (H, W, C))."""
+        # The condition is the class, or for some examples `num_classes`, which stands for any class.
         import tensorflow as tf
 
         from pipelines import stateless_random
@@ -205,10 +209,6 @@ class ClassImageGeneration(ImageGeneration):
 
         return pipelines.feed(split, decode=decode, augment=at_times)
 
-    def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
-        """Return {}: the model computes its loss."""
-        return {}
-
     def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
         """Return the model: its call is the sampler."""
         return {"": model}
@@ -223,21 +223,6 @@ class ClassImageGeneration(ImageGeneration):
         class_id = Tensor("class_id", "int32", (None,), "token", low=0, high=info.num_classes - 1)
         image = Tensor("image", "float32", (None, *shape), "image", low=0.0, high=255.0)
         return Contract((tensor_endpoint(served, [noise, class_id], [image], structure="dict"),), info.class_names)
-
-    def evaluate_extra(
-        self, evaluation: SplitEvaluation, contract: Contract, dataset: Dataset, feed: Callable[[str], Feed]
-    ) -> SplitEvaluation:
-        """Add `class_accuracy`, the share of the images that are classified as asked for, and that of the real ones."""
-        from zoo.evaluation.generative_metrics import collect, feature_extractor_for
-
-        evaluation = super().evaluate_extra(evaluation, contract, dataset, feed)
-        extractor = feature_extractor_for(dataset.info, self.shape(dataset.info))
-        if extractor.classify is None or extractor.class_names != tuple(dataset.info.class_names):
-            return evaluation
-        images = {"class_accuracy": evaluation.outputs["image"], "class_accuracy_of_real": evaluation.truth}
-        classes = {name: collect(extractor.classify, values).argmax(-1) for name, values in images.items()}
-        shares = {name: float((ids == evaluation.inputs["class_id"]).mean()) for name, ids in classes.items()}
-        return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **shares})
 
 
 def draw_noise(count: int, size: int, seed: int) -> np.ndarray:

@@ -1,5 +1,5 @@
 // A latent vector in, and perhaps a class; an image out.
-import { ask, byId, data, element, guarded, normal, open, paint, range, size, tensor } from "./ui.js";
+import { ask, byId, data, element, guarded, label, normal, open, paint, range, size, tensor } from "./ui.js";
 
 const SLIDERS = 8, STEP = 0.25, LARGEST = 3;
 
@@ -11,12 +11,14 @@ open(async (load) => {
   const directions = [normal(length), normal(length)].map((v) => v.map((x) => x / Math.hypot(...v)));
   let point = normal(length);
 
-  const selects = Object.entries(ids).map(([name, choices]) => {
-    const options = choices.map(([id, text]) => element("option", { value: id, textContent: text }));
+  const selects = ids.map((name) => {
+    const choices = Array.from({ length: tensor("inputs", name).high + 1 }, (_, i) => i);
+    const options = choices.map((i) => element("option", { value: i, textContent: label(i) }));
     const select = element("select", { onchange: guarded(() => run()) }, ...options);
     byId("sliders").append(element("label", {}, name.replace(/_id$/, ""), select));
     return [name, select];
   });
+
   const sliders = Array.from({ length: Math.min(SLIDERS, length) }, (_, i) => {
     const slider = element("input", { type: "range", min: -LARGEST, max: LARGEST, step: 0.05 });
     slider.addEventListener("input", guarded(() => { point[i] = slider.valueAsNumber; return run(); }));
