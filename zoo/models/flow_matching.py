@@ -22,16 +22,15 @@ from zoo.tasks.generative.image_generation import ClassImageGeneration
 from zoobase.errors import UsageError
 
 FREQUENCIES = 2 * np.pi * np.geomspace(0.25, 32, 16).astype(np.float32)  # of the sinusoids of the time
-GROUPS = 8  # of group normalization
 
 # === Layers ===
 
 
 def _modulated(x: Any, condition: Any, name: str) -> Any:  # (B, H, W, C), (B, D) -> (B, H, W, C)
-    """Return group normalization, scaled and shifted by a linear function of the condition, and SiLU."""
+    """Return SiLU of group normalization that is scaled and shifted by a linear function of the condition."""
     # As matrix multiplications of the moments of the channels, and one of the pixels: Keras' layer takes means of five
     # dimensions, which XNNPACK does not support.
-    size = x.shape[-1] // (groups := math.gcd(GROUPS, x.shape[-1]))
+    size = x.shape[-1] // (groups := math.gcd(8, x.shape[-1]))
     average = np.kron(np.eye(groups), np.full((size, size), 1 / size)).astype(np.float32)
     modulation = layers.Dense(2 * x.shape[-1], kernel_initializer="zeros", dtype="float32", name=f"{name}_modulation")
     scale, shift = ops.split(modulation(condition), 2, axis=-1)
@@ -70,9 +69,7 @@ def _unet(num_classes: int, filters: Sequence[int], shape: Sequence[int]) -> ker
         x = layers.Conv2DTranspose(filters[i], 2, strides=2, name=f"up{i}_larger")(x)
         x = layers.Concatenate(name=f"up{i}_both")([x, skips[i]])
         x = _block(x, condition, filters[i], f"up{i}")
-    last = layers.Conv2DTranspose(
-        shape[-1], 4, 2, padding="same", kernel_initializer="zeros", dtype="float32", name="velocity"
-    )
+    last = layers.Conv2DTranspose(shape[-1], 4, 2, padding="same", dtype="float32", name="velocity")
     inputs = {"point": point, "time": time, "class_id": class_id}
     return keras.Model(inputs, last(_modulated(x, condition, "out")), name="unet")
 

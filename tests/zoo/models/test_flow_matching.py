@@ -23,7 +23,7 @@ ARGUMENTS = {"filters": (4, 8), "steps": 2, "guidance": 1.7}
 
 @pytest.fixture(scope="module")
 def model():
-    """Random weights: the last layer is zeros at first."""
+    """Random weights, because some kernels are zeros at first."""
     model = zoo.build("flow_matching", **ARGUMENTS)
     model.set_weights([0.3 * RANDOM.standard_normal(v.shape).astype("float32") for v in model.weights])
     return model
