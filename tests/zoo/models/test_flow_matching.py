@@ -9,6 +9,10 @@ from PIL import Image
 
 import pipelines
 import zoo
+from export.protocol import chromium, litert_js
+from export.serving.web.site import write_site
+from tests.export.serving.web.tab import tab
+from tests.plugins import needs
 from tests.zoo.conftest import DATA
 from tests.zoo.test_cli import cli
 from zoo.core import plan
@@ -115,3 +119,18 @@ def test_samples_are_the_same_everywhere_and_of_the_class(trained, tmp_path):
     assert list(evaluation["compared"]) == ["this model", "real halves", "Gaussian mixture", "noise"]
     assert 0 <= evaluation["metrics"]["class_accuracy"] < evaluation["metrics"]["class_accuracy_of_real"]
     assert {p.stem for p in (run / "figures").glob("*.png")} == {"curves", "samples", "interpolations"}
+
+
+@pytest.mark.extended
+def test_the_page_draws_the_class_that_is_chosen(trained, tmp_path):
+    needs.require("chromium")
+    litert_js.fetch()
+    site = write_site([trained("flow_matching") / "bundle"], tmp_path / "site")
+    image = "document.getElementById('result').toDataURL()"
+    with tab() as page, chromium.serving(site) as url:
+        assert page.open(f"{url}/index.html") == "answered"
+        assert page.evaluate("Array.from(document.querySelectorAll('option'), (o) => o.textContent)")[5] == "Sandal"
+        before = page.evaluate(image)
+        choose = "s = document.querySelector('select'); s.value = 5; s.dispatchEvent(new Event('change'))"
+        page.evaluate(f"(() => {{ let {choose}; return true; }})()")
+        page.wait(f"{image} !== {json.dumps(before)}")
