@@ -136,7 +136,7 @@ class FlowMatching(MultiLossModel):
     tiny={"filters": (4, 8), "steps": 1, "recipe.ema": 0.0},
     card=Card(
         paper="Lipman, Chen, Ben-Hamu, Nickel, Le 2023, arXiv:2210.02747; Ho, Salimans 2022, arXiv:2207.12598",
-        notes="Generates images of the training domain only.",
+        notes="Generates images of the training domain only. Its training was not finished: see the figures below.",
     ),
 )
 def flow_matching(
