@@ -23,7 +23,7 @@ def run(
 
     Args:
         source: A run folder or a bundle.
-        options: Options of the task: prompt, length, temperature, top_p, count, interpolate.
+        options: Options of the task: prompt, length, temperature, top_p, count, interpolate, class_name.
         seed: Random seed.
         runtime: keras (the live model of a run), saved_model, c_api (the loader of TF Serving) or tflite; those other
             than keras use a bundle, for a run its own one.
@@ -59,6 +59,7 @@ def run(
 @click.option("--top-p", type=click.FloatRange(0, 1, min_open=True), help="Nucleus sampling: total probability.")
 @click.option("--count", type=click.IntRange(1, 10_000), help="Number of images.")
 @click.option("--interpolate", is_flag=True, default=None, help="Rows of latent interpolation.")
+@click.option("--class-name", help="Class of the images; by default all in turn.")
 @settings_options("seed")
 @click.option("--runtime", type=click.Choice(kept.RUNTIMES), help="Runtime of the model.")
 @kept.option

@@ -214,6 +214,13 @@ COURSE: tuple[Row, ...] = (
         "generative",
         "Garments stand in for faces: no package carries CelebA; `--set data=celeb_a --data-dir FOLDER` takes it.",
     ),
+    Row(
+        "Flow matching: images of a class (beyond the course)",
+        ("flow_matching",),
+        "python -m zoo.train flow_matching",
+        "generative",
+        NO_LESSON,
+    ),
     Row("PatchGAN, identity loss", ("pix2pix", "cyclegan"), "python -m docs.course generative", "generative"),
     Row("pix2pix", ("pix2pix",), "python -m zoo.train pix2pix", "generative"),
     Row("CycleGAN (exercise)", ("cyclegan",), "python -m zoo.train cyclegan", "generative"),

@@ -197,7 +197,7 @@ class Contract:
 
     Attributes:
         endpoints: The endpoints; the first one is the model's own call.
-        labels: Class names in the order of the outputs, or None.
+        labels: Class names in the order of the outputs, or of the ids of an input, or None.
 
     Example:
         >>> x, logits = Tensor("x", "float32", (None, 4)), Tensor("logits", "float32", (None, 2), "logits")

@@ -13,6 +13,7 @@ from zoo.models.edges import edges as edges
 from zoo.models.efficientnet_lite import efficientnet_lite0 as efficientnet_lite0
 from zoo.models.faces import faces as faces
 from zoo.models.fashion_mnist import fashion_mnist as fashion_mnist
+from zoo.models.flow_matching import flow_matching as flow_matching
 from zoo.models.forecast import forecast as forecast
 from zoo.models.gan import gan as gan
 from zoo.models.grapheme_to_phoneme import grapheme_to_phoneme as grapheme_to_phoneme

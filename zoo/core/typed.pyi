@@ -24,6 +24,7 @@ ModelName = Literal[
     "efficientnet_lite4",
     "faces",
     "fashion_mnist",
+    "flow_matching",
     "flowers",
     "forecast",
     "gan",

@@ -82,6 +82,7 @@ class MultiLossModel(keras.Model):
     def __init__(self, **kwargs: Any) -> None:
         """Create a mean metric for each of `loss_names`."""
         super().__init__(**kwargs)
+        self.arguments: dict[str, Any] = {}  # of the constructor of a subclass, for its config
         self.loss_trackers = [keras.metrics.Mean(name=name) for name in self.loss_names]
 
     def batch_losses(self, inputs: Any, target: Any, training: bool) -> Sequence[Any]:
@@ -112,6 +113,12 @@ class MultiLossModel(keras.Model):
         for metric, value in zip(self.loss_trackers, losses, strict=True):
             metric.update_state(value)
         return {metric.name: metric.result() for metric in self.loss_trackers}
+
+    # === Config ===
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), **self.arguments}
 
 
 @keras.saving.register_keras_serializable("zoo")

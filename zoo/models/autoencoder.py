@@ -129,12 +129,6 @@ class Autoencoder(MultiLossModel):
         logits = ops.cast(self.decode_logits(self.encode(inputs)), "float32")
         return (ops.mean(ops.square(ops.sigmoid(logits) - ops.cast(target, "float32") / 255.0)),)
 
-    # === Config ===
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), **self.arguments}
-
 
 @keras.saving.register_keras_serializable("zoo")
 class VariationalAutoencoder(Autoencoder):

@@ -16,7 +16,7 @@ from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
 from zoo.modeling.gan import NoiseToImage
-from zoo.tasks.generative.gan import ImageGeneration
+from zoo.tasks.generative.image_generation import ImageGeneration
 from zoobase.errors import UsageError
 
 # === Networks ===

@@ -55,12 +55,6 @@ class StyleTransfer(MultiLossModel):
         losses = self.objective.losses(self(image, training=training), self.objective.content(image))
         return [losses[name] for name in ("total", *self.loss_names[1:])]
 
-    # === Config ===
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), **self.arguments}
-
 
 _CARD = Card(
     paper="Johnson, Alahi, Fei-Fei 2016, arXiv:1603.08155",

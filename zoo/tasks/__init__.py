@@ -12,7 +12,8 @@ from zoobase.importing import lazy_attributes
 if TYPE_CHECKING:
     from zoo.tasks.file_types import FileTypeClassification as FileTypeClassification
     from zoo.tasks.generative.autoencoding import Autoencoding as Autoencoding
-    from zoo.tasks.generative.gan import ImageGeneration as ImageGeneration
+    from zoo.tasks.generative.image_generation import ClassImageGeneration as ClassImageGeneration
+    from zoo.tasks.generative.image_generation import ImageGeneration as ImageGeneration
     from zoo.tasks.generative.image_translation import PairedImageTranslation as PairedImageTranslation
     from zoo.tasks.generative.style_transfer import StyleTransfer as StyleTransfer
     from zoo.tasks.generative.unpaired_image_translation import UnpairedImageTranslation as UnpairedImageTranslation

@@ -78,9 +78,12 @@ def form_of(endpoint: Endpoint, contract: Contract, assets: Mapping[str, Any]) -
     if images and image_outputs and all(t.meaning == "noise" for t in rest):
         names = {"images": [t.name for t in images], "noise": [t.name for t in rest]}
         return "translate", names | {"outputs": [t.name for t in image_outputs]}
-    if vectors and len(vectors) == len(endpoint.inputs) and image_outputs:
+    ids = [
+        t for t in endpoint.inputs if t.meaning == "token" and len(t.shape) == 1 and t.low == 0 and t.high < MAX_FIELDS
+    ]
+    if vectors and len(vectors) + len(ids) == len(endpoint.inputs) and image_outputs:
         names = {"vector": vectors[0].name, "others": [t.name for t in vectors[1:]]}
-        return "latent", names | {"output": image_outputs[0].name}
+        return "latent", names | {"output": image_outputs[0].name, "ids": [t.name for t in ids]}
     if options := _text_options(endpoint, contract, scores, assets):
         return ("generate" if "states" in options else "text"), options
     if fields := _fields(endpoint, contract):

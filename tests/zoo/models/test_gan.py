@@ -21,7 +21,7 @@ from zoo.core.run_folder import RunFolder
 from zoo.evaluation import generative_metrics, image_baselines
 from zoo.modeling import backbones
 from zoo.prediction import predictor
-from zoo.tasks.generative import gan
+from zoo.tasks.generative import image_generation
 from zoo.training import checkpoints, trainer
 from zoo.training.session import Session
 from zoo.weights.efficientnet_lite import LITE0
@@ -235,8 +235,8 @@ def test_only_the_generator_is_exported_and_samples_are_the_same_everywhere(trai
 
 
 def test_latent_interpolation_is_spherical(trained):
-    noise = gan.interpolate_noise(3, 50, seed=4)
-    lengths = np.linalg.norm(noise, axis=1).reshape(3, gan.STEPS)
+    noise = image_generation.interpolate_noise(3, 50, seed=4)
+    lengths = np.linalg.norm(noise, axis=1).reshape(3, image_generation.STEPS)
     assert (lengths > 0.9 * np.minimum(lengths[:, :1], lengths[:, -1:])).all()
     result = sample.run(trained("dcgan"), options={"interpolate": True, "count": 2}, seed=4)
-    assert result.image.shape == (2 * 28, gan.STEPS * 28, 1)
+    assert result.image.shape == (2 * 28, image_generation.STEPS * 28, 1)

@@ -32,6 +32,8 @@ BUILD = [
     ("faces", {"smallest": 257}, "smallest=257 is not valid"),
     ("faces", {"candidates": 0}, "candidates=0 is not valid"),
     ("faces", {"image_shape": (64, 64, 1)}, "not in those of 1 channels"),
+    ("flow_matching", {"filters": (8, 8, 8)}, "28x28 cannot be halved 3 times"),
+    ("flow_matching", {"steps": 0}, "model.steps=0 is not valid"),
     ("pix2pix", {"image_shape": (12, 28, 1)}, "12x28 are too small"),
     ("sentiment", {"pairs": 0}, "pairs="),
     ("sentiment", {"pairs": -1}, "pairs="),

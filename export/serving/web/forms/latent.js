@@ -1,15 +1,23 @@
-// A latent vector in, an image out.
-import { ask, byId, data, element, guarded, normal, open, paint, range, size, tensor } from "./ui.js";
+// A latent vector in, and perhaps a class; an image out.
+import { ask, byId, data, element, guarded, label, normal, open, paint, range, size, tensor } from "./ui.js";
 
 const SLIDERS = 8, STEP = 0.25, LARGEST = 3;
 
 open(async (load) => {
   const model = await load();
-  const { vector, others, output } = data.options;
+  const { vector, others, output, ids } = data.options;
   const length = size(tensor("inputs", vector).shape);
   const rest = Object.fromEntries(others.map((name) => [name, new Float32Array(size(tensor("inputs", name).shape))]));
   const directions = [normal(length), normal(length)].map((v) => v.map((x) => x / Math.hypot(...v)));
   let point = normal(length);
+
+  const selects = ids.map((name) => {
+    const choices = Array.from({ length: tensor("inputs", name).high + 1 }, (_, i) => i);
+    const options = choices.map((i) => element("option", { value: i, textContent: label(i) }));
+    const select = element("select", { onchange: guarded(() => run()) }, ...options);
+    byId("sliders").append(element("label", {}, name.replace(/_id$/, ""), select));
+    return [name, select];
+  });
 
   const sliders = Array.from({ length: Math.min(SLIDERS, length) }, (_, i) => {
     const slider = element("input", { type: "range", min: -LARGEST, max: LARGEST, step: 0.05 });
@@ -20,7 +28,8 @@ open(async (load) => {
 
   async function run() {
     sliders.forEach((slider, i) => { slider.value = point[i]; });
-    const results = await ask(model, data.endpoint.name, { ...rest, [vector]: point });
+    const chosen = Object.fromEntries(selects.map(([name, select]) => [name, [Number(select.value)]]));
+    const results = await ask(model, data.endpoint.name, { ...rest, ...chosen, [vector]: point });
     const image = tensor("outputs", output);
     paint(byId("result"), image.shape.slice(1), results[output], ...range(image));
   }

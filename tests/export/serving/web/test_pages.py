@@ -52,6 +52,13 @@ def test_the_tensors_choose_the_form(inputs, outputs, expected):
     assert form(inputs, outputs)[0] == expected
 
 
+def test_ids_of_a_class_are_chosen_beside_noise():
+    noise, ids = Tensor("z", "float32", (None, 9), "noise"), {"meaning": "token", "low": 0}
+    kind, options = form([noise, number("class_id", "int32", high=9, **ids)], [IMAGE])
+    assert (kind, options["vector"], options["others"], options["ids"]) == ("latent", "z", [], ["class_id"])
+    assert form([noise, number("word", "int32", high=9000, **ids)], [IMAGE])[0] == "generic"  # too many for a list
+
+
 def test_labels_make_scores_of_a_tensor():
     image, scores = IMAGE, Tensor("dense", "float32", (None, 2))
     endpoint = Endpoint("serving_default", (image,), (scores,))

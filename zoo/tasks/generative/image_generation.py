@@ -1,8 +1,9 @@
-"""Image generation from noise by a GAN, with latent interpolation."""
+"""Image generation from noise, with latent interpolation: by a GAN, or of a class by flow matching."""
 
 from __future__ import annotations
 
 import dataclasses
+import math
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -13,6 +14,7 @@ import pipelines
 from zoo.core.recipe import Recipe
 from zoo.core.task import Prediction, SplitEvaluation
 from zoo.tasks.image.base import ImageTask
+from zoobase.errors import unknown
 
 if TYPE_CHECKING:
     import keras
@@ -23,7 +25,8 @@ if TYPE_CHECKING:
     from pipelines.dataset import Dataset, Info
     from pipelines.feeding import Feed
 
-NOISE = 0x6A  # id of the random stream of the noise
+NOISE, TIME, OMITTED = 0x6A, 0x71, 0xD0  # ids of the random streams of the noise, the times and the omitted classes
+UNCONDITIONAL = 0.1  # share of the examples without their class, from which guidance learns images of any class
 PREVIEWED = 64  # images of the preview grid of an epoch
 SHOWN = 10  # images per row of a figure
 STEPS = 8  # images of a latent interpolation
@@ -56,17 +59,20 @@ class ImageGeneration(ImageTask):
         return pipelines.feed(split, decode=decode, augment=with_noise)
 
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
-        """Return the Frechet distance."""
+        """Return the Frechet distance, which adversarial models take."""
         from zoo.evaluation.generative_metrics import FrechetDistance, feature_extractor_for
 
-        return {"distances": [FrechetDistance(feature_extractor_for(info, self.shape(info)))]}
+        extractor = feature_extractor_for(info, self.shape(info))
+        return {"distances": [FrechetDistance(extractor)]} if self.adversarial else {}
 
     def preview(self, model: keras.Model, validation: Feed, info: Info) -> Callable[[], np.ndarray]:
         """Return a function that generates images from the same noise in every epoch."""
         from zoo.evaluation.images import tile, to_uint8
 
-        noise = draw_noise(PREVIEWED, model.generator.input_shape[-1], seed=0)
-        return lambda: tile(list(to_uint8(np.asarray(model.generator(noise, training=False)))))
+        (served,) = self.served(model).values()
+        endpoint = self.contract(served, info)["serving_default"]
+        inputs = inputs_of(endpoint, draw_noise(PREVIEWED, endpoint.inputs[0].shape[-1], seed=0))
+        return lambda: tile(list(to_uint8(np.asarray(endpoint.call(inputs)["image"]))))
 
     def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
         """Return the generator alone."""
@@ -102,17 +108,19 @@ class ImageGeneration(ImageTask):
     ) -> SplitEvaluation:
         """Add bounds of the distance and a Gaussian mixture in one table, precision, recall, and mode collapse."""
         # The metrics are `precision`, `recall`, `frechet_to_noise` (relative to the distance of noise), `diversity`,
-        # `compared`, `class_shares` if the feature extractor has classes, `collapsed`, and a sentence in `remarks`.
-        from zoo.evaluation import image_baselines
+        # `compared`, `class_shares` if the feature extractor has classes, `collapsed`, a sentence in `remarks`, and
+        # `class_accuracy`: the share of the images that are classified as the class that was asked for.
+        from zoo.evaluation import generative_metrics, image_baselines
         from zoo.evaluation import outputs as inference
-        from zoo.evaluation.generative_metrics import compare_sets, feature_extractor_for, mode_coverage, noise_like
 
-        extractor = feature_extractor_for(dataset.info, self.shape(dataset.info))
+        extractor = generative_metrics.feature_extractor_for(dataset.info, self.shape(dataset.info))
         real, fake = evaluation.truth, evaluation.outputs["image"]
         training = feed("train").take(image_baselines.MIXTURE_IMAGES).batches(1000, augmented=False)
         images = np.concatenate([image.numpy() for image, *_ in training])
         mixture = image_baselines.sample_mixture(images, len(real))
-        compared = compare_sets(extractor, real, fake, {"Gaussian mixture": mixture, "noise": noise_like(real)})
+        compared = generative_metrics.compare_sets(
+            extractor, real, fake, {"Gaussian mixture": mixture, "noise": generative_metrics.noise_like(real)}
+        )
         row, noise_distance = compared["this model"], compared["noise"]["frechet_distance"]
         extra = {
             "precision": row["precision"],
@@ -120,11 +128,16 @@ class ImageGeneration(ImageTask):
             "frechet_to_noise": row["frechet_distance"] / noise_distance,
             "feature_extractor": extractor.name,  # a key of evaluation.json
             "compared": compared,
-            **mode_coverage(extractor, real, fake),
+            **generative_metrics.mode_coverage(extractor, real, fake),
         }
-        call = inference.caller(contract)
-        images = generate_images(call, interpolate_noise(5, evaluation.inputs["noise"].shape[-1], seed=0))
-        arrays = {"between": np.stack(images).reshape(5, -1, *real.shape[1:])}
+        if "class_id" in evaluation.inputs and extractor.class_names == dataset.info.class_names:
+            for name, images in {"class_accuracy": fake, "class_accuracy_of_real": real}.items():
+                predicted = generative_metrics.collect(extractor.classify, images).argmax(-1)
+                extra[name] = float((predicted == evaluation.inputs["class_id"]).mean())
+        endpoint = contract["serving_default"]
+        inputs = inputs_of(endpoint, interpolate_noise(5, endpoint.inputs[0].shape[-1], seed=0), rows=STEPS)
+        between = np.stack(generate_images(inference.caller(contract), inputs))
+        arrays = {"between": between.reshape(5, -1, *real.shape[1:])}
         return dataclasses.replace(evaluation, metrics={**evaluation.metrics, **extra}, arrays=arrays)
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
@@ -142,18 +155,89 @@ class ImageGeneration(ImageTask):
         """Return a grid of `count` images; with `interpolate`, each row is a latent interpolation."""
         from zoo.evaluation.images import tile
 
-        endpoint: Endpoint = contract["serving_default"]
+        endpoint = contract["serving_default"]
         size, count = endpoint.inputs[0].shape[-1], options.get("count")
         if options.get("interpolate"):
             noise, columns = interpolate_noise(count or 8, size, seed), STEPS
         else:
             noise, columns = draw_noise(count or 16, size, seed), None
-        return Prediction(image=tile(generate_images(call, noise), columns))
+        name, names = options.get("class_name"), list(info.class_names or ())
+        if name is not None and name not in names:
+            raise unknown("class", name, names)
+        inputs = inputs_of(endpoint, noise, columns or 1, None if name is None else names.index(name))
+        return Prediction(image=tile(generate_images(call, inputs), columns))
+
+
+@dataclass(frozen=True)
+class ClassImageGeneration(ImageGeneration):
+    """Generation of images of a class by flow matching; see `zoo.models.flow_matching`."""
+
+    adversarial = False
+    required_features = ("image", "label")
+    generates = (*ImageGeneration.generates, "class_name")
+    monitor = "val_loss"
+
+    def model_args(self, info: Info) -> dict[str, Any]:
+        """Return the number of classes and the shape of the images."""
+        return {"num_classes": info.num_classes, **super().model_args(info)}
+
+    def examples(
+        self, split: tf.data.Dataset, info: Info, recipe: Recipe, arguments: Mapping[str, Any], training: bool
+    ) -> Feed:
+        """Return ({"noise": (H * W * C,), "class_id", "time" in (0, 1), "condition"}, image uint8 (H, W, C))."""
+        # The condition is the class, or for some examples `num_classes`, which stands for any class.
+        import tensorflow as tf
+
+        from pipelines import stateless_random
+
+        shape = self.shape(info)
+
+        def decode(example: Mapping[str, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
+            image = pipelines.images.decode(example["image"], *shape, self.fit)
+            return image, tf.cast(example["label"], tf.int32)
+
+        def at_times(batch: tuple, keys: tf.Tensor) -> tuple:
+            image, class_id = batch
+            is_omitted = stateless_random.uniform(keys, OMITTED, 1)[:, 0] < UNCONDITIONAL
+            inputs = {
+                "noise": stateless_random.normal(keys, NOISE, math.prod(shape)),
+                "class_id": class_id,
+                "time": tf.sigmoid(stateless_random.normal(keys, TIME, 1)[:, 0]),  # Esser 2024, arXiv:2403.03206
+                "condition": tf.where(is_omitted, arguments["num_classes"], class_id),
+            }
+            return inputs, image
+
+        return pipelines.feed(split, decode=decode, augment=at_times)
+
+    def served(self, model: keras.Model) -> Mapping[str, keras.Model]:
+        """Return the model: its call is the sampler."""
+        return {"": model}
+
+    def contract(self, served: keras.Model, info: Info) -> Contract:
+        """Return `serving_default`: noise (B, H * W * C) and class_id (B,) -> image (B, H, W, C) in [0, 255]."""
+        from export.contract import Contract, Tensor
+        from export.contract.endpoints import tensor_endpoint
+
+        shape = self.shape(info)
+        noise = Tensor("noise", "float32", (None, math.prod(shape)), "noise")
+        class_id = Tensor("class_id", "int32", (None,), "token", low=0, high=info.num_classes - 1)
+        image = Tensor("image", "float32", (None, *shape), "image", low=0.0, high=255.0)
+        return Contract((tensor_endpoint(served, [noise, class_id], [image], structure="dict"),), info.class_names)
 
 
 def draw_noise(count: int, size: int, seed: int) -> np.ndarray:
     """Return standard normal noise, float32 (count, size)."""
     return np.random.default_rng(seed).standard_normal((count, size)).astype(np.float32)
+
+
+def inputs_of(
+    endpoint: Endpoint, noise: np.ndarray, rows: int = 1, class_id: int | None = None
+) -> dict[str, np.ndarray]:
+    """Return the inputs of an endpoint for noise (N, size): of one class, or all in turn, each for `rows` rows."""
+    first, *others = endpoint.inputs
+    turns = np.arange(len(noise)) // rows
+    ids = {t.name: turns % (t.high + 1) if class_id is None else np.full_like(turns, class_id) for t in others}
+    return {first.name: noise} | {t.name: t.array(ids[t.name]) for t in others}
 
 
 def interpolate_noise(count: int, size: int, seed: int, steps: int = STEPS) -> np.ndarray:
@@ -171,9 +255,10 @@ def _slerp(a: np.ndarray, b: np.ndarray, steps: int) -> np.ndarray:
 
 
 def generate_images(
-    call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]], noise: np.ndarray
+    call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]], inputs: Mapping[str, np.ndarray]
 ) -> list:
-    """Return an image uint8 (H, W, C) for each row of noise, one by one because TFLite files have batch size 1."""
+    """Return an image uint8 (H, W, C) for each row of inputs, one by one because TFLite files have batch size 1."""
     from zoo.evaluation.images import to_uint8
 
-    return [to_uint8(call("serving_default", {"noise": row[None]})["image"][0]) for row in noise]
+    rows = ({name: values[i : i + 1] for name, values in inputs.items()} for i in range(len(inputs["noise"])))
+    return [to_uint8(call("serving_default", row)["image"][0]) for row in rows]
