@@ -26,7 +26,7 @@ def tables() -> Iterator[tuple[str, np.ndarray, np.ndarray, list[bool], int]]:
         x, y = getattr(datasets, name)(return_X_y=True)
         yield name, x, y, [False] * x.shape[1], classes
     wheel = ORANGE.fetched(lambda folder: {p.name: p.read_text(encoding="utf-8") for p in folder.rglob("*.tab")}).load()
-    for name, classes in (("housing.tab", 0), ("brown-selected.tab", 3), ("heart_disease.tab", 2), ("auto-mpg.tab", 0)):
+    for name, classes in (("housing.tab", 0), ("brown-selected.tab", 3), ("heart_disease.tab", 2)):
         rows = list(csv.reader(wheel[name].splitlines(), delimiter="\t"))
         target = next(i for i, flag in enumerate(rows[2]) if "class" in flag)
         used = [i for i, flag in enumerate(rows[2]) if "meta" not in flag and i != target]
