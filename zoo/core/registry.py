@@ -175,7 +175,7 @@ def list_models(pattern: str = "*", *, task: str | None = None, pretrained: bool
 
     Example:
         >>> list_models("*flow*")
-        ['flowers']
+        ['flow_matching', 'flowers']
         >>> list_models(task="text classification")
         ['language', 'sentiment']
     """
