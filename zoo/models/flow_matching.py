@@ -136,7 +136,12 @@ class FlowMatching(MultiLossModel):
     tiny={"filters": (4, 8), "steps": 1, "recipe.ema": 0.0},
     card=Card(
         paper="Lipman, Chen, Ben-Hamu, Nickel, Le 2023, arXiv:2210.02747; Ho, Salimans 2022, arXiv:2207.12598",
-        notes="Generates images of the training domain only. Its training was not finished: see the figures below.",
+        expect={"frechet_distance": 0.3276, "frechet_to_noise": 0.01166, "precision": 0.8752, "recall": 0.5043},
+        command="python -m zoo.train flow_matching --precision float32",
+        measured_on="2 cores of an AMD EPYC with AVX-512 under other load: 15 epochs, of 130 to 216 s with "
+        "a core of its own; seed 0",
+        baselines={"dcgan": 1.138, "Gaussian mixture of principal components": 3.665},
+        notes="Generates images of the training domain only: clothes in 28x28 grey pixels.",
     ),
 )
 def flow_matching(
