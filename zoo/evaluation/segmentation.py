@@ -34,12 +34,19 @@ def scores(matrix: np.ndarray, names: Sequence[str]) -> dict[str, Any]:
         for i, name in enumerate(names)
     }
     return {
-        "mean_iou": float(iou[occurs].mean()) if occurs.any() else 0.0,
+        "mean_iou": float(mean_iou(matrix)),
         "pixel_accuracy": float(hits.sum() / max(matrix.sum(), 1)),
         "mean_dice": float(dice[occurs].mean()) if occurs.any() else 0.0,
         "per_class": per_class,
         "confusion_matrix": matrix.tolist(),
     }
+
+
+def mean_iou(matrices: np.ndarray) -> np.ndarray:
+    """Return the mean IoU (...) of confusion matrices (..., classes, classes), over the classes that occur."""
+    hits = np.diagonal(matrices, axis1=-2, axis2=-1)
+    union = matrices.sum(axis=-2) + matrices.sum(axis=-1) - hits
+    return (hits / np.maximum(union, 1)).sum(axis=-1) / np.maximum((union > 0).sum(axis=-1), 1)
 
 
 def overlay(images: np.ndarray, masks: np.ndarray, opacity: float = 0.6) -> np.ndarray:

@@ -25,6 +25,7 @@ from zoo.export import evaluation_of
 from zoo.modeling import backbones
 from zoo.modeling.losses import SegmentationLoss
 from zoo.prediction import predictor
+from zoo.tasks import Segmentation
 from zoobase.errors import MissingError, UsageError
 
 RANDOM = np.random.default_rng(0)
@@ -66,6 +67,21 @@ def test_metrics_are_those_of_scikit_learn():
         np.testing.assert_array_equal(matrix, expected)
     nothing = segmentation.scores(np.zeros((2, 2), int), ["a", "b"])
     assert nothing["mean_iou"] == nothing["pixel_accuracy"] == 0
+
+
+def test_candidates_are_ordered_by_the_metric_over_all_images():
+    def arrays(empty, of_shirt):  # eight images of background alone, and two with a shirt of 50 pixels
+        return np.array([empty] * 8 + [of_shirt] * 2)
+
+    never = arrays([[100, 0], [0, 0]], [[50, 0], [50, 0]])
+    finds = arrays([[99, 1], [0, 0]], [[50, 0], [0, 50]])  # and one pixel where there is no shirt
+    metric = [segmentation.scores(m.sum(axis=0), ["background", "shirt"])["mean_iou"] for m in (never, finds)]
+    assert metric[0] < 0.5 < 0.9 < metric[1]
+    assert segmentation.mean_iou(never).mean() > segmentation.mean_iou(finds).mean()  # the mean of single images
+    losses = [Segmentation().losses({"confusion": m}, np.full(10, 100)) for m in (never, finds)]
+    assert losses[0].mean() > losses[1].mean()
+    np.testing.assert_allclose(1 - losses[1].mean(), metric[1], atol=0.03)
+    assert Segmentation().losses({"confusion": finds[9:]}, np.full(1, 100)) == [0]
 
 
 @pytest.mark.parametrize("dice", [0.0, 1.0])
