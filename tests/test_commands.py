@@ -9,7 +9,6 @@ import psutil
 import pytest
 
 from tests import commands
-from tests.plugins.tiers import first
 from zoobase.importing import without_garbage_collection
 
 PROBE = """
@@ -73,14 +72,13 @@ print(on, gc.isenabled())
 """
 
 
+@pytest.mark.extended
 @pytest.mark.parametrize(
     "code",
-    first(
-        [
-            "from zoo.core import environment; environment.prepare()",
-            "from export.runtime.backend import load_tensorflow; load_tensorflow()",
-        ]
-    ),
+    [
+        "from zoo.core import environment; environment.prepare()",
+        "from export.runtime.backend import load_tensorflow; load_tensorflow()",
+    ],
 )
 def test_tensorflow_is_imported_without_it(code):
     assert commands.run("-c", GARBAGE.replace("IMPORT", code), fresh=True).stdout == "[False, False] True\n"

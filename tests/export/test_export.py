@@ -49,7 +49,7 @@ def test_every_format_is_proven(bundles, name):
 def test_verify_in_another_process(bundles, name):
     words = ("verify", bundles(name).path, "--json", "--trust", "tests")
     environment = os.environ | {"PYTHONPATH": commands.ROOT}  # where `tests` is found
-    process = commands.run("-m", "export", *words, fresh=True, timeout=300, env=environment)
+    process = commands.run("-m", "export", *words, timeout=300, env=environment)
     assert process.returncode == 0, process.stderr
     assert json.loads(process.stdout)["verdict"] == "pass"
     assert process.stderr == ""

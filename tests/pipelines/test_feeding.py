@@ -2,8 +2,6 @@
 
 import hashlib
 import os
-import subprocess
-import sys
 import time
 from dataclasses import replace
 from types import SimpleNamespace
@@ -359,10 +357,9 @@ list(feed.batches(5))
 
 
 def test_a_partial_cache_is_removed_and_that_of_a_running_process_is_kept(scratch):
-    child = subprocess.Popen([sys.executable, "-c", SLOW], stdout=subprocess.PIPE, text=True, env=dict(os.environ))
+    child = commands.Command("-c", SLOW)
     try:
-        while child.stdout.readline().strip() != "5":
-            assert child.poll() is None
+        child.wait_for(lambda: child.stdout.endswith("5\n"))
         (partial,) = scratch.iterdir()
         running = pipelines.feed(tf.data.Dataset.range(3), cache="disk")
         assert len(list(running.batches(3))) == 1

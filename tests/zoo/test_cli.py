@@ -118,8 +118,8 @@ def test_nan_error_names_step_and_checkpoint(tmp_path):
 
 
 def test_train_prints_the_next_command_and_nothing_on_stderr(tmp_path):
-    words = ["--set", "data=digits", "--epochs", 1, "--out", tmp_path / "r", "--no-export", "--candidates", "network"]
-    done = cli("zoo.train", "mnist", *words, fresh=True)
+    words = [*TINY, "--data-dir", FASHION, "--epochs", 1, "--out", tmp_path / "r", "--no-export"]
+    done = cli("zoo.train", "fashion_mnist", *words, "--candidates", "network", fresh=True)
     assert "next: python -m zoo.evaluate" in done.stdout
     assert done.stderr == ""
 

@@ -198,6 +198,7 @@ def test_what_the_current_folder_holds_is_not_installed(tmp_path, monkeypatch):
     assert gate.home_of("numpy")
 
 
+@pytest.mark.extended
 def test_the_gate_needs_no_tensorflow(bundles, tmp_path):
     code = (
         "import sys, export, numpy as np\n"
