@@ -14,7 +14,7 @@ from zoobase.errors import ZooError
 
 COURSE = Path(docs.course.__file__).parent
 NAMES = [lesson.name for lesson in LESSONS]
-LONG = {"autoencoders", "generative", "activations", "architectures"}
+LONG = {"autoencoders", "generative", "activations", "architectures", "saving", "deployment", "fitting"}
 
 
 @pytest.mark.extended

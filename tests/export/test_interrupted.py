@@ -1,9 +1,8 @@
-"""SIGTERM, or the end of the disk, in the middle of an export or a publication: nothing half-written stays."""
+"""SIGTERM, or the end of the disk, in the middle of an export: nothing half-written stays."""
 
 import contextlib
 import os
 import resource
-import shutil
 import signal
 import subprocess
 import sys
@@ -44,21 +43,6 @@ def test_a_terminated_export_leaves_nothing(model_file, tmp_path):
     code = terminated(command, lambda: any(out.glob(".b.staging-*/golden")))
     assert (code, command.stderr.splitlines()[-1]) == (143, "error: stopped")
     assert list(out.iterdir()) == []
-
-
-@pytest.mark.extended
-def test_a_terminated_publication_leaves_nothing(tmp_path, bundles):
-    """The copy of the first file waits for the other end of a pipe."""
-    source = shutil.copytree(bundles("two_by_two").path, tmp_path / "bundle")
-    code = (
-        "import sys, time; from export.serving import publisher; from export.__main__ import main\n"
-        "publisher._copy = lambda *_: time.sleep(600)\n"
-        "main()"
-    )
-    words = ("-c", code, "publish", source, tmp_path / "base")
-    command = commands.Command(*words, env=ENVIRONMENT, cwd=tmp_path, fresh=True)
-    assert terminated(command, lambda: any((tmp_path / "base").glob(".*/content"))) == 143
-    assert list((tmp_path / "base").iterdir()) == []
 
 
 @pytest.mark.extended

@@ -30,7 +30,7 @@ def light(tmp_path_factory):
     folder = tmp_path_factory.mktemp("light")
     subprocess.run([sys.executable, "-m", "venv", folder / "venv"], check=True)
     python = str(folder / "venv" / "bin" / "python")
-    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check"]
+    pip = [python, "-m", "pip", "install", "--quiet", "--disable-pip-version-check", "--no-compile"]
     files = [word for name in LIGHT for word in ("-r", str(ROOT / "requirements" / f"{name}.txt"))]
     subprocess.run([*pip, "--require-hashes", *files], check=True)
     subprocess.run([*pip, "--no-deps", str(ROOT)], check=True)

@@ -22,6 +22,8 @@ from tests.plugins.tiers import only
 WRITTEN = {name: runtime for name, runtime in RUNTIMES.items() if {*runtime.formats} & {*FORMATS}}
 IMAGE = Tensor("image", "float32", (None, 8, 8, 3), "image", low=0.0, high=255.0)
 LABELS = ("cat", "dog", "bee")
+# `make test-all` has these in test_onnx_gpu.py and test_webgpu.py, with right files and wrong ones
+ELSEWHERE = {"onnxruntime_webgpu", "browser_webgpu"}
 
 
 def write(path, seed, formats):
@@ -68,7 +70,7 @@ def formats_of(runtime):
     )
 
 
-@pytest.mark.parametrize("name", only(WRITTEN, {"litert"}))
+@pytest.mark.parametrize("name", only(WRITTEN, {"litert"}, ELSEWHERE))
 def test_a_right_file_passes_and_that_of_another_model_fails(name, pair, tmp_path):
     if WRITTEN[name].version is None:
         pytest.skip(f"{needs.PREFIX}{name}: {WRITTEN[name].install}")

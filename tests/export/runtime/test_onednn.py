@@ -77,7 +77,7 @@ def test_the_instruction_set_is_that_of_the_machine_below_the_limit(monkeypatch,
     assert onednn.describe()["instruction_set"] in allowed
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_a_bundle_passes_with_the_other_kernels(bundles):
     bundle = bundles("functional_cnn")
     process = subprocess.run(

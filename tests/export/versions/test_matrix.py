@@ -23,6 +23,7 @@ from export.versions.releases import PACKAGES, Release, parse, releases
 from export.versions.variants import variants
 from tests.export.test_cli import run
 from tests.plugins import needs
+from tests.plugins.tiers import only
 from zoobase.errors import ExportError, Unavailable
 
 LITERT = importlib.metadata.version("ai-edge-litert")
@@ -206,7 +207,7 @@ def wrong(format):
     return dataclasses.replace(runtime, file=str(WRONG), process=process)
 
 
-@pytest.mark.parametrize("format", ["tflite", pytest.param("onnx", marks=pytest.mark.needs("onnx"))])
+@pytest.mark.parametrize("format", only(["onnx", "tflite"], ["onnx"], ["tflite"]))  # of TFLite, test_litert_gpu.py
 @pytest.mark.extended
 def test_the_operator_that_is_wrong_is_named(operators, format):
     path = operators / FILES[format]

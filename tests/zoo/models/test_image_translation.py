@@ -65,7 +65,7 @@ def test_receptive_field_of_a_score(side, patch):
 
 
 @pytest.mark.extended
-@pytest.mark.parametrize("name", ["pix2pix", "dcgan", "cyclegan"])
+@pytest.mark.parametrize("name", ["pix2pix", "dcgan", pytest.param("cyclegan", marks=pytest.mark.proof)])
 def test_each_optimizer_updates_its_own_networks(name):
     planned = plan.make_plan(name, settings=zoo.get_spec(name).tiny_settings(), data_dir=FASHION)
     data = planned.load_data()

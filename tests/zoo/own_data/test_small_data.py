@@ -78,7 +78,7 @@ SMALL = {  # model -> its data and settings
 }
 
 
-@pytest.mark.parametrize("model", only(SMALL, (), {"flowers", "unet"}))
+@pytest.mark.parametrize("model", only(SMALL, (), {"flowers", "unet", "sentiment"}))
 def test_small_data_ends_in_a_proof(model, tmp_path):
     make, settings = SMALL[model]
     data = make(tmp_path / f"mine{'.csv' * (model in ('sentiment', 'table'))}")

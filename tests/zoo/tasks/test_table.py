@@ -126,7 +126,7 @@ def test_rows_in_the_order_of_time(file):
     assert dataset.info.counts == {"train": 180, "validation": 60, "test": 60}
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_a_regression_learns_and_is_compared(file, tmp_path):
     settings = {"task.target_column": "price", "recipe.epochs": 25, "recipe.patience": 0, "model.units": (32,)}
     summary = fit("table", tmp_path / "r", settings, data_dir=str(file))
@@ -220,7 +220,7 @@ def homes(file, tmp_path_factory):
     """A run that has learned prices of the file, with its proven bundle."""
     out = tmp_path_factory.mktemp("homes") / "run"
     settings = {"task.target_column": "price", "recipe.epochs": 2, "model.units": (8,)}
-    summary = train.run("table", data_dir=str(file), settings=settings, out=str(out), precision="float32")
+    summary = fit("table", out, settings, data_dir=str(file), export=True)
     assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
     return out
 
