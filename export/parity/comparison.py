@@ -202,23 +202,6 @@ def numbers_for_nan(cases: Iterable[GoldenCase], outputs: Outputs) -> list[str]:
     return list(dict.fromkeys(name for name, a, b in same if np.any(np.isnan(a) & ~np.isnan(b))))
 
 
-def agreeing_rows(tensor: Tensor, expected: np.ndarray, value: np.ndarray, rows: int, tolerance: float) -> np.ndarray:
-    """Return, bool (rows,), where two models agree: the same class at every position, or within a tolerance."""
-    if expected.shape != value.shape:
-        return np.zeros(rows, bool)
-    if expected.shape[:1] != (rows,):
-        expected, value = (np.broadcast_to(array, (rows, *array.shape)) for array in (expected, value))
-    if tensor.meaning in ("logits", "probabilities"):
-        if expected.shape[-1] == 1:
-            threshold = 0.0 if tensor.meaning == "logits" else 0.5
-            expected, value = expected > threshold, value > threshold
-        else:
-            expected, value = expected.argmax(-1), value.argmax(-1)
-    elif is_real(expected):
-        return row_errors(expected, value) <= tolerance
-    return (expected == value).reshape(rows, -1).all(axis=1)
-
-
 def exact_differences(expected: Mapping[str, np.ndarray], values: Mapping[str, np.ndarray], what: str) -> Iterator[str]:
     """Yield a message for every array that was not decoded from `what` exactly as it was."""
     if set(expected) != set(values):

@@ -64,13 +64,6 @@ def replay(saved_model: str, signatures: Mapping[str, Any]) -> list[str]:
     return messages
 
 
-def read_requests(saved_model: Path) -> list[tuple[str, dict[str, np.ndarray]]]:
-    """Return (signature name, inputs) of each record for a predict request; empty if there are no records."""
-    path = saved_model / FILE
-    logs = [decode_log(record)[1] for record in _records(path)] if path.exists() else []
-    return [(log.signature, {name: _array(data) for name, data in log.inputs.items()}) for log in logs if log]
-
-
 def _records(path: Path) -> Iterator[bytes]:
     import tensorflow as tf
 

@@ -19,7 +19,6 @@ from export.bundle.gate import find_saved_model, read_proven, refusal, reservati
 from export.formats import FORMATS, saved_model
 from export.formats.saved_model import choose_version, newest_version, served_versions
 from export.proof.certificate import PASS, RESERVED
-from export.serving.update_check import Requirements, UpdateCheck, check_update
 from export.verifier import verify_bundle
 from zoobase.errors import CheckFailed, ExportError, Unavailable
 from zoobase.files import locked, sha256, staging
@@ -39,7 +38,6 @@ class Published:
     path: Path  # its folder, BASE_PATH/VERSION
     version: int  # its number
     copy_of: int | None = None  # the version of which `rollback` made it
-    check: UpdateCheck | None = None  # the comparison with the version before, if there was one
 
 
 def publish(
@@ -50,7 +48,6 @@ def publish(
     trust: Collection[str] = (),
     allow: Collection[str] = (),
     policy: str | os.PathLike[str] | None = None,
-    requirements: Requirements | None = None,
 ) -> Published:
     """Verify the SavedModel of a bundle, and publish it as a version under a TF Serving base path.
 
@@ -69,13 +66,11 @@ def publish(
             "external", "branches", or "any".
         policy: A file that says what the bundle must hold, as of `export admit`; or None. With signers in it their
             attestation stands in for the verification.
-        requirements: What it must hold in a comparison with the newest version, if it is to replace one; or None.
 
     Raises:
         ExportError: If `source` contains no SavedModel, or the version exists or is invalid.
         CheckFailed: If the bundle is damaged, does not pass here, or has reservations that are not allowed, its
-            SavedModel is not trusted, the policy does not admit it, or it does not hold the requirements.
-        Unavailable: If there is no version to compare with.
+            SavedModel is not trusted, or the policy does not admit it.
 
     Example:
         >>> publish("bundle", "models/net").version
@@ -87,9 +82,7 @@ def publish(
     if version not in CHOSEN and os.path.lexists(base / str(number := choose_version(version, base))):
         raise _taken(number, base)  # before the bundle is verified
     folder, checksums, record, attestation = proven_saved_model(Path(source), trust, allow, policy)
-    check = None if requirements is None else check_update(_newest(base)[1], folder, requirements)
-    published = publish_folder(folder, base, checksums, record, version, attestation)
-    return dataclasses.replace(published, check=check)
+    return publish_folder(folder, base, checksums, record, version, attestation)
 
 
 def rollback(base_path: str | os.PathLike[str], *, expect: int | None = None) -> Published:

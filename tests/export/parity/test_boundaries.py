@@ -8,7 +8,6 @@ import pytest
 from export.contract import Contract, Endpoint, Tensor
 from export.parity.cases import GoldenCase
 from export.parity.comparison import (
-    agreeing_rows,
     check_repeatability,
     compare_endpoint,
     compare_output,
@@ -120,31 +119,6 @@ def test_constant_columns_are_counted_in_units_of_each_column():
 
 def outputs(case, **values):
     return Outputs({(case, "main", name): np.asarray(value) for name, value in values.items()})
-
-
-@pytest.mark.parametrize(
-    ("meaning", "shape", "expected", "value", "agree"),
-    [
-        ("logits", (None, 2), [[0.1, 0.2], [0.3, 0.2]], [[5.0, 6.0], [0.1, 0.2]], [True, False]),
-        ("logits", (None, 1), [[0.1], [-0.1]], [[3.0], [0.1]], [True, False]),
-        ("probabilities", (None, 1), [[0.6], [0.4]], [[0.9], [0.6]], [True, False]),
-        ("tensor", (None, 1), [[1.0], [10.0]], [[1.002], [10.002]], [False, True]),
-        ("class_ids", (None,), [1, 2], [1, 3], [True, False]),
-    ],
-)
-def test_rows_agree_by_class_or_within_the_tolerance(meaning, shape, expected, value, agree):
-    dtype = "int64" if meaning == "class_ids" else "float64"
-    tensor = Tensor("y", dtype, shape, meaning)
-    assert agreeing_rows(tensor, np.array(expected), np.array(value), 2, 1e-3).tolist() == agree
-
-
-def test_an_output_without_rows_counts_for_each_and_another_shape_for_none():
-    tensor = Tensor("y", "float64", ())
-    assert agreeing_rows(tensor, np.array(1.0), np.array(1.0), 3, 0.0).tolist() == [True] * 3
-    assert agreeing_rows(tensor, np.array(1.0), np.array([1.0]), 3, 0.0).tolist() == [False] * 3
-    words = Tensor("w", "string", (None, 2))
-    expected, value = np.array([["a", "b"], ["a", "b"]], object), np.array([["a", "b"], ["a", "c"]], object)
-    assert agreeing_rows(words, expected, value, 2, 0.0).tolist() == [True, False]
 
 
 def test_repeatability_looks_at_every_output():

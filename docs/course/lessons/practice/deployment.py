@@ -52,7 +52,6 @@ def rest_request(bundle: Path) -> dict[str, Any]:
 def write(page: Page) -> None:
     """Measure and write the page."""
     import export
-    from export.serving.update_check import Requirements
 
     page.text(
         """The course deploys a sentiment model on Amazon SageMaker. The steps are the same everywhere: build, deploy,
@@ -126,18 +125,13 @@ def write(page: Page) -> None:
 
     page.heading("Update")
     page.text(
-        """The new version is compared with the old one before it replaces it, and can be taken back: the version before
-        is published again, under the next number, because servers serve the highest one. The two networks of this page
-        differ on the random inputs of that comparison, so the smallest agreement is set to 0; recorded requests of
-        users (`--requests`) compare better. A canary, which gets a share of the requests first, is the work of a
-        router: KServe's, or nginx before two base paths."""
+        """A new version replaces the old one, and can be taken back: the version before is published again, under the
+        next number, because servers serve the highest one. A canary, which gets a share of the requests first, is the
+        work of a router: KServe's, or nginx before two base paths."""
     )
-    page.command(
-        "python -m export publish tuned/bundle served/digits --min-agreement 0",
-        "python -m export rollback served/digits",
-    )
+    page.command("python -m export publish tuned/bundle served/digits", "python -m export rollback served/digits")
     second = exported(page, "second", tuned)
-    published = export.publish(second, served, requirements=Requirements(min_agreement=0.0))
+    published = export.publish(second, served)
     back = export.rollback(served)
     page.table(
         ["command", "version", "model"],
@@ -151,9 +145,7 @@ def write(page: Page) -> None:
         (published.version, back.version, back.copy_of) == (2, 3, 1),
         "A rollback publishes the version before the newest one again; no version is modified.",
     )
-    page.text(
-        "How servers are told, and what is compared: [update a served model](../how-to/update-a-served-model.md)."
-    )
+    page.text("How versions are compared before: [update a served model](../how-to/update-a-served-model.md).")
 
 
 def _short(text: str, length: int = 300) -> str:
