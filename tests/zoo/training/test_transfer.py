@@ -213,7 +213,7 @@ def test_the_config_lists_skipped_files(tmp_path):
     first = min(p for p in folder.rglob("*.*") if p.is_file())
     first.with_name("broken.jpg").write_bytes(first.read_bytes()[:60])
     settings = SMALL | {"recipe.epochs": 1, "task.views": 1, "task.baseline": False}
-    fit("flowers", tmp_path / "r", settings, model_arguments=TINY, data_dir=str(folder))
+    fit("flowers", tmp_path / "r", settings, model_arguments=TINY, data_dir=str(folder), evaluate=False)
     skipped = json.loads((tmp_path / "r" / "config.json").read_text())["info"]["skipped"]
     assert [name.endswith("broken.jpg") for name in skipped] == [True]
 

@@ -82,14 +82,14 @@ def test_mlflow_by_a_callback_of_the_current_folder(tmp_path):
 @pytest.mark.extended
 def test_optimizer_and_loss(tmp_path):
     optimizer = keras.optimizers.SGD(keras.optimizers.schedules.InverseTimeDecay(0.5, 10, 0.5), momentum=0.9)
-    fit("mnist", tmp_path / "run", DIGITS, callbacks=[Counter()], optimizer=optimizer, loss=Squared())
+    fit("mnist", tmp_path / "run", DIGITS, callbacks=[Counter()], optimizer=optimizer, loss=Squared(), evaluate=False)
     assert Counter.logs["val_loss"] < 0.2  # at most 2 / 10 for any probabilities; cross-entropy begins at 2.3
     assert not optimizer.built  # a copy was trained
 
 
 @pytest.mark.proof
 def test_each_restart_has_its_own_optimizer(tmp_path):
-    fit("mnist", tmp_path / "run", DIGITS | {"recipe.restarts": 2}, optimizer="lion")
+    fit("mnist", tmp_path / "run", DIGITS | {"recipe.restarts": 2}, optimizer="lion", evaluate=False)
     assert (tmp_path / "run" / "restarts" / "1" / "history.csv").is_file()
 
 
@@ -102,7 +102,7 @@ def test_optimizers_by_name(tmp_path):
         def on_train_begin(self, logs=None):
             found.append(self.model.optimizer)
 
-    fit("mnist", tmp_path / "run", settings, callbacks=[Keep()])
+    fit("mnist", tmp_path / "run", settings, callbacks=[Keep()], evaluate=False)
     assert isinstance(found[0], keras.optimizers.Nadam)
     assert found[0].beta_1 == 0.8
 
