@@ -10,7 +10,7 @@ from export.contract import Endpoint
 from zoobase.errors import ExportError, Unavailable
 from zoobase.requirements import install_command
 
-MAX_DROP = 0.01  # the largest allowed drop of the metric of a quantised or new version, unless another is given
+MAX_DROP = 0.01  # the largest allowed drop of the metric of a quantised file, unless another is given
 CALIBRATION_ROWS = 100  # fewer give unusable ranges: with 8 a small CNN was off by 0.34, with 50 by 0.024
 
 

@@ -171,7 +171,7 @@ def test_predict_continues_after_a_file_that_is_not_an_image(trained, images):
     assert len(done.stdout.splitlines()) == 1 + 3 * 4
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_export_again_keeps_the_first_bundle(trained, tmp_path):
     run = shutil.copytree(trained("fashion_mnist"), tmp_path / "run")  # the run is shared with other tests
     (bundle,) = json.loads(

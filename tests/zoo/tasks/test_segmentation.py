@@ -236,7 +236,7 @@ def test_masks_that_cannot_be_written_are_one_line_errors(run, photograph, train
     with pytest.raises(UsageError, match="two inputs are named cat"):
         predict.run(run, [str(photograph), str(other)], masks=tmp_path / "masks")
     with pytest.raises(MissingError, match="does not predict masks"):
-        predict.run(trained("fashion_mnist"), [str(photograph)], masks=tmp_path / "masks")
+        predict.run(trained("flowers"), [str(photograph)], masks=tmp_path / "masks")
     assert not (tmp_path / "masks").exists()
 
 

@@ -28,7 +28,6 @@ def bundle(trained, tmp_path):
     return shutil.copytree(trained("fashion_mnist") / "bundle", tmp_path / "bundle")
 
 
-@pytest.mark.extended
 def test_the_provenance_has_what_a_training_used(trained, bundle):
     run = RunFolder.open(trained("fashion_mnist"))
     config, provenance = run.read("config.json"), read_manifest(bundle)["metadata"]["provenance"]

@@ -103,7 +103,7 @@ def test_default_weights_are_exported_as_a_bundle(tmp_path, monkeypatch):
         export.run("admission")
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_the_weights_of_a_run_are_shipped(trained, monkeypatch, tmp_path):
     monkeypatch.setattr(weight_files, "SHIPPED", tmp_path / "files")
     run = trained("fashion_mnist")
