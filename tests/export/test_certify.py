@@ -93,7 +93,7 @@ def test_what_golden_inputs_leave_out_is_drawn(tmp_path, fault):
     assert "NaN and infinities; more than a few calls" in certified.sentences()[-1]
 
 
-@pytest.mark.extended
+@pytest.mark.proof
 def test_a_row_of_a_large_table_is_found(conversions):
     conversion, model, reference, files = conversions
     assert certify(reference, files["dead_row"]).comparison.verdict == "different"

@@ -45,16 +45,6 @@ def test_a_terminated_export_leaves_nothing(model_file, tmp_path):
     assert list(out.iterdir()) == []
 
 
-@pytest.mark.extended
-def test_a_terminated_export_of_the_zoo_leaves_nothing(tmp_path):
-    out = tmp_path / "out"
-    out.mkdir()
-    words = ("-m", "zoo.export", "mnist", "-o", out / "b")
-    command = commands.Command(*words, env=ENVIRONMENT, cwd=tmp_path, fresh=True)
-    assert terminated(command, lambda: any(out.glob(".b*.staging-*"))) == 143, command.stderr
-    assert list(out.iterdir()) == []
-
-
 # === The end of the disk ===
 
 

@@ -205,8 +205,8 @@ def test_from_the_files_to_a_prediction(model, quantize, tmp_path):
     assert not result.problems
 
 
-@pytest.mark.extended
-@pytest.mark.parametrize("model", only(SHORT, (), {"unet", "sentiment"}))
+@pytest.mark.proof  # of a table in memory: test_search.py
+@pytest.mark.parametrize("model", SHORT)
 def test_tune(model, tmp_path):
     make, settings = SHORT[model]
     space = tmp_path / "space.toml"
@@ -250,6 +250,6 @@ def test_a_classifier_of_twelve_words_is_published(tmp_path):
             label = list(OPINIONS)[i % 2]
             table.writerow([" ".join(rng.choices(OPINIONS[label].split(), k=4)), label])
     data = str(tmp_path / "texts.csv")
-    summary = fit("sentiment", tmp_path / "run", {"recipe.epochs": 1}, data_dir=data, export=True)
+    summary = fit("sentiment", tmp_path / "run", BUCKETS | {"recipe.epochs": 1}, data_dir=data, export=True)
     assert summary["metrics"]["accuracy"] == 1.0
     assert [bundle["verdict"] for bundle in summary["bundles"]] == ["pass"]
