@@ -17,7 +17,7 @@ install = if [ -z "$(LATEST)" ] && [ -f "$(LOCKED)$(1).txt" ]; then \
 EXTRAS = test,dev,docs
 PROGRAMS = chromium nginx docker-compose docker-registry oras nodejs gcc
 PACKAGES = $(PROGRAMS) libc6-dev mesa-vulkan-drivers
-ALL_EXTRAS = $(EXTRAS),onnx,openvino,quantizer,hub,huggingface,signing,attestation,third_party
+ALL_EXTRAS = $(EXTRAS),onnx,openvino,quantizer,huggingface,signing,attestation,third_party
 
 # with it, each of the many processes of a test run compiles these packages again
 unexport PYTHONDONTWRITEBYTECODE

@@ -29,8 +29,6 @@ if TYPE_CHECKING:
     from export.serving.publisher import publish as publish
     from export.serving.publisher import rollback as rollback
     from export.serving.servecheck import check_serving as check_serving
-    from export.serving.transfer.exchange import pull as pull
-    from export.serving.transfer.exchange import push as push
     from export.verifier import verify_bundle as verify_bundle
     from zoobase.errors import ExportError as ExportError
     from zoobase.errors import ExportFailed as ExportFailed

@@ -12,7 +12,6 @@ from export.cli import (
     model,
     publishing,
     serving,
-    transfer,
     verify,
     web,
 )
@@ -37,8 +36,6 @@ for command in (serving.serve_check_command, serving.serve_command, serving.serv
 for command in (matrix.matrix_command, matrix.upgrade_command):
     verbs.add_command(command)
 verbs.add_command(deployment.manifest_command)
-for command in (transfer.push_command, transfer.pull_command):
-    verbs.add_command(command)
 for name in ("attest", "bom", "technical_file", "admit"):
     verbs.add_command(getattr(attestation, f"{name}_command"))
 

@@ -17,7 +17,7 @@ EXAMPLES = Path(__file__).parent.parent / "examples"
 PACKAGES = ("zoobase", "export", "pipelines")
 WITH_BUNDLE = (
     *("export.bundle.loader", "export.serving.publisher", "export.verifier"),
-    *("export.serving.servecheck", "export.serving.transfer.exchange", "export.certifier"),
+    *("export.serving.servecheck", "export.certifier"),
 )
 MODULES = (
     *(*WITH_BUNDLE, "zoobase", "zoobase.console", "zoobase.errors", "export.contract", "export.contract.inference"),

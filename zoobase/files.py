@@ -92,13 +92,11 @@ def staging(parent: Path, prefix: str) -> Iterator[Path]:
             discard(folder)
 
 
-def remove_abandoned(parent: Path, prefix: str, keep: Path | None = None) -> None:
+def remove_abandoned(parent: Path, prefix: str) -> None:
     """Remove the folders PREFIX... of killed processes in `parent`: those that no process locks."""
     for folder in parent.glob(f"{glob.escape(prefix)}*"):
-        # an error also where folders cannot be locked
-        if folder != keep:
-            with contextlib.suppress(OSError), locked(folder, wait=False, create=False):
-                discard(folder)
+        with contextlib.suppress(OSError), locked(folder, wait=False, create=False):  # also where none can be locked
+            discard(folder)
 
 
 def own_temporary_folder() -> None:

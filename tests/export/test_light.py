@@ -2,6 +2,7 @@
 
 import json
 import os
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -44,33 +45,27 @@ def light(tmp_path_factory):
 
 
 @pytest.mark.extended
-def test_files_are_compared_verified_and_moved_without_tensorflow(light, bundles, tmp_path):
+def test_files_are_compared_and_verified_without_tensorflow(light, bundles, tmp_path):
     bundle, other = bundles("functional_cnn").path, bundles("two_by_two").path
     tflite = bundle / "tflite" / "float32.tflite"
     copy = tmp_path / "copy.tflite"
     copy.write_bytes(tflite.read_bytes())
     assert subprocess.run([light.python, "-c", "import tensorflow"], capture_output=True).returncode == 1
-    for words in (
-        ("compare", tflite, copy),
-        ("certify", tflite, copy),
-        ("inspect", tflite),
-        ("diff", bundle, bundle),
-        ("push", bundle, f"file://{tmp_path}/store"),
-        ("pull", f"file://{tmp_path}/store", tmp_path / "pulled"),
-    ):
+    for words in (("compare", tflite, copy), ("certify", tflite, copy), ("inspect", tflite), ("diff", bundle, bundle)):
         result = light(*words)
         assert result.returncode == 0, (words, result.stdout, result.stderr)
     assert light("compare", tflite, other / "tflite" / "float32.tflite").returncode == 1
-    verified = light("verify", tmp_path / "pulled", "--json")
+    here = shutil.copytree(bundle, tmp_path / "here")
+    verified = light("verify", here, "--json")
     assert verified.returncode == 3, (verified.stdout, verified.stderr)
     certificate = json.loads(verified.stdout)
     assert "artifacts" in certificate, certificate
     states = {(row["format"], row["runtime"]): row["state"] for row in certificate["artifacts"]}
     assert certificate.get("verdict") == "incomplete", certificate  # Keras and TensorFlow did not run
     assert (states["tflite", "litert"], states["keras", "keras"]) == ("pass", "not_run")
-    damaged = tmp_path / "pulled" / "tflite" / "float32.tflite"
+    damaged = here / "tflite" / "float32.tflite"
     damaged.write_bytes(damaged.read_bytes()[:-1] + b"x")
-    assert light("verify", tmp_path / "pulled").returncode == 1
+    assert light("verify", here).returncode == 1
     refused = light("model", bundle / "model.keras", "-o", tmp_path / "again")
     assert (refused.returncode, refused.stderr.count("\n")) == (3, 1)
     assert "pip install 'tensorflow" in refused.stderr

@@ -132,7 +132,7 @@ def test_a_server_that_is_not_installed_names_its_installation(empty_cache, bund
         (("serve", "missing"), "missing is neither a bundle nor a folder of versions"),
         (("serve", "missing", "--page"), "missing is not a bundle, for which alone there are pages"),
         (("servers", "--install", "ksreve"), "unknown server 'ksreve'; did you mean kserve?"),
-        (("publis", "a"), "unknown command 'publis'; did you mean publish or push"),
+        (("publis", "a"), "unknown command 'publis'; did you mean publish"),
     ],
 )
 def test_wrong_input_is_one_sentence(arguments, text, monkeypatch, tmp_path):

@@ -12,13 +12,17 @@ from pathlib import Path
 import pytest
 
 from export.attestation.policy import Policy, admit
+from export.bundle import layout
 from tests.export.attestation.mutations import write_keys
-from tests.export.serving.transfer.test_push import contents
 from zoobase.errors import CheckFailed
 from zoobase.ports import free_ports
 
 pytestmark = pytest.mark.needs("oras", "docker-registry", "attestation")
-PAGE = Path(__file__).parents[4] / "docs" / "how-to" / "share.md"
+PAGE = Path(__file__).parents[3] / "docs" / "how-to" / "share.md"
+
+
+def contents(folder):
+    return {name: (folder / name).read_bytes() for name in layout.files_of(folder)}
 
 
 @pytest.fixture

@@ -13,7 +13,7 @@ from export import load
 from export.bundle import layout
 from zoobase.errors import CheckFailed
 
-EXAMPLE = Path(__file__).parents[4] / "examples" / "mlflow"
+EXAMPLE = Path(__file__).parents[3] / "examples" / "mlflow"
 LOADED = """
 import json, sys
 import mlflow

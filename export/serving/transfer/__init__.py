@@ -1,1 +1,0 @@
-"""Bundles to and from other places: folders, web servers, registries and the Hugging Face Hub."""
