@@ -11,7 +11,7 @@ import click
 import pytest
 
 from tests import commands
-from tests.plugins.tiers import first, only
+from tests.plugins.tiers import only
 from zoobase import Console, common_options, run
 from zoobase.console import describe_error
 
@@ -167,9 +167,17 @@ VERBS = [
 SLOW = {("zoo", "weights"), ("zoo", "predict")}  # import TensorFlow
 
 
-@pytest.mark.parametrize("terminal", first(TERMINALS))
 @pytest.mark.parametrize("words", only(VERBS, [v for v in VERBS if v[:2] not in SLOW]), ids=" ".join)
-def test_no_verb_needs_a_terminal_with_unicode(words, terminal, tmp_path):
+def test_no_verb_needs_a_terminal_with_unicode(words, tmp_path):
+    printed_without_unicode(words, "ascii", tmp_path)
+
+
+@pytest.mark.extended
+def test_a_verb_prints_in_the_locale_c(tmp_path):
+    printed_without_unicode(("export", "inspect", f"{NAME}/model.keras"), "C", tmp_path)
+
+
+def printed_without_unicode(words, terminal, tmp_path):
     shutil.copytree(BUNDLE, tmp_path / NAME)
     environment = {k: v for k, v in os.environ.items() if not k.startswith(("LC_", "LANG"))}
     environment |= TERMINALS[terminal] | {"PYTHONPATH": commands.ROOT}

@@ -52,7 +52,7 @@ def folder(tmp_path_factory):
     return path
 
 
-@pytest.mark.parametrize("name", only(MODULES, {*MODULES} - SLOW))
+@pytest.mark.parametrize("name", only(MODULES, {*MODULES} - SLOW, SLOW))
 def test_examples_run(name, request, monkeypatch):
     monkeypatch.chdir(request.getfixturevalue("folder" if name in WITH_BUNDLE else "tmp_path"))
     result = doctest.testmod(importlib.import_module(name))

@@ -71,7 +71,7 @@ def test_without_weights(written, tmp_path):
         describe(path)
 
 
-@pytest.mark.parametrize("mode", ["int8", "int4"])
+@pytest.mark.parametrize("mode", ["int8", pytest.param("int4", marks=pytest.mark.proof)])
 def test_networks_that_keras_has_quantized(tmp_path, mode):
     model, _ = create("functional_cnn")
     model.quantize(mode)

@@ -47,7 +47,9 @@ def samples_of(graph):
 
 @pytest.mark.parametrize("half", [False, True], ids=["float32", "half"])
 @pytest.mark.parametrize(
-    "graph", only(WRONG, FIVE, {graphs.root_mean_square, graphs.arg_max_of_five}), ids=lambda graph: graph.__name__
+    "graph",
+    only(WRONG, FIVE, {graphs.root_mean_square, graphs.arg_max_of_five, graphs.top_k_of_five}),
+    ids=lambda graph: graph.__name__,
 )
 def test_a_graph_that_gpus_get_wrong_is_named_with_its_operator(graph, half, tmp_path):
     file = graphs.write(graph, tmp_path / "graph.tflite")
