@@ -62,9 +62,9 @@ def measure(name: str, kind: str, folder: Path) -> list[dict[str, Any]]:
 
 
 def measure_flips(name: str, count: int, folder: Path) -> dict[str, Any]:
-    """Return what `flips` finds on the first examples of the test split."""
-    from benchmarks.flips import flips
+    """Return what `export.versions.flips` finds on the first examples of the test split."""
     from export import export_model
+    from export.versions.flips import flips
     from zoo.export import evaluation_of
     from zoo.weights import open_default
 

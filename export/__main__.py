@@ -27,6 +27,8 @@ def verbs() -> None:
 for verb in (model, verify, compare, inspect, check_input, web):
     verbs.add_command(verb.command)
 verbs.add_command(compare.certify_command)
+verbs.add_command(compare.repair_command)
+verbs.add_command(compare.flips_command)
 for command in (inspect.diff_command, inspect.formats_command, check_input.snippets_command):
     verbs.add_command(command)
 for name in ("publish", "rollback"):
@@ -35,7 +37,8 @@ for command in (serving.serve_check_command, serving.serve_command, serving.serv
     verbs.add_command(command)
 for command in (matrix.matrix_command, matrix.upgrade_command):
     verbs.add_command(command)
-verbs.add_command(deployment.manifest_command)
+for command in (deployment.manifest_command, deployment.drift_command):
+    verbs.add_command(command)
 for name in ("attest", "bom", "technical_file", "admit"):
     verbs.add_command(getattr(attestation, f"{name}_command"))
 

@@ -16,7 +16,7 @@ from export.bundle import layout, tf_serving
 from export.bundle.card import DOCUMENTS, FIGURES, copy_images, documents_of
 from export.bundle.layout import Bundle, choose_path, choose_saved_model_version, publish_bundle, withhold, write_assets
 from export.bundle.npu import with_npu_report
-from export.contract import Artifact, Contract, check_exportable, energies, with_labels
+from export.contract import Artifact, Contract, check_exportable, statistics, with_labels
 from export.contract.inference import infer_contract
 from export.formats import (
     DEFAULT_FORMATS,
@@ -58,12 +58,15 @@ class Checks:
     Attributes:
         require: Runtimes and formats without which the proof is incomplete.
         extras: Runtimes that run only on request and decide nothing: run where they are installed.
-        validation: Inputs (N, ...) by name of rows that the model was not trained on, at least 50: the SavedModel gets
-            the energies of its answers, by which a page in the browser says what is unlike them.
+        training: Inputs (N, ...) by name from the training data, at least 50: the SavedModel gets statistics of them,
+            with which requests are compared.
+        validation: As `training`, of rows that the model was not trained on, for statistics of its answers, which are
+            surer for rows that it was trained on.
     """
 
     require: Sequence[str] = ()
     extras: Sequence[str] = ()
+    training: Mapping[str, np.ndarray] | None = None
     validation: Mapping[str, np.ndarray] | None = None
 
 
@@ -109,7 +112,7 @@ class ExportRequest:
         contract = self.contract or infer_contract(self.model, self.samples)
         contract = with_formats(with_labels(contract, self.labels))
         check_exportable(contract)
-        for rows in (self.samples, self.checks.validation):
+        for rows in (self.samples, self.checks.training, self.checks.validation):
             check_samples(rows or {}, contract.endpoints)
         self.quantization.check(contract, (*self.checks.require, *self.checks.extras))
         return replace(self, contract=contract, formats=formats, progress=self.progress or (lambda text: None))
@@ -216,11 +219,11 @@ def _write_and_prove(request: ExportRequest, folder: Path, version: int) -> tupl
     for artifact in artifacts:
         if artifact.format == saved_model.FORMAT.name and artifact.state is None:
             tf_serving.write_warmup(folder / artifact.path, contract.carried_by(artifact.format), cases)
-            if checks.validation:
+            if checks.training:
                 first = contract.endpoints[0]
-                unseen = {n: v[: len(v) - len(v) % (first.batch or 1)] for n, v in checks.validation.items()}
-                if any(map(len, unseen.values())):
-                    energies.write(folder / artifact.path, first, run_live(first, unseen))
+                unseen = {n: v[: len(v) - len(v) % (first.batch or 1)] for n, v in (checks.validation or {}).items()}
+                outputs = run_live(first, unseen) if any(map(len, unseen.values())) else {}
+                statistics.write(folder / artifact.path, first, checks.training, outputs)
     for quantize in request.quantization.forms:
         progress(f"writing {format_of(quantize).name} {quantize}")
         artifacts.append(_write_quantized(request, folder, quantize))

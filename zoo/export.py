@@ -44,7 +44,7 @@ SEARCHED, FILES = 2000, 8  # test examples among which classes are searched; gol
 MISTAKEN = 100  # test examples on which mistakes of applications are tried
 GOLDEN = 32  # real examples of the test split among the golden inputs
 SENTENCE = 400  # bytes of a text among them
-MOST_UNSEEN = 2**23  # numbers in the examples whose energies are written
+MOST_STATISTICS = 2**23  # numbers in the examples whose statistics are written
 LARGEST = 2**23  # bytes of the golden outputs for them: fewer examples, if every pixel has an output
 
 
@@ -238,7 +238,7 @@ def _export(
         samples = samples and _texts(contract, examples[:count]) | samples
         if samples and isinstance(plan.task, GivesGoldenInputs):
             samples = plan.task.golden_inputs(samples)
-        unseen = _unseen(endpoint, plan, dataset) if dataset and formats != DEVICE else None
+        with_statistics = dataset and formats != DEVICE
         bundle = export_model(
             served,
             _target(path, suffix),
@@ -257,7 +257,7 @@ def _export(
                 max_drop,
                 simulation=simulation_of(plan, info, served, source.ranges) if "int8" in quantize else None,
             ),
-            checks=Checks(extras=extras, validation=unseen),
+            checks=Checks(extras=extras, **(_statistics(endpoint, plan, dataset) if with_statistics else {})),
             progress=console.print,
         )
         certificate = bundle.certificate.to_json()
@@ -340,18 +340,19 @@ def _mistakes(endpoint: Endpoint, info: Info, examples: Sequence[Mapping[str, An
     return accuracies(lambda images: call(endpoint.name, {tensor.name: images}), endpoint, tensor, files, truth)
 
 
-def _unseen(endpoint: Endpoint, plan: Plan, dataset: Dataset) -> dict[str, Any] | None:
-    """Return random examples that the model was not trained on, if it gives scores of classes."""
-    if all(tensor.meaning not in ("logits", "probabilities") for tensor in endpoint.outputs):
-        return None
-    return _random_rows(endpoint, plan, dataset, "validation") or _random_rows(endpoint, plan, dataset, "test")
+def _statistics(endpoint: Endpoint, plan: Plan, dataset: Dataset) -> dict[str, Any]:
+    """Return examples, random ones of each split, with whose statistics requests to a server are compared."""
+    if not (training := _random_rows(endpoint, plan, dataset, "train")):
+        return {}
+    unseen = _random_rows(endpoint, plan, dataset, "validation") or _random_rows(endpoint, plan, dataset, "test")
+    return {"training": training, "validation": unseen}
 
 
 def _random_rows(endpoint: Endpoint, plan: Plan, dataset: Dataset, split: str) -> dict[str, Any] | None:
     """Return the inputs of random examples, fewer of large inputs; None if there are too few."""
     import numpy as np
 
-    from export.contract.energies import LEAST_ROWS, ROWS
+    from export.contract.statistics import LEAST_ROWS, ROWS
     from zoo.evaluation import outputs as inference
 
     total = dataset.info.counts.get(split, 0)
@@ -360,7 +361,7 @@ def _random_rows(endpoint: Endpoint, plan: Plan, dataset: Dataset, split: str) -
     rows = _rows(dataset[split], np.random.default_rng(0).permutation(total)[:ROWS])
     feed = plan.task.examples(rows, dataset.info, plan.recipe, plan.arguments(dataset.info), False)
     numbers = sum(value.size for value in inference.samples(endpoint, feed, 1).values())
-    count = min(ROWS, MOST_UNSEEN // max(1, numbers), inference.examples_within(LARGEST, endpoint))
+    count = min(ROWS, MOST_STATISTICS // max(1, numbers), inference.examples_within(LARGEST, endpoint))
     return inference.samples(endpoint, feed, count) if count >= LEAST_ROWS else None
 
 

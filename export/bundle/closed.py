@@ -17,7 +17,7 @@ from typing import Any
 from export.bundle import layout
 from export.bundle.card import DOCUMENTS, FIGURES, documents_of
 from export.bundle.tf_serving import WARMUP
-from export.contract import Contract, energies
+from export.contract import Contract, statistics
 from export.formats import FORMATS, saved_model
 from export.formats.graph_reader import asset_files
 from export.formats.screening import check_zip
@@ -31,7 +31,7 @@ from export.protocol.calls import one_line
 from zoobase.errors import ExportError
 
 GOLDEN = "golden"
-OF_SAVED_MODEL = ("saved_model.pb", "fingerprint.pb", "variables/variables.index", WARMUP, energies.FILE)
+OF_SAVED_MODEL = ("saved_model.pb", "fingerprint.pb", "variables/variables.index", WARMUP, statistics.FILE)
 SHARD = re.compile(r"variables/variables\.data-\d{5}-of-\d{5}")
 PNG, END_OF_PNG = b"\x89PNG\r\n\x1a\n", b"\0\0\0\0IEND\xaeB`\x82"
 _OLDER = ("README.md", "DEVICES.md", "labels.txt", "models.config")  # documents of other releases

@@ -1,4 +1,4 @@
-"""python -m export compare and certify: what artifacts and runtimes answer otherwise."""
+"""python -m export compare, certify, repair and flips: what artifacts and runtimes answer otherwise."""
 
 import json
 import sys
@@ -8,9 +8,10 @@ from typing import Any
 
 import click
 
-from export.cli import PATH, print_table, trust_option
+from export.cli import PATH, print_table, show, trust_option
 from zoobase import Console, common_options
 from zoobase.console import echo
+from zoobase.errors import CheckFailed, ExportError
 from zoobase.files import write_atomic
 
 
@@ -71,6 +72,77 @@ def certify_command(console: Console, out: Path | None, **arguments: Any) -> Non
     if out:
         write_atomic(out, json.dumps(result.to_json(), indent=1) + "\n")
     _finish(result.comparison, result.to_json(), console, result.sentences(), result.conclusion)
+
+
+@click.command("repair")
+@click.argument("path", type=PATH)
+@click.option("--for", "target", default="gpu", show_default=True, metavar="NAME", help="gpu, or one runtime.")
+@click.option("-o", "--out", required=True, type=PATH, help="The new file; of a bundle, the folder of the new files.")
+@click.option("--samples", type=PATH, help="An .npz file with real inputs by name.")
+@trust_option
+@common_options
+def repair_command(
+    path: Path, target: str, out: Path, samples: Path | None, trust: tuple[str, ...], console: Console
+) -> None:
+    """Rewrite what is known to fail on GPUs in a TFLite file, or in those of a bundle, and prove the new file.
+
+    It must answer on the processor as the old one does. Exit code 1 if something is wrong on the GPU still.
+    """
+    from export.artifacts.repairs import repair
+    from export.bundle import layout
+    from export.cli.inputs import read_samples
+    from export.formats import tflite
+
+    files = {path: out}
+    if path.is_dir():
+        if damage := layout.find_damage(path):
+            raise CheckFailed(f"{path}: {damage[0]}")
+        held = [a for a in layout.read_manifest(path)["artifacts"] if a["format"] == tflite.FORMAT.name]
+        files = {path / a["path"]: out / Path(a["path"]).name for a in held if a["state"] is None}
+        if not files:
+            raise ExportError(f"{path} holds no TFLite file")
+    inputs = read_samples(samples) if samples else None
+    results = {file: repair(file, new, target=target, samples=inputs, trust=trust) for file, new in files.items()}
+    is_wrong = any(result.left for result in results.values())
+    rows = [
+        (file.name, name, before.verdict, result.after[name].verdict if result.after else "nothing to rewrite")
+        for file, result in results.items()
+        for name, before in result.before.items()
+    ]
+    lines = [f"{file.name}: {text}" for file, r in results.items() for text in (*r.repairs, *r.left)]
+    head = ("file", "runtime", "before", "after")
+    show(console, [result.to_json() for result in results.values()], *lines, table=(head, rows))
+    if not console.json and (is_wrong or not console.quiet):
+        verdict = "wrong on the GPU still" if is_wrong else "right on the GPU"
+        file = next(iter(files))
+        follow = f"python -m export compare {file} {files[file]} --runtime cpu,{target}"
+        echo(f"{path}: {verdict}. Next: {follow}", err=is_wrong)
+    sys.exit(int(is_wrong))
+
+
+@click.command("flips")
+@click.argument("bundle", type=PATH)
+@click.option("--data", required=True, type=PATH, help="An .npz file with inputs by name.")
+@click.option("--across", default="cpu,gpu", show_default=True, metavar="A,B", help="cpu, gpu, wasm, or names.")
+@trust_option
+@common_options
+def flips_command(bundle: Path, data: Path, across: str, trust: tuple[str, ...], console: Console) -> None:
+    """Count the examples whose class depends on the runtime, and find the margin above which none does.
+
+    It is calibrated on one half of the examples and checked on the other: exit code 1 if one of that half flips above.
+    """
+    from export.cli.inputs import read_samples
+    from export.versions.flips import flips
+
+    found = flips(bundle, read_samples(data), across.split(","), trust=trust)
+    count, above, wrong = found["of"], found["checked"], found["flips_above"]
+    other = f"of {count} examples have another class than in {found['reference']}"
+    bound = f" (at most {3 / above:.2%}, with 95 % confidence)" if above and not wrong else ""
+    text = f"above a margin of {found['threshold']:.3g}, {wrong} of {above} examples of the other half flip{bound}"
+    show(console, found, *(f"{name}: {number} {other}" for name, number in found["flips"].items()), text)
+    if wrong:
+        echo(f"error: {bundle}: {text}", err=True)
+    sys.exit(int(wrong > 0))
 
 
 def _prepared(samples: Path | None, match: tuple[str, ...], **others: Any) -> dict[str, Any]:

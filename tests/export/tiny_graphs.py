@@ -109,6 +109,13 @@ def root_mean_square(graph):
     return [x], [graph.add("MUL", [x, graph.add("RSQRT", [above], 1, 1, 4, 1)], 1, 1, 4, 16)]
 
 
+def sum_that_is_scaled(graph):
+    """LiteRT #9249, as in the networks in which it was found: a mean in two parts."""
+    x = graph.tensor(1, 8, 8, 4)
+    total = graph.add("SUM", [x, graph.constant([1, 2])], 1, 1, 1, 4, keepDims=True)
+    return [x], [graph.add("MUL", [total, graph.constant(1 / 64)], 1, 1, 1, 4)]
+
+
 def top_k_of_five(graph):
     """Found in the zoo's `detector`: LiteRT reports an error, and returns what was in memory before."""
     x = graph.tensor(1, 64, 5)

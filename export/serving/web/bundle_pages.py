@@ -15,7 +15,7 @@ from export.bundle import layout
 from export.bundle.gate import find_saved_model, read_proven
 from export.bundle.hub_header import without_header
 from export.bundle.loader import load
-from export.contract import Contract, Endpoint, Tensor, energies
+from export.contract import Contract, Endpoint, Tensor, statistics
 from export.formats import tflite_metadata
 from export.formats.tflite import path_of
 from export.parity.cases import GoldenCase, read_golden
@@ -112,13 +112,14 @@ class BundlePages:
     def _reference(self, page: Page) -> dict[str, Any]:
         """Return below which energy of the logits an input is unlike those that the model was made for."""
         artifact = find_saved_model(self.manifest)
-        path = artifact and self.folder / artifact["path"] / energies.FILE
+        path = artifact and self.folder / artifact["path"] / statistics.FILE
         if not path or not path.is_file():
             return {}
-        known = _read_asset(path)
-        if (known["endpoint"], known["output"]) != (page.endpoint.name, page.options.get("scores")):
+        known = statistics.Statistics.from_json(_read_asset(path))
+        energies = known.numbers.get(f"{page.options.get('scores')}.energy")
+        if energies is None or known.endpoint != page.endpoint.name:
             return {}
-        return {"lowest_energy": float(np.quantile(known["energies"], UNLIKE))}
+        return {"lowest_energy": float(np.quantile(energies, UNLIKE))}
 
     def _page(self, root: str, script: str, form: str, data: Mapping[str, Any]) -> str:
         headings = [page.heading for page in self.pages]

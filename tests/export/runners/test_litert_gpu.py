@@ -9,7 +9,10 @@ import pytest
 
 import export
 from export.artifacts.equivalence import compare
+from export.artifacts.repairs import repair
+from export.contract import Contract
 from export.runners import RUNTIMES, members
+from export.versions.flips import flips
 from tests.export import tiny_graphs as graphs
 from tests.export.test_cli import run
 from tests.plugins.tiers import only
@@ -21,8 +24,11 @@ ALIASED = "ADD (t2) is wrong only where its result is an output and an input of 
 SAMPLES = {  # mean, deviation and shape of real inputs
     graphs.arg_max_of_five: (-9, 1, 6, 6, 5),
     graphs.large_sum: (3000, 10, 8, 8, 4),
+    graphs.sum_that_is_scaled: (3000, 10, 8, 8, 4),
     graphs.root_mean_square: (0, 800, 1, 4, 16),
 }
+NOT_REPAIRED = (graphs.large_sum, graphs.root_mean_square, graphs.top_k_of_five, graphs.arg_max_of_five)
+RIGHT = {FULL: "same", HALF: "same, quantised"}
 WRONG = {  # what is said in float32, and in half precision; None of what is right
     graphs.pad_of_rank_3: ("operator that differs is PAD", "operator that differs is PAD"),
     graphs.pad_of_rank_4: (None, None),
@@ -35,6 +41,7 @@ WRONG = {  # what is said in float32, and in half precision; None of what is rig
     graphs.arg_max_of_five: ("operator that differs is ARG_MAX", "operator that differs is ARG_MAX"),
 }
 FIVE = list(WRONG)[:5]  # of the issue
+TO_REPAIR = only([*WRONG, graphs.sum_that_is_scaled], (), set(WRONG) - {graphs.pad_of_rank_3})
 
 
 def samples_of(graph):
@@ -164,3 +171,79 @@ def test_groups_and_what_is_not_installed(bundles, monkeypatch):
     certificate = export.verify_bundle(bundles("functional_cnn").path, runtimes=[FULL, HALF], require=["gpu"])
     assert certificate.verdict == "incomplete"
     assert certificate.problems()[0].endswith(f"{FULL} is not installed; apt-get install mesa-vulkan-drivers")
+
+
+@pytest.mark.parametrize("graph", TO_REPAIR, ids=lambda graph: graph.__name__)
+def test_what_is_wrong_is_rewritten_or_named(graph, tmp_path, monkeypatch):
+    old, new = graphs.write(graph, tmp_path / "old.tflite"), tmp_path / "new.tflite"
+    monkeypatch.setenv("CHROMIUM", "/nowhere/chromium")  # the browser repeats litert_gpu
+    result = repair(old, new, samples=samples_of(graph))
+    expected = WRONG.get(graph, (None, "SUM"))
+    wrong = {name for name, text in zip((FULL, HALF), expected, strict=True) if text}
+    assert {name for name, comparison in result.before.items() if comparison.exit_code} == wrong
+    if graph in NOT_REPAIRED:
+        assert (result.repairs, new.exists()) == ([], False)
+        assert {text.partition(":")[0] for text in result.left} == wrong
+        assert expected[1] in result.left[-1]
+    elif wrong:
+        assert (len(result.repairs), result.left) == (1, [])
+        assert {name: comparison.verdict for name, comparison in result.after.items()} == RIGHT
+    else:
+        assert (result.repairs, result.left) == ([], [])
+
+
+@pytest.mark.extended
+def test_the_command_repairs_the_files_of_a_bundle(tmp_path, monkeypatch):
+    monkeypatch.setenv("CHROMIUM", "/nowhere/chromium")
+    export.export_model(wrong_on_the_gpu(), tmp_path / "bundle", formats=("tflite", "keras"))
+    process = run("repair", tmp_path / "bundle", "-o", tmp_path / "new", "--json")
+    assert process.returncode == 0, process.stderr
+    (result,) = json.loads(process.stdout)
+    assert (set(result["before"].values()), result["after"]) == ({"different"}, RIGHT)
+    assert (tmp_path / "new" / "float32.tflite").is_file()
+    with pytest.raises(ExportError, match="only TFLite files are repaired"):
+        repair(tmp_path / "bundle" / "model.keras", tmp_path / "new.keras")
+
+
+NOISY = """
+import runpy
+import numpy as np
+module = runpy.run_path(RUNNER)
+original, random = module["Model"].call, np.random.default_rng(0)
+def call(self, endpoint, inputs):
+    outputs = original(self, endpoint, inputs)
+    return {k: v + random.normal(0, NOISE, v.shape).astype(v.dtype) for k, v in outputs.items()}
+module["Model"].call = call
+module["runner"].main(module["RUNTIME"])
+"""
+
+
+@pytest.mark.extended
+def test_decisions_that_depend_on_the_runtime(tmp_path, bundles, monkeypatch):
+    path = bundles("functional_cnn").path
+    (tensor,) = Contract.from_json(json.loads((path / "manifest.json").read_text())["contract"]).endpoints[0].inputs
+    data = {tensor.name: np.random.default_rng(0).uniform(0, 255, (200, *tensor.shape[1:])).astype(tensor.dtype)}
+    found = flips(path, data, ("cpu", FULL))
+    assert (found["reference"], found["flips"], found["threshold"], found["flips_above"]) == (
+        "litert",
+        {FULL: 0},
+        0.0,
+        0,
+    )
+    assert 90 <= found["checked"] <= 110
+    runner = tmp_path / "noisy.py"
+    runner.write_text(NOISY.replace("RUNNER", repr(RUNTIMES[FULL].file)).replace("NOISE", "0.05"))
+    monkeypatch.setitem(RUNTIMES, FULL, dataclasses.replace(RUNTIMES[FULL], file=str(runner)))
+    noisy = flips(path, data, ("cpu", FULL))
+    assert noisy["flips"][FULL] == len(noisy["examples"]) > 2
+    assert 0 < noisy["threshold"] < 0.5
+    assert noisy["flips_above"] < noisy["flips"][FULL]
+    for across, message in {("cpu",): "two runtimes or more", ("cpu", "gpus"): "unknown runtime 'gpus'"}.items():
+        with pytest.raises(ExportError, match=message):
+            flips(path, data, across)
+    for name in (FULL, HALF, "browser_webgpu"):  # a group is those of it that are installed
+        monkeypatch.setitem(RUNTIMES, name, dataclasses.replace(RUNTIMES[name], probe=lambda: None))
+    with pytest.raises(ExportError, match="two runtimes or more that are installed"):
+        flips(path, data, ("cpu", "gpu"))
+    with pytest.raises(ExportError, match="returns scores of classes"):
+        flips(path, {"other": data[tensor.name]}, ("cpu", FULL))
