@@ -26,7 +26,7 @@ RUNS = {  # script -> arguments, the lines that must be printed
         ["published version 1", "saved_model class 0", "c_api class 0", "tflite class 0"],
     ),
 }
-LONG = {"train_and_export", "serve_and_ask"}  # what they call is tested everywhere
+LONG = {"train_and_export", "serve_and_ask", "own_dataset"}  # what they call is tested everywhere
 
 
 def python(*words, cwd, fresh=False, **environment):

@@ -78,7 +78,8 @@ SMALL = {  # model -> its data and settings
 }
 
 
-@pytest.mark.parametrize("model", only(SMALL, (), {"flowers", "unet", "sentiment"}))
+@pytest.mark.proof  # a small table: test_from_the_files_to_a_prediction
+@pytest.mark.parametrize("model", SMALL)
 def test_small_data_ends_in_a_proof(model, tmp_path):
     make, settings = SMALL[model]
     data = make(tmp_path / f"mine{'.csv' * (model in ('sentiment', 'table'))}")

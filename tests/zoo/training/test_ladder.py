@@ -175,8 +175,8 @@ def test_the_layer_is_the_tfidf_of_scikit_learn():
 @pytest.mark.parametrize(
     ("model", "name"),
     [
-        ("keywords", "parts"),  # linear, on features of the parts
         ("sentiment", "tfidf"),
+        pytest.param("keywords", "parts", marks=pytest.mark.proof),
         pytest.param("mnist_cnn", "linear", marks=pytest.mark.proof),
         pytest.param("detector", "linear", marks=pytest.mark.proof),
         pytest.param("table", "additive", marks=pytest.mark.proof),
