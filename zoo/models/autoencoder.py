@@ -188,10 +188,11 @@ _PLAIN = Recipe(epochs=12, batch_size=128, learning_rate=2e-3, optimizer="adam")
     tiny={"kind": "variational", "latent_dim": 4, "filters": (8, 8)},
     card=Card(
         paper="Hinton, Salakhutdinov 2006, doi:10.1126/science.1127647; Kingma, Welling 2014, arXiv:1312.6114",
-        expect={"mse": 0.0068, "mse_below_pca": 0.5305},
+        expect={"mse": 0.0068, "mse_below_pca": 0.5302},
         command="python -m zoo.train autoencoder",
         measured_on="2 cores of an Intel Xeon with AMX, bfloat16, next to another training: 5 minutes",
-        data_notes="Trained on centred garments, light on black: other images are reconstructed as garments.",
+        data_notes="Trained on centred garments, light on black: other images are reconstructed as garments. The "
+        "shipped weights are rounded to 9 bits; the figures are theirs.",
     ),
 )
 def autoencoder(

@@ -136,12 +136,13 @@ class FlowMatching(MultiLossModel):
     tiny={"filters": (4, 8), "steps": 1, "recipe.ema": 0.0},
     card=Card(
         paper="Lipman, Chen, Ben-Hamu, Nickel, Le 2023, arXiv:2210.02747; Ho, Salimans 2022, arXiv:2207.12598",
-        expect={"frechet_distance": 0.3276, "frechet_to_noise": 0.01166, "precision": 0.8752, "recall": 0.5043},
+        expect={"frechet_distance": 0.3157, "frechet_to_noise": 0.01124, "precision": 0.8754, "recall": 0.5035},
         command="python -m zoo.train flow_matching --precision float32",
         measured_on="2 cores of an AMD EPYC with AVX-512 under other load: 15 epochs, of 130 to 216 s with "
         "a core of its own; seed 0",
         baselines={"dcgan": 1.138, "Gaussian mixture of principal components": 3.665},
         notes="Generates images of the training domain only: clothes in 28x28 grey pixels.",
+        data_notes="The shipped weights are rounded to 8 bits; the figures are theirs, and 0.3276 before.",
     ),
 )
 def flow_matching(
