@@ -52,7 +52,7 @@ def _export(folder: Path, console: Console) -> list[Path]:
     from zoo.core import registry
 
     proven, shipped = [], weights.shipped_models()
-    for name in (name for name in registry.entries() if "default" in registry.get_spec(name).weights):
+    for name in (n for n, entry in registry.entries().items() if entry.listed and "default" in entry.weights):
         console.print(f"exporting {name}")
         try:
             bundles = [Path(bundle["path"]) for bundle in export.run(name, out=folder / name)]

@@ -1,7 +1,6 @@
 """The table of models, with the figures of their cards and their trained weights."""
 
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable
 
 from zoo import weights
 from zoo.core import registry
@@ -17,24 +16,18 @@ def shipped_weights(name: str) -> str:
     return ", ".join(shipped + downloaded) or "no"
 
 
-def markdown_table() -> str:
-    """Return the tables of all models: first those with weights or a figure."""
-    specs = {name: registry.get_spec(name) for name in registry.list_models()}
-    parts = {
-        "": [n for n, spec in specs.items() if not spec.card.of_course and (spec.weights or spec.card.expect)],
-        "Without weights and without a figure, to be trained on your own data:\n\n": [
-            n for n, spec in specs.items() if not spec.card.of_course and not spec.weights and not spec.card.expect
-        ],
-        "Exercises of the course, small on purpose:\n\n": [n for n, spec in specs.items() if spec.card.of_course],
-    }
-    return "\n".join(title + _table(specs, part) for title, part in parts.items() if part)
-
-
-def _table(specs: Mapping[str, Any], names: Iterable[str]) -> str:
+def markdown_table(names: Iterable[str], pages: str = "") -> str:
+    """Return the table of some models, with links to their pages in a folder such as "../models/"."""
     lines = ["| model | task | headline metric, 95 % interval | measured on | weights |", "|---|---|---|---|---|"]
     for name in names:
-        spec = specs[name]
-        cells = (f"`{name}`", spec.task.title, headline(name), spec.headline_data, shipped_weights(name))
+        spec = registry.get_spec(name)
+        cells = (
+            f"[`{name}`]({pages}{name}.md)",
+            spec.task.title,
+            headline(name),
+            spec.headline_data,
+            shipped_weights(name),
+        )
         lines.append(f"| {' | '.join(cells)} |".replace("|  |", "| |").replace("|  |", "| |"))
     return "\n".join(lines) + "\n"
 

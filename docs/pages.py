@@ -176,12 +176,11 @@ def models_index() -> str:
     """Return the page that lists the models."""
     from docs.model_table import markdown_table
 
-    table = markdown_table()
-    for name in zoo.list_models():
-        table = table.replace(f"| `{name}` |", f"| [`{name}`]({name}.md) |")
+    table = markdown_table(zoo.list_models(listed=True))
     return (
         "# Models\n\n*Measured on* names the data on "
-        f"whose test split the figure was measured; it is empty where nothing was measured.\n\n{table}\n"
+        f"whose test split the figure was measured; it is empty where nothing was measured. The [models of the course]"
+        f"(../course/index.md#models-of-the-course) are listed there.\n\n{table}\n"
         '## Trained weights\n\n`weights="default"`: the figure of the shipped file on the test split, which `make '
         "proof` measures again, beside the best of the baselines, which the same command fits, or one that the model's "
         "page names. Settings were chosen on validation. *No gain*: the 95 % interval of the paired difference has 0 "
@@ -199,7 +198,7 @@ def weights_table() -> str:
         "| model | metric | test, 95 % interval | other seeds | baseline | | than it | published | minutes | MB |",
         "|---|---|---:|---|---|---:|---|---|---:|---:|",
     ]
-    for name in weights.shipped_models():
+    for name in (n for n in weights.shipped_models() if registry.get_entry(n).listed):
         spec = zoo.get_spec(name)
         record, metric = weights.description(name), next(iter(spec.card.expect))
         value, baselines = spec.card.expect[metric], dict(list(record.get("compared", {}).items())[1:])

@@ -28,11 +28,13 @@ def blocks() -> Iterator[tuple[Path, str, str]]:
     yield ROOT / "README.md", "models", worth_having()
     yield ROOT / "zoo" / "core" / "builders.pyi", "builders", builders()
     yield ROOT / "zoo" / "core" / "typed.pyi", "typed", typed()
-    navigation = "".join(f"      - {name}: models/{name}.md\n" for name in zoo.list_models())
+    navigation = "".join(f"      - {name}: models/{name}.md\n" for name in zoo.list_models(listed=True))
     yield ROOT / "mkdocs.yml", "models", navigation
     navigation = "".join(f"      - {name}: datasets/{name}.md\n" for name in catalogue.entries())
     yield ROOT / "mkdocs.yml", "datasets", navigation
     lessons = "".join(f'      - "{lesson.title}": course/{lesson.name}.md\n' for lesson in LESSONS)
+    others = "".join(f"          - {name}: models/{name}.md\n" for name in zoo.list_models(listed=False))
+    lessons += f"      - Exercises and architectures:\n{others}"
     yield ROOT / "mkdocs.yml", "course", lessons
     yield from shown_files()
     yield ROOT / "docs" / "how-to" / "quantise.md", "quantizations", quantizations()
@@ -58,7 +60,6 @@ WORTH_HAVING = {  # the models of the README, by what a reader wants
     "crepe": "the pitch of a voice or an instrument",
     "silero_vad": "where somebody speaks, in a recording or a stream",
     "grapheme_to_phoneme": "how an English word is pronounced",
-    "table": "a class or a number from rows of a CSV file: linear, boosted trees or a network",
 }
 
 

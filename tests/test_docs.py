@@ -26,7 +26,7 @@ import zoo.models
 from benchmarks import plots as benchmark_plots
 from benchmarks import scaling
 from docs import architecture, figures, model_table, pages, recipes, ship, site, tables
-from docs.course import notebook
+from docs.course import index, notebook
 from docs.course.lessons import LESSONS
 from docs.experiments import EXPERIMENTS, MODEL, PRECISION
 from tests.commands import run
@@ -533,13 +533,27 @@ def test_generated_tables_are_current(path, name, text):
 
 
 def test_the_table_says_which_data_a_figure_was_measured_on():
-    rows = {
-        row.split("|")[1].strip(" `"): row for row in model_table.markdown_table().splitlines() if row.startswith("| `")
-    }
+    lines = model_table.markdown_table(zoo.list_models()).splitlines()
+    rows = {row.split("`")[1]: row for row in lines if row.startswith("| [`")}
     assert "mnist_5k" in rows["mnist"]
     for name in zoo.list_models():
         _, _, _, figure, data, _, _ = rows[name].split("|")
         assert bool(figure.strip()) == bool(data.strip()) == bool(zoo.get_spec(name).card.expect), name
+
+
+def test_exercises_are_listed_with_the_course_only():
+    exercises = {name for name in zoo.list_models() if zoo.get_spec(name).card.of_course}
+    others = set(zoo.list_models(listed=False)) - exercises
+    assert {"admissions", "gan", "mnist"} <= exercises
+    assert {"flowers", "forecast", "table"} <= others
+    assert not any(zoo.get_spec(name).weights or zoo.get_spec(name).card.expect for name in others)
+    for text in (README, pages.models_index(), tables.current(ROOT / "mkdocs.yml", "models")):
+        named = set(re.findall(r"(?:models/|\()(\w+)\.md", text))
+        assert "fashion_mnist" in named or text == README
+        assert not named & (exercises | others)
+    course = tables.current(ROOT / "mkdocs.yml", "course")
+    assert exercises | others <= set(re.findall(r"models/(\w+)\.md", course))
+    assert exercises <= set(re.findall(r"^\| \[`(\w+)`\]", index.text(), re.MULTILINE))
 
 
 def test_a_figure_of_another_dataset_is_named():

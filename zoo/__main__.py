@@ -59,7 +59,13 @@ class Verbs(shell.Commands):
 @click.option(
     "--pretrained", is_flag=True, help="Only models with trained weights, and what those know (imports Keras)."
 )
-@click.option("--match", default="*", show_default=True, metavar="PATTERN", help='Only names such as "*flow*".')
+@click.option(
+    "--match",
+    default="*",
+    show_default=True,
+    metavar="PATTERN",
+    help='Only names such as "*flow*", exercises of the course included.',
+)
 @click.pass_context
 @shell.common_options
 def main_command(ctx: click.Context, task: str | None, pretrained: bool, match: str, console: Console) -> None:
@@ -70,7 +76,8 @@ def main_command(ctx: click.Context, task: str | None, pretrained: bool, match: 
                 raise click.UsageError(f"{option.opts[0]} belongs to the list of models; options of a verb follow it")
         return
     every = registry.entries()
-    names = registry.list_models(match, task=task, pretrained=pretrained or None)
+    # a pattern finds every model, the list has those to use
+    names = registry.list_models(match, task=task, pretrained=pretrained or None, listed=match == "*" or None)
     entries = [every[name] for name in names]
     keys = ("name", "task", "data", "summary", "expect")
     rows = [

@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from docs.course.lessons import LESSONS
+from docs.model_table import markdown_table
+from zoo.core import registry
 from zoobase.files import write_atomic
 
 
@@ -280,6 +282,9 @@ def text() -> str:
         "Each lesson has a starter cell at least: it fails with a\nsentence until your answer is right.",
         "## What the course has, and where it is here",
         "\n".join(course),
+        "## Models of the course",
+        "Exercises, small on purpose, which other lists of models leave out.",
+        markdown_table([name for name, entry in registry.entries().items() if entry.of_course], "../models/").rstrip(),
     ]
     return "\n\n".join(parts) + "\n"
 

@@ -12,6 +12,7 @@ from typing import Any
 from zoo.core import weight_files
 from zoobase.plugins import source_file
 
+MODELS = Path(__file__).parent.parent / "models"
 SHIPPING = "zoo.models."  # the modules whose models may have weights in the package
 
 
@@ -39,6 +40,8 @@ class ModelEntry:
     expect: Mapping[str, float] = dataclasses.field(default_factory=dict)
     test_data: str = ""
     quoted: str = ""
+    of_course: bool = False
+    packaged: bool = False  # whether its file is one of this package
     weights: tuple[str, ...] = ()
     recipes: tuple[str, ...] = ()
     variant_of: str = ""  # the model whose builder it has
@@ -60,6 +63,11 @@ class ModelEntry:
     def headline_data(self) -> str:
         """The data on which `headline` was measured."""
         return (self.test_data or self.data) if self.expect else ""
+
+    @property
+    def listed(self) -> bool:
+        """Whether lists name the model: no exercise of the course, and of ours only those with weights or a figure."""
+        return not self.of_course and bool(self.weights or self.expect or not self.packaged)
 
     @property
     def task_words(self) -> str:
@@ -90,6 +98,7 @@ def read(module: str, path: Path, mtime_ns: int) -> tuple[ModelEntry, ...]:
                     options=tuple(_options(node.args)),
                     flags=_literal(arguments.get("flags"), {}),
                     **_of_card(arguments.get("card")),
+                    packaged=path.parent == MODELS,
                     weights=_weights(module, node.name, arguments.get("weights")),
                     recipes=tuple(_items(arguments.get("recipes"))),
                 )
@@ -121,7 +130,7 @@ def _weights(module: str, name: str, node: ast.AST | None) -> tuple[str, ...]:
 
 
 def _of_card(node: ast.AST | None) -> dict[str, Any]:
-    empty = {"expect": {}, "test_data": "", "quoted": ""}
+    empty = {"expect": {}, "test_data": "", "quoted": "", "of_course": False}
     return {name: _literal(_keyword(node, name), value) for name, value in empty.items()}
 
 

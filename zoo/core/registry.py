@@ -162,13 +162,17 @@ def get_entry(name: str) -> ModelEntry:
     return models[name]
 
 
-def list_models(pattern: str = "*", *, task: str | None = None, pretrained: bool | None = None) -> list[ModelName]:
+def list_models(
+    pattern: str = "*", *, task: str | None = None, pretrained: bool | None = None, listed: bool | None = None
+) -> list[ModelName]:
     """Return the names of models, sorted, without variants. Does not import TensorFlow.
 
     Args:
         pattern: A name with wildcards, in the syntax of `fnmatch`.
         task: Words of the task, such as "classification" or "text classification".
         pretrained: True for models with trained weights, False for the others; None for all.
+        listed: True for the models of the documentation, False for exercises of the course and those with neither
+            weights nor a figure; None for all.
 
     Raises:
         UsageError: Unknown task; the message names the closest matches.
@@ -189,7 +193,10 @@ def list_models(pattern: str = "*", *, task: str | None = None, pretrained: bool
     return [
         name
         for name, entry in models.items()
-        if fnmatch.fnmatchcase(name, pattern) and pretrained in (None, bool(entry.weights)) and not entry.variant_of
+        if fnmatch.fnmatchcase(name, pattern)
+        and not entry.variant_of
+        and pretrained in (None, bool(entry.weights))
+        and listed in (None, entry.listed)
     ]
 
 

@@ -15,7 +15,7 @@ def table(names: Iterable[str] | None = None) -> list[dict[str, Any]]:
     from zoo.core import registry, weight_files
 
     rows = []
-    chosen = registry.list_models() if names is None else names
+    chosen = registry.list_models(listed=True) if names is None else names
     for name in (variant for model in chosen for variant in (model, *registry.variants(model))):
         spec = registry.get_spec(name)
         for key, entry in spec.weights.items():

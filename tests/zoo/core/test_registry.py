@@ -74,6 +74,14 @@ def folder(tmp_path, monkeypatch):
     return tmp_path
 
 
+def test_a_model_of_ones_own_is_listed_before_it_has_a_figure(folder):
+    (folder / "one.py").write_text(MODEL)
+    listed = zoo.list_models(listed=True)
+    assert {"dropped_in", "fashion_mnist"} <= set(listed)
+    assert {"mnist", "table"} <= set(zoo.list_models(listed=False))
+    assert sorted([*listed, *zoo.list_models(listed=False)]) == zoo.list_models()
+
+
 def test_a_name_registered_twice_is_left_out_with_a_warning(folder, caplog):
     for stem in ("one", "two"):
         (folder / f"{stem}.py").write_text(MODEL)
