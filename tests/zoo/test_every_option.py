@@ -334,7 +334,7 @@ def test_quiet_and_json_make_the_console(recorded, monkeypatch):
     assert [(c.quiet, c.json) for c in consoles] == [(False, False), (True, False), (False, True)] * len(ARGUMENTS)
 
 
-GROUP = {"--task": "classification", "--pretrained": None, "--match": "mnist*"}
+GROUP = {"--task": "classification", "--pretrained": None, "--match": "*mnist*"}
 
 
 @pytest.mark.parametrize("option", GROUP)
@@ -343,8 +343,13 @@ def test_options_of_the_list_of_models(option, capsys):
     for more in ([], [option, *filter(None, [GROUP[option]])]):
         verbs.main_command.main(more, standalone_mode=False)
         words_of_lines = [line.split()[:2] for line in capsys.readouterr().out.splitlines()]
-        lists.append({word.strip("`") for line in words_of_lines for word in line} & set(zoo.list_models()))
+        lists.append({word.strip("`") for line in words_of_lines for word in line} & set(zoo.list_models(listed=True)))
     assert set() < lists[1] < lists[0]
+
+
+def test_a_pattern_finds_exercises_too(capsys):
+    verbs.main_command.main(["--match", "mnist*"], standalone_mode=False)
+    assert {"mnist", "mnist_cnn"} <= {line.split()[0] for line in capsys.readouterr().out.splitlines()}
 
 
 @pytest.mark.parametrize("words", [["--match", "m*"], ["--pretrained"], ["--json"], ["--quiet"]])
