@@ -349,7 +349,9 @@ def test_options_of_the_list_of_models(option, capsys):
 
 def test_a_pattern_finds_exercises_too(capsys):
     verbs.main_command.main(["--match", "mnist*"], standalone_mode=False)
-    assert {"mnist", "mnist_cnn"} <= {line.split()[0] for line in capsys.readouterr().out.splitlines()}
+    shown = capsys.readouterr().out
+    assert {"mnist", "mnist_cnn"} <= {line.split()[0] for line in shown.splitlines()}
+    assert "data of your own" not in shown
 
 
 @pytest.mark.parametrize("words", [["--match", "m*"], ["--pretrained"], ["--json"], ["--quiet"]])

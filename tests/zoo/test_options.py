@@ -2,6 +2,7 @@
 
 import json
 import os
+import re
 import subprocess
 import sys
 
@@ -213,6 +214,9 @@ def test_the_list_of_models_is_whole_in_eighty_columns():
     assert "…" not in "".join(lines)  # nothing is cut
     assert any(line.startswith("detector") and "mean_average_precision" in line for line in lines)
     assert not any(line.startswith(("cyclegan", "mnist", "table")) for line in lines), "exercises are in the course"
+    (others,) = (line for line in lines if line.startswith("to train on data of your own: "))
+    assert {"flowers", "forecast", "table"} <= set(re.split("[:,] ", others))
+    assert "mnist" not in others
 
 
 def test_the_table_of_a_bundle_has_titles_and_whole_names(capsys, monkeypatch):
