@@ -119,7 +119,7 @@ def test_a_warning_about_a_model_file_is_one_line_on_standard_error(tmp_path):
     )
     assert done.returncode == 0
     assert len(done.stderr.splitlines()) == 1
-    assert "mnist" in {row["name"] for row in json.loads(done.stdout)}
+    assert "fashion_mnist" in {row["name"] for row in json.loads(done.stdout)}
 
 
 def test_a_builder_with_kwargs_is_refused():
