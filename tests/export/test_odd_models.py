@@ -3,9 +3,11 @@
 import keras
 import numpy as np
 import pytest
+import tensorflow as tf
 from keras import layers
 
 from export import ExportError, export_model, infer_contract
+from export.formats import saved_model
 from export.formats.obstacles import check_graph_names, code_dependency, unimportable
 from export.protocol.calls import flatten, name_outputs
 
@@ -46,6 +48,26 @@ def test_flatten_keeps_the_order_of_a_list_and_the_paths_of_the_rest():
     endpoint = {"name": "e", "outputs": [{"name": "head_a"}]}
     with pytest.raises(ValueError, match="returned \\['head_b'\\], the contract declares \\['head_a'\\]"):
         name_outputs(endpoint, {"head": {"b": 1}})
+
+
+class InList(layers.Layer):
+    """Tables in a list, where TensorFlow finds them only as it saves."""
+
+    def __init__(self, **kwargs):
+        super().__init__(**kwargs)
+        ids = tf.range(5, dtype="int64")
+        self.tables = [tf.lookup.StaticHashTable(tf.lookup.KeyValueTensorInitializer(ids, 2 * ids), 7)]
+
+    def call(self, x):
+        return tf.cast(self.tables[0].lookup(tf.cast(x, "int64")), "float32")
+
+
+def test_a_table_in_a_list_is_saved(tmp_path):
+    x = keras.Input((3,), dtype="int32", name="x")
+    model, rows = keras.Model(x, InList()(x)), np.array([[0, 1, 4], [3, 3, 9]], np.int32)
+    saved_model.save(model, infer_contract(model, {"x": rows}).endpoints, tmp_path / "s")
+    (outputs,) = tf.saved_model.load(tmp_path / "s").signatures["serving_default"](x=tf.constant(rows)).values()
+    assert outputs.numpy().tolist() == [[0, 2, 8], [6, 6, 7]]
 
 
 def test_sizes_that_are_too_small_are_found_without_an_error():
