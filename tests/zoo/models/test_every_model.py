@@ -20,6 +20,7 @@ ELSEWHERE = {"landmarks", "grapheme_to_phoneme", "faces"}  # flowers and attenti
 ALIKE = {  # of a kind of another, for `proof`
     *("skin_lesions", "gan", "mnist", "mnist_cnn", "text", "efficientnet_lite0", "style_transfer", "cyclegan"),
     *("crepe", "admissions", "text_transformer", "bike_sharing", "forecast", "language", "magika"),
+    "person_segmentation",
 }
 KINDS = {  # one of each kind of contract
     *("fashion_mnist", "pix2pix", "sentiment", "keywords", "table"),  # images, pairs, texts, sounds, rows
@@ -28,7 +29,7 @@ KINDS = {  # one of each kind of contract
 MODELS = [name for name in zoo.list_models() if name not in ELSEWHERE]
 
 
-@pytest.fixture(scope="module", params=only(MODELS, {"fashion_mnist"}, ALIKE | {"person_segmentation", "flowers"}))
+@pytest.fixture(scope="module", params=only(MODELS, {"fashion_mnist"}, ALIKE | {"flowers"}))
 def entry(request):
     """A test-sized model with its plan, data and one real batch."""
     name = request.param

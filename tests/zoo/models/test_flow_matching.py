@@ -33,6 +33,7 @@ def model():
     return model
 
 
+@pytest.mark.extended
 def test_noise_times_and_classes_depend_on_example_and_epoch():
     planned = plan.make_plan("flow_matching", data_dir=FASHION)
     feed = planned.feed(planned.load_data(), "train", training=True)

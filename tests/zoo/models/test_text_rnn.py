@@ -142,7 +142,7 @@ def test_every_token_is_evaluated_once_with_context():
     ("name", "options"),
     [
         pytest.param("text_rnn", {"temperature": 0.0}, marks=pytest.mark.proof),
-        ("text_rnn", {"temperature": 0.8, "top_p": 0.9}),
+        pytest.param("text_rnn", {"temperature": 0.8, "top_p": 0.9}, marks=pytest.mark.extended),
         pytest.param("text_transformer", {"temperature": 0.8}, marks=pytest.mark.proof),  # longer than its window
     ],
 )

@@ -75,7 +75,7 @@ def test_the_run_is_evaluated_and_exported_again(run, tmp_path):
     ("model", "selected"),
     [
         ("mnist_cnn", "linear+network"),
-        ("unet", "linear+network"),
+        pytest.param("unet", "linear+network", marks=pytest.mark.proof),
         ("table", "additive+network"),
         pytest.param("keywords", "linear+parts", marks=pytest.mark.proof),
         pytest.param("forecast", "ridge+network", marks=pytest.mark.proof),
