@@ -40,7 +40,7 @@ CONTRACT = Contract.from_json(layout.read_manifest(BUNDLE)["contract"])
 UNKNOWN = "run again with --debug"  # of the sentence for an exception that nobody has thought of
 
 quick = settings(
-    max_examples=40, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
+    max_examples=25, deadline=None, derandomize=True, suppress_health_check=[HealthCheck.function_scoped_fixture]
 )
 scalars = st.none() | st.booleans() | st.integers() | st.floats() | st.text(max_size=8)
 anything = st.recursive(

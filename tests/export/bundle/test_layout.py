@@ -6,7 +6,6 @@ import sys
 import pytest
 
 from export.bundle import layout
-from tests.plugins.tiers import first
 from zoobase import files
 from zoobase.errors import ExportError
 from zoobase.files import staging
@@ -25,7 +24,8 @@ export_model(two_by_two(), sys.argv[1], formats=("keras", "hdf5"), progress=prog
 """
 
 
-@pytest.mark.parametrize("stage", first(["publishing", "writing hdf5"]))
+@pytest.mark.extended  # tests/export/test_interrupted.py stops one in the first tier
+@pytest.mark.parametrize("stage", ["publishing", "writing hdf5"])
 def test_killed_while_exporting(tmp_path, stage):
     out = tmp_path / "b"
     process = subprocess.run([sys.executable, "-c", KILLED, str(out), stage], capture_output=True, timeout=300)

@@ -41,7 +41,7 @@ def test_shipped_weights_are_small():
 
 
 # the others are evaluated by `make proof`
-TIERS = {"admissions": ()}
+TIERS = {"admissions": pytest.mark.extended}
 
 
 @pytest.mark.parametrize("name", [pytest.param(n, marks=TIERS.get(n, pytest.mark.proof)) for n in SHIPPED])
