@@ -36,12 +36,12 @@ def save(
     import tensorflow as tf
 
     archive = keras.export.ExportArchive()
-    holder, tables = tf.Module(), tf.Module()  # the model itself would store every weight twice
+    holder = tf.Module()  # the model itself would store every weight twice
     holder.model = model
     # Keras also looks for tables in every function of what is tracked, which takes a tenth of an export's time.
-    resource = tf.saved_model.experimental.TrackableResource
-    tables.all = [t for t in tf.train.TrackableView(holder).descendants() if isinstance(t, resource)]
-    archive.track(tables)
+    for trackable in tf.train.TrackableView(holder).descendants():
+        if isinstance(trackable, tf.saved_model.experimental.TrackableResource):
+            archive.track(trackable)
     for endpoint in endpoints:
         signature = _signature(endpoint, batch)
         archive.add_endpoint(endpoint.name, _positional(endpoint, signature), input_signature=signature)
