@@ -97,8 +97,8 @@ def main_command(ctx: click.Context, task: str | None, pretrained: bool, match: 
     elif not console.json:
         lines = [(e.name, e.task_words, e.headline) for e in entries]  # whole in 80 columns; the rest is in `info`
         console.lines(("model", "task", "metric"), lines)
-        others = [name for name, e in every.items() if not (e.listed or e.of_course or e.variant_of)]
-        if others and match == "*" and not task:
+        if match == "*" and not task:
+            others = [name for name in registry.list_models(listed=False) if not every[name].of_course]
             console.print(f"to train on data of your own: {', '.join(others)}")
         console.print("next: python -m zoo info NAME" if lines else "no model matches; python -m zoo lists all models")
     console.result(rows)
