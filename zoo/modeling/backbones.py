@@ -218,7 +218,7 @@ def _pretrain_lite(name: str, model: keras.Model) -> None:
 
 
 def pyramid(name: str, image_shape: Sequence[int], stages: int) -> keras.Model:
-    """Return the features of a backbone at each size, with random weights: the encoder of a segmentation."""
+    """Return the features of a backbone at each size, with random weights: the encoder of `unet` and `detector`."""
     # image (B, H, W, 3) in [0, 255] -> a list of (B, H / 2**i, W / 2**i, C_i) for i = 1 to `stages`: the outputs of
     # the last layer of each size, often the widest. It has the name of the backbone, whose `pretrain` takes it.
     if image_shape[-1] != 3:
@@ -228,7 +228,8 @@ def pyramid(name: str, image_shape: Sequence[int], stages: int) -> keras.Model:
     last = {tuple(x.shape[1:3]): x for layer in body.layers if len((x := layer.output).shape) == 4}
     sizes = [(image_shape[0] >> i, image_shape[1] >> i) for i in range(1, stages + 1)]
     if missing := [size for size in sizes if size not in last]:
-        raise UsageError(f"{name} has no features of {missing[0][0]}x{missing[0][1]}: choose a smaller model.depth")
+        height, width = missing[0]
+        raise UsageError(f"{name} has no features of {height}x{width}: choose a smaller model.depth, or another encoder")
     features = keras.Model(body.input, [last[size] for size in sizes], name=name if body is whole else body.name)
     if body is whole:
         return features

@@ -25,9 +25,10 @@ MOMENTUM = 0.9  # of batch normalisation: Keras' 0.99 needs about 500 steps to f
 # === Layers ===
 
 
-def _conv(x: Any, filters: int, name: str, strides: int = 1) -> Any:  # (B, H, W, C) -> (B, H / s, W / s, filters)
+def _conv(x: Any, filters: int, name: str, strides: int = 1, size: int = 3) -> Any:
+    """Convolution, normalisation, ReLU: (B, H, W, C) -> (B, H / strides, W / strides, filters)."""
     x = layers.Conv2D(
-        filters, 3, strides, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"
+        filters, size, strides, padding="same", use_bias=False, kernel_initializer="he_normal", name=f"{name}_conv"
     )(x)
     x = layers.BatchNormalization(momentum=MOMENTUM, name=f"{name}_norm")(x)
     return layers.ReLU(name=f"{name}_relu")(x)
@@ -69,7 +70,9 @@ _RECIPE = Recipe(
         "no benchmark. Train on boxes of your own.",
     ),
 )
-def detector(num_classes: int = 10, width: int = 24, image_shape: Sequence[int] = (64, 64, 3)) -> keras.Model:
+def detector(
+    num_classes: int = 10, width: int = 24, encoder: str = "", image_shape: Sequence[int] = (64, 64, 3)
+) -> keras.Model:
     """Detection of objects: classes and boxes at the cells of a grid, every four pixels.
 
     Shapes: image (B, H, W, C) uint8 or float in [0, 255] -> (B, h, w, num_classes + 5) float32, with h and w a fourth
@@ -79,10 +82,13 @@ def detector(num_classes: int = 10, width: int = 24, image_shape: Sequence[int] 
     Args:
         num_classes: Number of classes, without the background; determined by the data.
         width: Filters at half the size of the image, up to four times as many at the smallest.
+        encoder: A backbone of `zoo.modeling.backbones`, such as efficientnet_lite0, whose features of a fourth and an
+            eighth of the size are those of the encoder, of so many filters by 1x1 convolutions (FPN, Lin 2017,
+            arXiv:1612.03144); its trained weights are loaded before the training. Empty is an encoder of its own.
         image_shape: (H, W, C); determined by the data.
 
     Raises:
-        UsageError: `width` is not positive, or an image side is below 16.
+        UsageError: `width` is not positive, an image side is below 16, or the encoder is unknown or has fewer sizes.
     """
     if width < 1:
         raise UsageError(f"model.width={width} is not valid: it must be positive")
@@ -93,15 +99,23 @@ def detector(num_classes: int = 10, width: int = 24, image_shape: Sequence[int] 
     padding = [(0, -side % COARSEST) for side in image_shape[:2]]  # behind, so that cells keep their places
     image = keras.Input(tuple(image_shape), name="image")
     x = layers.ZeroPadding2D(padding, dtype="float32", name="pad")(image)
-    x = layers.Rescaling(1 / 127.5, -1, name="rescale")(x)
-    x = _conv(_conv(x, width, "stem1", strides=2), width, "stem2")
+    filters = (2 * width, 4 * width)
     skips = []
-    for i, filters in enumerate((2 * width, 4 * width)):
-        x = _conv(_conv(x, filters, f"down{i}a", strides=2), filters, f"down{i}b")
-        skips.append(x)
+    if encoder:
+        from zoo.modeling import backbones
+
+        _, *features = backbones.pyramid(encoder, x.shape[1:], 3)(x)
+        skips = [_conv(x, filters[i], f"lateral{i}", size=1) for i, x in enumerate(features)]
+        x = skips[-1]
+    else:
+        x = layers.Rescaling(1 / 127.5, -1, name="rescale")(x)
+        x = _conv(_conv(x, width, "stem1", strides=2), width, "stem2")
+        for i in range(2):
+            x = _conv(_conv(x, filters[i], f"down{i}a", strides=2), filters[i], f"down{i}b")
+            skips.append(x)
     x = _conv(_conv(x, 4 * width, "bottom_a", strides=2), 4 * width, "bottom_b")
-    for i, filters in reversed(list(enumerate((2 * width, 4 * width)))):
-        x = _up(x, skips[i], filters, f"up{i}")
+    for i in (1, 0):
+        x = _up(x, skips[i], filters[i], f"up{i}")
     classes, edges = _conv(x, 2 * width, "classes"), _conv(x, 2 * width, "edges")
     logits = layers.Conv2D(num_classes + 1, 1, dtype="float32", name="logits")(classes)
     distances = layers.Conv2D(4, 1, activation="sigmoid", dtype="float32", name="distances")(edges)

@@ -20,6 +20,7 @@ from zoo.detection import metrics
 from zoo.detection.decoding import STRIDE, decode
 from zoo.detection.loss import DetectionLoss
 from zoo.evaluation import outputs
+from zoo.modeling import backbones
 from zoo.prediction import predictor
 from zoo.tasks.image.detection import Detection
 
@@ -325,9 +326,11 @@ def test_your_own_folder_is_read(tmp_path):
 # === The model ===
 
 
-@pytest.mark.parametrize("shape", [(16, 16, 1), (30, 45, 3), (64, 64, 3)])
-def test_the_grid_covers_the_image(shape):
-    model = zoo.build("detector", width=2, image_shape=shape, num_classes=5)
+@pytest.mark.parametrize(
+    ("shape", "encoder"), [((16, 16, 1), ""), ((30, 45, 3), ""), ((64, 64, 3), ""), ((30, 45, 3), backbones.TINY)]
+)
+def test_the_grid_covers_the_image(shape, encoder):
+    model = zoo.build("detector", width=2, encoder=encoder, image_shape=shape, num_classes=5)
     images = np.random.default_rng(0).integers(0, 256, (2, *shape)).astype("uint8")
     outputs = model(images)
     grid = [-(-side // 16) * 4 for side in shape[:2]]

@@ -28,6 +28,7 @@ BUILD = [
     ("cyclegan", {"pool": 0}, "pool=0"),
     ("detector", {"image_shape": (7, 30, 3)}, "images of 7x30 are too small"),
     ("detector", {"width": 0}, "it must be positive"),
+    ("detector", {"encoder": TINY, "image_shape": (64, 64, 1)}, "takes images of 3 channels, not 1"),
     ("faces", {"smallest": 11}, "smallest=11 is not valid"),
     ("faces", {"smallest": 257}, "smallest=257 is not valid"),
     ("faces", {"candidates": 0}, "candidates=0 is not valid"),

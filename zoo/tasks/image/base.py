@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -10,13 +11,14 @@ import numpy as np
 
 import pipelines
 from zoo.core.task import BaseTask
-from zoobase.errors import UsageError
+from zoobase.errors import DataError, MissingError, UsageError
 
 if TYPE_CHECKING:
+    import keras
     import tensorflow as tf
 
     from export.contract import Endpoint, Tensor
-    from pipelines.dataset import Info
+    from pipelines.dataset import Dataset, Info
 
 
 LARGEST = 256  # pixels: a larger side is chosen by the user, not by the data
@@ -95,3 +97,33 @@ class ImageTask(BaseTask):
             picture = np.asarray(ImageOps.exif_transpose(file).convert("RGB"))
         start, scale = pixels.placement(picture.shape[:2], *self.shape(info)[:2], self.fit)
         return picture, start[::-1], scale[::-1]
+
+
+@dataclass(frozen=True)
+class EncoderTask(ImageTask):
+    """Images of one size, by models whose argument `encoder` may be a backbone of `zoo.modeling.backbones`."""
+
+    pretrained: bool = True  # whether such an encoder starts from its trained weights; False is random ones
+
+    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
+        """Raise UsageError for an unknown encoder, with the closest matches."""
+        from zoo.modeling import backbones
+
+        if arguments.get("encoder"):
+            backbones.get(arguments["encoder"])
+
+    def initialize(self, model: keras.Model, dataset: Dataset) -> None:
+        """Load the trained weights of an encoder that is a backbone; MissingError if they are not available."""
+        import keras
+
+        from zoo.modeling import backbones
+
+        for encoder in (layer for layer in model.layers if isinstance(layer, keras.Model)):
+            if self.pretrained and (pretrain := backbones.get(encoder.name).pretrain):
+                try:
+                    pretrain(encoder)
+                except (DataError, MissingError) as error:
+                    raise MissingError(
+                        f"the encoder's trained weights are not available, and --set model.encoder= trains without "
+                        f"them: {error}"
+                    ) from error

@@ -13,7 +13,7 @@ import pipelines
 from zoo.core.recipe import Recipe
 from zoo.core.task import Candidate, Prediction, Query, SplitEvaluation
 from zoo.detection import metrics as average_precision
-from zoo.tasks.image.base import ImageTask
+from zoo.tasks.image.base import EncoderTask
 
 if TYPE_CHECKING:
     import keras
@@ -30,7 +30,7 @@ PRIOR = 0.01  # initial probability of an object at a cell, so that the many emp
 
 
 @dataclass(frozen=True)
-class Detection(ImageTask):
+class Detection(EncoderTask):
     """Detection; the model returns the logits and the distances of `zoo.detection.decoding`, concatenated."""
 
     box_weight: float = 1.0  # weight of the loss of the boxes, which is added to that of the classes
@@ -60,7 +60,8 @@ class Detection(ImageTask):
         return pipelines.feed(split, decode=decode, augment=augment)
 
     def initialize(self, model: keras.Model, dataset: Dataset) -> None:
-        """Make background probable at every cell."""
+        """Load the trained weights of an encoder, and make background probable at every cell."""
+        super().initialize(model, dataset)
         bias = model.get_layer("logits").bias
         values = np.zeros(bias.shape, np.float32)
         values[0] = np.log((1 - PRIOR) / PRIOR * (len(values) - 1))

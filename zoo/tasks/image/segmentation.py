@@ -14,7 +14,7 @@ from pipelines.images.masks import palette
 from zoo.core.recipe import Recipe
 from zoo.core.task import Candidate, Prediction, Query, SplitEvaluation
 from zoo.evaluation import segmentation
-from zoo.tasks.image.base import ImageTask
+from zoo.tasks.image.base import EncoderTask
 
 if TYPE_CHECKING:
     import keras
@@ -30,12 +30,10 @@ SMALLEST = 0.005  # share of the pixels that a predicted class must have to be p
 
 
 @dataclass(frozen=True)
-class Segmentation(ImageTask):
+class Segmentation(EncoderTask):
     """Segmentation with masks of class ids, of which 255 is ignored; the model returns `logits` (B, H, W, classes)."""
 
     dice: float = 1.0  # weight of the soft Dice loss, which is added to the cross-entropy
-    # whether an encoder that is a backbone starts from its trained weights; False is random ones
-    pretrained: bool = True
 
     title = "image segmentation"
     supports = frozenset({"augment"})
@@ -57,23 +55,6 @@ class Segmentation(ImageTask):
 
         augment = pipelines.augment.mask_policy(recipe.augment) if training else None
         return pipelines.feed(split, decode=decode, augment=augment)
-
-    def check_arguments(self, arguments: Mapping[str, Any]) -> None:
-        """Raise UsageError for an unknown encoder, with the closest matches."""
-        from zoo.modeling import backbones
-
-        if arguments.get("encoder"):
-            backbones.get(arguments["encoder"])
-
-    def initialize(self, model: keras.Model, dataset: Dataset) -> None:
-        """Load the trained weights of an encoder that is a backbone."""
-        import keras
-
-        from zoo.modeling import backbones
-
-        for encoder in (layer for layer in model.layers if isinstance(layer, keras.Model)):
-            if self.pretrained and (pretrain := backbones.get(encoder.name).pretrain):
-                pretrain(encoder)
 
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
         """Return the loss, and the mean IoU and the accuracy of pixels, without those that are ignored."""
