@@ -1,5 +1,6 @@
 """Segmentation: metrics, loss, streamed evaluation, quantised files, endpoints and predictions."""
 
+import dataclasses
 import json
 from types import SimpleNamespace
 
@@ -26,7 +27,7 @@ from zoo.modeling import backbones
 from zoo.modeling.losses import SegmentationLoss
 from zoo.prediction import predictor
 from zoo.tasks import Segmentation
-from zoobase.errors import MissingError, UsageError
+from zoobase.errors import DataError, MissingError, UsageError
 
 RANDOM = np.random.default_rng(0)
 
@@ -293,16 +294,30 @@ def test_a_backbone_has_features_at_each_size():
 
 
 @pytest.mark.extended
-def test_an_encoder_starts_from_its_trained_weights():
-    model = zoo.build("unet", encoder="efficientnet_lite0", depth=2, image_shape=(32, 32, 3))
+@pytest.mark.parametrize(("name", "arguments", "count"), [("unet", {"depth": 2}, 50), ("detector", {}, 80)])
+def test_an_encoder_starts_from_its_trained_weights(name, arguments, count):
+    model = zoo.build(name, encoder="efficientnet_lite0", image_shape=(32, 32, 3), **arguments)
     whole = {v.path: v for v in zoo.build("efficientnet_lite0", weights="imagenet").weights}
     of_encoder = model.get_layer("efficientnet_lite0").weights
     random = [variable.numpy() for variable in of_encoder]
-    zoo.get_spec("unet").task.initialize(model, None)
-    assert len(of_encoder) == 50
+    zoo.get_spec(name).task.initialize(model, None)
+    assert len(of_encoder) == count
     assert any(not np.array_equal(v, r) for v, r in zip(of_encoder, random, strict=True))
     for variable in of_encoder:
         np.testing.assert_array_equal(variable, whole[variable.path])
+
+
+@pytest.mark.parametrize("name", ["unet", "detector"])
+def test_without_its_trained_weights_an_encoder_can_be_omitted(name, monkeypatch):
+    def pretrain(model):
+        raise DataError("no network")
+
+    backbone = dataclasses.replace(backbones.get(backbones.TINY), pretrain=pretrain)
+    monkeypatch.setattr(backbones, "get", lambda name: backbone)
+    model, task = zoo.build(name, encoder=backbones.TINY, width=2), zoo.get_spec(name).task
+    with pytest.raises(MissingError, match=r"--set model.encoder= trains without them: no network$"):
+        task.initialize(model, None)
+    dataclasses.replace(task, pretrained=False).initialize(model, None)
 
 
 @pytest.mark.proof
