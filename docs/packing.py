@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     import keras
 
 SMALL = 64  # values of an array that is written as it is
+COMPRESSED = 1024  # values from which compression saves more than the about 2 kB by which HDF5 describes its blocks
 FLOAT16 = 65504  # the largest float16
 SMALLEST = {"compression": "gzip", "compression_opts": 9, "shuffle": True}
 
@@ -33,7 +34,8 @@ def round_model(model: keras.Model, bits: int) -> None:
 
 def rounded(values: np.ndarray, bits: int) -> np.ndarray:
     """Return weights (..., N) as multiples of a power of two, one for each of the N columns."""
-    largest = np.abs(values).max(axis=tuple(range(values.ndim - 1)))
+    channels = 2 if values.ndim == 4 and values.shape[-1] == 1 else 1  # of a depthwise kernel (H, W, C, 1), C
+    largest = np.abs(values).max(axis=tuple(range(values.ndim - channels)))
     exponents = np.ceil(np.log2(np.where(largest > 0, largest, 1) / (2 ** (bits - 1) - 1)))
     steps = np.exp2(exponents).astype(values.dtype)
     return np.round(values / steps) * steps
@@ -61,7 +63,8 @@ def compact(model: keras.Model, omitted: Collection[str] = ()) -> bytes:
                 file.create_dataset(name, data=values)
                 return
             half = np.ndim(values) > 1 and values.dtype == np.float32 and np.abs(values).max() < FLOAT16
-            file.create_dataset(name, data=values.astype(np.float16) if half else values, **SMALLEST)
+            compression = SMALLEST if np.size(values) >= COMPRESSED else {}
+            file.create_dataset(name, data=values.astype(np.float16) if half else values, **compression)
 
         whole.visititems(copy)
     return target.getvalue()

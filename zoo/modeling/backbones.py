@@ -229,7 +229,9 @@ def pyramid(name: str, image_shape: Sequence[int], stages: int) -> keras.Model:
     sizes = [(image_shape[0] >> i, image_shape[1] >> i) for i in range(1, stages + 1)]
     if missing := [size for size in sizes if size not in last]:
         height, width = missing[0]
-        raise UsageError(f"{name} has no features of {height}x{width}: choose a smaller model.depth, or another encoder")
+        raise UsageError(
+            f"{name} has no features of {height}x{width}: choose a smaller model.depth, or another encoder"
+        )
     features = keras.Model(body.input, [last[size] for size in sizes], name=name if body is whole else body.name)
     if body is whole:
         return features

@@ -67,7 +67,7 @@ def ends_in_a_proof(model, out, **options):
     return [bundle["verdict"] for bundle in summary["bundles"]]
 
 
-MASKS = {"data": "mask_folder", "recipe.batch_size": 4, "model.width": 4, "model.depth": 2}
+MASKS = {"data": "mask_folder", "recipe.batch_size": 4, "model.width": 4, "model.depth": 2, "model.encoder": ""}
 READ_ONCE = [(f"unique{i}a unique{i}b", "uv"[i % 2]) for i in range(60)]
 RARE = [(i, f"{i % 7}", "rare" if i in (0, 1) else "ab"[i % 2]) for i in range(100)]  # a class that validation lacks
 SMALL = {  # model -> its data and settings
@@ -171,10 +171,7 @@ def test_from_a_csv_of_texts_to_the_header_of_the_hub(tmp_path, capsys):
 
 BUCKETS = {"model.pairs": 500, "model.parts": 500}
 SHORT = {  # model -> its data, settings of a short training, and an input
-    "unet": (
-        lambda p: mask_folder(p, 150),
-        {"data": "mask_folder", "model.width": 8, "model.depth": 2, "recipe.batch_size": 8},
-    ),
+    "unet": (lambda p: mask_folder(p, 150), MASKS | {"model.width": 8, "recipe.batch_size": 8}),
     "table": (lambda p: rows(p.with_suffix(".csv"), 120), {"model.units": (8,)}),
     "sentiment": (lambda p: texts(p.with_suffix(".csv"), 600), BUCKETS),
 }
