@@ -149,6 +149,8 @@ def test_rounded_weights_are_multiples_of_a_power_of_two():
         multiples = column / max(step for step in 2.0 ** np.arange(-20, 0) if (column % step == 0).all())
         assert np.abs(multiples).max() < 2**7
     np.testing.assert_array_equal(packing.rounded(rounded, 8), rounded)
+    depthwise = values[:9, :8].reshape(3, 3, 8, 1) / 2.0 ** np.arange(8)[:, None]  # each channel has a step of its own
+    np.testing.assert_array_equal(packing.rounded(depthwise, 8)[..., 0], packing.rounded(depthwise[..., 0], 8))
 
 
 @pytest.mark.proof
