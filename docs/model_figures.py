@@ -68,6 +68,7 @@ def write(name: str, folder: Path, console: Console) -> None:
         console.print(f"exporting {name}")
         bundles = export.run(name, out=Path(scratch) / name)
     rows = [row for bundle in bundles for row in bundle["artifacts"] if row["state"] == "pass"]
+    rows = [row for row in rows if row["max_error"] is not None]  # rows of inputs have none
     kept = ("artifact", "runtime", "max_error", "bytes")
     facts = {"figures": names, "rows": [{key: row[key] for key in kept} for row in rows], "answers": _answers(name)}
     (folder / FACTS).write_text(json.dumps(facts, indent=1) + "\n", encoding="utf-8")
