@@ -12,6 +12,7 @@ from pipelines.sound.folders import RATE
 HOP, WINDOW = 320, 640  # samples: 20 and 40 ms
 BANDS, LOWEST, HIGHEST = 40, 20.0, 4000.0  # Hz
 FLOOR = 1e-3  # is added to the amplitude of a band, so that silence has a logarithm
+WIDEST = 0.25  # of the bands or of the windows, which one mask of SpecAugment covers
 
 
 @keras.saving.register_keras_serializable("zoo")
@@ -169,6 +170,54 @@ class TfIdf(keras.layers.Layer):
 
 
 @keras.saving.register_keras_serializable("zoo")
+class SpecAugment(layers.Layer):
+    """Masks random ranges of frequencies and of time of a spectrogram while training; the identity otherwise.
+
+    Shapes: (B, T, F) -> (B, T, F), of the same dtype.
+
+    Each mask is up to a quarter of the windows T or of the bands F wide, other ones for each spectrogram of each step.
+    Masked values are the mean of their spectrogram, as in the paper, where it is zero: not the logarithm of silence,
+    whose edges the cosine transform would spread over all coefficients. Park et al. 2019, arXiv:1904.08779, without
+    its time warping, which gained least there.
+
+    Args:
+        masks: Number of masks of time, and of masks of frequencies.
+        seed: Seed of the masks; None takes one of `keras.utils.set_random_seed`.
+
+    Example:
+        >>> SpecAugment(masks=2)(np.zeros((8, 49, 40)), training=True).shape
+        TensorShape([8, 49, 40])
+    """
+
+    def __init__(self, masks: int = 2, seed: int | None = None, **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.masks, self.seed = masks, seed
+        self.random = keras.random.SeedGenerator(seed)
+        self.built = True  # nothing of it depends on the shape
+
+    def call(self, spectrogram: Any, training: bool = False) -> Any:
+        """Return (B, T, F)."""
+        if not training:
+            return spectrogram
+        mean = ops.mean(spectrogram, axis=(1, 2), keepdims=True)
+        batch, *sizes = ops.shape(spectrogram)
+        for axis, size in enumerate(sizes, 1):
+            width, start = keras.random.uniform((2, batch, self.masks, 1), seed=self.random)
+            width = width * (WIDEST * size)
+            start = start * (size - width)
+            place = ops.arange(size, dtype="float32") + 0.5  # the middle of each band or window
+            masked = ops.any((place > start) & (place < start + width), axis=1)  # (B, size)
+            spectrogram = ops.where(ops.expand_dims(masked, 3 - axis), mean, spectrogram)
+        return spectrogram
+
+    # === Config ===
+
+    def get_config(self) -> dict[str, Any]:
+        """Return the constructor's arguments."""
+        return {**super().get_config(), "masks": self.masks, "seed": self.seed}
+
+
+@keras.saving.register_keras_serializable("zoo")
 class CepstralCoefficients(layers.Layer):
     """Mel-frequency cepstral coefficients of samples at 16 kHz, as matrix multiplications, which every runtime has.
 
@@ -180,13 +229,15 @@ class CepstralCoefficients(layers.Layer):
 
     Args:
         coefficients: Number of values of each window, at most 40.
+        masks: Masks of the bands, and of the windows, before the cosine transform while training (`SpecAugment`).
     """
 
-    def __init__(self, coefficients: int = 10, **kwargs: Any) -> None:
+    def __init__(self, coefficients: int = 10, masks: int = 0, **kwargs: Any) -> None:
         super().__init__(
             dtype="float32", trainable=False, **{k: v for k, v in kwargs.items() if k not in ("dtype", "trainable")}
         )
-        self.coefficients = coefficients
+        self.coefficients, self.masks = coefficients, masks
+        self.augment = SpecAugment(masks, dtype="float32") if masks else None  # without it no seed is saved
 
     def call(self, samples: Any) -> Any:
         """Return (B, N / 320 - 1, coefficients)."""
@@ -196,6 +247,8 @@ class CepstralCoefficients(layers.Layer):
         real, imaginary = ops.matmul(windows, cosines), ops.matmul(windows, sines)
         amplitudes = ops.sqrt(ops.square(real) + ops.square(imaginary))
         bands = ops.log(ops.matmul(amplitudes, mel_bands()) + FLOOR)
+        if self.augment:
+            bands = self.augment(bands)
         return ops.matmul(bands, cosine_transform()[:, : self.coefficients])
 
     def compute_output_shape(self, input_shape: Any) -> Any:
@@ -206,7 +259,7 @@ class CepstralCoefficients(layers.Layer):
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {**super().get_config(), "coefficients": self.coefficients}
+        return {**super().get_config(), "coefficients": self.coefficients, "masks": self.masks}
 
 
 def fourier() -> tuple[np.ndarray, np.ndarray]:

@@ -52,7 +52,12 @@ def _norm_relu(x: Any, name: str) -> Any:
     ),
 )
 def keywords(
-    num_classes: int = 24, filters: int = 64, blocks: int = 4, coefficients: int = 10, dropout: float = 0.2
+    num_classes: int = 24,
+    filters: int = 64,
+    blocks: int = 4,
+    coefficients: int = 10,
+    dropout: float = 0.2,
+    masks: int = 0,
 ) -> keras.Model:
     """The word in a second of sound, with the small DS-CNN of Hello Edge on cepstra computed in the graph.
 
@@ -64,9 +69,10 @@ def keywords(
         blocks: Number of depthwise-separable convolutions: 4 or 5 in the paper.
         coefficients: Cepstral coefficients of a window, at most 40.
         dropout: Share of the pooled features that are set to zero in a training step.
+        masks: Masks of frequencies, and of time, in a training step (SpecAugment, Park 2019): 1 or 2 in its paper.
     """
     samples = keras.Input((LENGTH,), name="samples")
-    x = CepstralCoefficients(coefficients, name="cepstra")(samples)
+    x = CepstralCoefficients(coefficients, masks, name="cepstra")(samples)
     x = layers.BatchNormalization(momentum=0.9, name="cepstra_norm")(x)
     x = layers.Reshape((*x.shape[1:], 1), name="image")(x)
     x = layers.Conv2D(filters, (10, 4), (2, 2), padding="same", use_bias=False, name="conv")(x)

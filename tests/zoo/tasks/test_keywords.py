@@ -1,11 +1,13 @@
 """Words and pitch of recordings: cepstra against SciPy, CREPE's conversion and decoding, predictions of files."""
 
 import h5py
+import keras
 import numpy as np
 import pytest
 import scipy.fft
 import scipy.signal
 import soundfile
+import tensorflow as tf
 
 import pipelines
 import zoo
@@ -13,6 +15,7 @@ from tests.pipelines.sound.test_sound import write
 from tests.zoo.conftest import data_dir
 from zoo import predict
 from zoo.core.recipe import Recipe
+from zoo.modeling.layers import WIDEST, SpecAugment
 from zoo.models import keywords
 from zoo.tasks import pitch
 from zoo.tasks.keywords import KeywordClassification
@@ -41,6 +44,51 @@ def test_the_cepstra_are_those_of_scipy(coefficients):
     assert values.shape == (4, 49, coefficients) == (4, *layer.compute_output_shape((None, 16000))[1:])
     np.testing.assert_allclose(values, cepstra(samples, coefficients), atol=2e-3)
     assert not layer.weights
+
+
+def test_masks_are_whole_bands_and_windows_of_one_mean_each():
+    bands = np.random.default_rng(0).normal(3, 1, (2000, 49, 40)).astype("float32")
+    layer, same = SpecAugment(1, seed=1), SpecAugment.from_config(SpecAugment(1, seed=1).get_config())
+    augmented = np.asarray(layer(bands, training=True))
+    masked = augmented != bands
+    windows, frequencies = masked.all(axis=2), masked.all(axis=1)
+    np.testing.assert_array_equal(masked, windows[:, :, None] | frequencies[:, None, :])
+    means = np.broadcast_to(bands.mean(axis=(1, 2), keepdims=True), bands.shape)
+    np.testing.assert_allclose(augmented[masked], means[masked], rtol=1e-5)
+    for lines in (windows, frequencies):
+        counts = lines.sum(axis=1)
+        assert (np.abs(np.diff(lines, axis=1)).sum(axis=1) <= 2).all(), "a mask is one range"
+        assert set(counts) >= set(range(int(WIDEST * lines.shape[1]) + 1))
+        assert counts.max() <= WIDEST * lines.shape[1] + 1
+        assert counts.mean() == pytest.approx(WIDEST / 2 * lines.shape[1], rel=0.05)
+        assert lines.any(axis=0).all(), "each line is masked in some example"
+    np.testing.assert_array_equal(same(bands, training=True), augmented)
+    assert (np.asarray(same(bands, training=True)) != augmented).any(), "the next step has other masks"
+    np.testing.assert_array_equal(layer(bands), bands)
+
+
+def test_masks_are_in_training_only_and_saved(tmp_path):
+    samples = np.random.default_rng(0).normal(0, 0.1, (4, 16000)).astype("float32")
+    tiny = {"filters": 8, "blocks": 1, "dropout": 0.0}
+    plain, model = zoo.build("keywords", **tiny), zoo.build("keywords", masks=2, **tiny)
+    model.set_weights(plain.get_weights())
+    np.testing.assert_array_equal(model(samples), plain(samples))
+    cepstra = [keras.Model(m.input, m.get_layer("cepstra").output) for m in (plain, model)]
+    np.testing.assert_array_equal(cepstra[0](samples, training=True), cepstra[0](samples))
+    assert (np.asarray(cepstra[1](samples, training=True)) != np.asarray(cepstra[1](samples))).mean() > 0.5
+    model.save(tmp_path / "m.keras")
+    again = keras.saving.load_model(tmp_path / "m.keras")
+    assert again.get_layer("cepstra").augment.masks == 2
+    np.testing.assert_array_equal(again(samples), plain(samples))
+
+
+def test_masks_leave_no_operator_in_tflite(tmp_path):
+    def operators(masks):
+        model = zoo.build("keywords", filters=8, blocks=1, masks=masks)
+        file = tf.lite.TFLiteConverter.from_keras_model(model).convert()
+        return [one["op_name"] for one in tf.lite.Interpreter(model_content=file)._get_ops_details()]
+
+    assert operators(2) == operators(0)
 
 
 def test_no_word_is_predicted_of_silence(tmp_path):
