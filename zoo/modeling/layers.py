@@ -202,9 +202,9 @@ class SpecAugment(layers.Layer):
         mean = ops.mean(spectrogram, axis=(1, 2), keepdims=True)
         batch, *sizes = ops.shape(spectrogram)
         for axis, size in enumerate(sizes, 1):
-            width, start = keras.random.uniform((2, batch, self.masks, 1), seed=self.random)
-            width = width * (WIDEST * size)
-            start = start * (size - width)
+            amounts = keras.random.uniform((2, batch, self.masks, 1), seed=self.random)
+            width = amounts[0] * (WIDEST * size)
+            start = amounts[1] * (size - width)
             place = ops.arange(size, dtype="float32") + 0.5  # the middle of each band or window
             masked = ops.any((place > start) & (place < start + width), axis=1)  # (B, size)
             spectrogram = ops.where(ops.expand_dims(masked, 3 - axis), mean, spectrogram)
