@@ -1,8 +1,9 @@
-"""Letters by people who are not in the training: python -m benchmarks.letters.
+"""Letters and words by people who are not in the training: python -m benchmarks.letters [DATASET] [--masks 2].
 
-Seven trainings of `keywords` with all candidates on `spoken_letters`, each evaluated on the recordings of two of the
-fourteen speakers; two others validate. Prints the accuracy of each candidate over all speakers and the difference to
-the network, with 95 % intervals of Student's t over the seven.
+Seven trainings of `keywords` with all candidates on `spoken_letters` or `spoken_words`, each evaluated on the
+recordings of two of the fourteen speakers; two others validate. Prints the accuracy of each candidate over all speakers
+and the difference to the network, with 95 % intervals of Student's t over the seven. With `--validation` the evaluation
+is on the speakers that validate, who are not tested then: settings are compared by it.
 """
 
 import dataclasses
@@ -11,6 +12,7 @@ import tempfile
 from collections.abc import Iterator
 from pathlib import Path
 
+import click
 import numpy as np
 
 import pipelines
@@ -22,9 +24,8 @@ EPOCHS = 80
 T = 2.447  # Student's t of 95 % with six degrees of freedom
 
 
-def folds() -> Iterator[Dataset]:
+def folds(dataset: Dataset, validation: bool = False) -> Iterator[Dataset]:
     """Yield the dataset with other speakers for validation and test each time; noise is a seventh of its seconds."""
-    dataset = pipelines.load("spoken_letters")
     rows = [row for part in ("train", "validation", "test") for row in dataset[part].as_numpy_iterator()]
     speakers = sorted({row[GROUP] for row in rows if not row[GROUP].endswith(b".wav")})
     order = np.random.default_rng(0).permutation(len(speakers))
@@ -34,6 +35,8 @@ def folds() -> Iterator[Dataset]:
     for number in range(7):
         masks = {"validation": of_row == (number + 1) % 7, "test": of_row == number}
         masks["train"] = ~(masks["validation"] | masks["test"])
+        if validation:
+            masks["test"] = masks["validation"]
         columns, groups = {}, {}
         for name, mask in masks.items():
             chosen = [row for row, is_in in zip(rows, mask, strict=True) if is_in]
@@ -45,7 +48,12 @@ def folds() -> Iterator[Dataset]:
         yield splits.with_groups(Dataset.of_columns(columns, info), groups, "speaker")
 
 
-def main() -> None:
+@click.command("letters")
+@click.argument("dataset", default="spoken_letters")
+@click.option("--masks", default=0, show_default=True, help="Masks of SpecAugment.")
+@click.option("--seed", default=0, show_default=True)
+@click.option("--validation", is_flag=True, help="Evaluate on the speakers that validate.")
+def main(dataset: str, masks: int, seed: int, validation: bool) -> None:
     """Train seven times, and print a line for each candidate."""
     from zoo import train
     from zoo.core import environment
@@ -53,11 +61,11 @@ def main() -> None:
     environment.prepare()
     found: dict[str, list[float]] = {}
     selected = []
-    for dataset in folds():
+    for fold in folds(pipelines.load(dataset), validation):
         with tempfile.TemporaryDirectory() as folder:
-            out, settings = Path(folder) / "run", {"recipe.epochs": EPOCHS}
-            options = {"precision": "float32", "export": False, "candidates": "all", "out": str(out)}
-            summary = train.run("keywords", dataset=dataset, settings=settings, **options)
+            out, settings = Path(folder) / "run", {"recipe.epochs": EPOCHS, "model.masks": masks}
+            options = {"precision": "float32", "export": False, "candidates": "all", "out": str(out), "seed": seed}
+            summary = train.run("keywords", dataset=fold, settings=settings, **options)
             choice = json.loads((out / "candidates.json").read_text())
         titles = {one["name"]: one["title"] for one in choice["candidates"]}
         selected.append(choice["selected"])

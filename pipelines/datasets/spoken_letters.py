@@ -48,6 +48,11 @@ def _write(folder: Path, stage: Path) -> None:
                 word = letter if letter in LETTERS else "_unknown_"
                 (stage / word).mkdir(exist_ok=True)
                 (stage / word / f"{language}_nohash_{letter}.ogg").write_bytes((folder / file).read_bytes())
+    write_noise(stage)
+
+
+def write_noise(stage: Path) -> None:
+    """Write a minute of pink noise where Speech Commands has its noise."""
     (stage / folders.NOISE).mkdir()
     with wave.open(str(stage / folders.NOISE / "pink.wav"), "wb") as file:
         file.setparams((1, 2, folders.RATE, 0, "NONE", ""))

@@ -9,7 +9,7 @@ import tensorflow as tf
 
 import pipelines
 from pipelines import sound, splits
-from pipelines.datasets import spoken_letters, spoken_numbers, tones
+from pipelines.datasets import spoken_letters, spoken_numbers, spoken_words, tones
 from pipelines.sound.frames import loudest
 from pipelines.sound.reading import resample
 from zoobase.errors import DataError
@@ -276,6 +276,29 @@ def test_a_speaker_of_letters_is_in_one_split(tmp_path, monkeypatch):
     }
     assert set.union(*speakers.values()) == {language.encode() for language in spoken_letters.LANGUAGES}
     assert sum(map(len, speakers.values())) == len(spoken_letters.LANGUAGES)
+
+
+@pytest.mark.needs("sound")
+def test_a_word_is_one_class_in_all_languages(tmp_path, monkeypatch):
+    import soundfile
+
+    monkeypatch.setattr(spoken_letters, "NOISE", 10)
+    for i, language in enumerate(spoken_words.LANGUAGES):
+        (tmp_path / "package" / language).mkdir(parents=True)
+        rows = []
+        for j, picture in enumerate([*spoken_words.WORDS, "egypt_camel"]):
+            file = f"{language}/{picture}{'_wahah' if (language, picture) == ('id', 'egypt_oasis') else ''}.ogg"
+            soundfile.write(tmp_path / "package" / file, np.sin(np.arange(4000) * (0.05 + 0.01 * j + 0.001 * i)), 16000)
+            rows.append(f'<sound name="{picture}" file="{file}" />')
+        (tmp_path / "package" / f"{language}.soundtheme").write_text("\n".join(rows))
+    (tmp_path / "stage").mkdir()
+    spoken_words._write(tmp_path / "package", tmp_path / "stage")
+    assert not (tmp_path / "stage" / "oasis" / "id_nohash_egypt_oasis.ogg").exists(), "it is another word"
+    data = pipelines.load("spoken_words", tmp_path / "stage")
+    assert data.info.class_names == ("_silence_", "_unknown_", *sorted({*spoken_words.WORDS.values()} - {"_unknown_"}))
+    assert sum(data.info.counts.values()) == len(spoken_words.LANGUAGES) * 11 - 1 + 10
+    labels = np.concatenate([[row["label"] for row in data[part].as_numpy_iterator()] for part in data.info.counts])
+    assert np.bincount(labels).tolist() == [10, 56, 14, 13, 14, 14, 14, 14, 14]
 
 
 def test_columns_are_read_as_they_were_written(tmp_path):
