@@ -1,4 +1,4 @@
-"""Letters and words by people who are not in the training: python -m benchmarks.letters [DATASET] [--masks 2].
+"""Letters and words by people who are not in the training: python -m benchmarks.letters [DATASET] [--set KEY=VALUE].
 
 Seven trainings of `keywords` with all candidates on `spoken_letters` or `spoken_words`, each evaluated on the
 recordings of two of the fourteen speakers; two others validate. Prints the accuracy of each candidate over all speakers
@@ -50,12 +50,13 @@ def folds(dataset: Dataset, validation: bool = False) -> Iterator[Dataset]:
 
 @click.command("letters")
 @click.argument("dataset", default="spoken_letters")
-@click.option("--masks", default=0, show_default=True, help="Masks of SpecAugment.")
+@click.option("--set", "pairs", metavar="KEY=VALUE", multiple=True, help="A setting, as of zoo.train.")
 @click.option("--seed", default=0, show_default=True)
 @click.option("--validation", is_flag=True, help="Evaluate on the speakers that validate.")
-def main(dataset: str, masks: int, seed: int, validation: bool) -> None:
+def main(dataset: str, pairs: tuple[str, ...], seed: int, validation: bool) -> None:
     """Train seven times, and print a line for each candidate."""
     from zoo import train
+    from zoo.cli import options
     from zoo.core import environment
 
     environment.prepare()
@@ -63,9 +64,9 @@ def main(dataset: str, masks: int, seed: int, validation: bool) -> None:
     selected = []
     for fold in folds(pipelines.load(dataset), validation):
         with tempfile.TemporaryDirectory() as folder:
-            out, settings = Path(folder) / "run", {"recipe.epochs": EPOCHS, "model.masks": masks}
-            options = {"precision": "float32", "export": False, "candidates": "all", "out": str(out), "seed": seed}
-            summary = train.run("keywords", dataset=fold, settings=settings, **options)
+            out, settings = Path(folder) / "run", {"recipe.epochs": EPOCHS} | options.parse_settings(pairs)
+            given = {"precision": "float32", "export": False, "candidates": "all", "out": str(out), "seed": seed}
+            summary = train.run("keywords", dataset=fold, settings=settings, **given)
             choice = json.loads((out / "candidates.json").read_text())
         titles = {one["name"]: one["title"] for one in choice["candidates"]}
         selected.append(choice["selected"])
