@@ -31,7 +31,7 @@ def by_name(x: Any, endpoint: Endpoint) -> dict[str, Any]:
 
 
 BATCH = 256
-LARGEST_BATCH = 2**26  # bytes of the outputs of a batch
+LARGEST_BATCH = 2**23  # bytes of the outputs of a batch
 
 
 def collect(

@@ -40,14 +40,17 @@ def ids():
     [
         ("text_rnn", {"cell": "lstm"}, [(1, 16)] * 4),
         pytest.param(
-            "text_transformer", {"window": 20}, [(1, 2, 20, 8), (1, 2, 20, 8), (1, 1)] * 3, marks=pytest.mark.extended
+            "text_transformer",
+            {"window": 20, "cache": 0},
+            [(1, 2, 20, 8), (1, 2, 20, 8), (1, 1)] * 3,
+            marks=pytest.mark.extended,
         ),
         pytest.param("text_rnn", {"cell": "gru"}, [(1, 16)] * 2, marks=pytest.mark.extended),
         pytest.param("text_rnn", {"cell": "rnn"}, [(1, 16)] * 2, marks=pytest.mark.extended),
         pytest.param(
             "text_transformer",
-            {"window": 128},
-            [(1, 2, 128, 8), (1, 2, 128, 8), (1, 1)] * 3,
+            {"window": 128, "cache": 40},
+            [*[(1, 2, 128, 8), (1, 2, 128, 8), (1, 1)] * 3, (1, 40)],
             marks=pytest.mark.extended,
         ),
     ],
@@ -90,7 +93,7 @@ def test_stateful_training_continues_with_the_states_of_the_last_batch(cell, ids
 
 def test_later_tokens_and_those_before_the_window_change_nothing(ids):
     tokens, size = ids
-    model = zoo.build("text_transformer", vocabulary_size=size, width=16, heads=2, blocks=1, window=20)
+    model = zoo.build("text_transformer", vocabulary_size=size, width=16, heads=2, blocks=1, window=20, cache=0)
 
     def outputs(changed):
         other = tokens[None, :64].copy()

@@ -41,7 +41,8 @@ class LanguageModeling(BaseTask):
     Its layers are a stack, some of them with states, of which `zoo.tasks.text.recurrent` makes the step form.
     """
 
-    window: int = 128  # tokens per example
+    window: int = 128  # tokens per training example
+    served_window: int = 0  # tokens per example of validation and test and of the served model; 0 is `window`
     # overlap of the examples of validation and test: the first tokens of an example are context and are not evaluated,
     # because they were evaluated at the end of the previous example
     warm_up: int = 64
@@ -59,8 +60,14 @@ class LanguageModeling(BaseTask):
         """Raise UsageError for invalid settings."""
         if self.level not in LEVELS:
             raise unknown("task.level", self.level, LEVELS)
-        if not 0 <= self.warm_up < self.window:
-            raise UsageError(f"task.warm_up={self.warm_up} must be below task.window={self.window}, and not negative")
+        if not 0 <= self.warm_up < self.length:
+            name = "task.served_window" if self.served_window else "task.window"
+            raise UsageError(f"task.warm_up={self.warm_up} must be below {name}={self.length}, and not negative")
+
+    @property
+    def length(self) -> int:
+        """Tokens per example of validation and test, and of the served model."""
+        return self.served_window or self.window
 
     def prepare(self, dataset: Dataset) -> Dataset:
         """Return the dataset with a vocabulary of this level."""
@@ -94,8 +101,8 @@ class LanguageModeling(BaseTask):
             )
             first = of_pairs.map(lambda x, y: x[0])
             return pipelines.feed(first, augment=_windows_at(ids, self.window), ordered=self.carry)
-        pairs = pipelines.text.windows(ids, self.window, self.window - self.warm_up)
-        evaluated = np.arange(self.window) >= self.warm_up
+        pairs = pipelines.text.windows(ids, self.length, self.length - self.warm_up)
+        evaluated = np.arange(self.length) >= self.warm_up
 
         def mask_context(i: tf.Tensor, pair: tuple[tf.Tensor, tf.Tensor]) -> tuple[tf.Tensor, tf.Tensor]:
             return pair[0], tf.where(tf.logical_or(tf.equal(i, 0), evaluated), pair[1], IGNORED)
@@ -113,13 +120,13 @@ class LanguageModeling(BaseTask):
 
     def contract(self, served: keras.Model, info: Info) -> Contract:
         """Return `serving_default` (tokens -> logits), `step` (token, state... -> logits, next_state...) and `text`."""
-        # `text` (strings -> logits) takes the first `window` characters; shorter texts are padded with U+FFFD.
+        # `text` (strings -> logits) takes the first `length` characters; shorter texts are padded with U+FFFD.
         from export.contract import Contract, Tensor
         from export.contract.endpoints import step_endpoint, tensor_endpoint, text_endpoint
 
         size = len(info.vocabulary)
-        tokens = Tensor("tokens", "int32", (None, self.window), "token", low=0, high=size - 1)
-        whole = tensor_endpoint(served, [tokens], [Tensor("logits", "float32", (None, self.window, size), "logits")])
+        tokens = Tensor("tokens", "int32", (None, self.length), "token", low=0, high=size - 1)
+        whole = tensor_endpoint(served, [tokens], [Tensor("logits", "float32", (None, self.length, size), "logits")])
         shapes = recurrent.state_shapes(served)
 
         def call(token: Any, *states: Any) -> list[Any]:
@@ -138,7 +145,7 @@ class LanguageModeling(BaseTask):
 
         def encode(texts: tf.Tensor) -> tf.Tensor:
             ids = pipelines.text.encode_tensor(texts, info.vocabulary)
-            return ids.to_tensor(unknown_id, shape=(None, self.window))
+            return ids.to_tensor(unknown_id, shape=(None, self.length))
 
         return Contract((whole, one, text_endpoint(whole, encode)))
 
@@ -210,7 +217,7 @@ class LanguageModeling(BaseTask):
         """Return Python that does what `encode` does; shorter texts are padded with the unknown character."""
         characters = self.level == "characters"
         snippet = tokenizer_snippets.characters if characters else tokenizer_snippets.words_and_characters
-        return {"Token ids of a text": snippet(self.window, info.vocabulary.index(pipelines.text.UNKNOWN))}
+        return {"Token ids of a text": snippet(self.length, info.vocabulary.index(pipelines.text.UNKNOWN))}
 
     def figures(self, evaluation: SplitEvaluation) -> Iterator[tuple[str, Figure]]:
         """Yield the cross-entropy in bits by position in the window."""

@@ -36,7 +36,7 @@ def advance(model: keras.Model, tokens: Any, states: Sequence[Any], training: bo
         count = len(_state_shapes(layer))
         initial, remaining = remaining[:count], remaining[count:]
         if count and not isinstance(layer, layers.RNN):
-            x, final = layer.step(x, initial)
+            x, final = layer.step([tokens, x] if isinstance(layer.input, list) else x, initial)
             next_states += final
         elif count:
             if len(tokens.shape) == 1:
