@@ -45,6 +45,7 @@ def feed(
     augment: Augment | None = None,
     cache: str = "auto",
     ordered: bool = False,
+    length: Callable[[Batch], tf.Tensor] | None = None,
 ) -> Feed:
     """Return an input pipeline for a split.
 
@@ -57,6 +58,8 @@ def feed(
         cache: Where decoded examples are cached: "memory", "disk", "none", or "auto": in memory up to 1 GiB, else on
             disk. The order of an epoch is not the same in memory and on disk.
         ordered: Never shuffle, for models whose state is carried from batch to batch.
+        length: Decoded examples (B, ...) -> (B,): the batches of an epoch, in random order, are of examples of about
+            the same length, so that little of them is padding. Only examples that are cached in memory are sorted.
 
     Returns:
         The feed; nothing is read before its first batch.
@@ -82,7 +85,7 @@ def feed(
             count = int(examples.reduce(tf.constant(0, tf.int64), lambda total, _: total + 1))
     if count <= 0:
         raise DataError("the dataset is empty or infinite", USAGE)
-    return Feed(count, Store(examples, decode, count, cache), augment, ordered)
+    return Feed(count, Store(examples, decode, count, cache, length), augment, ordered)
 
 
 @dataclass(frozen=True)
@@ -234,9 +237,15 @@ class Store:
     # In memory an example is a row of a tensor and a batch is a gather, which costs microseconds; a shuffle is then a
     # perfect permutation. From disk, or without a cache, examples stream through a shuffle buffer.
     def __init__(
-        self, examples: tf.data.Dataset, decode: Callable[[Any], Any] | None, count: int, location: str
+        self,
+        examples: tf.data.Dataset,
+        decode: Callable[[Any], Any] | None,
+        count: int,
+        location: str,
+        length: Callable[[Batch], tf.Tensor] | None = None,
     ) -> None:
         self.examples, self.decode, self.count, self.requested = examples, decode, count, location
+        self.length = length
         self._decoded = examples if decode is None else examples.map(decode, num_parallel_calls=tf.data.AUTOTUNE)
 
     def fill(self) -> None:
@@ -293,6 +302,8 @@ class Store:
             order = (
                 tf.range(count, dtype=tf.int64) if shuffle is None else stateless_random.permutation(count, *shuffle)
             )
+            if shuffle is not None and self.length is not None:
+                order = _by_length(order, tf.gather(self.length(table), order), batch_size, *shuffle)
             return (
                 tf.data.Dataset.from_tensor_slices(order)
                 .batch(batch_size, drop_remainder)
@@ -314,6 +325,15 @@ class Store:
         if not tf.executing_eagerly():  # with a global seed of 0, TensorFlow compares our seed with 0 in Python
             tf.compat.v1.set_random_seed(1)  # of this graph only
         return rows.shuffle(window, seed=bits[0, 0], reshuffle_each_iteration=False)
+
+
+def _by_length(order: tf.Tensor, lengths: tf.Tensor, batch_size: int, seed: int, epoch: int | tf.Tensor) -> tf.Tensor:
+    """Sort an order (N,) by length, and shuffle its batches; what is left over is the last batch."""
+    whole = order.shape[0] // batch_size
+    kept = order.shape[0] - whole * batch_size  # of the first examples, which are any
+    rest, order = order[:kept], tf.gather(order[kept:], tf.argsort(lengths[kept:], stable=True))
+    batches = tf.gather(tf.reshape(order, [whole, batch_size]), stateless_random.permutation(whole, seed, epoch))
+    return tf.concat([tf.reshape(batches, [-1]), rest], 0)
 
 
 def _bytes(leaf: tf.Tensor) -> int:

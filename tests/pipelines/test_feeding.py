@@ -394,3 +394,18 @@ def test_a_global_seed_of_zero_does_not_break_the_shuffle_on_disk():
     finally:
         tf.random.set_seed(None)
     assert sorted(values) == list(range(50))
+
+
+def test_batches_by_length_hold_every_example_once_and_little_padding():
+    lengths = np.random.default_rng(0).integers(1, 30, 103)
+    feed = pipelines.feed(tf.data.Dataset.from_tensor_slices(lengths), length=lambda examples: examples)
+    first, again = (list(feed.epochs(8, seed=1, start=0, stop=1).as_numpy_iterator()) for _ in range(2))
+    second = list(feed.epochs(8, seed=1, start=1, stop=2).as_numpy_iterator())
+    for batches in (first, second):
+        assert [len(batch) for batch in batches] == [8] * 12 + [7]
+        assert sorted(np.concatenate(batches)) == sorted(lengths)
+        assert max(np.ptp(batch) for batch in batches[:-1]) <= 6
+        assert [batch.max() for batch in batches] != sorted(batch.max() for batch in batches)
+    assert all(np.array_equal(a, b) for a, b in zip(first, again, strict=True))
+    assert not all(np.array_equal(a, b) for a, b in zip(first, second, strict=True))
+    assert list(next(feed.batches(8).as_numpy_iterator())) == list(lengths[:8])

@@ -66,6 +66,7 @@ class Query:
     call: Callable[[str, Mapping[str, np.ndarray]], Mapping[str, np.ndarray]]  # endpoint, inputs with batch dimension
     info: Info
     top_k: int  # number of ranked predictions
+    contract: Contract | None = None  # of what is called
 
 
 @dataclass(frozen=True)

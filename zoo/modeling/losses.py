@@ -15,29 +15,37 @@ class SparseCategoricalCrossentropy(keras.losses.Loss):
     """Cross-entropy of integer labels and logits, with label smoothing (Szegedy 2016, arXiv:1512.00567).
 
     Keras has label smoothing for one-hot labels only. Shapes: labels (B, ...) integer, or (B, ..., C) class
-    probabilities if examples are mixed; logits (B, ..., C) -> (B, ...).
+    probabilities if examples are mixed; logits (B, ..., C) -> (B, ...). Integer labels that are `ignore_class` have no
+    loss, and the mean is that of the others.
     """
 
     def __init__(
-        self, label_smoothing: float = 0.0, name: str = "sparse_categorical_crossentropy", **options: Any
+        self,
+        label_smoothing: float = 0.0,
+        ignore_class: int | None = None,
+        name: str = "sparse_categorical_crossentropy",
+        **options: Any,
     ) -> None:
         """Smooth by `label_smoothing`, in [0, 1)."""
         super().__init__(name=name, **options)
-        self.label_smoothing = label_smoothing
+        self.label_smoothing, self.ignore_class = label_smoothing, ignore_class
 
     def call(self, y_true: Any, y_pred: Any) -> Any:
         """Return the loss of each label."""
         mixed = len(y_true.shape) == len(y_pred.shape)
         one = keras.losses.categorical_crossentropy if mixed else keras.losses.sparse_categorical_crossentropy
-        nll = one(y_true, y_pred, from_logits=True)
-        if not self.label_smoothing:
-            return nll
-        uniform = -ops.mean(ops.log_softmax(y_pred, axis=-1), axis=-1)
-        return (1.0 - self.label_smoothing) * nll + self.label_smoothing * uniform
+        loss = one(y_true, y_pred, from_logits=True)
+        if self.label_smoothing:
+            uniform = -ops.mean(ops.log_softmax(y_pred, axis=-1), axis=-1)
+            loss = (1.0 - self.label_smoothing) * loss + self.label_smoothing * uniform
+        if self.ignore_class is None:
+            return loss
+        counted = ops.cast(ops.not_equal(y_true, self.ignore_class), loss.dtype)
+        return loss * counted / ops.maximum(ops.mean(counted), 1e-6)
 
     def get_config(self) -> dict[str, Any]:
         """Return the constructor's arguments."""
-        return {**super().get_config(), "label_smoothing": self.label_smoothing}
+        return {**super().get_config(), "label_smoothing": self.label_smoothing, "ignore_class": self.ignore_class}
 
 
 @keras.saving.register_keras_serializable("zoo")

@@ -10,20 +10,20 @@ from collections.abc import Mapping
 from typing import Any, Literal
 
 import keras
-import tensorflow as tf
 from keras import layers, ops
 
-from pipelines.text.sequences import END, PADDING, START
+from pipelines.text.sequences import PADDING
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
+from zoo.modeling.sequence_to_sequence import SequenceToSequence
 from zoo.tasks.text.translation import Translation
 
 # === Subclassed Model ===
 
 
 @keras.saving.register_keras_serializable("zoo")
-class Translator(keras.Model):
+class Translator(SequenceToSequence):
     """GRU encoder and decoder with attention; source and target share one vocabulary and one embedding.
 
     The attention context is combined with the output of the recurrence for both kinds, as in Luong's paper (Bahdanau's
@@ -45,7 +45,7 @@ class Translator(keras.Model):
             "embedding_dim": embedding_dim,
             "dropout": dropout,
         }
-        self.units = units
+        self.units, self.memory_size, self.state_size = units, 2 * units, units
         self.embedding = layers.Embedding(vocabulary_size, embedding_dim, name="embedding")
         reader = layers.GRU(units, return_sequences=True, return_state=True, name="reader")
         self.encoder = layers.Bidirectional(reader, name="encoder")
@@ -106,37 +106,6 @@ class Translator(keras.Model):
         hidden, (state,) = self.decoder.cell(self.embedding(token), [state], training=False)
         logits, weights = self.attention_output(ops.expand_dims(hidden, 1), memory, source)
         return ops.squeeze(logits, 1), state, ops.squeeze(weights, 1)
-
-    def greedy(self, source: Any, length: int) -> tuple[Any, Any]:
-        """Decode greedily for `length` steps; the tokens after the end token are padding.
-
-        Returns:
-            Tokens (B, length) int32, and attention weights (B, length, S).
-        """
-        memory, state = self.encode(source)
-        token = ops.full_like(ops.max(source, axis=1), START)
-        tokens = ops.tile(ops.expand_dims(ops.zeros_like(token), 1), (1, length))
-        attention = ops.tile(ops.expand_dims(ops.zeros_like(source, dtype="float32"), 1), (1, length, 1))
-
-        def decode_one(i: Any, token: Any, state: Any, ended: Any, tokens: Any, attention: Any) -> tuple[Any, ...]:
-            logits, state, weights = self.step(token, state, memory, source)
-            # excludes padding, unknown and start; Keras' argmax needs an operator that TFLite does not have
-            best = tf.argmax(logits[:, END:], axis=-1, output_type="int32") + END
-            token = ops.where(ended, ops.zeros_like(best), best)
-            ended = ops.logical_or(ended, ops.equal(token, END))
-            now = ops.expand_dims(ops.equal(ops.arange(length), i), 0)  # (1, length)
-            tokens = ops.where(now, ops.expand_dims(token, 1), tokens)
-            attention = ops.where(ops.expand_dims(now, 2), ops.expand_dims(weights, 1), attention)
-            return i + 1, token, state, ended, tokens, attention
-
-        start = (0, token, state, ops.not_equal(token, START), tokens, attention)
-        return tuple(ops.while_loop(lambda i, *_: i < length, decode_one, start)[-2:])
-
-    # === Config ===
-
-    def get_config(self) -> dict[str, Any]:
-        """Return the constructor's arguments."""
-        return {**super().get_config(), **self.arguments}
 
 
 @register(

@@ -179,7 +179,7 @@ class Predictor:
         for i, (name, inputs) in enumerate(batch):
             one = {key: value[i] for key, value in outputs.items()}
             if isinstance(self.task, Explains):
-                prediction = self.task.explain(Query(name, inputs, one, self.call, self.info, top_k))
+                prediction = self.task.explain(Query(name, inputs, one, self.call, self.info, top_k, self.contract))
             else:
                 prediction = self.task.show(name, one, self.info, top_k)
             yield dataclasses.replace(prediction, outputs=one)

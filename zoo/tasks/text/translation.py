@@ -45,6 +45,7 @@ class Translation(BaseTask):
     length_penalty: float = 0.6  # exponent of the length normalisation of beam search
 
     title = "sequence to sequence"
+    supports = frozenset({"label_smoothing"})
     required_features = ("source", "target")
     accepts = "texts"
 
@@ -127,15 +128,19 @@ class Translation(BaseTask):
             source = reader.encode_tensor(example["source"][None], source_length)
             return {"source": source[0], "target": shifted}, target
 
-        return pipelines.feed(split, decode=decode, augment=_without_common_padding if training else None)
+        return pipelines.feed(
+            split,
+            decode=decode,
+            augment=_without_common_padding if training else None,
+            length=_total_length if training else None,
+        )
 
     def compile_arguments(self, model: keras.Model, recipe: Recipe, info: Info) -> dict[str, Any]:
         """Return cross-entropy on logits, in nats per token without padding, and the error rate of sequences."""
-        import keras
-
+        from zoo.modeling.losses import SparseCategoricalCrossentropy
         from zoo.modeling.metrics import SequenceErrorRate
 
-        loss = keras.losses.SparseCategoricalCrossentropy(from_logits=True, ignore_class=PADDING)
+        loss = SparseCategoricalCrossentropy(recipe.label_smoothing, ignore_class=PADDING)
         return {"loss": loss, "metrics": [SequenceErrorRate()]}
 
     def initialize(self, model: keras.Model, dataset: Dataset) -> None:
@@ -201,7 +206,7 @@ class Translation(BaseTask):
                 del outputs["reference"]
         call, searched = inference.caller(contract), min(self.searched, len(targets))
         if self.beam > 1 and searched:
-            best = [self._search(call, row[None], info)[0] for row in evaluation.inputs["source"][:searched]]
+            best = [self._search(call, contract, row[None], info)[0] for row in evaluation.inputs["source"][:searched]]
             decoded = {"beam": [writer.decode(h.tokens) for h in best], "same_examples": predictions[:searched]}
             for suffix, texts in decoded.items():
                 matches = sequence_metrics.exact_matches(sources, texts, targets)
@@ -260,7 +265,7 @@ class Translation(BaseTask):
 
         argument, info, top_k = query.argument, query.info, query.top_k
         source = query.inputs["source"]
-        best = self._search(query.call, source[None], info, width=max(self.beam, top_k))[:top_k]
+        best = self._search(query.call, query.contract, source[None], info, width=max(self.beam, top_k))[:top_k]
         writer = self._tokenizers(info)[1]
         rows = tuple(
             {
@@ -275,13 +280,16 @@ class Translation(BaseTask):
         image = plots.pixels(plots.alignments(maps, argument))
         return Prediction(tuple(f"{r['probability']:7.2%}  {r['output']}" for r in rows), rows, image)
 
-    def _search(self, call: Callable, source: np.ndarray, info: Info, width: int | None = None) -> list[Any]:
+    def _search(
+        self, call: Callable, contract: Contract, source: np.ndarray, info: Info, width: int | None = None
+    ) -> list[Any]:
         """Return the hypotheses of a beam search for one source (1, S)."""
         encoded = call("encode", {"source": source})
+        (state,) = (tensor for tensor in contract["step"].inputs if tensor.name == "state")
         return decoding.beam_search(
             lambda inputs: call("step", inputs),
             {"memory": encoded["memory"], "source": source},
-            encoded["state"],
+            encoded.get("state", np.zeros((1, *state.shape[1:]), np.float32)),
             start=START,
             end=END,
             width=width or self.beam,
@@ -292,6 +300,14 @@ class Translation(BaseTask):
 
 def _lengths(info: Info) -> tuple[int, int]:
     return info.statistics["source_length"], info.statistics["target_length"]
+
+
+def _total_length(examples: Any) -> tf.Tensor:
+    """Return the number of tokens (B,) of source and target."""
+    import tensorflow as tf
+
+    inputs, target = examples
+    return sum(tf.math.count_nonzero(ids, axis=1) for ids in (inputs["source"], target))
 
 
 def _without_common_padding(batch: Any, keys: tf.Tensor) -> Any:

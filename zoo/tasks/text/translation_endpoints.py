@@ -19,13 +19,14 @@ if TYPE_CHECKING:
 def endpoints(
     served: keras.Model, info: Info, reader: Tokenizer, writer: Tokenizer, source_length: int, target_length: int
 ) -> Contract:
-    """Return the contract of a model with `encode`, `step`, `greedy` and `units`, such as `zoo.models.attention`."""
+    """Return the contract of a `SequenceToSequence` model."""
     token = {"dtype": "int32", "meaning": "token", "low": 0, "high": len(info.vocabulary) - 1}
     source = Tensor("source", shape=(None, source_length), **token)
     target = Tensor("target", shape=(None, target_length), **token)
     logits = Tensor("logits", "float32", (None, target_length, len(info.vocabulary)), "logits")
-    memory = Tensor("memory", "float32", (None, source_length, 2 * served.units), low=-1.0, high=1.0)
-    state = Tensor("state", "float32", (None, served.units), "state")
+    bounds = {"low": -1.0, "high": 1.0} if served.recurrent else {}
+    memory = Tensor("memory", "float32", (None, source_length, served.memory_size), **bounds)
+    state = Tensor("state", "float32", (None, served.state_size), "state")
     attention = Tensor("attention", "float32", (None, target_length, source_length))
 
     def step(x: Mapping[str, Any]) -> dict[str, Any]:
@@ -41,8 +42,12 @@ def endpoints(
     greedy = Endpoint(
         "greedy", (source,), tokens, lambda x: _by_name(tokens, served.greedy(x["source"], target_length))
     )
-    encoded = (memory, state)
-    encode = Endpoint("encode", (source,), encoded, lambda x: _by_name(encoded, served.encode(x["source"])))
+    encoded = (memory, state) if served.recurrent else (memory,)  # what is always zeros proves nothing
+
+    def call(x: Mapping[str, Any]) -> dict[str, Any]:
+        return _by_name(encoded, served.encode(x["source"])[: len(encoded)])
+
+    encode = Endpoint("encode", (source,), encoded, call)
     text = text_endpoint(greedy, lambda t: reader.encode_tensor(t, source_length))
     return Contract(
         (

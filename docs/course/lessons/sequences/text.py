@@ -252,8 +252,8 @@ def _attention(page: Page) -> None:
     page.command(f'python -m zoo.predict attention "{text}"')
     page.claim(prediction.rows[0]["output"] == "2001-03-03", f'"{text}" becomes 2001-03-03.')
     page.text(
-        """The same network trained on a dictionary, `grapheme_to_phoneme`, spells how an English word is spoken, also a
-        word that is in no dictionary."""
+        """A Transformer with an encoder and a decoder, trained on a dictionary, `grapheme_to_phoneme`, spells how an
+        English word is spoken, also a word that is in no dictionary."""
     )
     words = ["tensor", "keras", "perceptron"]
     sounds = [prediction.rows[0]["output"] for prediction in zoo.load("grapheme_to_phoneme").predict(words)]
