@@ -184,8 +184,25 @@ def models_index() -> str:
         '## Trained weights\n\n`weights="default"`: the figure of the shipped file on the test split, which `make '
         "proof` measures again, beside the best of the baselines, which the same command fits, or one that the model's "
         "page names. Settings were chosen on validation. *No gain*: the 95 % interval of the paired difference has 0 "
-        "in it.\n\n" + weights_table()
+        "in it.\n\n" + weights_table() + "\n\n## Weights of others\n\nDownloaded from packages by their sha256, "
+        "read without running anything of them, and converted to Keras once. The outputs are compared with those of "
+        "the makers' own programs on real inputs (`python -m pytest -m proof tests/zoo/weights`): the largest "
+        "difference is a share of the largest output, or of a probability of 1.\n\n" + packages_table()
     )
+
+
+def packages_table() -> str:
+    """Return the table of weights in packages, with what the proofs measured."""
+    from zoo.weights import packaged
+
+    lines = ["| model | package | licence | MB | largest difference |", "|---|---|---|---:|---:|"]
+    for name, facts in sorted(packaged.facts().items()):
+        if "difference" in facts:
+            package = facts["package"] if "package" in facts else f"{facts['npm'][0]} (npm)"
+            figures = f"{facts['size'] / 1e6:.1f} | {facts['difference']:.1e}"
+            model = f"[`{name}`]({name}.md)" if name in zoo.list_models() else f"`{name}`"
+            lines.append(f"| {model} | {package} | {facts['licence']} | {figures} |")
+    return "\n".join(lines) + "\n"
 
 
 def weights_table() -> str:

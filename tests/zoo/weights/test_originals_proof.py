@@ -70,6 +70,7 @@ class EqualToOriginal:
         print(f"{name}: {len(inputs)} inputs, {model.count_params():,} parameters, {self.packaged.size:,} bytes, ")
         print(f"largest difference {difference:.2g}, outputs from {expected.min():.3g} to {expected.max():.3g}")
         assert difference <= self.tolerance
+        assert difference <= 1.1 * self.packaged.difference, "packages.json has a smaller one"
 
 
 class TestSileroVAD(EqualToOriginal):
