@@ -1,7 +1,7 @@
 """Words that are alike in fourteen languages, spoken by one person in each, with other words and noise.
 
 Sources:   data_dir (a folder per word with sounds; see `pipelines.sound.folders`), the prepared cache; the Debian
-           package ktuberling-data, names of pictures in KTuberling; pink noise is generated.
+           package ktuberling-data, names of what KTuberling shows; pink noise is generated.
 Features:  {"samples": int16 (16000,), one second at 16 kHz, "label": int64, "_group": the speaker, by the language}.
 Splits:    speakers are in one split only: 70 % of the examples train, 15 % validate, 15 % test. Percentages are others.
            Classes are astronaut, oasis, planet, pyramid, radar, salami and sphinx as these languages say them,

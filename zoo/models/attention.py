@@ -16,7 +16,7 @@ from pipelines.text.sequences import PADDING
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
-from zoo.modeling.sequence_to_sequence import SequenceToSequence
+from zoo.modeling.sequences.sequence_to_sequence import SequenceToSequence
 from zoo.tasks.text.translation import Translation
 
 # === Subclassed Model ===

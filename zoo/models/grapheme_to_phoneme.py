@@ -11,7 +11,7 @@ import keras
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
-from zoo.modeling.transformer import Transformer
+from zoo.modeling.sequences.transformer import Transformer
 from zoo.tasks.text.translation import Translation
 from zoobase.errors import UsageError
 

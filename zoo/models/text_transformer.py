@@ -13,8 +13,8 @@ from keras import layers
 from zoo.core.recipe import Recipe
 from zoo.core.registry import register
 from zoo.core.spec import Card
-from zoo.modeling.ngram_cache import ORDERS, NgramCache
-from zoo.modeling.transformer import CausalBlock
+from zoo.modeling.sequences.ngram_cache import ORDERS, NgramCache
+from zoo.modeling.sequences.transformer import CausalBlock
 from zoo.tasks.text.language_modeling import LanguageModeling
 from zoobase.errors import UsageError
 
@@ -64,7 +64,7 @@ def text_transformer(
         blocks: Number of blocks.
         window: Number of tokens that are attended to.
         dropout: Dropout rate of what each part of a block adds.
-        cache: Number of tokens whose n-grams are mixed with the predictions (`zoo.modeling.ngram_cache`); 0 is none.
+        cache: Number of tokens whose n-grams are mixed with the predictions (`NgramCache`); 0 is none.
 
     Raises:
         UsageError: `cache` is not 0, and not above 8.

@@ -83,7 +83,7 @@
 # Attention does not know the order, so that positions are added to the embeddings or, here, rotate queries and keys (Su 2021,
 # arXiv:2104.09864). Several blocks, a last normalisation and a dense layer of the size of the vocabulary are a language model.
 #
-# Code: `zoo.modeling.transformer.CausalBlock`, `zoo.models.text_transformer.text_transformer`
+# Code: `zoo.modeling.sequences.transformer.CausalBlock`, `zoo.models.text_transformer.text_transformer`
 #
 # The loss of word2vec by hand and by `SkipGram`:
 

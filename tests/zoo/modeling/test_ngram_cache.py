@@ -7,7 +7,7 @@ import numpy as np
 import pytest
 
 import zoo
-from zoo.modeling.ngram_cache import ORDERS, SHARES, NgramCache
+from zoo.modeling.sequences.ngram_cache import ORDERS, SHARES, NgramCache
 from zoobase.errors import UsageError
 
 SIZE, WINDOW = 4, 40

@@ -12,7 +12,7 @@ import numpy as np
 from keras import layers, ops
 
 from pipelines.text.sequences import PADDING
-from zoo.modeling.sequence_to_sequence import SequenceToSequence
+from zoo.modeling.sequences.sequence_to_sequence import SequenceToSequence
 
 MASKED = -1e9  # added to the scores of positions that are not attended to
 LONGEST_WAVE = 10_000.0  # of the rotary positions, in tokens / (2 pi)
