@@ -9,14 +9,12 @@ Splits:    speakers are in one split only: 70 % of the examples train, 15 % vali
 Licence:   GPL-2.0 or later (Albert Astals Cid, Éric Bischoff and the contributors of KTuberling).
 """
 
-import dataclasses
 import os
 import re
 from pathlib import Path
 
 from pipelines.dataset import Dataset
-from pipelines.datasets.spoken_letters import write_noise
-from pipelines.sound import folders
+from pipelines.sound import folders, noise
 from pipelines.sources.packages import Debian, PackageData
 
 NAME = "spoken_words"
@@ -35,14 +33,8 @@ OTHER = "id/egypt_oasis_wahah"  # Indonesian: file names add the word where it i
 
 
 def load(data_dir: str | os.PathLike | None, cache_dir: str | os.PathLike | None, split: str) -> Dataset:
-    if data_dir is not None:
-        return folders.load(NAME, data_dir, split)
-    source, folder = RECORDINGS.load(cache_dir)
-    sounds = folders.load(NAME, folder, split)
-    info = dataclasses.replace(
-        sounds.info, source=source, licence="GPL-2.0 or later", homepage="https://apps.kde.org/ktuberling"
-    )
-    return dataclasses.replace(sounds, info=info)
+    about = {"licence": "GPL-2.0 or later", "homepage": "https://apps.kde.org/ktuberling"}
+    return folders.load_packaged(NAME, RECORDINGS, data_dir, cache_dir, split, **about)
 
 
 def _write(folder: Path, stage: Path) -> None:
@@ -55,7 +47,7 @@ def _write(folder: Path, stage: Path) -> None:
                 (stage / word).mkdir(exist_ok=True)
                 copy = stage / word / f"{language}_nohash_{picture}{Path(file).suffix}"
                 copy.write_bytes((folder / file).read_bytes())
-    write_noise(stage)
+    noise.write(stage / folders.NOISE)
 
 
 RECORDINGS = PackageData(

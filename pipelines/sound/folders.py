@@ -8,6 +8,7 @@ the names of the files, are in one split; files with other names are divided by 
 
 from __future__ import annotations
 
+import dataclasses
 import hashlib
 import os
 from collections.abc import Sequence
@@ -25,6 +26,8 @@ from zoobase.errors import MISSING, USAGE, DataError
 
 if TYPE_CHECKING:
     import tensorflow as tf
+
+    from pipelines.sources.packages import PackageData
 
 RATE = LENGTH = 16_000  # samples of a second, and of an example
 NOISE, SILENCE = "_background_noise_", "_silence_"
@@ -74,6 +77,25 @@ def load(name: str, data_dir: str | os.PathLike, split: str) -> Dataset:
         for part, of_part in rows.items()
     }
     return splits.with_groups(sounds, groups, "speaker" if grouping is SPEAKER else splits.kept_together(split))
+
+
+def load_packaged(
+    name: str,
+    recordings: PackageData[Path],
+    data_dir: str | os.PathLike | None,
+    cache_dir: str | os.PathLike | None,
+    split: str,
+    *,
+    licence: str,
+    homepage: str,
+) -> Dataset:
+    """Read a folder of the user or, without one, the recordings of a package, which is written as such a folder."""
+    if data_dir is not None:
+        return load(name, data_dir, split)
+    source, folder = recordings.load(cache_dir)
+    sounds = load(name, folder, split)
+    info = dataclasses.replace(sounds.info, source=source, licence=licence, homepage=homepage)
+    return dataclasses.replace(sounds, info=info)
 
 
 def to_int16(samples: np.ndarray) -> np.ndarray:

@@ -10,6 +10,7 @@ import tensorflow as tf
 import pipelines
 from pipelines import sound, splits
 from pipelines.datasets import spoken_letters, spoken_numbers, spoken_words, tones
+from pipelines.sound import noise
 from pipelines.sound.frames import loudest
 from pipelines.sound.reading import resample
 from zoobase.errors import DataError
@@ -257,7 +258,7 @@ def test_the_voices_of_training_and_validation_differ():
 def test_a_speaker_of_letters_is_in_one_split(tmp_path, monkeypatch):
     import soundfile
 
-    monkeypatch.setattr(spoken_letters, "NOISE", 10)
+    monkeypatch.setattr(noise, "SECONDS", 10)
     for i, language in enumerate(spoken_letters.LANGUAGES):
         (tmp_path / "package" / language / "alpha").mkdir(parents=True)
         rows = []
@@ -282,7 +283,7 @@ def test_a_speaker_of_letters_is_in_one_split(tmp_path, monkeypatch):
 def test_a_word_is_one_class_in_all_languages(tmp_path, monkeypatch):
     import soundfile
 
-    monkeypatch.setattr(spoken_letters, "NOISE", 10)
+    monkeypatch.setattr(noise, "SECONDS", 10)
     for i, language in enumerate(spoken_words.LANGUAGES):
         (tmp_path / "package" / language).mkdir(parents=True)
         rows = []
