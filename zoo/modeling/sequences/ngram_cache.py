@@ -7,8 +7,8 @@ import keras
 import numpy as np
 from keras import layers, ops
 
-ORDERS = (3, 5, 8)  # tokens of the contexts, which are compared as triples
-TRIPLES = (0, 2, 5)  # tokens before the last one, of the triple that each order adds
+# Tokens of the contexts; the oldest three of each are compared at once, and the shorter ones cover the others.
+ORDERS = (3, 5, 8)
 # Shares of the model and of each order, by expectation maximisation on the validation split of `shakespeare`
 # (`zoo.evaluation.text_baselines.mixture_weights`) for `text_transformer` and a window of 1,024.
 SHARES = (0.404, 0.065, 0.173, 0.358)
@@ -44,8 +44,8 @@ class NgramCache(layers.Layer):
             return logits
         ids = ops.cast(tokens, "int32") + 1
         length, longest = ops.shape(ids)[1], max(ORDERS)
-        triples = _triples(ops.pad(ids, [[0, 0], [longest - 1, 0]]), logits.shape[-1])  # from 2 - longest
-        contexts = [triples[:, longest - 3 - i : longest - 3 - i + length] for i in TRIPLES]
+        triples = _triples(ops.pad(ids, [[0, 0], [longest - 1, 0]]), logits.shape[-1])
+        contexts = [triples[:, longest - order : longest - order + length] for order in ORDERS]
         following = ops.pad(ids[:, 1:], [[0, 0], [0, 1]])
         # positions from 1, of the tokens, because a file would hold a constant (T, T)
         positions = ops.cumsum(ops.minimum(ids, 1), axis=1)
@@ -59,9 +59,9 @@ class NgramCache(layers.Layer):
         newest = ops.cast(ops.expand_dims(token, 1), "float32") + 1.0
         remembered = ops.concatenate([states[0][:, 1:], newest], axis=1)
         ids, longest = ops.cast(remembered, "int32"), max(ORDERS)
-        triples, last = _triples(ids, logits.shape[-1]), self.window - 3
-        asked = [triples[:, last - i : last - i + 1] for i in TRIPLES]
-        places = [triples[:, longest - 3 - i : last - i] for i in TRIPLES]
+        triples = _triples(ids, logits.shape[-1])
+        asked = [triples[:, self.window - order : self.window - order + 1] for order in ORDERS]
+        places = [triples[:, longest - order : self.window - order] for order in ORDERS]
         mixed = _mixture(ops.expand_dims(logits, 1), asked, places, ids[:, longest:], 1.0)
         return ops.squeeze(mixed, 1), [remembered]
 
@@ -83,7 +83,7 @@ def _mixture(logits: Any, asked: Sequence[Any], places: Sequence[Any], following
     """Return logarithms of probabilities (B, Q, V).
 
     `asked` and `places` are the triples of the contexts of Q positions (B, Q) and of M places (B, M), in the order of
-    `TRIPLES`, `following` (B, M) what follows the latter, and `counted` (B, Q, M) is 1 for the places before each.
+    `ORDERS`, `following` (B, M) what follows the latter, and `counted` (B, Q, M) is 1 for the places before each.
     """
     # Contexts that begin before the text match none: at an earlier place, more tokens are missing.
     model, same, matches = ops.softmax(ops.cast(logits, "float32")), counted, []

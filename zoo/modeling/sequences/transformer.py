@@ -255,7 +255,8 @@ class Transformer(SequenceToSequence):
             layer.build(shape)
         self.memory_size = self.arguments["width"]
         self.state_shapes = [shape for block in self.decoder for shape in block.state_shapes]
-        self.state_size = sum(int(np.prod(shape)) for shape in self.state_shapes)
+        self.state_ends = np.cumsum([np.prod(shape) for shape in self.state_shapes]).tolist()
+        self.state_size = self.state_ends[-1]
         self.built = True
 
     def encode(self, source: Any, training: bool | None = None) -> tuple[Any, Any]:
@@ -279,14 +280,13 @@ class Transformer(SequenceToSequence):
 
         The weights are the mean of the heads of the last block.
         """
-        ends = np.cumsum([int(np.prod(shape)) for shape in self.state_shapes])[:-1].tolist()
-        parts = ops.split(state, ends, axis=-1)
+        parts = ops.split(state, self.state_ends[:-1], axis=-1)
         states = [ops.reshape(part, (-1, *shape)) for part, shape in zip(parts, self.state_shapes, strict=True)]
-        x, mask, following = self.embedding(token), _padding_mask(source), []
+        x, mask, flat = self.embedding(token), _padding_mask(source), []
         for i, block in enumerate(self.decoder):
             x, new, weights = block.step(x, states[3 * i : 3 * i + 3], memory, mask)
-            following += [ops.reshape(value, (-1, int(np.prod(value.shape[1:])))) for value in new]
-        state = ops.concatenate([ops.cast(value, "float32") for value in following], axis=-1)
+            flat += [ops.reshape(value, (-1, np.prod(value.shape[1:]))) for value in new]
+        state = ops.cast(ops.concatenate(flat, axis=-1), "float32")
         return self.logits(self.norm(x)), state, ops.mean(weights, axis=1)[:, 0]
 
 
